@@ -1,0 +1,82 @@
+"""Descriptors: media type, digest and size of a blob (OCI image spec, descriptor.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dockless.digest import Digest
+from dockless.errors import InvalidDocument
+from dockless.platform import Platform
+
+# Go's int64, the type of `size` in every other tool. A larger one is an attack or an error (oras GHSA-f36w-mj3v-6jqv).
+_MAX_SIZE = 2**63 - 1
+
+
+class Descriptor(NamedTuple):
+    """What a manifest or an index says of one blob. `size` is in bytes; `extra` holds keys that are not named here."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    urls: tuple[str, ...] = ()
+    annotations: Mapping[str, str] | None = None
+    platform: Platform | None = None
+    artifact_type: str = ""
+    extra: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, found: Any, what: str) -> Descriptor:
+        """A descriptor as it stands in a document that errors (InvalidDocument) name `what`."""
+        if not isinstance(found, dict):
+            raise InvalidDocument(f"{what} is not an object")
+        rest = dict(found)
+        media_type = rest.pop("mediaType", None)
+        digest = rest.pop("digest", None)
+        size = rest.pop("size", None)
+        urls = rest.pop("urls", None) or []
+        annotations = rest.pop("annotations", None)
+        platform = rest.get("platform")
+        artifact_type = rest.pop("artifactType", None) or ""
+        if not isinstance(media_type, str) or not media_type:
+            raise InvalidDocument(f"{what} has no mediaType")
+        if not isinstance(digest, str):
+            raise InvalidDocument(f"{what} has no digest")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
+            raise InvalidDocument(f"{what} has no usable size", cause=f"found {size!r:.50}")
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            raise InvalidDocument(f"{what} has urls that are not a list of strings")
+        if not isinstance(artifact_type, str):
+            raise InvalidDocument(f"{what} has an artifactType that is not a string")
+        return cls(
+            media_type=media_type,
+            digest=Digest(digest),
+            size=size,
+            urls=tuple(urls),
+            annotations=string_map(annotations, f"{what}: annotations") if annotations is not None else None,
+            platform=Platform.from_json(platform, what) if platform is not None else None,
+            artifact_type=artifact_type,
+            extra=rest or None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.urls:
+            found["urls"] = list(self.urls)
+        if self.annotations is not None:
+            found["annotations"] = dict(self.annotations)
+        if self.artifact_type:
+            found["artifactType"] = self.artifact_type
+        extra = dict(self.extra or {})
+        # `os.features` and the like have no place in Platform: they stay in the object as it was read.
+        platform = {**(extra.pop("platform", None) or {}), **(self.platform.to_json() if self.platform else {})}
+        if platform:
+            found["platform"] = platform
+        return {**found, **extra}
+
+
+def string_map(found: Any, what: str) -> dict[str, str]:
+    """`found` if it maps strings to strings, else InvalidDocument."""
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InvalidDocument(f"{what} is not a map of strings")
+    return found

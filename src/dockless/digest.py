@@ -1,0 +1,41 @@
+"""Content digests: `sha256:` and 64 lower-case hex digits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from dockless.errors import InvalidValue, printable
+
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class Digest(str):
+    """A checked digest string, as the OCI image spec's descriptor.md ("Digests") defines it.
+
+    Only sha256 is accepted: no registry tried (docker-registry 2.8, distribution 3.1) takes sha512. Raises
+    InvalidValue, before the text can become part of a URL or of a file name.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Digest:
+        if not _SHA256.match(text):
+            raise InvalidValue(
+                f"invalid digest {printable(text, 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"
+            )
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The digest of `data`."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @property
+    def algorithm(self) -> str:
+        return self[: self.index(":")]
+
+    @property
+    def hex(self) -> str:
+        """The digits alone: the blob's file name in an OCI layout."""
+        return self[self.index(":") + 1 :]

@@ -1,0 +1,53 @@
+"""The one exception hierarchy: every error says a problem, its cause and what to do, in one line."""
+
+from __future__ import annotations
+
+
+def printable(text: str, limit: int = 400) -> str:
+    """`text` on one line, control characters escaped, cut after `limit` characters.
+
+    What a registry or a helper says ends on somebody's terminal: an escape sequence in it must not.
+    """
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+class DocklessError(Exception):
+    """Base of all errors that Dockless raises on purpose.
+
+    `problem` says what failed and where, `cause` why, `hint` what to do. `str()` is one line of them.
+    """
+
+    def __init__(self, problem: str, *, cause: str = "", hint: str = "") -> None:
+        super().__init__(problem, cause, hint)
+        self.problem = problem
+        self.cause = cause
+        self.hint = hint
+
+    def __str__(self) -> str:
+        line = ": ".join(part for part in (self.problem, self.cause) if part)
+        return printable(f"{line}; {self.hint}" if self.hint else line, limit=2000)
+
+
+class InvalidValue(DocklessError, ValueError):
+    """A value that a user wrote (digest, reference, platform, field) breaks its rule."""
+
+
+class InvalidDocument(DocklessError, ValueError):
+    """A JSON document (manifest, index, config, lockfile) is not what it must be."""
+
+
+class LayerError(DocklessError):
+    """A layer cannot be made from its sources."""
+
+
+class LayoutError(DocklessError):
+    """An image on disk (OCI layout or archive) cannot be read or written."""
+
+
+class RegistryError(DocklessError):
+    """A registry could not be reached, refused a request, or answered wrongly."""
+
+
+class CredentialsError(DocklessError):
+    """Credentials were asked for and could not be had."""

@@ -1,0 +1,42 @@
+"""Media types of the OCI image spec (media-types.md) and of Docker's image manifest, version 2, schema 2."""
+
+from __future__ import annotations
+
+from dockless.errors import InvalidValue
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
+DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
+INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
+MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+_OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
+_DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
+FORMATS = ("oci", "docker")
+
+
+def layer_media_type(wire_format: str, image_format: str = "oci") -> str:
+    """The media type of a layer whose blob is `none`, `gzip` or `zstd`, in an `oci` or a `docker` image."""
+    try:
+        if image_format == "docker":
+            return _DOCKER_LAYERS[wire_format]
+        return OCI_LAYER + _OCI_SUFFIXES[wire_format]
+    except KeyError:
+        raise InvalidValue(f"no layer media type for {wire_format!r} in a {image_format} image") from None
+
+
+def is_foreign(media_type: str) -> bool:
+    """Whether a layer of this type need not be pushed (image spec, layer.md, "Non-Distributable Layers")."""
+    return ".nondistributable." in media_type or ".foreign." in media_type
