@@ -87,7 +87,8 @@ class Index(NamedTuple):
 def parse_manifest(raw: bytes, what: str, *, media_type: str = "") -> Manifest | Index:
     """The manifest or index in `raw`. `media_type` is what it was served or described as.
 
-    That serves where the document says none. A document that says another type than it was served as, or that reads as both kinds, is refused (CVE-2021-41190).
+    That serves where the document says none. A document that says another type than it was served as, or that reads
+    as both kinds, is refused (CVE-2021-41190).
     """
     found = parse_document(raw, what)
     kind = _media_type(found, media_type.split(";")[0].strip(), what)
