@@ -1,0 +1,1 @@
+"""The Pants backend: targets, options and rules over the library `dockless`."""

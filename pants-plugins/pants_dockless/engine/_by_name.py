@@ -1,0 +1,66 @@
+"""The helpers over rules called by name, for Pants from 2.29."""
+
+from pants.core.goals.package import (
+    BuiltPackage,
+    EnvironmentAwarePackageRequest,
+    environment_aware_package,
+)
+from pants.core.util_rules.env_vars import environment_vars_subset
+from pants.engine import intrinsics
+from pants.engine.addresses import UnparsedAddressInputs
+from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
+from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests
+from pants.engine.internals import graph
+from pants.engine.intrinsics import execute_process
+from pants.engine.process import FallibleProcessResult, Process
+from pants.engine.rules import concurrently as concurrently
+from pants.engine.rules import implicitly
+from pants.engine.target import (
+    DependenciesRequest,
+    FieldSetsPerTarget,
+    FieldSetsPerTargetRequest,
+    HydratedSources,
+    HydrateSourcesRequest,
+    Targets,
+)
+
+
+async def create_digest(request: CreateDigest) -> Digest:
+    return await intrinsics.create_digest(request)
+
+
+async def merge_digests(request: MergeDigests) -> Digest:
+    return await intrinsics.merge_digests(request)
+
+
+async def add_prefix(request: AddPrefix) -> Digest:
+    return await intrinsics.add_prefix(request)
+
+
+async def run_process(process: Process) -> FallibleProcessResult:
+    """Runs to the end, whatever the exit code: what a process says of its failure is for the caller to word."""
+    return await execute_process(process, **implicitly())
+
+
+async def resolve_targets(request: UnparsedAddressInputs) -> Targets:
+    return await graph.resolve_targets(**implicitly({request: UnparsedAddressInputs}))
+
+
+async def resolve_dependencies(request: DependenciesRequest) -> Targets:
+    return await graph.resolve_targets(**implicitly({request: DependenciesRequest}))
+
+
+async def hydrate_sources(request: HydrateSourcesRequest) -> HydratedSources:
+    return await graph.hydrate_sources(request, **implicitly())
+
+
+async def field_sets_per_target(request: FieldSetsPerTargetRequest) -> FieldSetsPerTarget:
+    return await graph.find_valid_field_sets(request, **implicitly())
+
+
+async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage:
+    return await environment_aware_package(request)
+
+
+async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
+    return await environment_vars_subset(request, **implicitly())

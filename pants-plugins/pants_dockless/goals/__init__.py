@@ -1,0 +1,1 @@
+"""What each goal does with an image: one file a goal."""

@@ -1,0 +1,162 @@
+"""`pants package`: an image as an OCI layout and its description; a push_image as its plan."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from pants.core.goals.package import (
+    BuiltPackage,
+    BuiltPackageArtifact,
+    EnvironmentAwarePackageRequest,
+    OutputPathField,
+    PackageFieldSet,
+)
+from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.rules import collect_rules, rule
+from pants.engine.unions import UnionRule
+from pants.util.logging import LogLevel
+
+from pants_dockless import engine
+from pants_dockless.errors import TargetError
+from pants_dockless.rules.destinations import Destination, find_destinations
+from pants_dockless.rules.image import BuiltImage, ContainerImageFieldSet, build_image
+from pants_dockless.rules.layer import LayerTools
+from pants_dockless.subsystem import Dockless
+from pants_dockless.target_types import (
+    ImageContentField,
+    ImageField,
+    ImageTagsField,
+    RegistriesField,
+    RepositoryField,
+    SkipPushField,
+)
+
+
+@dataclass(frozen=True)
+class PushImageFieldSet(PackageFieldSet):
+    required_fields = (ImageField,)
+
+    image: ImageField
+    output_path: OutputPathField
+    registries: RegistriesField
+    repository: RepositoryField
+    image_tags: ImageTagsField
+    skip_push: SkipPushField
+
+
+@dataclass(frozen=True)
+class ImageArtifact(BuiltPackageArtifact):
+    """What `publish` needs beside the files that are written to dist."""
+
+    image: Optional[BuiltImage] = None
+    destinations: tuple[Destination, ...] = field(default_factory=tuple)
+
+
+async def image_of(field_set: PushImageFieldSet) -> BuiltImage:
+    """The image that a `push_image` names."""
+    targets = await engine.resolve_targets(field_set.image.to_unparsed_address_inputs())
+    target = targets[0]
+    if not target.has_field(ImageContentField):
+        raise TargetError(
+            field_set.address,
+            field_set.image.alias,
+            f"{target.address} is a {target.alias}, not a container_image",
+            hint="name the address of the image to push",
+        )
+    package = await engine.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
+    return package.artifacts[0].image
+
+
+@rule(desc="Package container image", level=LogLevel.DEBUG)
+async def package_container_image(
+    field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools, options: Dockless
+) -> BuiltPackage:
+    path = field_set.output_path.value_or_default(file_ending=None)
+    image = await build_image(field_set, python, tools)
+    destinations = find_destinations(
+        field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
+    )
+    layout = await engine.add_prefix(AddPrefix(image.layout, path))
+    description = await engine.create_digest(
+        CreateDigest([_json_file(f"{path}.json", _description(field_set, image, destinations))])
+    )
+    return BuiltPackage(
+        await engine.merge_digests(MergeDigests((layout, description))),
+        (
+            ImageArtifact(
+                path,
+                (f"digest: {image.digest}", f"size: {_human(image.size)}"),
+                image=image,
+                destinations=destinations,
+            ),
+            BuiltPackageArtifact(f"{path}.json"),
+        ),
+    )
+
+
+@rule(desc="Plan a push", level=LogLevel.DEBUG)
+async def package_push_image(field_set: PushImageFieldSet, options: Dockless) -> BuiltPackage:
+    path = field_set.output_path.value_or_default(file_ending="json")
+    image = await image_of(field_set)
+    destinations = find_destinations(
+        field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
+    )
+    plan = {
+        "address": str(field_set.address),
+        "digest": image.digest,
+        "references": _references(field_set, destinations),
+    }
+    return BuiltPackage(
+        await engine.create_digest(CreateDigest([_json_file(path, plan)])),
+        (ImageArtifact(path, (f"digest: {image.digest}",), image=image, destinations=destinations),),
+    )
+
+
+def _references(field_set: Any, destinations: tuple[Destination, ...]) -> list:
+    if field_set.skip_push.value:
+        return []
+    return [reference for d in destinations if not d.skip_push for reference in d.references]
+
+
+def _description(
+    field_set: ContainerImageFieldSet, image: BuiltImage, destinations: tuple[Destination, ...]
+) -> dict[str, Any]:
+    return {
+        "address": str(field_set.address),
+        "digest": image.digest,
+        "config_digest": image.config_digest,
+        "media_type": image.media_type,
+        "size": image.size,
+        "platforms": image.platforms,
+        "layers": [
+            {
+                "digest": layer.built.descriptor.digest,
+                "diff_id": layer.built.diff_id,
+                "media_type": layer.built.descriptor.media_type,
+                "size": layer.built.descriptor.size,
+            }
+            for layer in image.layers
+        ],
+        "references": _references(field_set, destinations),
+    }
+
+
+def _json_file(path: str, document: dict[str, Any]) -> FileContent:
+    return FileContent(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def _human(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.4g} {unit}"
+        size = size / 1000
+    return f"{size:.4g} GB"
+
+
+def rules() -> list:
+    return [
+        *collect_rules(),
+        UnionRule(PackageFieldSet, ContainerImageFieldSet),
+        UnionRule(PackageFieldSet, PushImageFieldSet),
+    ]

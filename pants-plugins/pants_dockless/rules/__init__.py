@@ -1,0 +1,1 @@
+"""Rules between the goals and the library: one family a file."""

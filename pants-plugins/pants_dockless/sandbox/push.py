@@ -1,0 +1,41 @@
+"""Pushes one image to one repository: `push.py PLAN`. Run by `pants publish`, in a process that is never cached.
+
+Exit status: 0 pushed, 1 not (one line on stderr), 130 and 143 interrupted.
+"""
+
+import json
+import os
+import signal
+import sys
+
+
+def main(plan_path: str) -> int:
+    with open(plan_path, "rb") as file:
+        plan = json.load(file)
+    sys.path[:0] = plan["import_from"]
+
+    from dockless.errors import DocklessError
+    from dockless.layout.oci import OciLayout
+    from dockless.registry import RegistryClient, push
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        layout = OciLayout(os.path.join(os.path.dirname(plan_path), plan["layout"]))
+        root = layout.manifest(layout.root())
+        with RegistryClient(plan["registry"], insecure=plan["insecure"], jobs=plan["jobs"]) as client:
+            pushed = push(root, layout, client, plan["repository"], plan["tags"])
+    except DocklessError as error:
+        print(f"error: {plan['address']}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(
+        f"{plan['registry']}/{plan['repository']}@{pushed.digest}: {pushed.blobs_sent} blobs sent "
+        f"({pushed.bytes_sent} bytes), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already there",
+        file=sys.stderr,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,251 @@
+"""Image configs: what a runtime reads beside the layers (OCI image spec, config.md).
+
+A config is kept as the document it is, so that keys which are not named here survive every edit.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dockless.digest import Digest
+from dockless.document import parse_document, write_document
+from dockless.errors import InvalidDocument, InvalidValue, printable
+from dockless.platform import Platform
+
+# The one creation time of everything we make: the clock is no input.
+EPOCH = "1970-01-01T00:00:00Z"
+CREATED_BY = "dockless"
+
+_PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?\Z")
+_USER = re.compile(r"[^\s:\x00]+(?::[^\s:\x00]+)?\Z")
+_MAX_ID = 2**32 - 1
+
+
+class ConfigEdit(NamedTuple):
+    """Changes to the `config` object of an image config; None leaves what the base has.
+
+    `env` and `labels` are merged by name into the base's; the others replace. Checked by `check`.
+    """
+
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    env: Mapping[str, str] | None = None
+    working_dir: str | None = None
+    user: str | None = None
+    labels: Mapping[str, str] | None = None
+    exposed_ports: tuple[str, ...] | None = None
+    volumes: tuple[str, ...] | None = None
+    stop_signal: str | None = None
+    healthcheck: Mapping[str, Any] | None = None
+
+    def check(self) -> list[tuple[str, InvalidValue]]:
+        """What breaks a rule, each with the name of its field here: the caller knows what its user calls that field."""
+        wrong: list[tuple[str, InvalidValue]] = []
+        for field, rule in _RULES.items():
+            value = getattr(self, field)
+            if value is None:
+                continue
+            try:
+                rule(value)
+            except InvalidValue as error:
+                wrong.append((field, error))
+        return wrong
+
+
+class ImageConfig(NamedTuple):
+    """An image config. `document` is not to be changed in place: every edit returns a new value."""
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def scratch(cls, platform: Platform) -> ImageConfig:
+        """The config of an image with no layers."""
+        document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
+        if platform.variant:
+            document["variant"] = platform.variant
+        if platform.os_version:
+            document["os.version"] = platform.os_version
+        return cls(
+            {
+                **document,
+                "config": {},
+                "created": EPOCH,
+                "history": [],
+                "rootfs": {"diff_ids": [], "type": "layers"},
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, what: str) -> ImageConfig:
+        """`raw` read and checked as far as we rely on it. Raises InvalidDocument, naming it `what`."""
+        document = parse_document(raw, what)
+        rootfs = document.get("rootfs")
+        if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
+            raise InvalidDocument(f"{what} has no rootfs.diff_ids", cause="it is no image config")
+        for diff_id in rootfs["diff_ids"]:
+            if not isinstance(diff_id, str):
+                raise InvalidDocument(f"{what} has a diff id that is not a string")
+            Digest(diff_id)
+        for key in ("architecture", "os"):
+            if not isinstance(document.get(key), str) or not document[key]:
+                raise InvalidDocument(f"{what} has no {key}")
+        inner = document.get("config")
+        if inner is not None and not isinstance(inner, dict):
+            raise InvalidDocument(f"{what} has a config that is not an object")
+        history = document.get("history")
+        if history is not None and not (isinstance(history, list) and all(isinstance(h, dict) for h in history)):
+            raise InvalidDocument(f"{what} has a history that is not a list of objects")
+        return cls(document)
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return write_document(dict(self.document))
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.from_json(dict(self.document), "config")
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        return tuple(Digest(diff_id) for diff_id in self.document["rootfs"]["diff_ids"])
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment, in its order. An entry with no `=` has the empty value, as runc takes it."""
+        entries = (self.document.get("config") or {}).get("Env") or []
+        return {entry.partition("=")[0]: entry.partition("=")[2] for entry in entries}
+
+    def with_layer(self, diff_id: Digest, *, created_by: str = CREATED_BY) -> ImageConfig:
+        """One more layer on top, with its history entry."""
+        document = copy.deepcopy(dict(self.document))
+        document["rootfs"]["diff_ids"].append(str(diff_id))
+        document["history"] = [*(document.get("history") or []), {"created": EPOCH, "created_by": created_by}]
+        return ImageConfig(document)
+
+    def edited(self, edit: ConfigEdit) -> ImageConfig:
+        """The config with `edit` done. Raises InvalidValue for the first thing that breaks a rule."""
+        for field, error in edit.check():
+            raise InvalidValue(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
+        document = copy.deepcopy(dict(self.document))
+        inner: dict[str, Any] = document.get("config") or {}
+        if edit.env:
+            inner["Env"] = [f"{name}={value}" for name, value in _merged_env(self.env, edit.env).items()]
+        if edit.labels:
+            inner["Labels"] = {**(inner.get("Labels") or {}), **edit.labels}
+        for key, value in (
+            ("Entrypoint", edit.entrypoint),
+            ("Cmd", edit.cmd),
+        ):
+            if value is not None:
+                inner[key] = list(value)
+        # Docker clears the base's Cmd with a new Entrypoint: it was written for the other program.
+        if edit.entrypoint is not None and edit.cmd is None:
+            inner.pop("Cmd", None)
+        for key, text in (("WorkingDir", edit.working_dir), ("User", edit.user), ("StopSignal", edit.stop_signal)):
+            if text is not None:
+                inner[key] = text
+        if edit.exposed_ports is not None:
+            inner["ExposedPorts"] = {port if "/" in port else f"{port}/tcp": {} for port in edit.exposed_ports}
+        if edit.volumes is not None:
+            inner["Volumes"] = {volume: {} for volume in edit.volumes}
+        if edit.healthcheck is not None:
+            inner["Healthcheck"] = dict(edit.healthcheck)
+        document["config"] = inner
+        return ImageConfig(document)
+
+
+def _merged_env(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The base's names keep their places; ours follow sorted, so that the order written in a dict decides nothing."""
+    merged = dict(base)
+    for name in sorted(own):
+        merged[name] = own[name]
+    return merged
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    for name, value in env.items():
+        if not name:
+            raise InvalidValue("an environment name is empty", hint="write NAME: value")
+        if "=" in name:
+            raise InvalidValue(
+                f"the environment name {printable(name, 100)!r} holds '='", hint="write the value as the value"
+            )
+        _no_nul(name, "an environment name")
+        _no_nul(value, f"the value of {printable(name, 100)}")
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if "" in labels:
+        raise InvalidValue("a label's key is empty")
+
+
+def _check_argv(argv: Sequence[str]) -> None:
+    for argument in argv:
+        _no_nul(argument, "an argument")
+    if argv and not argv[0]:
+        raise InvalidValue("the program's name is empty")
+
+
+def _check_working_dir(path: str) -> None:
+    _no_nul(path, "the path")
+    if not path.startswith("/"):
+        raise InvalidValue(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
+    if ".." in path.split("/"):
+        raise InvalidValue(f"{printable(path, 100)!r} holds '..'", hint="write the path it means")
+
+
+def _check_user(user: str) -> None:
+    if not _USER.match(user):
+        raise InvalidValue(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
+    for part in user.split(":"):
+        if part.isdigit() and int(part) > _MAX_ID:
+            raise InvalidValue(f"{part} is more than the largest id, {_MAX_ID}")
+
+
+def _check_ports(ports: Sequence[str]) -> None:
+    for port in ports:
+        found = _PORT.match(port)
+        first = int(found["first"]) if found else 0
+        last = int(found["last"] or first) if found else 0
+        if not 0 < first <= last < 65536:
+            raise InvalidValue(
+                f"{printable(port, 100)!r} is no port", hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+            )
+
+
+def _check_volumes(volumes: Sequence[str]) -> None:
+    for volume in volumes:
+        _check_working_dir(volume)
+
+
+def _check_stop_signal(signal: str) -> None:
+    if not re.match(r"(SIG[A-Z0-9+]{2,12}|[0-9]{1,2})\Z", signal):
+        raise InvalidValue(f"{printable(signal, 50)!r} is no signal", hint="write a name such as SIGTERM, or a number")
+
+
+def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
+    unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
+    if unknown:
+        raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
+
+
+def _no_nul(text: str, what: str) -> None:
+    if "\0" in text:
+        raise InvalidValue(f"{what} holds a NUL byte")
+
+
+_RULES: dict[str, Any] = {
+    "entrypoint": _check_argv,
+    "cmd": _check_argv,
+    "env": _check_env,
+    "working_dir": _check_working_dir,
+    "user": _check_user,
+    "labels": _check_labels,
+    "exposed_ports": _check_ports,
+    "volumes": _check_volumes,
+    "stop_signal": _check_stop_signal,
+    "healthcheck": _check_healthcheck,
+}

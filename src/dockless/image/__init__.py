@@ -1,0 +1,1 @@
+"""A base + layers + config -> manifest. Pure: no network, no clock, no environment."""
