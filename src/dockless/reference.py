@@ -79,7 +79,7 @@ class Reference(NamedTuple):
         if "://" in text:
             _no("reference", text.split("@")[-1], f"drop the {printable(text.split('://')[0], 20)}://")
         rest, at, digest_text = text.partition("@")
-        if at and ("/" in digest_text or (":" in rest and ":" not in digest_text)):
+        if "/" in text and "@" in text.split("/")[0]:
             _no("reference", digest_text.rsplit("@", 1)[-1], "write no user or password in it; log in instead")
         digest = Digest(digest_text) if at else None
         first, slash, path = rest.partition("/")
