@@ -1,0 +1,141 @@
+"""The README's first commands, with real Pants, and what other tools make of their result."""
+
+import json
+import os
+import shutil
+
+import pytest
+from real_tools import ROOT, need, run
+
+HELLO = "testprojects/hello:image"
+RUN_SH = """#!/app/e2e/busybox sh
+echo "$GREETING $1 from $(/app/e2e/busybox pwd) as $(/app/e2e/busybox id -u)"
+"""
+REGISTRY = '--dockless-registries={{"test": {{"address": "{}", "default": true}}}}'
+
+
+def hello_digest(checkout, **options) -> str:
+    shutil.rmtree(checkout.folder / "dist", ignore_errors=True)
+    checkout.pants("package", HELLO, **options)
+    return checkout.description("testprojects.hello/image.json")["digest"]
+
+
+@pytest.fixture(scope="module")
+def packaged(checkout):
+    """The output of the first package, and the description it wrote."""
+    done = checkout.pants("package", HELLO)
+    return done, checkout.description("testprojects.hello/image.json")
+
+
+def test_package_writes_a_layout_that_skopeo_reads_and_says_digest_and_size(checkout, packaged):
+    need("skopeo")
+    done, said = packaged
+    assert said["address"] == HELLO
+    assert f"digest: {said['digest']}" in done.err
+    assert "size: " in done.err
+    layout = checkout.folder / "dist/testprojects.hello/image"
+    found = json.loads(run("skopeo", "inspect", f"oci:{layout}").out)
+    assert found["Digest"] == said["digest"]
+    assert found["Layers"] == [layer["digest"] for layer in said["layers"]]
+    assert said["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
+
+
+def test_the_digest_is_a_literal(packaged):
+    """Whoever changes it changes every image of every user: say so in CHANGELOG.md."""
+    assert packaged[1]["digest"] == "sha256:GOLDEN_HELLO"
+
+
+def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, packaged, docker_registry, tmp_path):
+    need("skopeo", "umoci")
+    registry = REGISTRY.format(docker_registry.host)
+    output = tmp_path / "published.json"
+    done = checkout.pants(registry, "publish", f"--output={output}", HELLO)
+    digest = packaged[1]["digest"]
+    assert f"{docker_registry.host}/image:latest published" in done.err
+    (published,) = json.loads(output.read_text())
+    assert published["digest"] == digest
+    assert published["names"] == [f"{docker_registry.host}/image:latest"]
+    assert published["published"] is True
+    found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{docker_registry.host}/image").out)
+    assert found["Digest"] == digest
+
+    docker_registry.forget()
+    checkout.pants(registry, "publish", HELLO)
+    asked = docker_registry.requests()
+    assert asked, "the second publish asked nothing"
+    assert not [request for request in asked if request.split()[0] in ("POST", "PATCH", "PUT")], asked
+    assert len(asked) <= 2
+
+    copied, bundle = tmp_path / "copied", tmp_path / "bundle"
+    run("skopeo", "copy", "--src-tls-verify=false", f"docker://{docker_registry.host}/image", f"oci:{copied}:image")
+    run("umoci", "unpack", "--image", f"{copied}:image", bundle)
+    for path in ("srv/testprojects/hello/hello.txt", "etc/hello/testprojects/hello/hello.ini"):
+        unpacked = bundle / "rootfs" / path
+        assert unpacked.read_bytes() == (ROOT / "testprojects/hello" / unpacked.name).read_bytes()
+        assert (unpacked.stat().st_mode & 0o7777, unpacked.stat().st_mtime) == (0o644, 0)
+
+
+def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, packaged, docker_registry):
+    registry = REGISTRY.format(docker_registry.host)
+    checkout.pants(registry, "package", "testprojects/hello:push")
+    digest = packaged[1]["digest"]
+    plan = checkout.description("testprojects.hello/push.json")
+    assert plan["digest"] == digest
+    assert plan["references"] == [f"{docker_registry.host}/demo/push:{tag}" for tag in ("1.0", digest[7:])]
+    checkout.pants(registry, "publish", "testprojects/hello:push")
+    for reference in plan["references"]:
+        found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}").out)
+        assert found["Digest"] == digest
+
+
+def test_the_digest_is_the_same_in_another_place_and_time_and_umask_and_locale(packaged, another_checkout):
+    for path in (another_checkout.folder / "testprojects").rglob("*"):
+        os.utime(path, (1234567890, 1234567890))
+        if path.is_file():
+            path.chmod(0o600)
+    strange = {"LANG": "tr_TR.UTF-8", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
+    assert hello_digest(another_checkout, pantsd=False, umask=0o077, **strange) == packaged[1]["digest"]
+
+
+def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
+    shutil.rmtree(checkout.folder / "dist")
+    done = checkout.pants("package", HELLO, pantsd=False)
+    assert "Starting: Build the layer" not in done.err
+    assert checkout.description("testprojects.hello/image.json") == packaged[1]
+
+
+def test_the_service_is_packaged_and_published(checkout, docker_registry):
+    registry = REGISTRY.format(docker_registry.host)
+    checkout.pants(registry, "publish", "testprojects/service:image")
+    checkout.pants("package", "testprojects/service:image")
+    digest = checkout.description("testprojects.service/image.json")["digest"]
+    found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{docker_registry.host}/image").out)
+    assert found["Digest"] == digest
+
+
+def test_what_was_published_runs(checkout, docker_registry, podman):
+    need("busybox")
+    folder = checkout.folder / "e2e"
+    folder.mkdir()
+    shutil.copy(shutil.which("busybox"), folder / "busybox")
+    (folder / "run.sh").write_text(RUN_SH)
+    (folder / "run.sh").chmod(0o755)
+    (folder / "BUILD").write_text(
+        """
+files(name="files", sources=["busybox", "run.sh"])
+container_image(
+    name="image",
+    dependencies=[":files"],
+    directory="/app",
+    entrypoint=["/app/e2e/run.sh"],
+    cmd=["nobody"],
+    env={"GREETING": "hello"},
+    workdir="/app",
+    user="1000:1000",
+)
+"""
+    )
+    checkout.pants(REGISTRY.format(docker_registry.host), "publish", "e2e:image")
+    reference = f"{docker_registry.host}/image:latest"
+    assert podman("run", "--rm", "--tls-verify=false", reference, "world").out == "hello world from /app as 1000\n"
+    assert podman("run", "--rm", "--tls-verify=false", reference).out == "hello nobody from /app as 1000\n"

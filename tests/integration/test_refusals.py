@@ -1,0 +1,99 @@
+"""What a user sees who did it wrong: one line that says what to do, and nothing half-done."""
+
+import base64
+import json
+import socket
+
+import pytest
+from real_tools import run
+
+HELLO = "testprojects/hello:image"
+
+
+def registry(host: str) -> str:
+    return f'--dockless-registries={{"test": {{"address": "{host}", "default": true}}}}'
+
+
+def login(home, host: str, password: str) -> dict:
+    folder = home / "docker config"
+    folder.mkdir()
+    auth = base64.b64encode(f"alice:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def only_line(text: str, part: str) -> str:
+    (line,) = [line for line in text.splitlines() if part in line]
+    return line
+
+
+def test_a_registry_that_is_not_there(checkout):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    done = checkout.pants(registry(host), "publish", HELLO, ok=False)
+    assert done.code != 0
+    line = only_line(done.err, "error: testprojects/hello:image: ")
+    assert host in line and "refused" in line
+    assert "Traceback" not in done.err
+
+
+def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
+    done = checkout.pants(
+        registry(locked_registry.host),
+        "-ldebug",
+        "publish",
+        HELLO,
+        ok=False,
+        **login(tmp_path, locked_registry.host, "C4n4ry"),
+    )
+    assert done.code != 0
+    line = only_line(done.err, "error: testprojects/hello:image: ")
+    assert locked_registry.host in line and "401" in line and "alice" in line
+    everything = (
+        done.out
+        + done.err
+        + "".join(path.read_text(errors="replace") for path in checkout.folder.glob(".pants.d/**/*.log"))
+    )
+    for secret in ("C4n4ry", base64.b64encode(b"alice:C4n4ry").decode()):
+        assert secret not in everything
+    found = run(
+        *("skopeo", "list-tags", "--tls-verify=false", "--creds", "alice:s3cret"),
+        f"docker://{locked_registry.host}/image",
+        ok=False,
+    )
+    assert found.code != 0, "there is a repository, so something was pushed"
+
+
+def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
+    done = checkout.pants(
+        registry(locked_registry.host), "publish", HELLO, **login(tmp_path, locked_registry.host, "s3cret")
+    )
+    assert "s3cret" not in done.out + done.err
+    run(
+        *("skopeo", "inspect", "--tls-verify=false", "--creds", "alice:s3cret"),
+        f"docker://{locked_registry.host}/image:latest",
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' holds '='"),
+        ('registries=["@nowhere"]', "wrong:image: field `registries`: there is no registry @nowhere"),
+    ],
+)
+def test_a_wrong_field_writes_nothing(checkout, fields, said):
+    folder = checkout.folder / "wrong"
+    folder.mkdir(exist_ok=True)
+    (folder / "BUILD").write_text(f'container_image(name="image", {fields})\n')
+    done = checkout.pants("package", "wrong:image", ok=False)
+    assert done.code != 0
+    assert said in done.err
+    assert not (checkout.folder / "dist/wrong").exists()
+
+
+def test_nowhere_to_publish_to_fails(checkout):
+    done = checkout.pants("--dockless-registries={}", "publish", HELLO, ok=False)
+    assert done.code != 0
+    assert "testprojects/hello:image: field `registries`: there is nowhere to publish to" in done.err

@@ -1,0 +1,215 @@
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+from pants_dockless.goals.package import PushImageFieldSet
+
+from dockless.digest import Digest
+
+FILES = {
+    "app/a.txt": "a",
+    "app/sub/b.sh": "#!/bin/sh\n",
+    "app/BUILD": """
+files(name="files", sources=["*.txt", "sub/*"])
+image_layer(name="layer", dependencies=[":files"], directory="/opt")
+container_image(
+    name="image",
+    dependencies=[":files"],
+    directory="/srv",
+    layers=[":layer"],
+    entrypoint=["/srv/app/sub/b.sh"],
+    cmd=["x"],
+    env={"B": "2", "A": "1"},
+    workdir="/srv",
+    user="1000:1000",
+    labels={"k": "v"},
+    registries=["localhost:5000"],
+)
+push_image(name="push", image=":image", registries=["reg.example:443"], repository="team/{directory}", image_tags=["1"])
+""",
+}
+
+
+def names(layer: bytes) -> list:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer))) as tar:
+        return [member.name for member in tar.getmembers()]
+
+
+def test_an_image_is_a_layout_and_its_description(backend):
+    backend.write_files(FILES)
+    files = backend.files(backend.package("app:image"))
+    said = json.loads(files["app/image.json"])
+    assert set(said) == {
+        *("address", "digest", "config_digest", "media_type", "size", "platforms", "layers", "references"),
+    }
+    assert said["address"] == "app:image"
+    assert said["platforms"] == ["linux/amd64"]
+    assert said["references"] == ["localhost:5000/image:latest"]
+    for path, data in files.items():
+        if "/blobs/" in path:
+            assert Digest.of(data).hex == path.rsplit("/", 1)[1]
+    manifest = json.loads(files["app/image/blobs/sha256/" + said["digest"][7:]])
+    config = json.loads(files["app/image/blobs/sha256/" + said["config_digest"][7:]])
+    assert json.loads(files["app/image/index.json"])["manifests"][0]["digest"] == said["digest"]
+    assert [layer["digest"] for layer in manifest["layers"]] == [layer["digest"] for layer in said["layers"]]
+    lower, upper = (files["app/image/blobs/sha256/" + layer["digest"][7:]] for layer in manifest["layers"])
+    assert names(lower) == ["opt", "opt/app", "opt/app/a.txt", "opt/app/sub", "opt/app/sub/b.sh"]
+    assert names(upper) == ["srv/app", "srv/app/a.txt", "srv/app/sub", "srv/app/sub/b.sh"]
+    assert config["rootfs"]["diff_ids"] == [
+        Digest.of(gzip.decompress(lower)),
+        Digest.of(gzip.decompress(upper)),
+    ]
+    assert config["config"] == {
+        "Entrypoint": ["/srv/app/sub/b.sh"],
+        "Cmd": ["x"],
+        "Env": ["A=1", "B=2"],
+        "WorkingDir": "/srv",
+        "User": "1000:1000",
+        "Labels": {"k": "v"},
+    }
+    assert len(config["history"]) == 2
+    assert config["created"] == "1970-01-01T00:00:00Z"
+    assert said["size"] == sum(len(data) for path, data in files.items() if "/blobs/" in path)
+
+
+def test_the_digest_knows_content_and_paths_alone(backend):
+    backend.write_files(FILES)
+    first = backend.description("app:image")
+    backend.write_files({"app/BUILD": FILES["app/BUILD"].replace('registries=["localhost:5000"]', 'image_tags=["9"]')})
+    retagged = backend.description("app:image")
+    assert retagged["digest"] == first["digest"]
+    assert retagged["references"] == []
+    backend.write_files({"app/a.txt": "other"})
+    assert backend.description("app:image")["digest"] != first["digest"]
+
+
+def test_an_image_may_be_empty(backend):
+    backend.write_files({"BUILD": 'container_image(name="none")'})
+    said = backend.description(":none")
+    assert said["layers"] == []
+    # A literal, because nothing but our own writers decides it.
+    assert said["digest"] == "sha256:GOLDEN_EMPTY"
+
+
+def test_packages_and_moved_files_are_content(backend):
+    backend.write_files(
+        {
+            **FILES,
+            "pkg/BUILD": """
+archive(name="tar", format="tar", files=["app:files"])
+relocated_files(name="moved", files_targets=["app:files"], src="app", dest="elsewhere")
+target(name="all", dependencies=[":tar", ":moved"])
+container_image(name="image", dependencies=[":all"])
+""",
+        }
+    )
+    files = backend.files(backend.package("pkg:image"))
+    (layer,) = json.loads(files["pkg/image.json"])["layers"]
+    assert names(files["pkg/image/blobs/sha256/" + layer["digest"][7:]]) == [
+        "elsewhere",
+        "elsewhere/a.txt",
+        "elsewhere/sub",
+        "elsewhere/sub/b.sh",
+        "pkg",
+        "pkg/tar.tar",
+    ]
+
+
+def test_files_bring_the_files_they_depend_on(backend):
+    backend.write_files(
+        {
+            **FILES,
+            "more/c.txt": "c",
+            "more/BUILD": """
+file(name="c", source="c.txt", dependencies=["app/a.txt:files"])
+container_image(name="image", dependencies=[":c"])
+""",
+        }
+    )
+    files = backend.files(backend.package("more:image"))
+    (layer,) = json.loads(files["more/image.json"])["layers"]
+    assert names(files["more/image/blobs/sha256/" + layer["digest"][7:]]) == ["app", "app/a.txt", "more", "more/c.txt"]
+
+
+def test_a_push_is_packaged_as_its_plan(backend):
+    backend.write_files(FILES)
+    package = backend.package("app:push", PushImageFieldSet)
+    assert [artifact.relpath for artifact in package.artifacts] == ["app/push.json"]
+    assert json.loads(backend.files(package)["app/push.json"]) == {
+        "address": "app:push",
+        "digest": backend.description("app:image")["digest"],
+        "references": ["reg.example:443/team/app:1"],
+    }
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ('env={"": "x"}', "app:bad: field `env`: an environment name is empty"),
+        ('env={"A=B": "x"}', "app:bad: field `env`: the environment name 'A=B' holds '='"),
+        ('workdir="srv"', "app:bad: field `workdir`: 'srv' is not absolute"),
+        ('user="a b"', "app:bad: field `user`: 'a b' is no user"),
+        ('user="4294967296"', "app:bad: field `user`: 4294967296 is more than"),
+        ('labels={"": "x"}', "app:bad: field `labels`: a label's key is empty"),
+        ('entrypoint=[""]', "app:bad: field `entrypoint`: the program's name is empty"),
+        ('registries=["@nowhere"]', "app:bad: field `registries`: there is no registry @nowhere"),
+        ('registries=["https://x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; drop the https://"),
+        ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; write no user"),
+        ('registries=["x.y"], repository="Team/App"', "app:bad: field `repository`: invalid repository 'Team/App'"),
+        ('registries=["x.y"], repository="{nothing}"', "app:bad: field `repository`: invalid value '{nothing}'"),
+        ('registries=["x.y"], repository="{"', "app:bad: field `repository`: invalid "),
+        ('registries=["x.y"], image_tags=["a b"]', "app:bad: field `image_tags`: invalid tag 'a b'"),
+        ('registries=["x.y"], image_tags=["{pants.nothing}"]', "app:bad: field `image_tags`: invalid value"),
+        ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: there is no tag"),
+        ('layers=[":files"]', "app:bad: field `layers`: app/a.txt:files is a file, not an image_layer"),
+        ('dependencies=[":layer"]', "app:bad: field `dependencies`: app:layer is a layer; put it in `layers`"),
+        ('dependencies=[":image"]', "app:bad: field `dependencies`: app:image is an image"),
+        ('dependencies=[":push"]', "app:bad: field `dependencies`: app:push"),
+        ('directory="/a/../b", dependencies=[":files"]', "app:bad"),
+    ],
+)
+def test_a_wrong_field_is_named_in_one_line(backend, fields, said):
+    backend.write_files({**FILES, "app/BUILD": FILES["app/BUILD"] + f'\ncontainer_image(name="bad", {fields})\n'})
+    line = backend.refusal(lambda: backend.package("app:bad"))
+    assert said in line
+    assert "\n" not in line
+    assert "hunter2" not in line
+
+
+def test_two_sources_for_one_path_are_both_named(backend):
+    backend.write_files(
+        {
+            **FILES,
+            "b/a.txt": "another",
+            "b/BUILD": """
+file(name="a", source="a.txt")
+relocated_files(name="moved", files_targets=[":a"], src="b", dest="app")
+container_image(name="image", dependencies=[":moved", "app:files"])
+""",
+        }
+    )
+    line = backend.refusal(lambda: backend.package("b:image"))
+    assert "b:image" in line and "app/a.txt" in line and "app:files" in line and "b:moved" in line
+    assert "\n" not in line
+
+
+def test_a_dependency_that_gives_nothing_is_named(backend):
+    backend.write_files(
+        {
+            "a/BUILD": """
+files(name="none", sources=["*.nothing"])
+relocated_files(name="moved", files_targets=[":none"], src="a", dest="b")
+container_image(name="image", dependencies=[":moved"])
+"""
+        }
+    )
+    line = backend.refusal(lambda: backend.package("a:image"))
+    assert "a:image: field `dependencies`: a:moved (relocated_files) gives no file" in line
+
+
+def test_a_push_of_something_else_is_refused(backend):
+    backend.write_files({**FILES, "p/BUILD": 'push_image(name="push", image="app:layer")'})
+    line = backend.refusal(lambda: backend.package("p:push", PushImageFieldSet))
+    assert "p:push: field `image`: app:layer is a image_layer, not a container_image" in line

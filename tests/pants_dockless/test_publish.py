@@ -1,0 +1,132 @@
+import json
+
+import pytest
+from pants.core.goals.publish import PublishProcesses
+from pants.engine.fs import DigestContents
+from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.goals.publish import (
+    PublishImageFieldSet,
+    PublishImageRequest,
+    PublishPushFieldSet,
+    PublishPushRequest,
+)
+
+REGISTRIES = {
+    "one": {"address": "one.example:5000", "default": True, "extra_image_tags": ["stable"]},
+    "two": {"address": "two.example", "repository": "mirror/{target_repository}", "insecure": True},
+    "off": {"address": "off.example", "skip_push": True},
+}
+
+
+def build(fields: str) -> dict:
+    return {
+        "app/f.txt": "f",
+        "app/BUILD": f"""
+file(name="f", source="f.txt")
+container_image(name="image", dependencies=[":f"], {fields})
+push_image(name="push", image=":image", registries=["@two"], repository="{{parent_directory}}{{directory}}/{{name}}")
+""",
+    }
+
+
+@pytest.fixture
+def publish(backend):
+    def run(address: str = "image", registries: dict = REGISTRIES) -> PublishProcesses:
+        backend.set_options([f"--dockless-registries={json.dumps(registries)}"], env_inherit={"PATH"})
+        if address == "image":
+            package = backend.package("app:image")
+            field_set = PublishImageFieldSet.create(backend.get_target(package_address("image")))
+            request = PublishImageRequest(field_set, (package,))
+        else:
+            package = backend.package("app:push", PushImageFieldSet)
+            field_set = PublishPushFieldSet.create(backend.get_target(package_address("push")))
+            request = PublishPushRequest(field_set, (package,))
+        return backend.request(PublishProcesses, [request])
+
+    return run
+
+
+def package_address(name: str):
+    from pants.engine.addresses import Address
+
+    return Address("app", target_name=name)
+
+
+def plan(backend, published) -> dict:
+    files = backend.request(DigestContents, [published.process.process.input_digest])
+    return json.loads(next(file.content for file in files if file.path == "push.json"))
+
+
+def test_one_process_pushes_all_tags_of_one_repository(backend, publish):
+    backend.write_files(build('image_tags=["1", "2"]'))
+    (published,) = publish()
+    assert published.names == tuple(f"one.example:5000/image:{tag}" for tag in ("1", "2", "stable"))
+    assert published.description.startswith("one.example:5000/image@sha256:")
+    said = plan(backend, published)
+    assert (said["registry"], said["repository"], said["tags"]) == ("one.example:5000", "image", ["1", "2", "stable"])
+    assert said["insecure"] is False
+    assert published.data["digest"] == backend.description("app:image")["digest"]
+    assert published.data["target"].spec == "app:image"
+
+
+def test_registries_outrank_the_repository_and_may_be_insecure(backend, publish):
+    backend.write_files(build('registries=["@two", "two.example"], repository="team/x"'))
+    (published,) = publish()
+    assert published.names == ("two.example/mirror/team/x:latest",)
+    assert plan(backend, published)["insecure"] is True
+
+
+def test_push_image_pushes_the_image_elsewhere(backend, publish):
+    backend.write_files(build(""))
+    (published,) = publish("push")
+    assert published.names == ("two.example/mirror/app/push:latest",)
+    assert published.data["target"].spec == "app:push"
+
+
+def test_skipping_is_said_and_runs_nothing(backend, publish):
+    backend.write_files(build('registries=["@off", "@one"]'))
+    off, one = publish()
+    assert off.process is None and "skip_push" in off.description
+    assert one.process is not None
+    backend.write_files(build("skip_push=True"))
+    (skipped,) = publish()
+    assert skipped.process is None
+    assert skipped.description == "(by `skip_push` on app:image)"
+    (skipped,) = publish(registries={})
+    assert skipped.process is None
+
+
+def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish):
+    backend.write_files(build(""))
+    line = backend.refusal(lambda: publish(registries={}))
+    assert line.startswith("app:image: field `registries`: there is nowhere to publish to")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "registries, said",
+    [
+        ({"x": "y"}, "[dockless.registries.x] is not a table"),
+        ({"x": {}}, "[dockless.registries.x] has no `address`"),
+        ({"x": {"address": "a.b", "secure": True}}, "has the unknown key `secure`"),
+        ({"x": {"address": "a.b", "default": "yes"}}, "[dockless.registries.x].default must be a bool"),
+        ({"x": {"address": "a.b", "extra_image_tags": [1]}}, "extra_image_tags must be a list of strings"),
+        ({"x": {"address": "http://a.b"}}, "[dockless.registries.x].address: invalid registry 'a.b'; drop the http://"),
+        ({"x": {"address": "a.b", "default": True, "repository": "A"}}, "[dockless.registries.x].repository"),
+    ],
+)
+def test_wrong_options_are_named(backend, publish, registries, said):
+    backend.write_files(build(""))
+    line = backend.refusal(lambda: publish(registries=registries))
+    assert said in line
+    assert "\n" not in line
+
+
+def test_no_secret_of_the_environment_is_in_argv_or_in_a_file(backend, publish):
+    backend.write_files(build(""))
+    backend.set_options([], env={"AWS_SECRET_ACCESS_KEY": "C4n4ry"}, env_inherit={"PATH"})
+    (published,) = publish()
+    process = published.process.process
+    assert not any("C4n4ry" in argument for argument in process.argv)
+    files = backend.request(DigestContents, [process.input_digest])
+    assert not any(b"C4n4ry" in file.content for file in files)

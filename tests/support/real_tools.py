@@ -1,0 +1,157 @@
+"""Real Pants and a real registry, for tests: each with folders and ports of its own."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def need(*programs: str) -> None:
+    """Skips the test where a program is missing; with CI=true that is a failure."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"NOT TESTED, not installed: {', '.join(missing)}")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True) -> Done:
+    done = subprocess.run(
+        [str(argument) for argument in argv],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=300,
+    )
+    found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    if ok:
+        assert found.code == 0, f"{argv}\n{found.out}\n{found.err}"
+    return found
+
+
+class DockerRegistry:
+    """Debian's docker-registry on a free port, with its access log."""
+
+    def __init__(self, folder: Path, extra: str = "") -> None:
+        need("docker-registry")
+        config = folder / "config.yml"
+        config.write_text(
+            "version: 0.1\n"
+            "log: {level: info}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}},"
+            " maintenance: {uploadpurging: {enabled: false}}}\n"
+            f'http: {{addr: "127.0.0.1:0", secret: x}}\n{extra}'
+        )
+        self.log = folder / "log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
+            )
+        self.host = ""
+        for _ in range(200):
+            for line in self.log.read_text().splitlines():
+                if "listening on " in line:
+                    self.host = line.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",")
+            if self.host:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"docker-registry did not start: {self.log.read_text()}")
+
+    def requests(self) -> list[str]:
+        """`METHOD PATH` of what was asked since `forget`."""
+        lines = self.log.read_text().splitlines()[getattr(self, "_seen", 0) :]
+        return [line.split('"')[1].rsplit(" ", 1)[0] for line in lines if '] "' in line or '- "' in line]
+
+    def forget(self) -> None:
+        self._seen = len(self.log.read_text().splitlines())
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Checkout:
+    """A copy of what this repository tracks, and Pants in it with a home, a store and caches of its own."""
+
+    def __init__(self, folder: Path, caches: Path) -> None:
+        self.folder = folder
+        tracked = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).out.split("\0")
+        for path in filter(None, tracked):
+            if (ROOT / path).is_file():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / path, folder / path)
+        home = caches / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        (caches / "sandboxes").mkdir(exist_ok=True)
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_CACHE_HOME": str(caches / "xdg"),
+            "LANG": "C.UTF-8",
+            "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
+            "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
+            "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
+            "PANTS_CONFIG_FILES": str(_pex_config(caches)),
+            # A program must not write into the sources that the next run hashes.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
+        before = os.umask(umask)
+        try:
+            return run(
+                ROOT / ".venv/bin/pants",
+                "--pantsd" if pantsd else "--no-pantsd",
+                "--no-dynamic-ui",
+                *args,
+                cwd=self.folder,
+                env={**self.env, **env},
+                ok=ok,
+            )
+        finally:
+            os.umask(before)
+
+    def description(self, path: str) -> dict:
+        return json.loads((self.folder / "dist" / path).read_text())
+
+    def close(self) -> None:
+        for pid_file in self.folder.glob(".pids/*/pantsd/pid"):
+            try:
+                os.kill(int(pid_file.read_text()), signal.SIGTERM)
+            except (OSError, ValueError):
+                continue
+
+
+def _pex_config(caches: Path) -> Path:
+    """Tells Pants of the pex command that `./run-tests` made, instead of the one it would fetch from the web."""
+    pex = ROOT / ".cache/pex/pex"
+    data = pex.read_bytes()
+    config = caches / "pex.toml"
+    config.write_text(
+        f"""
+[pex-cli]
+url_template = "file://{pex}"
+known_versions = ["v2.1.137|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"]
+[python]
+interpreter_constraints = ["CPython==3.9.*"]
+[python-bootstrap]
+search_path = ["{(ROOT / ".venv/bin/python").resolve().parent}"]
+"""
+    )
+    return config
