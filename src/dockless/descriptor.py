@@ -36,7 +36,7 @@ class Descriptor(NamedTuple):
         size = rest.pop("size", None)
         urls = rest.pop("urls", None) or []
         annotations = rest.pop("annotations", None)
-        platform = rest.get("platform")
+        platform = rest.pop("platform", None)
         artifact_type = rest.pop("artifactType", None) or ""
         if not isinstance(media_type, str) or not media_type:
             raise InvalidDocument(f"{what} has no mediaType")
@@ -48,13 +48,17 @@ class Descriptor(NamedTuple):
             raise InvalidDocument(f"{what} has urls that are not a list of strings")
         if not isinstance(artifact_type, str):
             raise InvalidDocument(f"{what} has an artifactType that is not a string")
+        named = Platform.from_json(platform, what) if platform is not None else None
+        # `os.features` and the like have no place in Platform: then the object is kept beside it, as it was read.
+        if named is not None and platform != named.to_json():
+            rest["platform"] = platform
         return cls(
             media_type=media_type,
             digest=Digest(digest),
             size=size,
             urls=tuple(urls),
             annotations=string_map(annotations, f"{what}: annotations") if annotations is not None else None,
-            platform=Platform.from_json(platform, what) if platform is not None else None,
+            platform=named,
             artifact_type=artifact_type,
             extra=rest or None,
         )
@@ -68,7 +72,6 @@ class Descriptor(NamedTuple):
         if self.artifact_type:
             found["artifactType"] = self.artifact_type
         extra = dict(self.extra or {})
-        # `os.features` and the like have no place in Platform: they stay in the object as it was read.
         platform = {**(extra.pop("platform", None) or {}), **(self.platform.to_json() if self.platform else {})}
         if platform:
             found["platform"] = platform

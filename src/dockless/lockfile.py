@@ -1,0 +1,247 @@
+"""The lockfile of base images: their indexes, manifests and configs themselves, so that nothing need be fetched.
+
+One JSON document, sorted and indented, with the lines of each document in it: a base that changed is one block of lines
+in a diff, and line endings that a checkout changes make no difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from dockless.config import ImageConfig
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.document import parse_document
+from dockless.errors import DocklessError, InvalidDocument
+from dockless.manifest import Index, Manifest, parse_manifest
+from dockless.platform import Platform
+from dockless.reference import Reference
+
+VERSION = 1
+# A hundred bases of ten platforms at ten kilobytes each.
+_MAX_BYTES = 64 * 1024 * 1024
+_HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
+
+
+class LockedImage(NamedTuple):
+    """One platform's image of a base."""
+
+    platform: Platform
+    manifest: Manifest
+    config_bytes: bytes
+
+    @property
+    def config(self) -> ImageConfig:
+        return ImageConfig.from_bytes(self.config_bytes, str(self.manifest.config.digest))
+
+
+class LockedBase(NamedTuple):
+    """A base as it was when it was locked. `platform_index` is None where the reference names one image alone."""
+
+    reference: Reference
+    digest: Digest
+    platform_index: Index | None
+    images: tuple[LockedImage, ...]
+
+    def image(self, wanted: Platform) -> LockedImage:
+        """The image for a platform. Raises InvalidDocument that lists those which are locked."""
+        for image in self.images:
+            if image.platform.matches(wanted):
+                return image
+        there = ", ".join(sorted(str(image.platform) for image in self.images))
+        raise InvalidDocument(f"{self.reference} is not locked for {wanted}", cause=f"it is locked for {there}")
+
+
+class Lockfile(NamedTuple):
+    """All locked bases, by their reference as `str(Reference)` writes it."""
+
+    bases: Mapping[str, LockedBase]
+
+    @classmethod
+    def of(cls, bases: Iterable[LockedBase]) -> Lockfile:
+        return cls({str(base.reference): base for base in bases})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
+        """The lockfile in `raw`, every document verified by its digest. Raises InvalidDocument, naming `path`."""
+        document = parse_document(raw, path, limit=_MAX_BYTES)
+        if document.get("version") != VERSION:
+            raise InvalidDocument(
+                f"{path} is of version {document.get('version')!r:.20}",
+                cause=f"this Dockless reads version {VERSION}",
+                hint="generate it anew",
+            )
+        bases = document.get("bases")
+        if not isinstance(bases, dict):
+            raise InvalidDocument(f"{path} has no `bases`", hint="generate it anew")
+        return cls({name: _base_from_json(name, found, path) for name, found in bases.items()})
+
+    def to_bytes(self) -> bytes:
+        """The file's content: UTF-8 with a final newline."""
+        document = {
+            "//": _HEADER,
+            "version": VERSION,
+            "bases": {name: _base_to_json(base) for name, base in self.bases.items()},
+        }
+        return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode(
+            "utf-8", "surrogatepass"
+        )
+
+    def base(self, reference: Reference, path: str, command: str) -> LockedBase:
+        """The entry of a reference. Raises InvalidDocument that names the command to run."""
+        found = self.bases.get(str(reference))
+        if found is None:
+            raise InvalidDocument(f"{path} has no entry for {reference}", hint=f"run `{command}`")
+        return found
+
+
+def _base_to_json(base: LockedBase) -> dict[str, Any]:
+    return {
+        "registry": base.reference.registry,
+        "repository": base.reference.repository,
+        "tag": base.reference.tag,
+        "digest": base.digest,
+        "index": _document_to_json(base.platform_index.media_type, base.platform_index.raw) if base.platform_index else None,
+        "platforms": {
+            str(image.platform): {
+                "manifest": _document_to_json(image.manifest.media_type, image.manifest.raw),
+                "config": _document_to_json(image.manifest.config.media_type, image.config_bytes),
+            }
+            for image in base.images
+        },
+    }
+
+
+def _document_to_json(media_type: str, raw: bytes) -> dict[str, Any]:
+    return {"media_type": media_type, "digest": Digest.of(raw), "content": raw.decode("utf-8").split("\n")}
+
+
+def _base_from_json(name: str, found: Any, path: str) -> LockedBase:
+    where = f"{path}: {name}"
+    try:
+        reference = Reference.parse(name)
+        digest = Digest(found["digest"])
+        index = None
+        if found["index"] is not None:
+            raw, media_type = _document_from_json(found["index"], f"{where}: index")
+            index = Index.from_bytes(raw, f"{where}: index", media_type=media_type)
+        images = tuple(
+            _image_from_json(Platform.parse(platform), image, f"{where}: {platform}")
+            for platform, image in sorted(found["platforms"].items())
+        )
+    except DocklessError as error:
+        if error.problem.startswith(path):
+            raise
+        raise InvalidDocument(f"{where}: {error.problem}", cause=error.cause, hint=error.hint) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidDocument(
+            f"{where} is not an entry as Dockless writes it",
+            cause=f"{type(error).__name__} {error}",
+            hint="generate it anew",
+        ) from None
+    base = LockedBase(reference, digest, index, images)
+    _check_links(base, where)
+    return base
+
+
+def _image_from_json(platform: Platform, found: Any, where: str) -> LockedImage:
+    raw, media_type = _document_from_json(found["manifest"], f"{where}: manifest")
+    config, _ = _document_from_json(found["config"], f"{where}: config")
+    return LockedImage(platform, Manifest.from_bytes(raw, f"{where}: manifest", media_type=media_type), config)
+
+
+def _document_from_json(found: Any, where: str) -> tuple[bytes, str]:
+    raw = "\n".join(found["content"]).encode("utf-8")
+    digest = Digest.of(raw)
+    if digest != found["digest"]:
+        raise InvalidDocument(
+            f"{where} was changed by hand",
+            cause=f"its digest is {digest}, the lockfile says {found['digest']}",
+            hint="generate the lockfile anew",
+        )
+    return raw, found["media_type"]
+
+
+def _check_links(base: LockedBase, where: str) -> None:
+    """Each document must be the one that the document above it names: digests of their own prove nothing of that."""
+
+    def no(what: str, has: str, named: str) -> None:
+        raise InvalidDocument(
+            f"{where}: {what} is another than the one locked",
+            cause=f"{has} is not {named}",
+            hint="generate the lockfile anew",
+        )
+
+    if base.reference.digest and base.digest != base.reference.digest:
+        no("the digest", base.digest, base.reference.digest)
+    index = base.platform_index
+    if index is not None and index.digest != base.digest:
+        no("the index", index.digest, base.digest)
+    for image in base.images:
+        listed = {child.digest for child in index.manifests} if index else {base.digest}
+        if image.manifest.digest not in listed:
+            no(
+                f"the manifest for {image.platform}",
+                image.manifest.digest,
+                "in the index" if base.platform_index else base.digest,
+            )
+        if Digest.of(image.config_bytes) != image.manifest.config.digest:
+            no(f"the config for {image.platform}", Digest.of(image.config_bytes), image.manifest.config.digest)
+
+
+def lock_base(
+    reference: Reference,
+    platforms: Iterable[Platform],
+    root: Manifest | Index,
+    fetch: Any,
+) -> LockedBase:
+    """What is to be locked of a base whose manifest or index is `root`, for `platforms` (none: all that it has).
+
+    `fetch(descriptor)` gives the verified bytes of a manifest or config. Raises InvalidDocument for bases that no image
+    can stand on: nested indexes, artifacts, Docker schema 1, layers and diff ids that differ in number.
+    """
+    wanted = list(platforms)
+    images = []
+    if isinstance(root, Index):
+        children = [root.select(platform, str(reference)) for platform in wanted] or _images_of(root)
+        for child in dict.fromkeys(child.digest for child in children):
+            descriptor = next(c for c in children if c.digest == child)
+            images.append(_lock_image(reference, descriptor, fetch))
+        index: Index | None = root
+    else:
+        images.append(_locked(reference, root, fetch))
+        index = None
+        for platform in wanted:
+            if not images[0].platform.matches(platform):
+                raise InvalidDocument(
+                    f"{reference} has no image for {platform}", cause=f"it is one image, for {images[0].platform}"
+                )
+    return LockedBase(reference, root.digest, index, tuple(images))
+
+
+def _images_of(index: Index) -> list[Descriptor]:
+    return [c for c in index.manifests if c.platform is not None and c.platform.os not in ("", "unknown")]
+
+
+def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> LockedImage:
+    found = parse_manifest(fetch(descriptor), f"{reference}: {descriptor.digest}", media_type=descriptor.media_type)
+    if isinstance(found, Index):
+        raise InvalidDocument(f"{reference} is an index of indexes", hint="name one of the images in it")
+    return _locked(reference, found, fetch)
+
+
+def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage:
+    raw = fetch(manifest.config)
+    config = ImageConfig.from_bytes(raw, f"{reference}: config {manifest.config.digest}")
+    if len(config.diff_ids) != len(manifest.layers):
+        raise InvalidDocument(
+            f"{reference} is damaged", cause=f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff ids"
+        )
+    try:
+        raw.decode("utf-8")
+        manifest.raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidDocument(f"{reference} has a document that is not UTF-8") from None
+    return LockedImage(config.platform.normalized(), manifest, raw)
