@@ -1,0 +1,116 @@
+"""gitignore patterns (gitignore(5)): what is left out of a layer, and which paths a mode or an owner is for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from dockless.errors import LayerError
+
+_MAX_IGNORE_FILE = 1024 * 1024
+T = TypeVar("T")
+
+
+def compile_patterns(lines: Iterable[str], where: str) -> Any:
+    """The patterns as a `pathspec.GitIgnoreSpec`. Raises LayerError, naming `where`, for one that cannot be read."""
+    # Most layers have no patterns: the builder must not pay for the import.
+    import pathspec
+
+    spec = list(lines)
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(spec)
+    except ValueError as error:
+        raise LayerError(f"{where} has a pattern that cannot be read", cause=str(error)) from None
+
+
+def _matchable(path: bytes) -> str:
+    # A pattern cannot hold a newline, and the `$` of a regular expression would match before one.
+    return os.fsdecode(path).replace("\n", "\ufffe")
+
+
+class Ignores:
+    """The ignore rules that hold in one folder of a source: its own, then those of the folders above."""
+
+    def __init__(self, names: Iterable[str], patterns: Iterable[str], origin: str) -> None:
+        self._names = tuple(os.fsencode(name) for name in names)
+        patterns = tuple(patterns)
+        self._specs: tuple[tuple[int, Any], ...] = ()
+        if patterns:
+            self._specs = ((0, compile_patterns(patterns, f"`ignores` of {origin}")),)
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._specs)
+
+    def is_ignore_file(self, name: bytes) -> bool:
+        return name in self._names
+
+    def within(self, folder: bytes, relative: bytes) -> Ignores:
+        """The rules in `folder` on disk, which is `relative` to the source's root."""
+        specs = self._specs
+        for name in self._names:
+            lines = _read_ignore_file(os.path.join(folder, name))
+            if lines is not None:
+                depth = len(relative) + 1 if relative else 0
+                spec = compile_patterns(lines, os.fsdecode(os.path.join(folder, name)))
+                specs = ((depth, spec), *specs)
+        if specs == self._specs:
+            return self
+        inner = Ignores.__new__(Ignores)
+        inner._names, inner._specs = self._names, specs
+        return inner
+
+    def ignored(self, relative: bytes, is_folder: bool) -> bool:
+        """Whether this entry is left out. As in git, nothing in an ignored folder can be had back."""
+        for depth, spec in self._specs:
+            path = _matchable(relative[depth:]) + ("/" if is_folder else "")
+            include = spec.check_file(path).include
+            if include is not None:
+                return bool(include)
+        return False
+
+
+def _read_ignore_file(path: bytes) -> list[str] | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        # Absent, or a link: git does not read ignore files through links either.
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            data = file.read(_MAX_IGNORE_FILE + 1)
+        except OSError:
+            return None
+    if len(data) > _MAX_IGNORE_FILE:
+        raise LayerError(f"the ignore file {os.fsdecode(path)} is larger than {_MAX_IGNORE_FILE} bytes")
+    data = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
+    return [os.fsdecode(line[:-1] if line.endswith(b"\r") else line) for line in data.split(b"\n")]
+
+
+class Rules(Generic[T]):
+    """Pattern of paths in the image -> value. The last pattern that matches decides, and each must match something."""
+
+    def __init__(self, values: Mapping[str, T], field: str) -> None:
+        self._field = field
+        self._rules = [(pattern, compile_patterns([pattern], f"`{field}`"), value) for pattern, value in values.items()]
+        self._unused = dict.fromkeys(values)
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def find(self, name: bytes, default: T) -> T:
+        path = _matchable(name)
+        found = default
+        for pattern, spec, value in self._rules:
+            if spec.match_file(path):
+                self._unused.pop(pattern, None)
+                found = value
+        return found
+
+    def check_used(self) -> None:
+        """Raises LayerError for a pattern that matched nothing: it is a mistake, and a silent one."""
+        for pattern in self._unused:
+            raise LayerError(
+                f"`{self._field}`: {pattern!r} matches nothing in the layer",
+                hint="a pattern is matched with the path in the image, such as /app/bin/*",
+            )

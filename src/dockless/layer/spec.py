@@ -1,0 +1,145 @@
+"""What a layer is made of, as plain data: it crosses into a sandbox as JSON."""
+
+from __future__ import annotations
+
+import binascii
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dockless.errors import LayerError
+
+DEFAULT_COMPRESSION = "gzip"
+# The largest time of a USTAR header: eleven octal digits, the year 2242.
+_MAX_MTIME = 0o77777777777
+_MAX_ID = 2**32 - 2
+
+
+class Source(NamedTuple):
+    """A file or folder on disk and where it goes.
+
+    A folder's content goes under `destination`; a file becomes `destination`, or goes into it when that ends with `/`.
+    `strip_prefix` takes leading folders away from the paths within a folder. `origin` is what errors call this source
+    (a target's address); its path, when empty.
+    """
+
+    path: str
+    destination: str
+    strip_prefix: str = ""
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.origin or self.path
+
+
+class InlineFile(NamedTuple):
+    """A file that exists in no source. `data` is bytes, or text that is written as UTF-8; `mode` is used as it is."""
+
+    data: bytes | str
+    mode: int = 0o644
+
+    @property
+    def content(self) -> bytes:
+        return self.data.encode() if isinstance(self.data, str) else bytes(self.data)
+
+
+class LayerSpec(NamedTuple):
+    """A layer, described. Paths in the image are absolute or relative to `/`, which is the same.
+
+    ignores            gitignore patterns, relative to the root of each source
+    ignore_files       names of files that hold such patterns, in any folder of a source
+    keep_ignore_files  whether those files themselves are packed
+    modes              gitignore pattern of paths in the image -> octal mode of the files that match; the last one wins
+    owner              `uid:gid` of all that comes from sources
+    owners             gitignore pattern of paths in the image -> `uid:gid`; the last one wins
+    symlinks           path -> target
+    inline_files       path -> InlineFile
+    directories        path -> octal mode: the only way to have an entry for a folder that every base has
+    whiteouts          paths that are taken from the layers below; with a trailing `/`, all that is in that folder
+    mtime              seconds since 1970 of every entry
+    compression        `gzip`, `gzip-single`, `zstd` or `none`, with a level as in `gzip:6`
+    follow_symlinks    pack what a link points to, instead of the link
+    hardlinks          store files of the same content, mode and owner once
+    """
+
+    sources: tuple[Source, ...] = ()
+    ignores: tuple[str, ...] = ()
+    ignore_files: tuple[str, ...] = ()
+    keep_ignore_files: bool = True
+    modes: Mapping[str, str] = {}
+    owner: str = "0:0"
+    owners: Mapping[str, str] = {}
+    symlinks: Mapping[str, str] = {}
+    inline_files: Mapping[str, InlineFile] = {}
+    directories: Mapping[str, str] = {}
+    whiteouts: tuple[str, ...] = ()
+    mtime: int = 0
+    compression: str = DEFAULT_COMPRESSION
+    follow_symlinks: bool = False
+    hardlinks: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self._asdict(),
+            "sources": [source._asdict() for source in self.sources],
+            "inline_files": {
+                path: {"base64": binascii.b2a_base64(file.content, newline=False).decode("ascii"), "mode": file.mode}
+                for path, file in self.inline_files.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> LayerSpec:
+        """What `to_json` gave. Raises LayerError for keys that this version does not know."""
+        unknown = sorted(set(found) - set(cls._fields))
+        if unknown:
+            raise LayerError(f"the layer's description has the unknown key {unknown[0]!r}")
+        values = dict(found)
+        values["sources"] = tuple(Source(**source) for source in found.get("sources", ()))
+        values["inline_files"] = {
+            path: InlineFile(binascii.a2b_base64(file["base64"]), file["mode"])
+            for path, file in found.get("inline_files", {}).items()
+        }
+        for key in ("ignores", "ignore_files", "whiteouts"):
+            values[key] = tuple(found.get(key, ()))
+        return cls(**values)
+
+
+def image_path(text: str, field: str) -> bytes:
+    """A path in the image as a tar entry names it: relative, with no empty part. Raises LayerError, naming `field`."""
+    if "\0" in text:
+        raise LayerError(f"`{field}`: the path {text!r} holds a NUL byte")
+    parts = [part for part in os.fsencode(text).split(b"/") if part not in (b"", b".")]
+    if b".." in parts:
+        raise LayerError(f"`{field}`: the path {text!r} holds '..'", hint="write the path it means")
+    return b"/".join(parts)
+
+
+def parse_mode(text: str, field: str) -> int:
+    """An octal mode such as `0755` or `1777`. Raises LayerError, naming `field`."""
+    if 1 <= len(text) <= 5 and set(text) <= set("01234567") and int(text, 8) <= 0o7777:
+        return int(text, 8)
+    raise LayerError(f"`{field}`: {text!r} is no mode", hint="write octal digits, such as 0755")
+
+
+def parse_owner(text: str, field: str) -> tuple[int, int]:
+    """`uid:gid`. Raises LayerError, naming `field`."""
+    uid, colon, gid = text.partition(":")
+    if colon and all(part.isascii() and part.isdigit() and int(part) <= _MAX_ID for part in (uid, gid)):
+        return int(uid), int(gid)
+    raise LayerError(f"`{field}`: {text!r} is no owner", hint="write uid:gid in digits, such as 1000:1000")
+
+
+def check_mtime(mtime: int) -> int:
+    """Seconds since 1970 that fit in a tar header. Raises LayerError."""
+    if isinstance(mtime, bool) or not isinstance(mtime, int) or not 0 <= mtime <= _MAX_MTIME:
+        raise LayerError(f"`mtime`: {mtime!r} is no time", hint=f"write seconds since 1970, 0 to {_MAX_MTIME}")
+    return mtime
+
+
+def source_date_epoch(text: str) -> int:
+    """The time in SOURCE_DATE_EPOCH (its specification: an ASCII number of seconds since 1970). Raises LayerError."""
+    if not (text.isascii() and text.isdigit()):
+        raise LayerError(f"SOURCE_DATE_EPOCH is {text!r:.50}", hint="set it to a whole number of seconds since 1970")
+    return check_mtime(int(text[:20]))

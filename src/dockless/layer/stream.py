@@ -1,0 +1,133 @@
+"""From entries to tar bytes, in blocks of one size, with the places where entries begin."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dockless.errors import LayerError
+from dockless.layer.entries import BY_EXECUTABLE_BIT, FILE, HARD_LINK, SYMLINK, Entry
+from dockless.layer.header import tar_header
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Block(NamedTuple):
+    """A piece of the tar stream. All but the last have the same size.
+
+    `starts` says which entries have the first byte of their header in it, and where in the whole stream: a seekable
+    format needs to know, and the bytes alone do not say.
+    """
+
+    data: memoryview
+    starts: tuple[tuple[int, Entry], ...]
+
+
+def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Block]:
+    """The tar of `entries`, which are in order. Raises LayerError for a file that cannot be read or that changes."""
+    filler = _Filler(size)
+    for entry in entries:
+        yield from _entry_blocks(filler, entry, mtime)
+    # Two zero blocks end a tar; padding to a larger record is of magnetic tapes.
+    yield from filler.skip(1024)
+    last = filler.rest()
+    if last is not None:
+        yield last
+
+
+def _entry_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterator[Block]:
+    filler.start(entry)
+    if entry.kind != FILE:
+        link = entry.link if entry.kind in (SYMLINK, HARD_LINK) else b""
+        yield from filler.put(tar_header(entry.name, entry.kind, entry.mode, entry.uid, entry.gid, 0, mtime, link))
+        return
+    if not entry.path:
+        size = len(entry.data)
+        yield from filler.put(tar_header(entry.name, FILE, entry.mode, entry.uid, entry.gid, size, mtime))
+        yield from filler.put(entry.data)
+        yield from filler.skip(-size % 512)
+        return
+    try:
+        descriptor = os.open(entry.path, _OPEN)
+    except OSError as error:
+        raise _unreadable(entry, error.strerror or str(error)) from error
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise _unreadable(entry, "it is no longer a file")
+        mode = entry.mode
+        if mode == BY_EXECUTABLE_BIT:
+            mode = 0o755 if info.st_mode & 0o100 else 0o644
+        size = info.st_size
+        yield from filler.put(tar_header(entry.name, FILE, mode, entry.uid, entry.gid, size, mtime))
+        yield from filler.read(descriptor, size, entry)
+        after = os.fstat(descriptor)
+        if (after.st_size, after.st_mtime_ns) != (size, info.st_mtime_ns):
+            raise _unreadable(entry, "it changed while it was read")
+    finally:
+        os.close(descriptor)
+    yield from filler.skip(-size % 512)
+
+
+def _unreadable(entry: Entry, cause: str) -> LayerError:
+    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.path)}", cause=cause)
+
+
+class _Filler:
+    """Fills blocks in place: a file's bytes are read where they will lie, and padding is a new block's own zeros."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._offset = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._block = memoryview(bytearray(self._size))
+        self._position = 0
+        self._starts: list[tuple[int, Entry]] = []
+
+    def _full(self) -> Block:
+        block = Block(self._block, tuple(self._starts))
+        self._offset += self._size
+        self._begin()
+        return block
+
+    def start(self, entry: Entry) -> None:
+        self._starts.append((self._offset + self._position, entry))
+
+    def put(self, data: bytes) -> Iterator[Block]:
+        at = 0
+        while at < len(data):
+            n = min(len(data) - at, self._size - self._position)
+            self._block[self._position : self._position + n] = data[at : at + n] if at or n < len(data) else data
+            self._position += n
+            at += n
+            if self._position == self._size:
+                yield self._full()
+
+    def skip(self, n: int) -> Iterator[Block]:
+        while n:
+            step = min(n, self._size - self._position)
+            self._position += step
+            n -= step
+            if self._position == self._size:
+                yield self._full()
+
+    def read(self, descriptor: int, n: int, entry: Entry) -> Iterator[Block]:
+        while n:
+            room = min(n, self._size - self._position)
+            try:
+                got = os.readv(descriptor, [self._block[self._position : self._position + room]])
+            except OSError as error:
+                raise _unreadable(entry, error.strerror or str(error)) from error
+            if not got:
+                raise _unreadable(entry, "it shrank while it was read")
+            self._position += got
+            n -= got
+            if self._position == self._size:
+                yield self._full()
+
+    def rest(self) -> Block | None:
+        return Block(self._block[: self._position], tuple(self._starts)) if self._position else None
