@@ -75,7 +75,7 @@ async def package_container_image(
     path = field_set.output_path.value_or_default(file_ending=None)
     image = await build_image(field_set, python, tools)
     destinations = find_destinations(
-        field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
+        field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )
     layout = await engine.add_prefix(AddPrefix(image.layout, path))
     description = await engine.create_digest(
@@ -100,7 +100,7 @@ async def package_push_image(field_set: PushImageFieldSet, options: Dockless) ->
     path = field_set.output_path.value_or_default(file_ending="json")
     image = await image_of(field_set)
     destinations = find_destinations(
-        field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
+        field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )
     plan = {
         "address": str(field_set.address),

@@ -30,6 +30,7 @@ class Destination:
 
 
 def find_destinations(
+    address: Address,
     registries: RegistriesField,
     repository: RepositoryField,
     image_tags: ImageTagsField,
@@ -37,7 +38,6 @@ def find_destinations(
     digest: ContentDigest,
 ) -> tuple[Destination, ...]:
     """All destinations that the push fields of a target name, for an image of this digest. Raises TargetError."""
-    address = registries.address
     try:
         options.check()
         named = tuple(dict.fromkeys(options.registries(*(registries.value or ()))))
