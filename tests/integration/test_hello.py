@@ -11,7 +11,7 @@ HELLO = "testprojects/hello:image"
 RUN_SH = """#!/app/e2e/busybox sh
 echo "$GREETING $1 from $(/app/e2e/busybox pwd) as $(/app/e2e/busybox id -u)"
 """
-REGISTRY = '--dockless-registries={{"test": {{"address": "{}", "default": true}}}}'
+REGISTRY = '--dockless-registries={{"test": {{"address": "{}", "default": True}}}}'
 
 
 def hello_digest(checkout, **options) -> str:

@@ -11,7 +11,7 @@ HELLO = "testprojects/hello:image"
 
 
 def registry(host: str) -> str:
-    return f'--dockless-registries={{"test": {{"address": "{host}", "default": true}}}}'
+    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
 
 
 def login(home, host: str, password: str) -> dict:

@@ -32,7 +32,7 @@ push_image(name="push", image=":image", registries=["@two"], repository="{{paren
 @pytest.fixture
 def publish(backend):
     def run(address: str = "image", registries: dict = REGISTRIES) -> PublishProcesses:
-        backend.set_options([f"--dockless-registries={json.dumps(registries)}"], env_inherit={"PATH"})
+        backend.set_options([f"--dockless-registries={registries!r}"], env_inherit={"PATH"})
         if address == "image":
             package = backend.package("app:image")
             field_set = PublishImageFieldSet.create(backend.get_target(package_address("image")))

@@ -63,7 +63,9 @@ def _package_files(package: str) -> list:
     found = []
     for folder, folders, names in os.walk(root):
         # Of the library, only what makes bytes: a change in the registry client must rebuild no layer.
-        folders[:] = sorted(f for f in folders if f != "__pycache__" and (package != "dockless" or f == "layer"))
+        if package == "dockless" and folder == root:
+            folders[:] = ["layer"]
+        folders[:] = sorted(f for f in folders if f != "__pycache__")
         for name in sorted(names):
             if name.endswith((".py", ".so", ".dylib")):
                 path = os.path.join(folder, name)
