@@ -111,7 +111,10 @@ def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish
         ({"x": {"address": "a.b", "secure": True}}, "has the unknown key `secure`"),
         ({"x": {"address": "a.b", "default": "yes"}}, "[dockless.registries.x].default must be a bool"),
         ({"x": {"address": "a.b", "extra_image_tags": [1]}}, "extra_image_tags must be a list of strings"),
-        ({"x": {"address": "http://a.b"}}, "[dockless.registries.x].address: invalid registry 'a.b'; drop the http://"),
+        (
+            {"x": {"address": "http://a.b"}},
+            "[dockless.registries.x].address: invalid registry 'http://a.b'; drop the http://",
+        ),
         ({"x": {"address": "a.b", "default": True, "repository": "A"}}, "[dockless.registries.x].repository"),
     ],
 )

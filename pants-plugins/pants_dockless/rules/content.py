@@ -18,7 +18,7 @@ from pants.engine.target import (
 
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
-from pants_dockless.target_types import ContentField, ImageContentField, LayerContentField
+from pants_dockless.target_types import ContentField, ImageContentField, ImageField, LayerContentField
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,12 @@ async def find_content_targets(field: ContentField) -> ContentTargets:
 def _refuse_images(field: ContentField, target: Target) -> None:
     if target.has_field(LayerContentField):
         raise TargetError(field.address, field.alias, f"{target.address} is a layer", hint="put it in `layers`")
-    if target.has_field(ImageContentField):
+    if target.has_field(ImageContentField) or target.has_field(ImageField):
         raise TargetError(
-            field.address, field.alias, f"{target.address} is an image", hint="depend on what is inside it instead"
+            field.address,
+            field.alias,
+            f"{target.address} is a {target.alias}",
+            hint="depend on what is inside it instead",
         )
 
 
@@ -86,7 +89,9 @@ async def hydrate_content(target: Target) -> Content:
         )
     )
     # The files of one generator come as one source: a thousand files are not a thousand folders in the sandbox.
-    return Content(hydrated.snapshot.digest, str(target.address.maybe_convert_to_target_generator()))
+    # Moved files may leave an empty folder where there are none.
+    digest = hydrated.snapshot.digest if hydrated.snapshot.files else EMPTY_DIGEST
+    return Content(digest, str(target.address.maybe_convert_to_target_generator()))
 
 
 async def package_content(address: Address, field_set: PackageFieldSet) -> Content:
