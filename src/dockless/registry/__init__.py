@@ -1,0 +1,26 @@
+"""The wire: a client for registries that survives what they and the network do."""
+
+from dockless.registry.auth.chain import find_credentials
+from dockless.registry.auth.credentials import Credentials
+from dockless.registry.client import RegistryClient, RemoteManifest
+from dockless.registry.clock import Clock
+from dockless.registry.download import RegistryContent
+from dockless.registry.progress import Progress, ProgressEvent
+from dockless.registry.push import Pushed, push
+from dockless.registry.retry import RetryPolicy
+from dockless.registry.upload import BlobResult
+
+__all__ = [
+    "BlobResult",
+    "Clock",
+    "Credentials",
+    "Progress",
+    "ProgressEvent",
+    "Pushed",
+    "RegistryClient",
+    "RegistryContent",
+    "RemoteManifest",
+    "RetryPolicy",
+    "find_credentials",
+    "push",
+]

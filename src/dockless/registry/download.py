@@ -1,0 +1,133 @@
+"""Blobs read from a registry: verified to the last byte, taken up again where a connection broke."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.registry.errors import RegistryError, Unexpected
+
+if TYPE_CHECKING:
+    from dockless.registry.client import RegistryClient
+    from dockless.registry.transport import Answer
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)\Z")
+
+
+class RegistryContent:
+    """The blobs of a repository, as a ContentSource."""
+
+    def __init__(self, client: RegistryClient, repository: str) -> None:
+        self._client = client
+        self._repository = repository
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """The blob's bytes. Reading to the end verifies them; raises RegistryError."""
+        if descriptor.media_type in media_types.MANIFESTS | media_types.INDEXES:
+            return io.BytesIO(self._client.get_manifest(self._repository, descriptor.digest).raw)
+        return io.BufferedReader(_BlobReader(self._client, self._repository, descriptor), 1 << 20)
+
+
+class _BlobReader(io.RawIOBase):
+    def __init__(self, client: RegistryClient, repository: str, descriptor: Descriptor) -> None:
+        self._client = client
+        self._repository = repository
+        self._descriptor = descriptor
+        self._retries = client.retries()
+        self._hash = hashlib.sha256()
+        self._at = 0
+        self._answer: Answer | None = None
+        self._begin = 0.0
+        self._begin_at = 0
+        # A blob that is not there is known when it is opened, not in the midst of an upload.
+        self._again(self._connect)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self._descriptor.size
+        if self._at == size:
+            return 0
+        view = memoryview(buffer).cast("B")
+        data = self._again(lambda: self._read(min(len(view), size - self._at)))
+        view[: len(data)] = data
+        self._hash.update(data)
+        self._at += len(data)
+        if self._at == size:
+            self._finish()
+        return len(data)
+
+    def _again(self, ask: Any) -> Any:
+        while True:
+            try:
+                return ask()
+            except RegistryError as error:
+                self._drop()
+                self._retries.wait(error)
+
+    def _read(self, n: int) -> bytes:
+        if self._answer is None:
+            self._connect()
+        assert self._answer is not None
+        data = self._answer.read_some(n)
+        if not data:
+            raise Unexpected(
+                f"the blob {self._descriptor.digest} of {self._repository} was cut off",
+                cause=f"{self._at} of {self._descriptor.size} bytes came",
+                transient=True,
+            )
+        self._answer.check_pace(self._begin, self._at - self._begin_at + len(data))
+        if self._at - self._begin_at > 1 << 20:
+            self._retries.progressed()
+        return data
+
+    def _connect(self) -> None:
+        """Opens the rest of the blob, and makes sure that it is the rest."""
+        answer = self._client.get_blob(self._repository, self._descriptor.digest, start=self._at)
+        what = f"the blob {self._descriptor.digest} of {self._client.registry}/{self._repository}"
+        size = self._descriptor.size
+        start = 0
+        if answer.status == 206:
+            found = _CONTENT_RANGE.match(answer.header("Content-Range"))
+            if not found or int(found[1]) != self._at or int(found[2]) != size - 1:
+                answer.close()
+                raise Unexpected(f"{what} came in another part than was asked for", transient=True)
+            start = self._at
+        if answer.length is not None and answer.length != size - start:
+            answer.close()
+            raise Unexpected(
+                f"{what} has another size than it should", cause=f"{answer.length + start} bytes, not {size}"
+            )
+        self._answer, self._begin, self._begin_at = answer, self._client.clock.monotonic(), self._at
+        skip = self._at - start
+        while skip:
+            # Ranges are not known here: what came already is read again and thrown away.
+            data = answer.read_some(min(skip, 1 << 20))
+            if not data:
+                raise Unexpected(f"{what} was cut off", transient=True)
+            skip -= len(data)
+
+    def _finish(self) -> None:
+        self._drop()
+        found = Digest("sha256:" + self._hash.hexdigest())
+        if found != self._descriptor.digest:
+            raise Unexpected(
+                f"{self._client.registry}/{self._repository} serves damaged content for {self._descriptor.digest}",
+                cause=f"its digest is {found}",
+                hint="do not use this image: the registry or something before it changed it",
+            )
+
+    def _drop(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    def close(self) -> None:
+        self._drop()
+        super().close()

@@ -1,0 +1,100 @@
+"""Which hosts are this machine's own, and where a registry may send us."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from dockless.errors import printable
+from dockless.registry.errors import Unexpected
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def split_host(registry: str) -> str:
+    """The host of `host[:port]`, IPv6 without its brackets."""
+    return urlsplit(f"//{registry}").hostname or ""
+
+
+def is_loopback(host: str) -> bool:
+    """localhost, *.localhost (RFC 6761, section 6.3), 127.0.0.0/8 and ::1."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: what credentials belong to."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), _port(parts)
+
+
+def check_destination(url: str, registry_url: str, what: str, *, strict: bool = False) -> None:
+    """Refuses, with Unexpected, a place that a registry at `registry_url` may not send us to.
+
+    Not from https to http; no user in it; no address inside this machine or network unless the registry is there
+    itself (an instance's metadata service is at 169.254.169.254). `strict`, for whoever gets credentials (token
+    realms): such an address must be the registry's own, and a name must not stand for one.
+    """
+    parts = urlsplit(url)
+    shown = f"{what} {printable(redact(url), 200)!r} of {origin_of(registry_url)[1]}"
+    try:
+        port = _port(parts)
+    except ValueError:
+        raise Unexpected(f"{shown} has no usable port") from None
+    host = (parts.hostname or "").lower()
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise Unexpected(f"{shown} is no http address")
+    if parts.username is not None or parts.password is not None:
+        raise Unexpected(f"{shown} holds a user name")
+    mine = origin_of(registry_url)
+    if mine[0] == "https" and parts.scheme == "http":
+        raise Unexpected(f"{shown} leads from https to http", hint="nothing was sent there")
+    if (host, port) == mine[1:]:
+        return
+    local = is_loopback(mine[1]) or _is_inner(_address(mine[1]))
+    address = _address(host)
+    if _is_inner(address) and (strict or not local):
+        raise Unexpected(f"{shown} is an address inside this network", hint="nothing was sent there")
+    if strict and not local and address is None and _resolves_inside(host):
+        raise Unexpected(f"{shown} stands for an address of this machine", hint="nothing was sent there")
+
+
+def redact(url: str) -> str:
+    """`url` for people: no user, and no values in its query, which may be signed."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = "&".join(f"{piece.partition('=')[0]}=..." for piece in parts.query.split("&")) if parts.query else ""
+    return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+
+
+def _is_inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    return address is not None and (
+        address.is_loopback or address.is_link_local or address.is_private or address.is_unspecified
+    )
+
+
+def _resolves_inside(host: str) -> bool:
+    """Private addresses are not counted: a company's own token server has one."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    addresses = [_address(str(entry[4][0])) for entry in found]
+    return any(a is not None and (a.is_loopback or a.is_link_local or a.is_unspecified) for a in addresses)
