@@ -15,7 +15,7 @@ from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import InvalidValue, printable
 from dockless.manifest import Index, Manifest, parse_manifest
-from dockless.reference import Reference, check_registry, check_repository, check_tag
+from dockless.reference import check_registry, check_repository, check_tag
 from dockless.registry.auth.credentials import Credentials
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
@@ -250,7 +250,7 @@ class RegistryClient:
         raise Unexpected(f"{self.registry} lists the tags of {repository} without end")
 
     def referrers(self, repository: str, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
-        """What refers to a manifest: by the referrers API, else by the tag scheme (distribution spec, "Listing Referrers")."""
+        """What refers to a manifest (distribution spec, "Listing Referrers"), by the API or else by the tag scheme."""
         query = "?" + urlencode({"artifactType": artifact_type}) if artifact_type else ""
         path = f"/v2/{check_repository(repository)}/referrers/{digest}{query}"
         found: list[Descriptor] = []
@@ -360,7 +360,7 @@ class RegistryClient:
         for value in answer.headers("Link"):
             found = _LINK.search(value)
             if found:
-                url = urljoin(answer.url, found[1])
+                url: str = urljoin(answer.url, found[1])
                 check_destination(url, self.session.base_url, "the next page")
                 if not url.startswith(self.session.base_url + "/"):
                     raise Unexpected(f"{self.registry} names another host for its next page")
@@ -393,6 +393,3 @@ def _digest_or_tag(version: str) -> Digest | str:
 def _known_type(raw: bytes, served_as: str, version: str) -> str:
     known = media_types.MANIFESTS | media_types.INDEXES
     return served_as if served_as in known else parse_manifest(raw, f"the manifest {version}").media_type
-
-
-__all__ = ["PULL", "PUSH", "Reference", "RegistryClient", "RemoteManifest", "check_manifest_size"]

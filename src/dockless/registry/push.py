@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple
 
 from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.errors import DocklessError, InvalidDocument
+from dockless.errors import InvalidDocument
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
 from dockless.registry.client import RegistryClient, check_manifest_size
@@ -50,7 +51,7 @@ def push(
     """Makes `repository` hold the image `root`, and each of `tags` (none: no tag) name it.
 
     Manifests and blobs below `root` are read from `source`. `mount_from` says which repositories of the same registry
-    may have a blob already. `force` uploads even what is there. Raises DocklessError; the first error is the one raised.
+    may have a blob already. `force` uploads even what is there. Raises DocklessError; the first there was.
     """
     check_repository(repository)
     wanted = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
@@ -62,7 +63,7 @@ def push(
     blobs = pushing.blobs(levels)
     pushing.ensure(blobs)
     for level in reversed(levels[1:]):
-        pushing.parallel([lambda m=manifest: pushing.put(m, m.digest, blobs) for manifest in level])
+        pushing.parallel([partial(pushing.put, manifest, manifest.digest, blobs) for manifest in level])
     if not wanted:
         pushing.put(root, root.digest, blobs)
     for tag in wanted:
@@ -125,7 +126,7 @@ class _Push:
     def ensure(self, blobs: Mapping[Digest, Descriptor], *, again: bool = False) -> None:
         # The largest first: it decides when all are there.
         ordered = sorted(blobs.values(), key=lambda blob: -blob.size)
-        self.parallel([lambda b=blob: self._ensure(b, again) for blob in ordered])
+        self.parallel([partial(self._ensure, blob, again) for blob in ordered])
 
     def parallel(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Runs all; the first failure stops those that have not begun, and is raised."""
@@ -208,6 +209,3 @@ class _Push:
             self.counts[result.how] += 1
             self.bytes += result.bytes_sent
         self.progress(ProgressEvent(result.how, blob))
-
-
-__all__ = ["DocklessError", "Pushed", "push"]

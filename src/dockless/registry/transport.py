@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dockless.errors import RegistryError, printable
+from dockless.errors import DocklessError, RegistryError, printable
 from dockless.registry.clock import Clock
 from dockless.registry.errors import ConnectionFailed, Unexpected
 from dockless.registry.hosts import redact, split_host
@@ -136,6 +136,7 @@ class Transport:
         The slot is given back when the answer's head is there: bodies are read by whoever asked.
         """
         proxy = choose_proxy(url, self._environ)
+        proxies: Any = {"http": proxy, "https": proxy}
         sent = {
             "User-Agent": _user_agent(),
             "Accept-Encoding": "identity",
@@ -153,9 +154,10 @@ class Transport:
                     timeout=timeouts or self._timeouts,
                     # On every request: the environment's bundle would win over the session's own setting.
                     verify=self._verify,
-                    proxies={"http": proxy, "https": proxy},
+                    proxies=proxies,
                 )
-            except RegistryError:
+            except DocklessError:
+                # Of the body, which is read while it is sent.
                 raise
             except Exception as error:
                 raise wrapped(error, method, url) from error
@@ -196,7 +198,7 @@ def verify_setting(insecure: bool, ca_file: str | None, environ: Mapping[str, st
     return True
 
 
-def wrapped(error: Exception, method: str, url: str) -> RegistryError:
+def wrapped(error: Exception, method: str, url: str) -> DocklessError:
     """An exception of requests, urllib3, http or socket, as one of ours that says the cause in a word."""
     import requests
     import urllib3
@@ -209,8 +211,8 @@ def wrapped(error: Exception, method: str, url: str) -> RegistryError:
     def failed(cause: str, hint: str = "", *, transient: bool = True) -> ConnectionFailed:
         return ConnectionFailed(shown, cause=cause, hint=hint, transient=transient)
 
-    if any(isinstance(link, RegistryError) for link in chain):
-        return next(link for link in chain if isinstance(link, RegistryError))
+    if any(isinstance(link, DocklessError) for link in chain):
+        return next(link for link in chain if isinstance(link, DocklessError))
     if any(isinstance(link, (requests.exceptions.InvalidHeader, UnicodeError)) for link in chain):
         return Unexpected(shown, cause="a header holds characters that HTTP forbids")
     if any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain):

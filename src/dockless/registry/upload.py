@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urljoin
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.errors import DocklessError, LayoutError
+from dockless.errors import LayoutError
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
 from dockless.registry.session import PULL, PUSH, scope
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
+    from dockless.registry.transport import Answer
 
 # A chunk that broke is sent again from its begin where the registry cannot say how far it came.
 CHUNK = 16 * 1024 * 1024
@@ -268,7 +268,16 @@ class _Upload:
     def _blob_path(self) -> str:
         return f"/v2/{self.repository}/blobs/{self.descriptor.digest}"
 
-    def _request(self, method: str, path: str, *, expect, headers=None, body=None, extra=()):  # type: ignore[no-untyped-def]
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        expect: Collection[int],
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        extra: tuple[str, ...] = (),
+    ) -> Answer:
         return self.client.session.request(
             method, path, (*self.scopes, *extra), expect=expect, headers=headers, body=body
         )
@@ -329,6 +338,3 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._shut()
         super().close()
-
-
-__all__ = ["BlobResult", "Digest", "DocklessError", "upload_blob"]

@@ -51,7 +51,8 @@ def service_account(key_file: str) -> Credentials:
             f"cannot use {key_file}", cause="google-auth is not installed", hint="install dockless[google]"
         ) from None
     try:
-        found = accounts.Credentials.from_service_account_file(key_file, scopes=[_SCOPE])
+        make: Any = accounts.Credentials.from_service_account_file
+        found = make(key_file, scopes=[_SCOPE])
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else "it is no service account's key"
         raise CredentialsError(f"cannot use {key_file}", cause=cause) from None

@@ -13,7 +13,7 @@ from dockless.errors import printable
 from dockless.registry.auth.challenge import Challenge
 from dockless.registry.auth.credentials import Credentials
 from dockless.registry.clock import Clock
-from dockless.registry.errors import RegistryError, ResponseError, Unauthorized, Unexpected, hint_for, parse_errors
+from dockless.registry.errors import ResponseError, Unauthorized, Unexpected, hint_for, parse_errors
 from dockless.registry.hosts import check_destination, redact
 from dockless.registry.transport import Answer
 
@@ -107,7 +107,7 @@ class TokenSource:
             codes, said = parse_errors(body)
             kind = Unauthorized if answer.status in (400, 401, 403) else ResponseError
             raise kind(
-                "GET",
+                answer.method,
                 shown,
                 answer.status,
                 codes,
@@ -137,6 +137,3 @@ def basic(credentials: Credentials) -> str:
     """The value of a Basic Authorization header, in UTF-8 (RFC 7617)."""
     pair = f"{credentials.username}:{credentials.password}".encode()
     return "Basic " + base64.b64encode(pair).decode("ascii")
-
-
-__all__ = ["RegistryError", "TokenSource", "basic"]
