@@ -1,6 +1,9 @@
 """Real Pants, real registries, real runtimes: each is gone when its test is."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from real_tools import Checkout, DockerRegistry, Done, need, run
@@ -62,13 +65,15 @@ runtime = "runc"
 
 
 @pytest.fixture
-def podman(tmp_path):
+def podman():
     """podman with storage of its own: podman("run", ...)."""
     need("podman", "runc")
-    config = tmp_path / "containers.conf"
+    # podman refuses a runroot of more than 50 characters.
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
+    config = folder / "containers.conf"
     config.write_text(CONTAINERS_CONF)
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
-    storage = ("--root", tmp_path / "storage", "--runroot", tmp_path / "runroot", "--storage-driver", "vfs")
+    storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
 
     def podman(*args: str, ok: bool = True) -> Done:
         return run("podman", *storage, *args, env=env, ok=ok)
@@ -76,3 +81,4 @@ def podman(tmp_path):
     yield podman
     podman("rm", "--all", "--force")
     podman("rmi", "--all", "--force")
+    shutil.rmtree(folder, ignore_errors=True)
