@@ -1,0 +1,67 @@
+"""The program that runs in a layer's sandbox, run as Pants runs it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pants_dockless
+import pytest
+
+MAIN = Path(pants_dockless.__file__).parent / "sandbox/build_layer.py"
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    """A folder with the program, its packages and a source; run(...) runs it there."""
+    tools = tmp_path / "__dockless"
+    tools.mkdir()
+    shutil.copy(MAIN, tools)
+    for package in ("dockless", "deflate"):
+        (place,) = find_spec(package).submodule_search_locations
+        shutil.copytree(place, tools / package, ignore=shutil.ignore_patterns("__pycache__", "registry", "cli"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("a")
+
+    def run(spec: dict, *flags: str) -> subprocess.CompletedProcess:
+        (tmp_path / "layer.json").write_text(json.dumps(spec))
+        shutil.rmtree(tmp_path / "blobs", ignore_errors=True)
+        argv = (sys.executable, "-I", "-S", *flags, f"__dockless/{MAIN.name}", "layer.json", "blobs/sha256")
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, env={}, check=False)
+
+    return run
+
+
+def spec(destination: str = "/srv") -> dict:
+    return {"sources": [{"path": "in", "destination": destination, "origin": "app:files"}]}
+
+
+def test_a_layer_is_built_and_described(sandbox, tmp_path):
+    done = sandbox(spec())
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    (blob,) = (tmp_path / "blobs/sha256").iterdir()
+    assert said["descriptor"]["digest"] == f"sha256:{blob.name}"
+    assert said["descriptor"]["size"] == blob.stat().st_size
+
+
+def test_a_mistake_is_one_line_and_leaves_no_blob(sandbox, tmp_path):
+    done = sandbox(spec("/a/../b"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert not list((tmp_path / "blobs").rglob("*.*"))
+    assert sandbox({"sources": [], "unheard_of": 1}).stderr.startswith("error: the layer's description has the unknown")
+
+
+def test_start_up_is_short_and_knows_no_network(sandbox):
+    """The fastest of several: what others do on the machine at the same time is no property of ours."""
+    totals = []
+    for _ in range(5):
+        lines = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", sandbox(spec(), "-X", "importtime").stderr)
+        modules = {name for _, name in lines}
+        totals.append(sum(int(own) for own, _ in lines))
+        assert not modules & {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "tarfile"}
+    assert min(totals) < 40_000, f"{min(totals)} microseconds"
