@@ -1,7 +1,7 @@
 """What Pants loads."""
 
 from pants_dockless.goals import package, publish
-from pants_dockless.rules import layer
+from pants_dockless.rules import tools
 from pants_dockless.target_types import ContainerImageTarget, ImageLayerTarget, PushImageTarget
 
 
@@ -10,4 +10,4 @@ def target_types() -> list:
 
 
 def rules() -> list:
-    return [*layer.rules(), *package.rules(), *publish.rules()]
+    return [*tools.rules(), *package.rules(), *publish.rules()]

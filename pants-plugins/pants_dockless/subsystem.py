@@ -98,6 +98,11 @@ class Dockless(Subsystem):
             """
         ),
     )
+    default_compression = StrOption(
+        default="gzip",
+        help="How layers are compressed whose target does not say: `gzip`, `gzip-single`, `zstd` or `none`, "
+        "with a level as in `gzip:6`.",
+    )
     jobs = IntOption(default=4, help="How many blobs one publish uploads at the same time.")
     env_vars = ShellStrListOption(
         default=[],

@@ -1,4 +1,4 @@
-"""Targets and their fields. No engine calls."""
+"""Targets, and the fields of images. No engine calls."""
 
 from typing import Any, Optional
 
@@ -7,7 +7,6 @@ from pants.engine.addresses import Address
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
     BoolField,
-    Dependencies,
     DictStringToStringField,
     InvalidFieldTypeException,
     SpecialCasedDependencies,
@@ -17,29 +16,13 @@ from pants.engine.target import (
 )
 from pants.util.strutil import help_text
 
+from pants_dockless.layer_fields import ENTRY_FIELDS, PLACE_FIELDS, ImageContentField, LayerContentField
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
 _PLACEHOLDERS = """
 It may hold placeholders: {name} (the target's name), {directory} and {parent_directory} (the last two parts of the path
 to the BUILD file), {full_directory} (the whole path) and {pants.hash} (the 64 digits of the image's digest).
 """
-
-
-class ContentField(Dependencies):
-    supports_transitive_excludes = True
-    help = help_text(
-        """
-        What the layer holds: files, resources and packages such as `pex_binary` or `archive`. A file keeps its path
-        from the repository's root, a package has its output path; `directory` is put before. Files that these files
-        depend on come along, and so do the dependencies of a plain `target`; what a package depends on is inside it.
-        """
-    )
-
-
-class DirectoryField(StringField):
-    alias = "directory"
-    default = "/"
-    help = "The folder of the image under which everything in `dependencies` is put, such as `/app`."
 
 
 class LayersField(SpecialCasedDependencies):
@@ -113,17 +96,9 @@ class SkipPushField(BoolField):
 PUSH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField)
 
 
-class LayerContentField(ContentField):
-    """Of an `image_layer`, which is a layer and no image."""
-
-
-class ImageContentField(ContentField):
-    """Of a `container_image`: one layer on top of those in `layers`."""
-
-
 class ImageLayerTarget(Target):
     alias = "image_layer"
-    core_fields = (*COMMON_TARGET_FIELDS, LayerContentField, DirectoryField)
+    core_fields = (*COMMON_TARGET_FIELDS, LayerContentField, *PLACE_FIELDS, *ENTRY_FIELDS)
     help = help_text(
         """
         One layer, for the `layers` of any number of images: built once, pushed once. Its bytes depend on the content
@@ -137,7 +112,7 @@ class ContainerImageTarget(Target):
     core_fields = (
         *COMMON_TARGET_FIELDS,
         ImageContentField,
-        DirectoryField,
+        *PLACE_FIELDS,
         LayersField,
         EntrypointField,
         CmdField,

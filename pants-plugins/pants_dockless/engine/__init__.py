@@ -22,6 +22,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
         resolve_dependencies,
         resolve_targets,
         run_process,
+        snapshot,
     )
 else:
     from pants_dockless.engine._by_get import (
@@ -36,6 +37,7 @@ else:
         resolve_dependencies,
         resolve_targets,
         run_process,
+        snapshot,
     )
 
 __all__ = [
@@ -50,4 +52,5 @@ __all__ = [
     "resolve_dependencies",
     "resolve_targets",
     "run_process",
+    "snapshot",
 ]

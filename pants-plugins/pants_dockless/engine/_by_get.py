@@ -6,7 +6,7 @@ from typing import Any
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests
+from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests, Snapshot
 from pants.engine.internals.selectors import Get
 from pants.engine.process import FallibleProcessResult, Process
 from pants.engine.target import (
@@ -29,6 +29,10 @@ async def merge_digests(request: MergeDigests) -> Digest:
 
 async def add_prefix(request: AddPrefix) -> Digest:
     return await Get(Digest, AddPrefix, request)
+
+
+async def snapshot(digest: Digest) -> Snapshot:
+    return await Get(Snapshot, Digest, digest)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:

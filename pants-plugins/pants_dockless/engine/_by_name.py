@@ -9,7 +9,7 @@ from pants.core.util_rules.env_vars import environment_vars_subset
 from pants.engine import intrinsics
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests
+from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests, Snapshot
 from pants.engine.internals import graph
 from pants.engine.intrinsics import execute_process
 from pants.engine.process import FallibleProcessResult, Process
@@ -35,6 +35,10 @@ async def merge_digests(request: MergeDigests) -> Digest:
 
 async def add_prefix(request: AddPrefix) -> Digest:
     return await intrinsics.add_prefix(request)
+
+
+async def snapshot(digest: Digest) -> Snapshot:
+    return await intrinsics.digest_to_snapshot(digest)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:

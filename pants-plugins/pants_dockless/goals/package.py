@@ -19,12 +19,13 @@ from pants.util.logging import LogLevel
 
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
+from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.rules.destinations import Destination, find_destinations
 from pants_dockless.rules.image import BuiltImage, ContainerImageFieldSet, build_image
-from pants_dockless.rules.layer import LayerTools
+from pants_dockless.rules.layer import LayerContext
+from pants_dockless.rules.tools import LayerTools
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
-    ImageContentField,
     ImageField,
     ImageTagsField,
     RegistriesField,
@@ -73,7 +74,7 @@ async def package_container_image(
     field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools, options: Dockless
 ) -> BuiltPackage:
     path = field_set.output_path.value_or_default(file_ending=None)
-    image = await build_image(field_set, python, tools)
+    image = await build_image(field_set, LayerContext(python, tools, options.default_compression))
     destinations = find_destinations(
         field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )

@@ -23,11 +23,11 @@ from pants.engine.rules import collect_rules, rule
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
 from pants_dockless.goals.package import ImageArtifact
+from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.rules.destinations import Destination
 from pants_dockless.rules.image import BuiltImage
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
-    ImageContentField,
     ImageField,
     ImageTagsField,
     RegistriesField,

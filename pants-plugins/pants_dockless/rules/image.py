@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pants.core.goals.package import OutputPathField, PackageFieldSet
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.target import Target
 
@@ -14,16 +14,14 @@ from dockless.layout.oci import layout_files
 from dockless.platform import DEFAULT_PLATFORM
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
-from pants_dockless.rules.layer import Layer, LayerTools, build_layer
+from pants_dockless.layer_fields import ImageContentField, LayerContentField
+from pants_dockless.rules.layer import Layer, LayerContext, build_layer
 from pants_dockless.target_types import (
     CmdField,
-    DirectoryField,
     EntrypointField,
     EnvField,
-    ImageContentField,
     ImageTagsField,
     LabelsField,
-    LayerContentField,
     LayersField,
     RegistriesField,
     RepositoryField,
@@ -38,7 +36,6 @@ class ContainerImageFieldSet(PackageFieldSet):
     required_fields = (ImageContentField,)
 
     content: ImageContentField
-    directory: DirectoryField
     layers: LayersField
     entrypoint: EntrypointField
     cmd: CmdField
@@ -69,9 +66,7 @@ class BuiltImage:
     layout: Digest
 
 
-async def build_layer_target(
-    owner: ContainerImageFieldSet, target: Target, python: PythonBuildStandaloneBinary, tools: LayerTools
-) -> tuple:
+async def build_layer_target(owner: ContainerImageFieldSet, target: Target, context: LayerContext) -> tuple:
     if not target.has_field(LayerContentField):
         raise TargetError(
             owner.address,
@@ -79,19 +74,26 @@ async def build_layer_target(
             f"{target.address} is a {target.alias}, not an image_layer",
             hint="put it in `dependencies`, or in an image_layer of its own",
         )
-    return await build_layer(target.get(LayerContentField), target.get(DirectoryField), python, tools)
+    return await build_layer(target, context)
 
 
-async def build_image(
-    field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools
-) -> BuiltImage:
+async def target_of(field_set: ContainerImageFieldSet) -> Target:
+    """The target itself: a field set knows only some of its fields."""
+    inputs = UnparsedAddressInputs(
+        (field_set.address.spec,), owning_address=None, description_of_origin="its own address"
+    )
+    return (await engine.resolve_targets(inputs))[0]
+
+
+async def build_image(field_set: ContainerImageFieldSet, context: LayerContext) -> BuiltImage:
     """The image of a `container_image`. Raises TargetError."""
     edit = _config_edit(field_set)
     targets = await engine.resolve_targets(field_set.layers.to_unparsed_address_inputs())
+    own = await target_of(field_set)
     found = await engine.concurrently(
         (
-            *(build_layer_target(field_set, target, python, tools) for target in targets),
-            build_layer(field_set.content, field_set.directory, python, tools),
+            *(build_layer_target(field_set, target, context) for target in targets),
+            build_layer(own, context),
         )
     )
     layers = tuple(layer for made in found for layer in made)

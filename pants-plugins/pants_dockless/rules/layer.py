@@ -2,38 +2,47 @@
 
 import json
 import logging
-import os
-import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
+from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import AddPrefix, CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process
-from pants.engine.rules import collect_rules, rule
+from pants.engine.target import Target
 from pants.util.logging import LogLevel
 
-from dockless.layer import BuiltLayer, LayerSpec, Source
+from dockless.errors import LayerError
+from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
-from pants_dockless.rules.content import Content, collect_content
-from pants_dockless.target_types import ContentField, DirectoryField
+from pants_dockless.layer_fields import (
+    CompressionField,
+    ContentField,
+    ContentsField,
+    DirectoriesField,
+    DirectoryField,
+    FollowSymlinksField,
+    HardlinksField,
+    IgnoreFilesField,
+    IgnoresField,
+    InlineFilesField,
+    KeepIgnoreFilesField,
+    ModesField,
+    MtimeField,
+    OwnerField,
+    OwnersField,
+    StripPrefixField,
+    SymlinksField,
+    WhiteoutsField,
+)
+from pants_dockless.rules.content import Asked, collect_content, collect_named, common_folder, stripped
+from pants_dockless.rules.tools import MAIN, LayerTools, merged_tools
 
 logger = logging.getLogger(__name__)
 
-_MAIN = "build_layer.py"
 _SPEC = "layer.json"
-
-
-@dataclass(frozen=True)
-class LayerTools:
-    """The program that builds layers: the library's own sources and the compressor, as one tree.
-
-    It is an input of every layer's process: another version of either makes another cache key.
-    """
-
-    digest: Digest
+_EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True)
@@ -44,72 +53,112 @@ class Layer:
     digest: Digest
 
 
-@rule(desc="Collect the layer builder", level=LogLevel.DEBUG)
-async def collect_layer_tools() -> LayerTools:
-    main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", _MAIN)
-    with open(main, "rb") as file:
-        files = [FileContent(_MAIN, file.read())]
-    for package in ("dockless", "deflate"):
-        files.extend(_package_files(package))
-    return LayerTools(await engine.create_digest(CreateDigest(files)))
+@dataclass(frozen=True)
+class LayerContext:
+    """What every layer is built with."""
+
+    python: PythonBuildStandaloneBinary
+    tools: LayerTools
+    default_compression: str
 
 
-def _package_files(package: str) -> list:
-    """The files that are imported from `package`, as it is installed beside this backend."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
-    (root,) = spec.submodule_search_locations
-    found = []
-    for folder, folders, names in os.walk(root):
-        # Of the library, only what makes bytes: a change in the registry client must rebuild no layer.
-        if package == "dockless" and folder == root:
-            folders[:] = ["layer"]
-        folders[:] = sorted(f for f in folders if f != "__pycache__")
-        for name in sorted(names):
-            if name.endswith((".py", ".so", ".dylib")):
-                path = os.path.join(folder, name)
-                with open(path, "rb") as file:
-                    found.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
-    return found
+@dataclass(frozen=True)
+class Sources:
+    """The sources of a layer, and the trees they are in."""
+
+    sources: tuple[Source, ...]
+    trees: tuple[Digest, ...]
 
 
-async def prefix_content(n: int, content: Content) -> Digest:
-    return await engine.add_prefix(AddPrefix(content.digest, f"in/{n}"))
-
-
-async def build_layer(
-    field: ContentField, directory: DirectoryField, python: PythonBuildStandaloneBinary, tools: LayerTools
-) -> tuple:
-    """The layer that a target's content makes: a tuple of one `Layer`, or of none where there is no content."""
+async def gather_sources(target: Target) -> Sources:
+    """Each content in a folder of its own, so that what collides is told apart, and where it goes in the image."""
+    field, named = target[ContentField], target[ContentsField]
     contents = await collect_content(field)
-    if not contents:
-        return ()
-    spec = LayerSpec(
-        sources=tuple(
-            Source(f"in/{n}", directory.value or "/", origin=content.origin) for n, content in enumerate(contents)
-        )
+    directory = target[DirectoryField].value or "/"
+    prefixes = stripped(target[StripPrefixField].value, contents, Asked(target.address, StripPrefixField.alias))
+    found = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
+    for path, given in named.pairs:
+        for content in await collect_named(named, path, given):
+            if path.endswith("/"):
+                found.append((content, "", path, common_folder(content)))
+            else:
+                found.append((content, content.files[0], path, ""))
+    trees = await engine.concurrently(
+        engine.add_prefix(AddPrefix(content.digest, f"in/{n}")) for n, (content, _, _, _) in enumerate(found)
     )
-    trees = await engine.concurrently(prefix_content(n, content) for n, content in enumerate(contents))
+    sources = tuple(
+        Source(f"in/{n}/{file}" if file else f"in/{n}", destination, strip_prefix=prefix, origin=content.origin)
+        for n, (content, file, destination, prefix) in enumerate(found)
+    )
+    return Sources(sources, tuple(trees))
+
+
+async def modification_time(field: MtimeField) -> int:
+    """The time that the field says, out of the environment if it says so. Raises TargetError."""
+    try:
+        if field.value != _EPOCH:
+            return source_date_epoch(field.value or "0")
+        env = await engine.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
+        if _EPOCH not in env:
+            raise LayerError(f"{_EPOCH} is not set", hint="set it to seconds since 1970")
+        return source_date_epoch(env[_EPOCH])
+    except LayerError as error:
+        raise TargetError.of(field.address, field.alias, error) from None
+
+
+async def describe_layer(target: Target, sources: tuple, default_compression: str) -> LayerSpec:
+    """The library's description of the layer that a target's fields make."""
+    compression = target[CompressionField].value or default_compression
+    if not target.has_field(ModesField):
+        return LayerSpec(sources, compression=compression)
+    return LayerSpec(
+        sources,
+        ignores=target[IgnoresField].value or (),
+        ignore_files=target[IgnoreFilesField].value or (),
+        keep_ignore_files=target[KeepIgnoreFilesField].value,
+        modes=dict(target[ModesField].value or {}),
+        owner=target[OwnerField].value or "0:0",
+        owners=dict(target[OwnersField].value or {}),
+        symlinks=dict(target[SymlinksField].value or {}),
+        inline_files={path: InlineFile(text) for path, text in (target[InlineFilesField].value or {}).items()},
+        directories=dict(target[DirectoriesField].value or {}),
+        whiteouts=target[WhiteoutsField].value or (),
+        mtime=await modification_time(target[MtimeField]),
+        compression=compression,
+        follow_symlinks=target[FollowSymlinksField].value,
+        hardlinks=target[HardlinksField].value,
+    )
+
+
+async def build_layer(target: Target, context: LayerContext) -> tuple:
+    """The layer of an `image_layer`, or the implicit one of a `container_image`.
+
+    A tuple of one `Layer`, or of none where nothing is to be in it.
+    """
+    sources = await gather_sources(target)
+    spec = await describe_layer(target, sources.sources, context.default_compression)
+    if spec._replace(compression="") == LayerSpec(compression=""):
+        return ()
+    patterns = bool(spec.ignores or spec.ignore_files or spec.modes or spec.owners)
     spec_digest = await engine.create_digest(
         CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
     )
     result = await engine.run_process(
         Process(
-            argv=(python.path, "-I", "-S", f"__dockless/{_MAIN}", _SPEC, "blobs/sha256"),
-            input_digest=await engine.merge_digests(MergeDigests((*trees, spec_digest))),
-            immutable_input_digests={"__dockless": tools.digest},
+            argv=(context.python.path, "-I", "-S", f"__dockless/{MAIN}", _SPEC, "blobs/sha256"),
+            input_digest=await engine.merge_digests(MergeDigests((*sources.trees, spec_digest))),
+            immutable_input_digests={"__dockless": await merged_tools(context.tools, spec.compression, patterns)},
             append_only_caches=PythonBuildStandaloneBinary.APPEND_ONLY_CACHES,
             output_directories=("blobs",),
-            description=f"Build the layer of {field.address}",
+            description=f"Build the layer of {target.address}",
             level=LogLevel.INFO,
         )
     )
     if result.exit_code:
-        raise _failure(field.address, result.stderr)
+        raise _failure(target.address, result.stderr)
     built = BuiltLayer.from_json(json.loads(result.stdout))
     for warning in built.warnings:
-        logger.warning(f"{field.address}: {warning}")
+        logger.warning(f"{target.address}: {warning}")
     return (Layer(built, result.output_digest),)
 
 
@@ -118,7 +167,3 @@ def _failure(address: Address, stderr: bytes) -> Exception:
     if said.startswith("error: ") and "\n" not in said:
         return TargetError(address, None, said[len("error: ") :])
     return RuntimeError(f"{address}: the layer builder broke down:\n{said}")
-
-
-def rules() -> list:
-    return [*collect_rules()]

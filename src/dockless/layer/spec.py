@@ -50,9 +50,9 @@ class LayerSpec(NamedTuple):
     ignores            gitignore patterns, relative to the root of each source
     ignore_files       names of files that hold such patterns, in any folder of a source
     keep_ignore_files  whether those files themselves are packed
-    modes              gitignore pattern of paths in the image -> octal mode of the files that match; the last one wins
+    modes              gitignore pattern of paths in the image -> octal mode of the files that match; the longest wins
     owner              `uid:gid` of all that comes from sources
-    owners             gitignore pattern of paths in the image -> `uid:gid`; the last one wins
+    owners             gitignore pattern of paths in the image -> `uid:gid`; the longest wins
     symlinks           path -> target
     inline_files       path -> InlineFile
     directories        path -> octal mode: the only way to have an entry for a folder that every base has

@@ -1,0 +1,72 @@
+"""The program that builds layers, as trees that go into a sandbox."""
+
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
+from pants.engine.rules import collect_rules, rule
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
+
+from pants_dockless import engine
+
+MAIN = "build_layer.py"
+
+# What a layer needs beside the library: by the fields that are used and by the encoder. Each is an input of the
+# processes that need it and of no others: another version of it makes another cache key for those alone.
+PATTERNS = "pathspec"
+ENCODERS = {"gzip": ("deflate",), "gzip-single": ("deflate", "zlib_ng"), "zstd": ("zstandard",), "none": ()}
+
+
+@dataclass(frozen=True)
+class LayerTools:
+    """The library's own sources with the main program, and the packages that are installed, as a tree each."""
+
+    library: Digest
+    packages: FrozenDict[str, Digest]
+
+
+@rule(desc="Collect the layer builder", level=LogLevel.DEBUG)
+async def collect_layer_tools() -> LayerTools:
+    main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", MAIN)
+    with open(main, "rb") as file:
+        library = [FileContent(MAIN, file.read()), *_package_files("dockless")]
+    names = sorted({PATTERNS, *(name for needed in ENCODERS.values() for name in needed)})
+    installed = [name for name in names if find_spec(name) is not None]
+    digests = await engine.concurrently(engine.create_digest(CreateDigest(_package_files(name))) for name in installed)
+    return LayerTools(await engine.create_digest(CreateDigest(library)), FrozenDict(dict(zip(installed, digests))))
+
+
+async def merged_tools(tools: LayerTools, compression: str, with_patterns: bool) -> Digest:
+    """The tree for one layer. A package that is not installed is left out: the builder says which, and why it matters."""
+    needed = (*ENCODERS.get(compression.partition(":")[0], ()), *((PATTERNS,) if with_patterns else ()))
+    return await engine.merge_digests(
+        MergeDigests((tools.library, *(tools.packages[name] for name in needed if name in tools.packages)))
+    )
+
+
+def _package_files(package: str) -> list:
+    """The files that are imported from `package`, as it is installed beside this backend."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
+    (root,) = spec.submodule_search_locations
+    found = []
+    for folder, folders, names in os.walk(root):
+        # Of the library, only what makes bytes: a change in the registry client must rebuild no layer.
+        if package == "dockless" and folder == root:
+            folders[:] = ["layer"]
+        folders[:] = sorted(f for f in folders if f != "__pycache__")
+        for name in sorted(names):
+            # The second backend of zstandard is 20 MB that are never loaded.
+            if name.endswith((".py", ".so", ".dylib")) and not name.startswith("_cffi."):
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    found.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
+    return found
+
+
+def rules() -> list:
+    return [*collect_rules()]
