@@ -42,7 +42,7 @@ class ContentsField(SpecialCasedDependencies):
     alias = "contents"
     help = help_text(
         """
-        Path in the image -> address of what is put there, such as `{"/app/server": ":server", "/etc/app/": ":config"}`.
+        Path in the image -> address of what is put there, as in `{"/app/server": ":server", "/etc/app/": ":config"}`.
         With a trailing slash the files go into that folder, with their paths from the folder of their BUILD file, a
         package with the name of its file; without one, the path names the one file that the address gives. `directory`
         and `strip_prefix` do not touch these.
@@ -97,8 +97,8 @@ class IgnoresField(StringSequenceField):
     alias = "ignores"
     help = help_text(
         """
-        Patterns of files to leave out, as in a .gitignore file, relative to the repository's root: `*.pyc`, `/app/tmp/`,
-        `!keep.pyc`.
+        Patterns of files to leave out, as in a .gitignore file, relative to the repository's root: `*.pyc`,
+        `/app/tmp/`, `!keep.pyc`.
         """
     )
 

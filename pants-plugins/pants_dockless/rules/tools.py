@@ -40,7 +40,7 @@ async def collect_layer_tools() -> LayerTools:
 
 
 async def merged_tools(tools: LayerTools, compression: str, with_patterns: bool) -> Digest:
-    """The tree for one layer. A package that is not installed is left out: the builder says which, and why it matters."""
+    """The tree for one layer. A package that is not installed is left out: the builder says what that means."""
     needed = (*ENCODERS.get(compression.partition(":")[0], ()), *((PATTERNS,) if with_patterns else ()))
     return await engine.merge_digests(
         MergeDigests((tools.library, *(tools.packages[name] for name in needed if name in tools.packages)))

@@ -1,0 +1,163 @@
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+from pants.engine.addresses import Address, Addresses
+from pants.engine.rules import QueryRule
+from pants.engine.target import DependenciesRequest, SpecialCasedDependencies
+
+FILES = {
+    "app/main.py": "print(1)",
+    "app/conf/a.ini": "a",
+    "app/conf/b.ini": "b",
+    "app/conf/.layerignore": "b.ini\n",
+    "app/run.sh": "#!/bin/sh\n",
+    "lib/x.txt": "x",
+}
+TARGETS = """
+file(name="main", source="main.py")
+files(name="conf", sources=["conf/*", "conf/.layerignore"])
+file(name="run", source="run.sh")
+archive(name="tar", format="tar", files=[":main"])
+"""
+
+
+@pytest.fixture
+def layer(backend):
+    """The members of the one layer of an image whose layer has these fields, by name."""
+
+    def build(fields: str, more: str = "", options: tuple = ()) -> dict:
+        backend.set_options(options, env_inherit={"PATH"}, env=build.env)
+        text = (
+            TARGETS + f'image_layer(name="layer", {fields})\ncontainer_image(name="image", layers=[":layer"])\n{more}'
+        )
+        backend.write_files({**FILES, "app/BUILD": text, "lib/BUILD": 'file(name="x", source="x.txt")'})
+        files = backend.files(backend.package("app:image"))
+        (said,) = json.loads(files["app/image.json"])["layers"]
+        blob = files["app/image/blobs/sha256/" + said["digest"][7:]]
+        build.media_type = said["media_type"]
+        if not said["media_type"].endswith("gzip"):
+            return {"blob": blob}
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as tar:
+            return {member.name: member for member in tar.getmembers()}
+
+    build.env = {}
+    return build
+
+
+def test_contents_put_files_where_they_are_said(layer):
+    found = layer('contents={"/usr/local/bin/serve": ":run", "/etc/app/": ":conf", "/opt/": ":tar", "/data/": "lib:x"}')
+    assert sorted(found) == [
+        *("data", "data/x.txt", "etc/app", "etc/app/conf"),
+        *("etc/app/conf/.layerignore", "etc/app/conf/a.ini", "etc/app/conf/b.ini"),
+        *("opt/tar.tar", "usr/local/bin/serve"),
+    ]
+
+
+def test_contents_are_dependencies_that_pants_knows(backend):
+    backend.write_files({**FILES, "app/BUILD": TARGETS + 'image_layer(name="layer", contents={"/a": ":main"})'})
+    target = backend.get_target(Address("app", target_name="layer"))
+    (field,) = [field for field in target.field_values.values() if isinstance(field, SpecialCasedDependencies)]
+    assert field.to_unparsed_address_inputs().values == (":main",)
+    assert DependenciesRequest and QueryRule and Addresses
+
+
+def test_prefixes_are_stripped_and_packages_keep_their_path(layer):
+    found = layer('dependencies=[":conf", ":tar"], strip_prefix="app/conf", directory="/srv/x"')
+    assert sorted(found) == [
+        *("srv/x", "srv/x/.layerignore", "srv/x/a.ini", "srv/x/app", "srv/x/app/tar.tar", "srv/x/b.ini"),
+    ]
+
+
+def test_ignore_rules(layer):
+    found = layer(
+        'dependencies=[":conf", ":main"], ignores=["*.py"], ignore_files=[".layerignore"], keep_ignore_files=False'
+    )
+    assert sorted(found) == ["app", "app/conf", "app/conf/a.ini"]
+
+
+def test_modes_owners_and_time(layer):
+    found = layer(
+        'dependencies=[":conf", ":run"], owner="7:8", owners={"a.ini": "1:2"}, mtime=1700000000,'
+        'modes={"*.ini": "0600", "app/conf/a.ini": "0400"}'
+    )
+    facts = {name: (oct(m.mode), m.uid, m.gid, m.mtime) for name, m in found.items()}
+    assert facts["app/conf/a.ini"] == ("0o400", 1, 2, 1700000000)
+    assert facts["app/conf/b.ini"] == ("0o600", 7, 8, 1700000000)
+    assert facts["app/run.sh"] == ("0o644", 7, 8, 1700000000)
+
+
+def test_what_comes_from_no_source(layer):
+    found = layer(
+        'inline_files={"/etc/motd": "hi\\n"}, symlinks={"/usr/bin/x": "../lib/x"}, directories={"/tmp": "1777"},'
+        'whiteouts=["/etc/passwd", "/opt/old/"], modes={"motd": "0600"}'
+    )
+    assert sorted(found) == ["etc/.wh.passwd", "etc/motd", "opt/old/.wh..wh..opq", "tmp", "usr/bin/x"]
+    assert found["etc/motd"].mode == 0o600
+    assert found["tmp"].mode == 0o1777
+    assert found["usr/bin/x"].linkname == "../lib/x"
+
+
+def test_source_date_epoch(layer, backend):
+    layer.env["SOURCE_DATE_EPOCH"] = "86400"
+    found = layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"')
+    assert found["app/main.py"].mtime == 86400
+    layer.env.clear()
+    line = backend.refusal(lambda: layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"'))
+    assert "app:layer: field `mtime`: SOURCE_DATE_EPOCH is not set" in line
+
+
+@pytest.mark.parametrize(
+    "name, suffix", [("zstd", "+zstd"), ("none", ".tar"), ("gzip-single", "+gzip"), ("gzip:6", "+gzip")]
+)
+def test_compression(layer, name, suffix):
+    layer(f'dependencies=[":main"], compression="{name}"')
+    assert layer.media_type.endswith(suffix)
+    layer('dependencies=[":main"]', options=(f"--dockless-default-compression={name}",))
+    assert layer.media_type.endswith(suffix)
+
+
+def test_equal_files_become_hard_links_when_asked(layer):
+    more = 'inline_files={"/a": "same", "/b": "same"}'
+    assert not any(member.islnk() for member in layer(more).values())
+    assert layer(f"{more}, hardlinks=True")["b"].linkname == "a"
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ('contents={"/a": ":conf"}', "app:layer: field `contents`: '/a' is to be one file, and :conf gives 3"),
+        ('contents={"/a": ":nothing"}', ":nothing"),
+        ('contents={"/a": ":layer2"}', "app:layer: field `contents`: app:layer2 is a layer"),
+        ('contents={"/a/../b": ":main"}', "holds '..'"),
+        ('dependencies=[":main"], strip_prefix="src"', "app:layer: field `strip_prefix`: no path begins with src/"),
+        ('dependencies=[":conf", ":main"], strip_prefix="app/conf"', None),
+        ('dependencies=[":main"], modes={"*.sh": "0755"}', "app:layer: `modes`: '*.sh' matches nothing"),
+        ('dependencies=[":main"], modes={"*": "9"}', "app:layer: `modes`: '9' is no mode"),
+        ('dependencies=[":main"], owner="root"', "app:layer: `owner`: 'root' is no owner"),
+        ('dependencies=[":main"], owners={"*": "1"}', "app:layer: `owners`: '1' is no owner"),
+        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: there is no 'bzip2'"),
+        ('dependencies=[":main"], compression="gzip:99"', "app:layer: `compression`: gzip has no level '99'"),
+        ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
+        ('inline_files={"/a/": "x"}', "app:layer: `inline_files`: '/a/' is no path of a file"),
+        ('whiteouts=["/"]', "app:layer: `whiteouts`: '/' is the image's root"),
+        ('mtime="yesterday"', "app:layer: field `mtime`"),
+        ("mtime=-1", "app:layer: field `mtime`"),
+        ('contents={"/app/main.py": ":run"}, dependencies=[":main"]', "two sources for /app/main.py"),
+    ],
+)
+def test_a_wrong_field_of_a_layer_is_named_in_one_line(layer, backend, fields, said):
+    more = 'image_layer(name="layer2")'
+    if said is None:
+        assert "app/main.py" in layer(fields, more)
+        return
+    line = backend.refusal(lambda: layer(fields, more))
+    assert said in line
+    assert "\n" not in line.strip() or ":nothing" in said
+
+
+def test_contents_must_map_paths_to_addresses(backend):
+    backend.write_files({"app/BUILD": 'image_layer(name="layer", contents=["a"])'})
+    assert "contents" in backend.refusal(lambda: backend.get_target(Address("app", target_name="layer")))
