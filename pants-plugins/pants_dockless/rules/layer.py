@@ -93,7 +93,7 @@ async def gather_sources(target: Target) -> Sources:
     return Sources(sources, tuple(trees))
 
 
-async def modification_time(field: MtimeField) -> int:
+async def modification_time(address: Address, field: MtimeField) -> int:
     """The time that the field says, out of the environment if it says so. Raises TargetError."""
     try:
         if field.value != _EPOCH:
@@ -103,7 +103,7 @@ async def modification_time(field: MtimeField) -> int:
             raise LayerError(f"{_EPOCH} is not set", hint="set it to seconds since 1970")
         return source_date_epoch(env[_EPOCH])
     except LayerError as error:
-        raise TargetError.of(field.address, field.alias, error) from None
+        raise TargetError.of(address, field.alias, error) from None
 
 
 async def describe_layer(target: Target, sources: tuple, default_compression: str) -> LayerSpec:
@@ -123,7 +123,7 @@ async def describe_layer(target: Target, sources: tuple, default_compression: st
         inline_files={path: InlineFile(text) for path, text in (target[InlineFilesField].value or {}).items()},
         directories=dict(target[DirectoriesField].value or {}),
         whiteouts=target[WhiteoutsField].value or (),
-        mtime=await modification_time(target[MtimeField]),
+        mtime=await modification_time(target.address, target[MtimeField]),
         compression=compression,
         follow_symlinks=target[FollowSymlinksField].value,
         hardlinks=target[HardlinksField].value,
