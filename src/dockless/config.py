@@ -6,10 +6,12 @@ A config is kept as the document it is, so that keys which are not named here su
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dockless.descriptor import string_map
 from dockless.digest import Digest
 from dockless.document import parse_document, write_document
 from dockless.errors import InvalidDocument, InvalidValue, printable
@@ -21,13 +23,18 @@ CREATED_BY = "dockless"
 
 _PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?\Z")
 _USER = re.compile(r"[^\s:\x00]+(?::[^\s:\x00]+)?\Z")
+_VARIABLE = re.compile(r"\\\$|\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z")
 _MAX_ID = 2**32 - 1
 
 
 class ConfigEdit(NamedTuple):
     """Changes to the `config` object of an image config; None leaves what the base has.
 
-    `env` and `labels` are merged by name into the base's; the others replace. Checked by `check`.
+    `env` and `labels` are merged by name into the base's; the others replace. `$NAME` and `${NAME}` in a value of
+    `env` stand for what the base sets, `\\$` for a dollar sign. `created` is the time (RFC 3339) that the image is
+    said to be made at, 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config document, done last,
+    for what has no name here: `{"author": "me", "config": {"OnBuild": None}}`. Checked by `check`.
     """
 
     entrypoint: tuple[str, ...] | None = None
@@ -40,6 +47,8 @@ class ConfigEdit(NamedTuple):
     volumes: tuple[str, ...] | None = None
     stop_signal: str | None = None
     healthcheck: Mapping[str, Any] | None = None
+    created: str | None = None
+    raw: Mapping[str, Any] | None = None
 
     def check(self) -> list[tuple[str, InvalidValue]]:
         """What breaks a rule, each with the name of its field here: the caller knows what its user calls that field."""
@@ -95,6 +104,11 @@ class ImageConfig(NamedTuple):
         inner = document.get("config")
         if inner is not None and not isinstance(inner, dict):
             raise InvalidDocument(f"{what} has a config that is not an object")
+        env = (inner or {}).get("Env")
+        if env is not None and not (isinstance(env, list) and all(isinstance(entry, str) for entry in env)):
+            raise InvalidDocument(f"{what} has an Env that is not a list of strings")
+        if (inner or {}).get("Labels") is not None:
+            string_map((inner or {})["Labels"], f"{what}: Labels")
         history = document.get("history")
         if history is not None and not (isinstance(history, list) and all(isinstance(h, dict) for h in history)):
             raise InvalidDocument(f"{what} has a history that is not a list of objects")
@@ -118,21 +132,26 @@ class ImageConfig(NamedTuple):
         entries = (self.document.get("config") or {}).get("Env") or []
         return {entry.partition("=")[0]: entry.partition("=")[2] for entry in entries}
 
-    def with_layer(self, diff_id: Digest, *, created_by: str = CREATED_BY) -> ImageConfig:
-        """One more layer on top, with its history entry."""
-        document = copy.deepcopy(dict(self.document))
-        document["rootfs"]["diff_ids"].append(str(diff_id))
-        document["history"] = [*(document.get("history") or []), {"created": EPOCH, "created_by": created_by}]
-        return ImageConfig(document)
+    @property
+    def history(self) -> tuple[Mapping[str, Any], ...]:
+        """The entries as they stand: `empty_layer` ones included, and maybe none at all."""
+        return tuple(self.document.get("history") or ())
+
+    def with_rootfs(
+        self, diff_ids: Sequence[Digest], history: Sequence[Mapping[str, Any]], *, created: str = EPOCH
+    ) -> ImageConfig:
+        """The config of other layers, lowest first, with their history, made at `created`."""
+        rootfs = {**self.document["rootfs"], "type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
+        return ImageConfig({**self.document, "rootfs": rootfs, "history": list(history), "created": created})
 
     def edited(self, edit: ConfigEdit) -> ImageConfig:
-        """The config with `edit` done. Raises InvalidValue for the first thing that breaks a rule."""
+        """The config with `edit` done, but for `created`. Raises InvalidValue for the first thing that breaks a rule."""
         for field, error in edit.check():
             raise InvalidValue(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
         document = copy.deepcopy(dict(self.document))
         inner: dict[str, Any] = document.get("config") or {}
         if edit.env:
-            inner["Env"] = [f"{name}={value}" for name, value in _merged_env(self.env, edit.env).items()]
+            inner["Env"] = merged_env(inner.get("Env") or [], edit.env)
         if edit.labels:
             inner["Labels"] = {**(inner.get("Labels") or {}), **edit.labels}
         for key, value in (
@@ -154,15 +173,51 @@ class ImageConfig(NamedTuple):
         if edit.healthcheck is not None:
             inner["Healthcheck"] = dict(edit.healthcheck)
         document["config"] = inner
-        return ImageConfig(document)
+        return ImageConfig(_patched(document, edit.raw) if edit.raw else document)
 
 
-def _merged_env(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The base's names keep their places; ours follow sorted, so that the order written in a dict decides nothing."""
-    merged = dict(base)
-    for name in sorted(own):
-        merged[name] = own[name]
-    return merged
+def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
+    """`base` (`NAME=value` entries) with the values of `own`, in which `$NAME` stands for what the base sets.
+
+    The base's names keep their places; new ones follow sorted, so that the order written in a dict decides nothing.
+    Raises InvalidValue for a name that the base does not set: a slip must not become an empty PATH.
+    """
+    known = {name: value for name, _, value in (entry.partition("=") for entry in base)}
+
+    def value_of(found: re.Match[str]) -> str:
+        name = found["plain"] or found["braced"]
+        if name is None:
+            return "$"
+        if name not in known:
+            raise InvalidValue(
+                f"invalid env: ${printable(name, 100)} is not set in the base",
+                cause=f"it sets {printable(', '.join(sorted(known)), 300) or 'nothing'}",
+                hint=r"write \$ for a dollar sign",
+            )
+        return known[name]
+
+    new = {name: f"{name}={_VARIABLE.sub(value_of, value)}" for name, value in own.items()}
+    merged = []
+    for entry in base:
+        name = entry.partition("=")[0]
+        if name not in own:
+            merged.append(entry)
+        elif name in new:
+            merged.append(new.pop(name))
+    return merged + [new[name] for name in sorted(new)]
+
+
+def _patched(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    found = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = _patched(found.get(key), value)
+    return found
 
 
 def _check_env(env: Mapping[str, str]) -> None:
@@ -232,6 +287,25 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
         raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
 
 
+def _check_created(created: str) -> None:
+    if not _TIME.match(created):
+        raise InvalidValue(
+            f"{printable(created, 50)!r} is no time", hint="write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
+        )
+
+
+def _check_raw(raw: Mapping[str, Any]) -> None:
+    for key in ("rootfs", "history"):
+        if key in raw:
+            raise InvalidValue(f"{key} is kept in step with the layers", hint="add or remove layers instead")
+    try:
+        document = json.loads(json.dumps(raw, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidValue("it is not JSON", cause=str(error)) from None
+    if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
+        raise InvalidValue("its config is not an object")
+
+
 def _no_nul(text: str, what: str) -> None:
     if "\0" in text:
         raise InvalidValue(f"{what} holds a NUL byte")
@@ -248,4 +322,6 @@ _RULES: dict[str, Any] = {
     "volumes": _check_volumes,
     "stop_signal": _check_stop_signal,
     "healthcheck": _check_healthcheck,
+    "created": _check_created,
+    "raw": _check_raw,
 }

@@ -98,12 +98,13 @@ class Lockfile(NamedTuple):
 
 
 def _base_to_json(base: LockedBase) -> dict[str, Any]:
+    index = base.platform_index
     return {
         "registry": base.reference.registry,
         "repository": base.reference.repository,
         "tag": base.reference.tag,
         "digest": base.digest,
-        "index": _document_to_json(base.platform_index.media_type, base.platform_index.raw) if base.platform_index else None,
+        "index": _document_to_json(index.media_type, index.raw) if index else None,
         "platforms": {
             str(image.platform): {
                 "manifest": _document_to_json(image.manifest.media_type, image.manifest.raw),

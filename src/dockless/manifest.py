@@ -5,7 +5,7 @@ OCI image spec, manifest.md and image-index.md; Docker's image manifest, version
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockless import media_types
@@ -106,23 +106,28 @@ def make_manifest(
     layers: Sequence[Descriptor],
     *,
     image_format: str = "oci",
-    annotations: dict[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """A manifest of our own, in canonical bytes."""
+    """A manifest of our own, in canonical bytes. `annotations` are merged into those of `start`.
+
+    `start` is the document whose other keys it keeps: that of the image it was made from.
+    """
     media_type = media_types.DOCKER_MANIFEST if image_format == "docker" else media_types.OCI_MANIFEST
     document: dict[str, Any] = {
+        **(start or {}),
         "schemaVersion": 2,
         "mediaType": media_type,
         "config": config.to_json(),
         "layers": [layer.to_json() for layer in layers],
     }
     if annotations:
-        document["annotations"] = annotations
+        document["annotations"] = {**(document.get("annotations") or {}), **annotations}
     return Manifest(write_document(document), media_type, config, tuple(layers))
 
 
 def make_index(
-    manifests: Sequence[Descriptor], *, image_format: str = "oci", annotations: dict[str, str] | None = None
+    manifests: Sequence[Descriptor], *, image_format: str = "oci", annotations: Mapping[str, str] | None = None
 ) -> Index:
     """An index of our own, in canonical bytes."""
     media_type = media_types.DOCKER_INDEX if image_format == "docker" else media_types.OCI_INDEX
@@ -132,7 +137,7 @@ def make_index(
         "manifests": [manifest.to_json() for manifest in manifests],
     }
     if annotations:
-        document["annotations"] = annotations
+        document["annotations"] = dict(annotations)
     return Index(write_document(document), media_type, tuple(manifests))
 
 

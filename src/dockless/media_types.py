@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValue, printable
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -21,10 +21,20 @@ DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
 FORMATS = ("oci", "docker")
+# Foreign layers: docker's Windows bases before 2023, and what they become in OCI (layer.md, "Non-Distributable Layers").
+_FOREIGN = {
+    "application/vnd.oci.image.layer.nondistributable.v1.tar": "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": (
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    ),
+}
+_TO_DOCKER = {**{OCI_LAYER + suffix: _DOCKER_LAYERS[name] for name, suffix in _OCI_SUFFIXES.items()}, **_FOREIGN}
+_TO_OCI = {docker: oci for oci, docker in _TO_DOCKER.items()}
 
 
 def layer_media_type(wire_format: str, image_format: str = "oci") -> str:
@@ -35,6 +45,20 @@ def layer_media_type(wire_format: str, image_format: str = "oci") -> str:
         return OCI_LAYER + _OCI_SUFFIXES[wire_format]
     except KeyError:
         raise InvalidValue(f"no layer media type for {wire_format!r} in a {image_format} image") from None
+
+
+def layer_in_format(media_type: str, image_format: str) -> str:
+    """What a layer of `media_type` is called in an `oci` or a `docker` image; InvalidValue where it has no name."""
+    names = _TO_DOCKER if image_format == "docker" else _TO_OCI
+    if media_type in names.values():
+        return media_type
+    try:
+        return names[media_type]
+    except KeyError:
+        raise InvalidValue(
+            f"a layer of the type {printable(media_type, 100)!r} has no place in a {image_format} image",
+            hint="keep the format of the image it comes from",
+        ) from None
 
 
 def is_foreign(media_type: str) -> bool:

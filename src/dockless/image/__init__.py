@@ -1,1 +1,1 @@
-"""A base + layers + config -> manifest. Pure: no network, no clock, no environment."""
+"""A base + layers + config -> manifest; index; edits. Pure: no network, no clock, no environment."""

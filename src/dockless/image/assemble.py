@@ -1,62 +1,110 @@
-"""From descriptors of layers to an image: its config and its manifest. No layer's bytes are needed."""
+"""From a base, layers and a config to an image. No layer's bytes are needed: descriptors and diff ids say it all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from dockless import media_types
-from dockless.config import ConfigEdit, ImageConfig
+from dockless.config import EPOCH, ConfigEdit, ImageConfig
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
+from dockless.errors import InvalidValue
+from dockless.image.documents import ImageDocuments, ImageLayer
+from dockless.image.history import in_step, layer_entry, without
 from dockless.manifest import Manifest, make_manifest
-from dockless.platform import Platform
+from dockless.platform import DEFAULT_PLATFORM, Platform
 
 
-class ImageLayer(NamedTuple):
-    """A layer as an image needs it: where its blob is, and the digest of what is inside."""
+def assemble_image(
+    platform: Platform | None,
+    layers: Iterable[ImageLayer],
+    edit: ConfigEdit,
+    *,
+    base: ImageDocuments | None = None,
+    image_format: str | None = None,
+    remove_layers: Sequence[str] = (),
+    annotations: Mapping[str, str] | None = None,
+) -> ImageDocuments:
+    """`base` with `remove_layers` taken out, `layers` (lowest first) put on top and `edit` done to its config.
 
-    descriptor: Descriptor
-    diff_id: Digest
+    With no base the image is from scratch, for `platform` (None: linux/amd64). With one, its documents are kept key by
+    key where nothing here changes them, `platform` must be the base's (None: whichever it is), and an image that
+    nothing changes is the base itself, to the byte. `image_format` is `oci` or `docker` (None: as the base, else
+    `oci`): all layers get media types of that family. `remove_layers` are digests, of blobs or of what is inside;
+    every layer of that digest goes, with its history. `annotations` are merged by name into the manifest's.
 
-
-class AssembledImage(NamedTuple):
-    """One image, whole but for its layers' bytes."""
-
-    manifest: Manifest
-    config: ImageConfig
-    config_bytes: bytes
-    platform: Platform
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """The manifest's descriptor, with the platform, as an index lists it."""
-        return self.manifest.descriptor._replace(platform=self.platform)
-
-    @property
-    def size(self) -> int:
-        """Bytes in all: layers, config and manifest."""
-        layers = {layer.digest: layer.size for layer in self.manifest.layers}
-        return sum(layers.values()) + len(self.config_bytes) + len(self.manifest.raw)
-
-    @property
-    def documents(self) -> dict[Digest, bytes]:
-        """The small blobs: manifest and config."""
-        return {self.manifest.digest: self.manifest.raw, self.manifest.config.digest: self.config_bytes}
-
-
-def assemble_image(platform: Platform, layers: Iterable[ImageLayer], edit: ConfigEdit) -> AssembledImage:
-    """An OCI image from scratch: `layers`, lowest first, under the config that `edit` describes.
-
-    Raises InvalidValue where `edit` breaks a rule.
+    Raises InvalidValue: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is not
+    the base's, a layer media type that has no counterpart in `image_format`.
     """
-    config = ImageConfig.scratch(platform).edited(edit)
-    descriptors = []
-    for layer in layers:
-        config = config.with_layer(layer.diff_id)
-        descriptors.append(layer.descriptor)
-    config_bytes = config.to_bytes()
-    manifest = make_manifest(
-        Descriptor(media_types.OCI_CONFIG, Digest.of(config_bytes), len(config_bytes)), descriptors
+    own = tuple(layers)
+    if image_format not in (None, *media_types.FORMATS):
+        raise InvalidValue(f"unknown image format {image_format!r}", hint="write oci or docker")
+    if base is None:
+        target = image_format or "oci"
+        lower: tuple[ImageLayer, ...] = ()
+        config = ImageConfig.scratch(platform or DEFAULT_PLATFORM)
+    else:
+        if platform is not None and not base.platform.matches(platform):
+            raise InvalidValue(f"the base is for {base.platform}, not for {platform}")
+        target = image_format or base.image_format
+        if not (own or remove_layers or annotations or any(part is not None for part in edit)) and (
+            target == base.image_format
+        ):
+            return base
+        lower, config = base.layers, base.config
+    removed = _offsets(lower, remove_layers)
+    kept = [layer for offset, layer in enumerate(lower) if offset not in removed]
+    created = edit.created or EPOCH
+    history = without(in_step(config.history, len(lower)), removed)
+    history += [layer_entry(created, layer.created_by) for layer in own]
+    if base is not None and target != base.image_format:
+        kept = [in_format(layer, target) for layer in kept]
+    every = [*kept, *(in_format(layer, target) for layer in own)]
+    rooted = config.with_rootfs([layer.diff_id for layer in every], history, created=created)
+    return put_together(
+        base.manifest if base else None,
+        rooted.edited(edit),
+        [layer.descriptor for layer in every],
+        image_format=target,
+        annotations=annotations,
     )
-    return AssembledImage(manifest, config, config_bytes, platform)
+
+
+def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
+    """`layer` with the media type that it has in an image of that format. Raises InvalidValue where there is none."""
+    media_type = media_types.layer_in_format(layer.descriptor.media_type, image_format)
+    return layer._replace(descriptor=layer.descriptor._replace(media_type=media_type))
+
+
+def put_together(
+    start: Manifest | None,
+    config: ImageConfig,
+    layers: Sequence[Descriptor],
+    *,
+    image_format: str,
+    annotations: Mapping[str, str] | None,
+) -> ImageDocuments:
+    """The image of `config` and `layers`; other keys of its manifest are those of `start`."""
+    config_bytes = config.to_bytes()
+    document = start.json if start else {}
+    # A subject says what this manifest is attached to: that holds of the base, not of what is made of it.
+    document.pop("subject", None)
+    manifest = make_manifest(
+        Descriptor(media_types.CONFIGS[image_format], Digest.of(config_bytes), len(config_bytes)),
+        layers,
+        image_format=image_format,
+        annotations=annotations,
+        start=document,
+    )
+    return ImageDocuments(manifest, config, config_bytes)
+
+
+def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:
+    found: set[int] = set()
+    for digest in map(Digest, digests):
+        there = {n for n, layer in enumerate(layers) if digest in (layer.descriptor.digest, layer.diff_id)}
+        if not there:
+            listed = ", ".join(str(layer.descriptor.digest) for layer in layers) or "none"
+            raise InvalidValue(f"no layer {digest} to remove", cause=f"the layers are {listed}")
+        found |= there
+    return found
