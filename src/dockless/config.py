@@ -145,7 +145,7 @@ class ImageConfig(NamedTuple):
         return ImageConfig({**self.document, "rootfs": rootfs, "history": list(history), "created": created})
 
     def edited(self, edit: ConfigEdit) -> ImageConfig:
-        """The config with `edit` done, but for `created`. Raises InvalidValue for the first thing that breaks a rule."""
+        """The config with `edit` done, all but `created`. Raises InvalidValue for the first rule that is broken."""
         for field, error in edit.check():
             raise InvalidValue(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
         document = copy.deepcopy(dict(self.document))
@@ -173,7 +173,12 @@ class ImageConfig(NamedTuple):
         if edit.healthcheck is not None:
             inner["Healthcheck"] = dict(edit.healthcheck)
         document["config"] = inner
-        return ImageConfig(_patched(document, edit.raw) if edit.raw else document)
+        if not edit.raw:
+            return ImageConfig(document)
+        try:
+            return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config with raw in it")
+        except InvalidDocument as error:
+            raise InvalidValue(f"invalid raw: {error.problem}", cause=error.cause) from error
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:

@@ -26,7 +26,7 @@ CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
 FORMATS = ("oci", "docker")
-# Foreign layers: docker's Windows bases before 2023, and what they become in OCI (layer.md, "Non-Distributable Layers").
+# As Docker's Windows bases had them until 2023, and their OCI names (layer.md, "Non-Distributable Layers").
 _FOREIGN = {
     "application/vnd.oci.image.layer.nondistributable.v1.tar": "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": (

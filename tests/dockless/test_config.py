@@ -1,0 +1,188 @@
+import json
+
+import pytest
+
+from dockless.config import ConfigEdit, ImageConfig, merged_env
+from dockless.digest import Digest
+from dockless.errors import InvalidDocument, InvalidValue
+from dockless.platform import Platform
+
+BASE = {
+    "architecture": "amd64",
+    "os": "linux",
+    "config": {"Env": ["PATH=/usr/bin:/bin", "LANG=C", "BARE"], "Labels": {"a": "1"}, "Cmd": ["sh"], "OnBuild": ["X"]},
+    "rootfs": {"type": "layers", "diff_ids": []},
+    "x.unknown": {"kept": [1, None]},
+}
+
+
+def edited(**fields):
+    return ImageConfig.from_bytes(json.dumps(BASE).encode(), "test").edited(ConfigEdit(**fields)).document
+
+
+def test_env_is_merged_by_name_in_the_bases_order():
+    found = edited(env={"NEW": "1", "PATH": "$PATH:/app", "A": "2"})["config"]["Env"]
+    assert found == ["PATH=/usr/bin:/bin:/app", "LANG=C", "BARE", "A=2", "NEW=1"]
+
+
+def test_env_merged_twice_is_env_merged_once():
+    once = merged_env(["A=1"], {"A": "2", "B": "3"})
+    assert merged_env(once, {"A": "2", "B": "3"}) == once == ["A=2", "B=3"]
+
+
+def test_the_order_of_a_dict_decides_nothing():
+    assert merged_env([], {"B": "1", "A": "2"}) == merged_env([], {"A": "2", "B": "1"})
+
+
+def test_a_name_twice_in_the_base_becomes_one():
+    assert merged_env(["A=1", "B=2", "A=3"], {"A": "${A}x"}) == ["A=3x", "B=2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("${A}b", "1b"),
+        ("$A", "1"),
+        (r"\$A", "$A"),
+        ("costs 5$", "costs 5$"),
+        ("$5", "$5"),
+        ("$$", "$$"),
+        ("${A:-x}", "${A:-x}"),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_dollars(value, expected):
+    assert merged_env(["A=1"], {"N": value})[1] == f"N={expected}"
+
+
+def test_an_unset_name_is_an_error_that_lists_those_that_are_set():
+    with pytest.raises(InvalidValue, match=r"\$PTAH is not set in the base: it sets A, B; write \\\$ for a dollar"):
+        merged_env(["A=1", "B=2"], {"PATH": "$PTAH:/app"})
+
+
+def test_labels_are_merged_and_lists_replaced():
+    found = edited(labels={"b": "2"}, cmd=("x", "y"), user="1:2", working_dir="/w", stop_signal="SIGINT")["config"]
+    assert found["Labels"] == {"a": "1", "b": "2"}
+    assert (found["Cmd"], found["User"], found["WorkingDir"], found["StopSignal"]) == (
+        ["x", "y"],
+        "1:2",
+        "/w",
+        "SIGINT",
+    )
+    assert found["OnBuild"] == ["X"]
+
+
+def test_a_new_entrypoint_clears_the_bases_cmd():
+    assert "Cmd" not in edited(entrypoint=("/app",))["config"]
+    assert edited(entrypoint=("/app",), cmd=("-v",))["config"]["Cmd"] == ["-v"]
+
+
+def test_ports_volumes_healthcheck():
+    found = edited(exposed_ports=("80", "53/udp"), volumes=("/data",), healthcheck={"Test": ["CMD", "true"]})["config"]
+    assert found["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
+    assert found["Volumes"] == {"/data": {}}
+    assert found["Healthcheck"] == {"Test": ["CMD", "true"]}
+
+
+def test_raw_reaches_what_has_no_name():
+    found = edited(raw={"author": "me", "config": {"OnBuild": None, "Shell": ["/bin/sh"]}, "x.unknown": {"new": 1}})
+    assert found["author"] == "me"
+    assert found["config"]["Shell"] == ["/bin/sh"] and "OnBuild" not in found["config"]
+    assert found["x.unknown"] == {"kept": [1, None], "new": 1}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({"rootfs": {}}, "rootfs is kept in step"),
+        ({"history": []}, "history is kept in step"),
+        ({"os": None}, "has no os"),
+        ({"config": []}, "not an object"),
+        ({"config": {"Env": "A=1"}}, "not a list of strings"),
+        ({"x": b"bytes"}, "not JSON"),
+        ({"x": float("nan")}, "not JSON"),
+    ],
+)
+def test_raw_that_would_break_the_config(raw, reason):
+    with pytest.raises(InvalidValue, match=f"invalid raw: .*{reason}"):
+        edited(raw=raw)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"working_dir": "app"}, "begin it with /"),
+        ({"working_dir": "/a/../b"}, "'..'"),
+        ({"user": "a b"}, "no user"),
+        ({"user": "4294967296"}, "largest id"),
+        ({"env": {"A=B": "1"}}, "holds '='"),
+        ({"env": {"": "1"}}, "empty"),
+        ({"env": {"A": "\0"}}, "NUL"),
+        ({"cmd": ("", "x")}, "name is empty"),
+        ({"exposed_ports": ("0",)}, "no port"),
+        ({"exposed_ports": ("80/quic",)}, "no port"),
+        ({"volumes": ("data",)}, "not absolute"),
+        ({"stop_signal": "term"}, "no signal"),
+        ({"healthcheck": {"test": []}}, "no key of a healthcheck"),
+        ({"labels": {"": "x"}}, "empty"),
+        ({"created": "yesterday"}, "no time"),
+    ],
+)
+def test_each_rule(fields, reason):
+    (name,) = fields
+    with pytest.raises(InvalidValue, match=f"invalid {name}: .*{reason}"):
+        edited(**fields)
+
+
+def test_an_edit_changes_no_value_in_place():
+    config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
+    before = config.to_bytes()
+    config.edited(ConfigEdit(env={"A": "1"}, labels={"b": "2"}, raw={"x.unknown": {"kept": None}}))
+    assert config.to_bytes() == before
+
+
+def test_scratch():
+    config = ImageConfig.scratch(Platform("linux", "arm", "v7"))
+    assert config.platform == Platform("linux", "arm", "v7")
+    assert config.diff_ids == () and config.history == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"rootfs": None}, "no rootfs.diff_ids"),
+        ({"rootfs": {"type": "layers"}}, "no rootfs.diff_ids"),
+        ({"rootfs": {"diff_ids": [1]}}, "not a string"),
+        ({"rootfs": {"diff_ids": ["sha256:12"]}}, "invalid digest"),
+        ({"os": ""}, "no os"),
+        ({"architecture": 1}, "no architecture"),
+        ({"config": []}, "not an object"),
+        ({"config": {"Env": {"A": "1"}}}, "Env that is not a list"),
+        ({"config": {"Env": [1]}}, "Env that is not a list"),
+        ({"config": {"Labels": ["a"]}}, "not a map"),
+        ({"history": {}}, "history that is not a list"),
+        ({"history": ["x"]}, "history that is not a list"),
+    ],
+)
+def test_documents_that_are_no_config(change, reason):
+    with pytest.raises((InvalidDocument, InvalidValue), match=reason):
+        ImageConfig.from_bytes(json.dumps({**BASE, **change}).encode(), "the config of x")
+
+
+def test_config_that_is_not_json_too_large_or_too_deep():
+    for raw, reason in (
+        (b"<html>", "not a usable JSON document"),
+        (b"{" + b" " * (5 << 20) + b"}", "bytes, more than"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested too deep"),
+    ):
+        with pytest.raises(InvalidDocument, match=reason):
+            ImageConfig.from_bytes(raw, "the config of x")
+
+
+def test_rootfs_of_other_layers():
+    config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
+    digest = Digest.of(b"layer")
+    found = config.with_rootfs([digest], [{"created_by": "x"}], created="2024-01-31T12:00:00Z")
+    assert found.diff_ids == (digest,)
+    assert found.history == ({"created_by": "x"},)
+    assert found.document["created"] == "2024-01-31T12:00:00Z"
