@@ -1,13 +1,13 @@
 """What Pants loads."""
 
-from pants_dockless.goals import package, publish
+from pants_dockless.goals import lock, package, publish
 from pants_dockless.rules import tools
-from pants_dockless.target_types import ContainerImageTarget, ImageLayerTarget, PushImageTarget
+from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
 
 
 def target_types() -> list:
-    return [ContainerImageTarget, ImageLayerTarget, PushImageTarget]
+    return [BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget]
 
 
 def rules() -> list:
-    return [*tools.rules(), *package.rules(), *publish.rules()]
+    return [*tools.rules(), *lock.rules(), *package.rules(), *publish.rules()]

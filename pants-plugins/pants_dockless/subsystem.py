@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pants.option.option_types import DictOption, IntOption, ShellStrListOption, StrOption
+from pants.option.option_types import DictOption, IntOption, ShellStrListOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import help_text
 
@@ -103,6 +103,18 @@ class Dockless(Subsystem):
         help="How layers are compressed whose target does not say: `gzip`, `gzip-single`, `zstd` or `none`, "
         "with a level as in `gzip:6`.",
     )
+    lockfile = StrOption(
+        default="base_images.lock",
+        help="The file in which base images are pinned. `generate-lockfiles --resolve=base-images` writes it.",
+    )
+    update_bases = StrListOption(
+        default=[],
+        help="With `generate-lockfiles`: only these references, as BUILD files have them, are looked up again; "
+        "the others stay as they are pinned. None: all are.",
+    )
+    platforms = StrListOption(
+        default=["linux/amd64"], help="The platforms of images and bases whose targets do not say."
+    )
     jobs = IntOption(default=4, help="How many blobs one publish uploads at the same time.")
     env_vars = ShellStrListOption(
         default=[],
@@ -133,6 +145,10 @@ class Dockless(Subsystem):
             else:
                 address = check_registry(name)
                 yield next((r for r in configured if r.address == address), RegistryOptions(address))
+
+    def is_insecure(self, address: str) -> bool:
+        """Whether plain http and unverified TLS are allowed for a registry. Raises InvalidValue."""
+        return next(self.registries(address)).insecure
 
     def check(self) -> None:
         """Raises InvalidValue for options that no target can work with."""

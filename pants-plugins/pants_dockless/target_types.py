@@ -3,10 +3,9 @@
 from typing import Any, Optional
 
 from pants.core.goals.package import OutputPathField
-from pants.engine.addresses import Address
+from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
-    BoolField,
     DictStringToStringField,
     InvalidFieldTypeException,
     SpecialCasedDependencies,
@@ -17,17 +16,74 @@ from pants.engine.target import (
 from pants.util.strutil import help_text
 
 from pants_dockless.layer_fields import ENTRY_FIELDS, PLACE_FIELDS, ImageContentField, LayerContentField
-from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
+from pants_dockless.push_fields import PUSH_FIELDS
 
-_PLACEHOLDERS = """
-It may hold placeholders: {name} (the target's name), {directory} and {parent_directory} (the last two parts of the path
-to the BUILD file), {full_directory} (the whole path) and {pants.hash} (the 64 digits of the image's digest).
-"""
+
+def _one_string(field: Any, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+    """The value of a field that is one string, as the sequence that SpecialCasedDependencies is."""
+    if raw_value is not None and not isinstance(raw_value, str):
+        raise InvalidFieldTypeException(address, field.alias, raw_value, expected_type="one string")
+    return None if raw_value is None else (raw_value,)
 
 
 class LayersField(SpecialCasedDependencies):
     alias = "layers"
     help = "Addresses of `image_layer` targets, lowest first. What `dependencies` gives is a layer on top of them."
+
+
+class BaseField(SpecialCasedDependencies):
+    """One address or one reference; only an address is a dependency."""
+
+    alias = "base"
+    help = help_text(
+        """
+        What the image stands on: the address of a `base_image` or of another `container_image`, or a reference with a
+        digest (`registry/repository@sha256:...`). Nothing: from scratch. Bases of registries are pinned in the lockfile
+        `[dockless].lockfile`, which `generate-lockfiles --resolve=base-images` writes.
+        """
+    )
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+        return super().compute_value(_one_string(cls, raw_value, address), address)
+
+    @property
+    def reference(self) -> str:
+        """The reference, where the field is one, else empty."""
+        return self.value[0] if self.value and "@sha256:" in self.value[0] else ""
+
+    def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
+        return UnparsedAddressInputs(
+            () if self.reference else self.value or (),
+            owning_address=self.address,
+            description_of_origin=f"the `{self.alias}` from the target {self.address}",
+        )
+
+
+class RemoveLayersField(StringSequenceField):
+    alias = "remove_layers"
+    help = "Digests of layers of the base (of the blob or of what is inside) that the image leaves out."
+
+
+class PlatformsField(StringSequenceField):
+    alias = "platforms"
+    help = help_text(
+        """
+        The platforms of the image, such as `["linux/amd64", "linux/arm64"]`. More than one makes an index of one image
+        each, on the base's image for that platform and with the same layers. `[dockless].platforms` by default.
+        """
+    )
+
+
+class FormatField(StringField):
+    alias = "format"
+    valid_choices = ("oci", "docker")
+    help = "The family of media types, `oci` or `docker`. As the base has it by default, else `oci`."
+
+
+class AnnotationsField(DictStringToStringField):
+    alias = "annotations"
+    help = "Annotations of the image's manifest."
 
 
 class EntrypointField(StringSequenceField):
@@ -60,40 +116,19 @@ class LabelsField(DictStringToStringField):
     help = "Labels in the image's config."
 
 
-class RegistriesField(StringSequenceField):
-    alias = "registries"
-    default = (ALL_DEFAULT_REGISTRIES,)
-    help = help_text(
-        f"""
-        Where `publish` pushes to: `@alias` of an entry of `[dockless].registries`, a host with its port, or
-        `{ALL_DEFAULT_REGISTRIES}`.
-        """
-    )
+class ExposedPortsField(StringSequenceField):
+    alias = "exposed_ports"
+    help = 'Ports that the program listens on, such as `["8080/tcp"]`.'
 
 
-class RepositoryField(StringField):
-    alias = "repository"
-    help = help_text(
-        f"""
-        The repository in the registry, such as `team/{{name}}`. `[dockless].default_repository` by default; a
-        registry's own `repository` outranks it. {_PLACEHOLDERS}
-        """
-    )
+class VolumesField(StringSequenceField):
+    alias = "volumes"
+    help = "Folders that whoever runs the image is to mount something on, absolute."
 
 
-class ImageTagsField(StringSequenceField):
-    alias = "image_tags"
-    default = ("latest",)
-    help = f"The tags that `publish` gives the image. They are no part of its digest. {_PLACEHOLDERS}"
-
-
-class SkipPushField(BoolField):
-    alias = "skip_push"
-    default = False
-    help = "Whether `publish` leaves this out."
-
-
-PUSH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField)
+class StopSignalField(StringField):
+    alias = "stop_signal"
+    help = "The signal that asks the program to stop, such as `SIGTERM`."
 
 
 class ImageLayerTarget(Target):
@@ -114,12 +149,20 @@ class ContainerImageTarget(Target):
         ImageContentField,
         *PLACE_FIELDS,
         LayersField,
+        BaseField,
+        RemoveLayersField,
+        PlatformsField,
+        FormatField,
+        AnnotationsField,
         EntrypointField,
         CmdField,
         EnvField,
         WorkdirField,
         UserField,
         LabelsField,
+        ExposedPortsField,
+        VolumesField,
+        StopSignalField,
         OutputPathField,
         *PUSH_FIELDS,
     )
@@ -140,9 +183,7 @@ class ImageField(SpecialCasedDependencies):
 
     @classmethod
     def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        if raw_value is not None and not isinstance(raw_value, str):
-            raise InvalidFieldTypeException(address, cls.alias, raw_value, expected_type="an address")
-        return super().compute_value(None if raw_value is None else (raw_value,), address)
+        return super().compute_value(_one_string(cls, raw_value, address), address)
 
 
 class PushImageTarget(Target):
@@ -152,5 +193,27 @@ class PushImageTarget(Target):
         """
         Another destination for an image. `publish` pushes to it; `package` writes its plan, a `.json` file with the
         image's digest and the references.
+        """
+    )
+
+
+class ReferenceField(StringField):
+    alias = "reference"
+    required = True
+    help = "Where the image is: `registry/repository:tag`, as `docker pull` takes it; with or without a digest."
+
+
+class BasePlatformsField(StringSequenceField):
+    alias = "platforms"
+    help = 'The platforms to pin, such as `["linux/amd64"]`. `[dockless].platforms` by default.'
+
+
+class BaseImageTarget(Target):
+    alias = "base_image"
+    core_fields = (*COMMON_TARGET_FIELDS, ReferenceField, BasePlatformsField)
+    help = help_text(
+        """
+        An image of a registry to put others on. Its manifest and config are pinned in the lockfile
+        `[dockless].lockfile`, so that packaging needs no network.
         """
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Protocol
+from collections.abc import Mapping
+from typing import BinaryIO, NamedTuple, Protocol
 
 from dockless.descriptor import Descriptor
+from dockless.digest import Digest
 
 
 class ContentSource(Protocol):
@@ -17,3 +19,14 @@ class ContentSource(Protocol):
         LayoutError or RegistryError when the blob is not there.
         """
         ...
+
+
+class RoutedContent(NamedTuple):
+    """Several sources as one: each of some blobs from its own, the others from `default`. A ContentSource."""
+
+    default: ContentSource
+    routes: Mapping[Digest, ContentSource]
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """The blob's bytes, from where it is."""
+        return self.routes.get(descriptor.digest, self.default).open(descriptor)

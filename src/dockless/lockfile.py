@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from dockless.config import ImageConfig
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import parse_document
 from dockless.errors import DocklessError, InvalidDocument
+from dockless.image.documents import ImageDocuments
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.platform import Platform
 from dockless.reference import Reference
@@ -33,8 +33,9 @@ class LockedImage(NamedTuple):
     config_bytes: bytes
 
     @property
-    def config(self) -> ImageConfig:
-        return ImageConfig.from_bytes(self.config_bytes, str(self.manifest.config.digest))
+    def documents(self) -> ImageDocuments:
+        """The image, as it is built upon. Raises InvalidDocument where it is none."""
+        return ImageDocuments.read(self.manifest, self.config_bytes, str(self.manifest.digest))
 
 
 class LockedBase(NamedTuple):
@@ -235,11 +236,7 @@ def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> Loc
 
 def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage:
     raw = fetch(manifest.config)
-    config = ImageConfig.from_bytes(raw, f"{reference}: config {manifest.config.digest}")
-    if len(config.diff_ids) != len(manifest.layers):
-        raise InvalidDocument(
-            f"{reference} is damaged", cause=f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff ids"
-        )
+    config = ImageDocuments.read(manifest, raw, str(reference)).config
     try:
         raw.decode("utf-8")
         manifest.raw.decode("utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests, Snapshot
+from pants.engine.fs import AddPrefix, CreateDigest, Digest, DigestContents, MergeDigests, PathGlobs, Snapshot
 from pants.engine.internals.selectors import Get
 from pants.engine.process import FallibleProcessResult, Process
 from pants.engine.target import (
@@ -33,6 +33,14 @@ async def add_prefix(request: AddPrefix) -> Digest:
 
 async def snapshot(digest: Digest) -> Snapshot:
     return await Get(Snapshot, Digest, digest)
+
+
+async def digest_contents(digest: Digest) -> DigestContents:
+    return await Get(DigestContents, Digest, digest)
+
+
+async def path_globs(request: PathGlobs) -> Digest:
+    return await Get(Digest, PathGlobs, request)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:

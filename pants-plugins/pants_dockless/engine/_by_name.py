@@ -9,7 +9,7 @@ from pants.core.util_rules.env_vars import environment_vars_subset
 from pants.engine import intrinsics
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, MergeDigests, Snapshot
+from pants.engine.fs import AddPrefix, CreateDigest, Digest, DigestContents, MergeDigests, PathGlobs, Snapshot
 from pants.engine.internals import graph
 from pants.engine.intrinsics import execute_process
 from pants.engine.process import FallibleProcessResult, Process
@@ -39,6 +39,14 @@ async def add_prefix(request: AddPrefix) -> Digest:
 
 async def snapshot(digest: Digest) -> Snapshot:
     return await intrinsics.digest_to_snapshot(digest)
+
+
+async def digest_contents(digest: Digest) -> DigestContents:
+    return await intrinsics.get_digest_contents(digest)
+
+
+async def path_globs(request: PathGlobs) -> Digest:
+    return await intrinsics.path_globs_to_digest(request)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:

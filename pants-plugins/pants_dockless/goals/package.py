@@ -20,18 +20,14 @@ from pants.util.logging import LogLevel
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
 from pants_dockless.layer_fields import ImageContentField
+from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.rules.destinations import Destination, find_destinations
-from pants_dockless.rules.image import BuiltImage, ContainerImageFieldSet, build_image
+from pants_dockless.rules.image import BuiltImage, build_image
+from pants_dockless.rules.image_fields import ContainerImageFieldSet
 from pants_dockless.rules.layer import LayerContext
 from pants_dockless.rules.tools import LayerTools
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import (
-    ImageField,
-    ImageTagsField,
-    RegistriesField,
-    RepositoryField,
-    SkipPushField,
-)
+from pants_dockless.target_types import ImageField
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ async def package_container_image(
     field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools, options: Dockless
 ) -> BuiltPackage:
     path = field_set.output_path.value_or_default(file_ending=None)
-    image = await build_image(field_set, LayerContext(python, tools, options.default_compression))
+    image = await build_image(field_set, LayerContext(python, tools, options.default_compression), options)
     destinations = find_destinations(
         field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )
@@ -123,24 +119,33 @@ def _references(field_set: Any, destinations: tuple[Destination, ...]) -> list:
 def _description(
     field_set: ContainerImageFieldSet, image: BuiltImage, destinations: tuple[Destination, ...]
 ) -> dict[str, Any]:
+    documents = [built.documents for built in image.images]
     return {
         "address": str(field_set.address),
         "digest": image.digest,
-        "config_digest": image.config_digest,
+        "config_digest": documents[0].manifest.config.digest,
         "media_type": image.media_type,
         "size": image.size,
-        "platforms": image.platforms,
-        "layers": [
-            {
-                "digest": layer.built.descriptor.digest,
-                "diff_id": layer.built.diff_id,
-                "media_type": layer.built.descriptor.media_type,
-                "size": layer.built.descriptor.size,
-            }
-            for layer in image.layers
-        ],
+        "platforms": [built.platform for built in image.images],
+        "layers": _layers(documents, image),
         "references": _references(field_set, destinations),
     }
+
+
+def _layers(documents: list, image: BuiltImage) -> list:
+    """Each layer of each image once, lowest first; with its `source` where it is not in the layout."""
+    remote = {layer.digest: f"{layer.registry}/{layer.repository}" for layer in image.remote}
+    found = {}
+    for layer in (layer for each in documents for layer in each.layers):
+        digest = str(layer.descriptor.digest)
+        found[digest] = {
+            "digest": digest,
+            "diff_id": layer.diff_id,
+            "media_type": layer.descriptor.media_type,
+            "size": layer.descriptor.size,
+            **({"source": remote[digest]} if digest in remote else {}),
+        }
+    return list(found.values())
 
 
 def _json_file(path: str, document: dict[str, Any]) -> FileContent:

@@ -2,9 +2,7 @@
 
 import json
 import os
-import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from pants.core.goals.publish import (
@@ -24,31 +22,15 @@ from pants_dockless import engine
 from pants_dockless.errors import TargetError
 from pants_dockless.goals.package import ImageArtifact
 from pants_dockless.layer_fields import ImageContentField
+from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.rules.destinations import Destination
 from pants_dockless.rules.image import BuiltImage
+from pants_dockless.rules.wire import ENV_VARS, import_roots
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import (
-    ImageField,
-    ImageTagsField,
-    RegistriesField,
-    RepositoryField,
-    SkipPushField,
-)
+from pants_dockless.target_types import ImageField
 
 _MAIN = "push.py"
 _PLAN = "push.json"
-
-# What credential stores and helpers, proxies and CA bundles are found by. Only the process that pushes gets them: it is
-# never cached.
-_ENV_VARS = (
-    *("PATH", "HOME", "LANG", "USER", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR"),
-    *("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "CLOUDSDK_CORE_PROJECT", "GOOGLE_CLOUD_PROJECT"),
-    *("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-)
 
 
 class PublishImageRequest(PublishRequest):
@@ -102,7 +84,7 @@ async def publish_artifact(
             cause="the field names no registry and no entry of [dockless.registries] has `default = true`",
             hint="name a registry in the field or set `skip_push=True`",
         )
-    env = await engine.environment_vars(EnvironmentVarsRequest((*_ENV_VARS, *options.env_vars)))
+    env = await engine.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     layout = await engine.add_prefix(AddPrefix(image.layout, "image"))
     published = []
     for destination in artifact.destinations:
@@ -111,7 +93,7 @@ async def publish_artifact(
                 _skipped(field_set, image, destination, f"(by `skip_push` of the registry {destination.registry})")
             )
             continue
-        plan = await engine.create_digest(CreateDigest(_program(field_set, destination, options)))
+        plan = await engine.create_digest(CreateDigest(_program(field_set, image, destination, options)))
         published.append(
             PublishPackages(
                 names=destination.references,
@@ -160,7 +142,7 @@ def _output(field_set: Any, image: BuiltImage, destination: Destination) -> Publ
     )
 
 
-def _program(field_set: Any, destination: Destination, options: Dockless) -> tuple[FileContent, ...]:
+def _program(field_set: Any, image: BuiltImage, destination: Destination, options: Dockless) -> tuple[FileContent, ...]:
     main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", _MAIN)
     with open(main, "rb") as file:
         source = file.read()
@@ -172,21 +154,20 @@ def _program(field_set: Any, destination: Destination, options: Dockless) -> tup
         "tags": destination.tags,
         "insecure": destination.insecure,
         "jobs": options.jobs,
+        # Layers that are in no tree of ours, and where they are.
+        "remote": [
+            {
+                "digest": layer.digest,
+                "registry": layer.registry,
+                "repository": layer.repository,
+                "insecure": options.is_insecure(layer.registry),
+            }
+            for layer in image.remote
+        ],
         # The process runs on this machine and is never cached: it may import from where Pants itself does.
-        "import_from": _import_roots(),
+        "import_from": import_roots(),
     }
     return (FileContent(_MAIN, source), FileContent(_PLAN, json.dumps(plan).encode()))
-
-
-def _import_roots() -> list:
-    """The folders that hold the library and what it imports, in the order of sys.path."""
-    found = set()
-    for package in ("dockless", "requests"):
-        spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
-        found.update(os.path.dirname(os.path.abspath(place)) for place in spec.submodule_search_locations)
-    return [path for path in map(os.path.abspath, sys.path) if path in found]
 
 
 def rules() -> list:

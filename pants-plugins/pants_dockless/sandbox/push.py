@@ -14,16 +14,40 @@ def main(plan_path: str) -> int:
         plan = json.load(file)
     sys.path[:0] = plan["import_from"]
 
+    from contextlib import ExitStack
+
+    from dockless.content import RoutedContent
+    from dockless.digest import Digest
     from dockless.errors import DocklessError
     from dockless.layout.oci import OciLayout
-    from dockless.registry import RegistryClient, push
+    from dockless.registry import RegistryClient, RegistryContent, push
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         layout = OciLayout(os.path.join(os.path.dirname(plan_path), plan["layout"]))
         root = layout.manifest(layout.root())
-        with RegistryClient(plan["registry"], insecure=plan["insecure"], jobs=plan["jobs"]) as client:
-            pushed = push(root, layout, client, plan["repository"], plan["tags"])
+        with ExitStack() as stack:
+            clients, routes, mounts = {}, {}, {}
+            for registry, insecure in [
+                (plan["registry"], plan["insecure"]),
+                *((layer["registry"], layer["insecure"]) for layer in plan["remote"]),
+            ]:
+                if registry not in clients:
+                    client = RegistryClient(registry, insecure=insecure, jobs=plan["jobs"])
+                    clients[registry] = stack.enter_context(client)
+            for layer in plan["remote"]:
+                digest = Digest(layer["digest"])
+                routes[digest] = RegistryContent(clients[layer["registry"]], layer["repository"])
+                if layer["registry"] == plan["registry"]:
+                    mounts[digest] = (layer["repository"],)
+            pushed = push(
+                root,
+                RoutedContent(layout, routes),
+                clients[plan["registry"]],
+                plan["repository"],
+                plan["tags"],
+                mount_from=mounts,
+            )
     except DocklessError as error:
         print(f"error: {plan['address']}: {error}", file=sys.stderr)
         return 1
