@@ -1,1 +1,1 @@
-"""Images on disk."""
+"""Images on disk: OCI layouts, oci-archives, docker-archives."""

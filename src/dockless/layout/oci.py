@@ -1,23 +1,22 @@
-"""OCI image layouts: a folder of blobs and an index of them (OCI image spec, image-layout.md)."""
+"""OCI image layouts: blobs and an index of them, in a folder or a tar (OCI image spec, image-layout.md)."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.document import parse_document, write_document
-from dockless.errors import InvalidDocument, LayoutError
+from dockless.document import DEFAULT_LIMIT, parse_document, write_document
+from dockless.errors import InvalidDocument, InvalidValue, LayoutError
+from dockless.layout.files import Files, FolderFiles, read_small
+from dockless.layout.tar_files import TarFiles
 from dockless.manifest import Index, Manifest, make_index, parse_manifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
-_LAYOUT = {"imageLayoutVersion": "1.0.0"}
+LAYOUT_VERSION = "1.0.0"
 
 
 def blob_path(digest: Digest) -> str:
@@ -25,117 +24,108 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
+def layout_file() -> bytes:
+    """The content of the file that says that a folder is a layout."""
+    return write_document({"imageLayoutVersion": LAYOUT_VERSION})
+
+
 def layout_files(roots: Iterable[Descriptor], documents: Mapping[Digest, bytes]) -> dict[str, bytes]:
     """The small files of a layout whose index lists `roots`: path in the folder -> content; no layers."""
     return {
-        LAYOUT_FILE: write_document(_LAYOUT),
+        LAYOUT_FILE: layout_file(),
         INDEX_FILE: make_index(tuple(roots)).raw,
         **{blob_path(digest): data for digest, data in documents.items()},
     }
 
 
-def write_layout(
-    directory: str, roots: Iterable[Descriptor], documents: Mapping[Digest, bytes], layers: Mapping[Digest, str]
-) -> None:
-    """Writes a layout to `directory`, which must not exist or be an empty folder. `layers` are files by digest.
+def named(descriptor: Descriptor, names: Sequence[str]) -> list[Descriptor]:
+    """`descriptor` as a layout's index lists it: once for each name, or once without any."""
+    others = {key: value for key, value in (descriptor.annotations or {}).items() if key != REF_NAME}
+    if not names:
+        return [descriptor._replace(annotations=others or None)]
+    return [descriptor._replace(annotations={**others, REF_NAME: name}) for name in names]
 
-    It gets its name when it is whole; a failure leaves nothing. Raises LayoutError.
-    """
-    if os.path.exists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
-        raise LayoutError(f"cannot write an OCI layout to {directory}", cause="it exists", hint="choose another path")
-    parent = os.path.dirname(os.path.abspath(directory))
-    staged = ""
-    try:
-        os.makedirs(parent, exist_ok=True)
-        staged = tempfile.mkdtemp(prefix=".dockless-", dir=parent)
-        for path, data in layout_files(roots, documents).items():
-            os.makedirs(os.path.dirname(os.path.join(staged, path)), exist_ok=True)
-            with open(os.path.join(staged, path), "wb") as file:
-                file.write(data)
-        for digest, source in layers.items():
-            _place(source, os.path.join(staged, blob_path(digest)))
-        os.chmod(staged, 0o755)
-        os.replace(staged, directory)
-    except OSError as error:
-        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=error.strerror or str(error)) from error
-    finally:
-        if staged:
-            shutil.rmtree(staged, ignore_errors=True)
+
+def name_of(descriptor: Descriptor) -> str:
+    """What a layout's index calls this; empty when it has no name."""
+    return (descriptor.annotations or {}).get(REF_NAME, "")
 
 
 class OciLayout:
-    """An OCI layout on disk, read only. A ContentSource."""
+    """An OCI layout, read only. A ContentSource."""
 
-    def __init__(self, directory: str) -> None:
-        """Reads the layout's index. Raises LayoutError when `directory` is no layout."""
-        self.directory = directory
-        layout = self._document(LAYOUT_FILE)
-        if layout.get("imageLayoutVersion") != _LAYOUT["imageLayoutVersion"]:
+    def __init__(self, directory: str, *, files: Files | None = None) -> None:
+        """Reads the layout's index. Raises LayoutError when `directory` (or `files`) is no layout."""
+        self.files = files or FolderFiles(directory)
+        self.where = directory
+        version = self._document(LAYOUT_FILE).get("imageLayoutVersion")
+        if version != LAYOUT_VERSION:
             raise LayoutError(
-                f"{os.path.join(directory, LAYOUT_FILE)} is not of version 1.0.0",
-                cause=f"it says {layout.get('imageLayoutVersion')!r:.50}",
+                f"{directory}: {LAYOUT_FILE} is not of version {LAYOUT_VERSION}", cause=f"it says {version!r:.50}"
             )
+        what = f"{directory}: {INDEX_FILE}"
         try:
-            self.index = Index.from_bytes(self._file(INDEX_FILE), os.path.join(directory, INDEX_FILE))
-        except InvalidDocument as error:
+            self.index = Index.from_bytes(self._small(INDEX_FILE), what)
+        except (InvalidDocument, InvalidValue) as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
 
+    @classmethod
+    def in_archive(cls, path: str) -> OciLayout:
+        """The layout that an oci-archive holds: a tar of one, compressed or not. `close` closes it."""
+        files = TarFiles(path)
+        try:
+            return cls(path, files=files)
+        except LayoutError:
+            files.close()
+            raise
+
+    def close(self) -> None:
+        if isinstance(self.files, TarFiles):
+            self.files.close()
+
+    def names(self) -> list[str]:
+        """The names that the index gives to images."""
+        return sorted({name_of(descriptor) for descriptor in self.index.manifests} - {""})
+
     def root(self, name: str = "") -> Descriptor:
-        """The image called `name` (its ref.name annotation), or the only one. Raises LayoutError."""
-        named = {(d.annotations or {}).get(REF_NAME, ""): d for d in self.index.manifests}
+        """The image called `name` (its ref.name annotation) or of that digest, or the only one. Raises LayoutError."""
+        there = ", ".join(self.names()) or "none that has a name"
         if name:
-            if name not in named:
-                there = ", ".join(sorted(n for n in named if n)) or "none that has a name"
-                raise LayoutError(f"{self.directory} holds no image {name}", cause=f"it holds {there}")
-            return named[name]
-        if len(self.index.manifests) != 1:
-            raise LayoutError(
-                f"{self.directory} holds {len(self.index.manifests)} images",
-                hint=f"name one of: {', '.join(sorted(n for n in named if n)) or 'none has a name'}",
-            )
-        return self.index.manifests[0]
+            for descriptor in self.index.manifests:
+                if name in (name_of(descriptor), descriptor.digest):
+                    return descriptor
+            raise LayoutError(f"{self.where} holds no image {name}", cause=f"it holds {there}")
+        found = {descriptor.digest: descriptor for descriptor in self.index.manifests}
+        if len(found) != 1:
+            raise LayoutError(f"{self.where} holds {len(found)} images", cause=f"it holds {there}", hint="name one")
+        return next(iter(found.values()))
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """The blob's file. Raises LayoutError when it is absent or is no plain file."""
-        path = os.path.join(self.directory, blob_path(descriptor.digest))
         try:
-            # A link could name any file of the machine, and its content would be sent on.
-            return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
-        except OSError as error:
+            return self.files.open(blob_path(descriptor.digest))
+        except LayoutError as error:
             raise LayoutError(
-                f"cannot read the blob {descriptor.digest} of {self.directory}", cause=error.strerror or str(error)
+                f"{self.where} lacks the blob {descriptor.digest}", cause=error.cause or error.problem
             ) from error
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
         """The manifest or index that `descriptor` names, verified by size and digest."""
-        what = f"{self.directory}: {descriptor.digest}"
+        what = f"{self.where}: {descriptor.digest}"
         with self.open(descriptor) as file:
-            raw = file.read(descriptor.size + 1)
+            raw = file.read(min(descriptor.size, DEFAULT_LIMIT) + 1)
         if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
             raise LayoutError(f"{what} does not match its digest", hint="the layout is damaged: write it anew")
         return parse_manifest(raw, what, media_type=descriptor.media_type)
 
-    def _file(self, name: str) -> bytes:
-        path = os.path.join(self.directory, name)
+    def _small(self, name: str) -> bytes:
         try:
-            with open(path, "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise LayoutError(
-                f"{self.directory} is no OCI layout", cause=f"{path}: {error.strerror or error}"
-            ) from error
+            return read_small(self.files, name, DEFAULT_LIMIT)
+        except LayoutError as error:
+            raise LayoutError(f"{self.where} is no OCI layout", cause=f"{error.problem}: {error.cause}") from error
 
-    def _document(self, name: str) -> dict[str, object]:
+    def _document(self, name: str) -> dict[str, Any]:
         try:
-            return parse_document(self._file(name), os.path.join(self.directory, name))
+            return parse_document(self._small(name), f"{self.where}: {name}")
         except InvalidDocument as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
-
-
-def _place(source: str, destination: str) -> None:
-    """A hard link where the file system allows it, else a copy: a layer may be gigabytes."""
-    os.makedirs(os.path.dirname(destination), exist_ok=True)
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copyfile(source, destination)

@@ -1,0 +1,75 @@
+"""Blobs on their way to the disk: no byte gets a final name before size and digest are right."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Callable
+
+from dockless.content import ContentSource
+from dockless.descriptor import Descriptor
+from dockless.errors import LayoutError
+
+_CHUNK = 1 << 20
+# Told of each piece that was written: which blob, and how many bytes.
+Moved = Callable[[Descriptor, int], None]
+
+
+def ignored(descriptor: Descriptor, size: int) -> None:
+    """A `Moved` that tells nobody."""
+
+
+def copy_blob(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved = ignored) -> None:
+    """Writes a blob's bytes to `sink`. Raises LayoutError when they are not what `descriptor` says."""
+    found = hashlib.sha256()
+    size = 0
+    with source.open(descriptor) as file:
+        while data := file.read(min(_CHUNK, descriptor.size - size + 1)):
+            size += len(data)
+            if size > descriptor.size:
+                break
+            found.update(data)
+            sink.write(data)
+            moved(descriptor, len(data))
+    if size != descriptor.size:
+        raise LayoutError(
+            f"the blob {descriptor.digest} is damaged",
+            cause=f"it has {'more than ' if size > descriptor.size else ''}{min(size, descriptor.size)} bytes"
+            + ("" if size > descriptor.size else f", not {descriptor.size}"),
+        )
+    if found.hexdigest() != descriptor.digest.hex:
+        raise LayoutError(f"the blob {descriptor.digest} is damaged", cause=f"its digest is sha256:{found.hexdigest()}")
+
+
+@contextmanager
+def staged_file(path: str) -> Iterator[BinaryIO]:
+    """A new file that gets the name `path`, in place of what has it, when the body ends well; else nothing is left.
+
+    Raises LayoutError for what the file system refuses.
+    """
+    staged = ""
+    try:
+        folder = os.path.dirname(os.path.abspath(path))
+        os.makedirs(folder, exist_ok=True)
+        new = os.path.join(folder, f".dockless-{os.urandom(8).hex()}")
+        # Not of tempfile, whose files nobody else can read.
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        staged = new
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+        os.replace(staged, path)
+        staged = ""
+    except OSError as error:
+        raise LayoutError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    finally:
+        if staged:
+            _remove(staged)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

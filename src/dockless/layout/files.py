@@ -1,0 +1,91 @@
+"""Named files, in a folder or in a tar: what an image on disk is read from."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from typing import BinaryIO, Protocol
+
+from dockless.errors import LayoutError
+
+
+class Files(Protocol):
+    """`where` is what errors call the whole. Names are relative, with `/`."""
+
+    where: str
+
+    def open(self, name: str) -> BinaryIO:
+        """The file's bytes; the caller closes it. Raises LayoutError when it is absent or is no plain file."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """The file's size in bytes; None when it is absent or is no plain file."""
+        ...
+
+
+class FolderFiles:
+    """The files of a folder. Links are not followed: one could name any file of the machine."""
+
+    def __init__(self, folder: str) -> None:
+        self.where = folder
+
+    def open(self, name: str) -> BinaryIO:
+        path = os.path.join(self.where, name)
+        try:
+            # Without O_NONBLOCK, opening a FIFO waits for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise LayoutError(f"cannot read {path}", cause="it is no plain file")
+        return os.fdopen(descriptor, "rb")
+
+    def size(self, name: str) -> int | None:
+        try:
+            found = os.lstat(os.path.join(self.where, name))
+        except OSError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def read_small(files: Files, name: str, limit: int) -> bytes:
+    """All of a file that is a document. Raises LayoutError when it is absent or larger than `limit` bytes."""
+    with files.open(name) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LayoutError(f"{files.where}: {name} is larger than {limit} bytes", cause="it is no such document")
+    return data
+
+
+class Part(io.RawIOBase):
+    """A part of an open file, with a position of its own, so that threads may read parts of one file at a time."""
+
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        wanted = min(len(view), max(0, self._size - self._at))
+        data = os.pread(self._descriptor, wanted, self._offset + self._at)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)

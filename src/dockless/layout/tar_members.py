@@ -1,0 +1,157 @@
+"""Reads the headers of a tar, member by member, with bounds on all that a header can ask for.
+
+POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar's long names and base-256 numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from dockless.errors import LayoutError
+
+FILE_KINDS = frozenset((b"0", b"\0", b"7"))
+# A header may claim any length for a name; nobody's path is a megabyte long.
+_MAX_EXTENDED = 1 << 20
+_ZERO = b"\0" * 512
+_RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
+# GNU's own format writes long names and links so.
+_GNU_LONG = {b"L": "name", b"K": "link"}
+_EXTENDED = frozenset((b"x", b"g", *_GNU_LONG))
+_BARE = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
+
+
+class Member(NamedTuple):
+    """One member: `offset` is where its content begins in the tar, `size` is in bytes. Names are as they stand."""
+
+    name: bytes
+    kind: bytes
+    link: bytes
+    offset: int
+    size: int
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind in FILE_KINDS and not self.name.endswith(b"/")
+
+
+class Stream(Protocol):
+    """What a tar is read from: once, forwards."""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        ...
+
+    def skip(self, size: int) -> None:
+        """Passes over `size` bytes. Raises LayoutError when there are not so many."""
+        ...
+
+
+def read_members(stream: Stream, where: str) -> Iterator[Member]:
+    """The members of a tar, in order, their content passed over.
+
+    Raises LayoutError, naming the tar `where`: a header that is damaged, a tar that ends too early, a number or a name
+    beyond all bounds.
+    """
+    at = 0
+    extended: dict[str, bytes] = {}
+    while True:
+        block = _take(stream, 512)
+        # Some writers leave out the zero blocks at the end, and readers take it.
+        if block == _ZERO or (not block and at and not extended):
+            return
+        if len(block) < 512:
+            raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {at}")
+        begin, at = at, at + 512
+        if _checksum(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
+            raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")
+        kind = block[156:157]
+        size = _number(block[124:136], where, begin)
+        padded = size + -size % 512
+        if kind in _EXTENDED:
+            if size > _MAX_EXTENDED:
+                raise LayoutError(f"{where} has a tar header of {size} bytes", cause=f"at byte {begin}")
+            data = _take(stream, padded)
+            if len(data) < padded:
+                raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {begin}")
+            at += padded
+            if kind in _GNU_LONG:
+                extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
+            elif kind == b"x":
+                extended.update(_pax(data[:size], where, begin))
+            continue
+        name = extended.get("name") or _name(block)
+        link = extended.get("link") or block[157:257].split(b"\0")[0]
+        if "size" in extended:
+            size = _decimal(extended["size"], where, begin)
+        # Links, devices and folders have no content, whatever their size says.
+        size = 0 if kind in _BARE else size
+        padded = size + -size % 512
+        extended = {}
+        yield Member(name, kind, link, at, size)
+        stream.skip(padded)
+        at += padded
+
+
+def _take(stream: Stream, size: int) -> bytes:
+    data = stream.read(size)
+    while data and len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _name(block: bytes) -> bytes:
+    name = block[:100].split(b"\0")[0]
+    # GNU's own format has other things where USTAR has the prefix.
+    prefix = block[345:500].split(b"\0")[0] if block[257:263] == b"ustar\0" else b""
+    return prefix + b"/" + name if prefix else name
+
+
+def _pax(data: bytes, where: str, at: int) -> dict[str, bytes]:
+    names = {b"path": "name", b"linkpath": "link", b"size": "size"}
+    found: dict[str, bytes] = {}
+    position = 0
+    while position < len(data):
+        record = _RECORD.match(data, position)
+        end = position + int(record[1]) if record else 0
+        if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
+            raise LayoutError(f"{where} is damaged", cause=f"the pax header at byte {at} has a broken record")
+        if record[2] in names:
+            found[names[record[2]]] = data[record.end() : end - 1]
+        position = end
+    return found
+
+
+def _number(field: bytes, where: str, at: int) -> int:
+    if field[0] & 0x80:
+        found = int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
+    else:
+        text = field.strip(b" \0")
+        try:
+            found = int(text, 8) if text else 0
+        except ValueError:
+            raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {at} has no size") from None
+    return _bounded(found, where, at)
+
+
+def _decimal(text: bytes, where: str, at: int) -> int:
+    if not (text.isdigit() and len(text) < 20):
+        raise LayoutError(f"{where} is damaged", cause=f"the pax header before byte {at} has no size")
+    return _bounded(int(text), where, at)
+
+
+def _bounded(size: int, where: str, at: int) -> int:
+    if size >= 1 << 62:
+        raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {at} says {size} bytes")
+    return size
+
+
+def _checksum(field: bytes) -> int:
+    try:
+        return int(field.strip(b" \0") or b"0", 8)
+    except ValueError:
+        return -1

@@ -1,0 +1,129 @@
+"""Writes OCI layouts, whole or an image more into one that is there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from dockless.content import ContentSource
+from dockless.descriptor import Descriptor
+from dockless.document import DEFAULT_LIMIT, parse_document, write_document
+from dockless.errors import LayoutError
+from dockless.layout.blobs import Moved, copy_blob, ignored, staged_file
+from dockless.layout.files import FolderFiles, read_small
+from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
+from dockless.manifest import make_index
+
+
+def write_layout(
+    directory: str,
+    roots: Sequence[Descriptor],
+    blobs: Iterable[Descriptor],
+    source: ContentSource,
+    *,
+    moved: Moved = ignored,
+) -> None:
+    """Writes `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
+
+    A new layout gets its name when it is whole. In one that is there, blobs that it has are not written again, and the
+    new roots take the place of those of the same name, as skopeo does it; the others stay. A failure leaves what was
+    there before. Raises LayoutError.
+    """
+    wanted = {blob.digest: blob for blob in blobs}
+    try:
+        if os.path.isdir(directory) and os.listdir(directory):
+            _append(directory, roots, list(wanted.values()), source, moved)
+        elif os.path.lexists(directory) and not os.path.isdir(directory):
+            raise LayoutError(f"cannot write an OCI layout to {directory}", cause="it is a file")
+        else:
+            _create(directory, roots, list(wanted.values()), source, moved)
+    except OSError as error:
+        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=error.strerror or str(error)) from error
+
+
+def _create(
+    directory: str, roots: Sequence[Descriptor], blobs: list[Descriptor], source: ContentSource, moved: Moved
+) -> None:
+    parent = os.path.dirname(os.path.abspath(directory))
+    os.makedirs(parent, exist_ok=True)
+    staged = tempfile.mkdtemp(prefix=".dockless-", dir=parent)
+    try:
+        _write(os.path.join(staged, LAYOUT_FILE), layout_file())
+        os.makedirs(os.path.join(staged, "blobs", "sha256"))
+        for blob in blobs:
+            with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
+                copy_blob(source, blob, file, moved)
+        _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
+        os.chmod(staged, 0o755)
+        os.replace(staged, directory)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _append(
+    directory: str, roots: Sequence[Descriptor], blobs: list[Descriptor], source: ContentSource, moved: Moved
+) -> None:
+    try:
+        OciLayout(directory)
+    except LayoutError as error:
+        raise LayoutError(
+            f"cannot write an OCI layout to {directory}",
+            cause=f"it holds something else ({error.cause or error.problem})",
+            hint="choose another path",
+        ) from error
+    files = FolderFiles(directory)
+    written: list[str] = []
+    try:
+        for blob in blobs:
+            path = os.path.join(directory, blob_path(blob.digest))
+            if files.size(blob_path(blob.digest)) == blob.size:
+                continue
+            with staged_file(path) as file:
+                copy_blob(source, blob, file, moved)
+            written.append(path)
+        with _locked(directory):
+            _relist(files, os.path.join(directory, INDEX_FILE), roots)
+        written = []
+    finally:
+        for path in written:
+            os.unlink(path)
+
+
+def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:
+    raw = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
+    document = parse_document(raw, path)
+    names = {name_of(root) for root in roots} - {""}
+    digests = {root.digest for root in roots}
+    kept = []
+    for item in document["manifests"]:
+        name = name_of(Descriptor.from_json(item, path))
+        # Of one digest there may be several names; without a name it was only kept from being collected.
+        if name in names or (not name and item["digest"] in digests):
+            continue
+        kept.append(item)
+    unnamed = {item["digest"] for item in kept}
+    added = [root.to_json() for root in roots if name_of(root) or root.digest not in unnamed]
+    new = write_document({**document, "manifests": [*kept, *added]})
+    if new != raw:
+        with staged_file(path) as file:
+            file.write(new)
+
+
+@contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """One at a time changes a layout's index."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
