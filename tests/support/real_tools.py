@@ -91,6 +91,7 @@ class Checkout:
 
     def __init__(self, folder: Path, caches: Path) -> None:
         self.folder = folder
+        self.venv = ROOT / ".venv"
         tracked = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).out.split("\0")
         for path in filter(None, tracked):
             if (ROOT / path).is_file():
@@ -116,7 +117,7 @@ class Checkout:
         before = os.umask(umask)
         try:
             return run(
-                ROOT / ".venv/bin/pants",
+                self.venv / "bin/pants",
                 "--pantsd" if pantsd else "--no-pantsd",
                 "--no-dynamic-ui",
                 *args,

@@ -1,0 +1,220 @@
+"""Images on bases, with real Pants: locked over the wire, packaged without it, published by mounting and streaming."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from real_tools import need, run
+
+BUILD = """
+base_image(name="base", reference="{host}/base/tools:1", platforms=["linux/amd64"])
+base_image(name="multi", reference="{host}/base/multi:1", platforms=["linux/amd64", "linux/arm64"])
+file(name="text", source="hello.txt")
+container_image(
+    name="image",
+    base=":base",
+    dependencies=[":text"],
+    directory="/srv",
+    env={{"GREETING": "hi", "PATH": "/srv/bin:/bin"}},
+    cmd=["/bin/busybox", "sh", "-c", "echo $GREETING; /bin/busybox cat /srv/web/hello.txt; /bin/busybox ls -ld /tmp"],
+    repository="app/web",
+)
+container_image(name="above", base=":image", labels={{"k": "v"}}, repository="app/above")
+container_image(
+    name="many", base=":multi", dependencies=[":text"], platforms=["linux/amd64", "linux/arm64"], repository="app/many"
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def base_layouts(tmp_path_factory):
+    """Two images of Debian's static busybox, for amd64 and, by its label alone, arm64; made by umoci."""
+    need("umoci", "skopeo", "busybox")
+    folder = tmp_path_factory.mktemp("bases")
+    root = folder / "root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin/busybox")
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    layout = folder / "layout"
+    run("umoci", "init", "--layout", layout)
+    for architecture in ("amd64", "arm64"):
+        image = f"{layout}:{architecture}"
+        run("umoci", "new", "--image", image)
+        run("umoci", "insert", "--image", image, root, "/")
+        run("umoci", "config", "--image", image, "--os=linux", f"--architecture={architecture}")
+        run("umoci", "config", "--image", image, "--config.env=PATH=/bin", "--config.env=BASE=yes")
+    return layout
+
+
+@pytest.fixture
+def bases(base_layouts, docker_registry):
+    """A registry that has the bases."""
+    host = docker_registry.host
+    to = ("skopeo", "copy", "--dest-tls-verify=false")
+    run(*to, f"oci:{base_layouts}:amd64", f"docker://{host}/base/tools:1")
+    children = []
+    for architecture in ("amd64", "arm64"):
+        reference = f"docker://{host}/base/multi:{architecture}"
+        run(*to, f"oci:{base_layouts}:{architecture}", reference)
+        raw = run("skopeo", "inspect", "--raw", "--tls-verify=false", reference).out.encode()
+        digest = run("skopeo", "manifest-digest", _file(base_layouts.parent, raw)).out.strip()
+        children.append(
+            {
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": digest,
+                "size": len(raw),
+                "platform": {"os": "linux", "architecture": architecture},
+            }
+        )
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": children,
+    }
+    import requests
+
+    put = requests.put(
+        f"http://{host}/v2/base/multi/manifests/1",
+        data=json.dumps(index),
+        headers={"Content-Type": index["mediaType"]},
+        timeout=10,
+    )
+    assert put.status_code == 201, put.text
+    return docker_registry
+
+
+def _file(folder, data: bytes):
+    path = folder / "raw.json"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def web(checkout, bases):
+    """The checkout with targets on those bases, locked."""
+    folder = checkout.folder / "web"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "hello.txt").write_text("hello\n")
+    (folder / "BUILD").write_text(BUILD.format(host=bases.host))
+    (checkout.folder / "base_images.lock").unlink(missing_ok=True)
+    return checkout
+
+
+def lock(checkout, *options: str, ok: bool = True):
+    return checkout.pants(*options, "generate-lockfiles", "--resolve=base-images", ok=ok)
+
+
+def registries(host: str) -> str:
+    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
+
+
+def uploads(registry) -> list:
+    return [r for r in registry.requests() if r.split()[0] in ("PUT", "PATCH") and "/blobs/uploads/" in r]
+
+
+def test_locked_packaged_offline_published_and_run(web, bases, podman):
+    missing = web.pants("package", "web:image", ok=False)
+    assert missing.code != 0
+    assert "web:image: field `base`: base_images.lock has no entry for" in missing.err
+    assert "run `pants generate-lockfiles --resolve=base-images`" in missing.err
+
+    lock(web)
+    pinned = (web.folder / "base_images.lock").read_bytes()
+    assert len(pinned) < 20_000
+    lock(web)
+    assert (web.folder / "base_images.lock").read_bytes() == pinned
+
+    bases.forget()
+    need("unshare")
+    offline = subprocess.run(
+        ["unshare", "-n", str(web.venv / "bin/pants"), "--no-pantsd", "--no-dynamic-ui", "package", "web::"],
+        cwd=web.folder,
+        env=web.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offline.returncode == 0, offline.stderr
+    assert bases.requests() == []
+    said = web.description("web/image.json")
+    assert [("source" in layer) for layer in said["layers"]] == [True, False]
+    assert not (web.folder / "dist/web/image/blobs/sha256" / said["layers"][0]["digest"][7:]).exists()
+
+    web.pants(registries(bases.host), "publish", "web:image", "web:above", "web:many")
+    asked = bases.requests()
+    base_layer = said["layers"][0]["digest"]
+    assert not [r for r in uploads(bases) if base_layer in r], "a base layer was sent"
+    assert [r for r in asked if r.startswith("POST") and f"mount={base_layer}" in r]
+
+    reference = f"{bases.host}/app/web:latest"
+    found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}").out)
+    assert found["Digest"] == said["digest"]
+    assert found["Env"] == ["PATH=/srv/bin:/bin", "BASE=yes", "GREETING=hi"]
+    manifest = json.loads(run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}").out)
+    assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
+    ran = podman("run", "--rm", "--tls-verify=false", reference).out.splitlines()
+    assert ran[:2] == ["hi", "hello"]
+    # No entry of ours took the base's /tmp its sticky bit.
+    assert ran[2].startswith("drwxrwxrwt")
+
+    for architecture in ("amd64", "arm64"):
+        one = ("skopeo", f"--override-arch={architecture}", "inspect", "--tls-verify=false")
+        found = json.loads(run(*one, f"docker://{bases.host}/app/many:latest").out)
+        assert found["Architecture"] == architecture
+    many = f"{bases.host}/app/many:latest"
+    ran = podman("run", "--rm", "--tls-verify=false", many, "/bin/busybox", "cat", "/web/hello.txt")
+    assert ran.out == "hello\n"
+
+
+def test_another_registry_gets_each_missing_layer_once(web, bases, locked_registry, tmp_path):
+    lock(web)
+    web.pants("package", "web:image")
+    base_layer = web.description("web/image.json")["layers"][0]["digest"]
+    import base64
+
+    (tmp_path / "config").mkdir()
+    auth = base64.b64encode(b"alice:s3cret").decode()
+    (tmp_path / "config/config.json").write_text(json.dumps({"auths": {locked_registry.host: {"auth": auth}}}))
+    env = {"DOCKER_CONFIG": str(tmp_path / "config")}
+    web.pants(registries(locked_registry.host), "publish", "web:image", **env)
+    assert len([r for r in uploads(locked_registry) if base_layer in r]) == 1
+    locked_registry.forget()
+    bases.forget()
+    web.pants(registries(locked_registry.host), "publish", "web:image", **env)
+    assert not uploads(locked_registry)
+    assert not [r for r in bases.requests() if "/blobs/" in r]
+
+
+def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, base_layouts):
+    lock(web)
+    before = (web.folder / "base_images.lock").read_bytes()
+    to = ("skopeo", "copy", "--dest-tls-verify=false")
+    run(*to, f"oci:{base_layouts}:arm64", f"docker://{bases.host}/base/tools:1")
+    other = lock(web, f'--dockless-update-bases=["{bases.host}/base/multi:1"]')
+    assert "moved from" not in other.err
+    assert (web.folder / "base_images.lock").read_bytes() == before
+    refused = lock(web, ok=False)
+    assert "it is one image, for linux/arm64" in refused.err
+    assert (web.folder / "base_images.lock").read_bytes() == before
+    run("umoci", "config", "--image", f"{base_layouts}:amd64", "--tag=moved", "--config.env=MOVED=1")
+    run(*to, f"oci:{base_layouts}:moved", f"docker://{bases.host}/base/tools:1")
+    moved = lock(web)
+    assert f"{bases.host}/base/tools:1 moved from sha256:" in moved.err
+    after = (web.folder / "base_images.lock").read_bytes()
+    assert after != before
+    bases.stop()
+    dead = lock(web, ok=False)
+    assert dead.code != 0 and "refused" in dead.err
+    assert (web.folder / "base_images.lock").read_bytes() == after
+
+
+def test_a_lock_edited_by_hand_is_found(web):
+    lock(web)
+    path = web.folder / "base_images.lock"
+    path.write_text(path.read_text().replace("BASE=yes", "BASE=no"))
+    done = web.pants("package", "web:image", ok=False)
+    assert "was changed by hand" in done.err
+    assert done.err.split("was changed by hand")[1].count("sha256:") >= 2
