@@ -149,8 +149,6 @@ def _pex_config(caches: Path) -> Path:
 [pex-cli]
 url_template = "file://{pex}"
 known_versions = ["v2.1.137|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"]
-[python]
-interpreter_constraints = ["CPython==3.9.*"]
 [python-bootstrap]
 search_path = ["{(ROOT / ".venv/bin/python").resolve().parent}"]
 """

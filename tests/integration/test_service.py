@@ -1,0 +1,89 @@
+"""The web service of testprojects on a Python base of Debian packages: locked, packaged offline, published, run."""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+from real_tools import need, run
+
+PACKAGES = (
+    *("libc6", "zlib1g", "libexpat1", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
+    *("libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libsqlite3-0", "libuuid1", "libcrypt1", "libgcc-s1"),
+    *("libtirpc3", "libnsl2", "libncursesw6", "libtinfo6", "libreadline8", "libdb5.3", "libgssapi-krb5-2", "libkrb5-3"),
+    *("libk5crypto3", "libkrb5support0", "libkeyutils1", "libcom-err2", "media-types"),
+)
+
+
+@pytest.fixture(scope="module")
+def python_base(tmp_path_factory):
+    """An OCI layout with CPython 3.11 and what it needs, and no shell."""
+    need("apt-get", "dpkg-deb", "umoci")
+    folder = tmp_path_factory.mktemp("python")
+    debs, root, layout = folder / "debs", folder / "root", folder / "layout"
+    debs.mkdir()
+    run("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *PACKAGES, cwd=debs)
+    for deb in sorted(debs.glob("*.deb")):
+        run("dpkg-deb", "-x", deb, root)
+    (root / "usr/bin/python3").symlink_to("python3.11")
+    (root / "tmp").mkdir(exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    for folder_name in ("usr/share/doc", "usr/share/man", "usr/share/lintian"):
+        shutil.rmtree(root / folder_name, ignore_errors=True)
+    run("umoci", "init", "--layout", layout)
+    run("umoci", "new", "--image", f"{layout}:3.11")
+    run("umoci", "insert", "--image", f"{layout}:3.11", root, "/")
+    run("umoci", "config", "--image", f"{layout}:3.11", "--os=linux", "--architecture=amd64")
+    run("umoci", "config", "--image", f"{layout}:3.11", "--config.env=PATH=/usr/bin:/bin")
+    return layout
+
+
+def test_the_service_answers(checkout, docker_registry, python_base, podman):
+    host = docker_registry.host
+    run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{python_base}:3.11", f"docker://{host}/base/python:3.11")
+    build = checkout.folder / "testprojects/service/BUILD"
+    text = build.read_text()
+    on_base = text.replace('name="image",', 'name="image",\n    base=":python",\n    repository="service",')
+    assert on_base != text
+    build.write_text(f'{on_base}\nbase_image(name="python", reference="{host}/base/python:3.11")\n')
+    registries = f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
+    checkout.pants("generate-lockfiles", "--resolve=base-images")
+    assert (checkout.folder / "base_images.lock").stat().st_size < 10_000
+
+    # The pex is built once with a network; the image then needs none.
+    checkout.pants("package", "testprojects/service:server")
+    docker_registry.forget()
+    offline = subprocess.run(
+        ["unshare", "-n", checkout.venv / "bin/pants", "--no-pantsd", "package", "testprojects/service:image"],
+        cwd=checkout.folder,
+        env=checkout.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offline.returncode == 0, offline.stderr
+    assert docker_registry.requests() == []
+    checkout.pants(registries, "publish", "testprojects/service:image")
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ("--detach", "--network=host", "--tls-verify=false", "--env", f"PORT={port}")
+    name = podman("run", *options, f"{host}/service:latest").out.strip().splitlines()[-1]
+    try:
+        assert _answer(f"http://127.0.0.1:{port}/there", lambda: podman("logs", name).err) == b"Hello from /there\n"
+    finally:
+        podman("rm", "--force", name)
+
+
+def _answer(url: str, logs) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(150):
+        try:
+            with opener.open(url, timeout=5) as answer:
+                return answer.read()
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer: {logs()}")
