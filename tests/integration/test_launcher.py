@@ -1,0 +1,52 @@
+"""`./pants` makes its virtual environment whole or not at all."""
+
+import os
+import shutil
+
+import pytest
+from real_tools import ROOT, run
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    """A folder with the launcher and what it reads, and nothing made yet."""
+    for path in ("pants", "requirements/venv.sh", "requirements/pants.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    return tmp_path
+
+
+def env(**more: str) -> dict:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **more}
+
+
+def test_a_broken_installation_leaves_nothing(launcher):
+    with open(launcher / "requirements/pants.txt", "a") as file:
+        file.write("\nthere-is-no-such-package-of-dockless==1 --hash=sha256:" + "0" * 64 + "\n")
+    done = run(launcher / "pants", "--version", cwd=launcher, env=env(), ok=False)
+    assert done.code != 0
+    assert "error: could not make" in done.err and "Nothing was kept" in done.err
+    assert not (launcher / ".venv").exists()
+
+
+def test_no_interpreter_is_an_error_that_says_how_to_get_one(launcher, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("bash", "cmp", "dirname", "mkdir", "flock", "rm"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    done = run(
+        launcher / "pants", "--version", cwd=launcher, env=env(PATH=str(tools), PYENV_ROOT=str(tmp_path)), ok=False
+    )
+    assert done.code != 0
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert "no CPython 3.9 was found" in line and "install it" in line
+    assert not (launcher / ".venv").exists()
+
+
+def test_a_complete_environment_is_used_as_it_is(launcher):
+    """The copy of the requirements is what tells; then there is one comparison and no more."""
+    (launcher / ".venv/bin").mkdir(parents=True)
+    shutil.copy(launcher / "requirements/pants.txt", launcher / ".venv/requirements.txt")
+    (launcher / ".venv/bin/pants").write_text('#!/bin/sh\necho "pants $*"\n')
+    (launcher / ".venv/bin/pants").chmod(0o755)
+    assert run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out == "pants package ::\n"
