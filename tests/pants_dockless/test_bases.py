@@ -1,0 +1,188 @@
+"""Images on bases, without a registry: the lockfile is all that packaging may read."""
+
+import json
+
+import pytest
+
+from dockless import media_types as mt
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.document import write_document
+from dockless.lockfile import Lockfile, lock_base
+from dockless.manifest import make_index, make_manifest
+from dockless.platform import Platform
+from dockless.reference import Reference
+
+HUGE = 10 * 2**30
+BASE_LAYER = Digest.of(b"the layer of a base, which nobody has here")
+DIFF_ID = Digest.of(b"what is inside it")
+
+
+def pinned(reference: str, *platforms: str, image_format: str = "oci"):
+    """A base as `generate-lockfiles` would have pinned it, with one layer of 10 GiB."""
+    blobs = {}
+    children = []
+    for platform in map(Platform.parse, platforms):
+        config = write_document(
+            {
+                **platform.to_json(),
+                "config": {"Env": ["PATH=/base/bin", "KEPT=1"], "Cmd": ["old"], "Unheard": {"of": [1]}},
+                "rootfs": {"type": "layers", "diff_ids": [DIFF_ID]},
+                "history": [{"created_by": "somebody"}],
+                "x-unknown": True,
+            }
+        )
+        manifest = make_manifest(
+            Descriptor(mt.CONFIGS[image_format], Digest.of(config), len(config)),
+            [Descriptor(mt.layer_media_type("gzip", image_format), BASE_LAYER, HUGE)],
+            image_format=image_format,
+        )
+        blobs[Digest.of(config)] = config
+        blobs[manifest.digest] = manifest.raw
+        children.append(manifest.descriptor._replace(platform=platform))
+    root = make_index(children, image_format=image_format)
+    return lock_base(Reference.parse(reference), [], root, lambda descriptor: blobs[descriptor.digest])
+
+
+FILES = {
+    "app/f.txt": "f",
+    "app/BUILD": """
+base_image(name="base", reference="reg.example/base:1")
+base_image(name="docker", reference="reg.example/docker:1")
+base_image(name="absent", reference="reg.example/absent:1")
+file(name="f", source="f.txt")
+container_image(name="image", base=":base", dependencies=[":f"], env={"PATH": "/own/bin:/base/bin"}, cmd=["new"])
+container_image(name="plain", base=":base")
+container_image(name="above", base=":image", workdir="/w")
+container_image(name="many", base=":base", dependencies=[":f"], platforms=["linux/amd64", "linux/arm64/v8"])
+container_image(name="dock", base=":docker", dependencies=[":f"])
+container_image(name="converted", base=":docker", dependencies=[":f"], format="oci")
+container_image(name="less", base=":base", dependencies=[":f"], remove_layers=["LAYER"])
+""".replace("LAYER", BASE_LAYER),
+}
+
+
+@pytest.fixture
+def files(backend):
+    lockfile = Lockfile.of(
+        [
+            pinned("reg.example/base:1", "linux/amd64", "linux/arm64"),
+            pinned("reg.example/docker:1", "linux/amd64", image_format="docker"),
+        ]
+    )
+    backend.write_files({**FILES, "base_images.lock": lockfile.to_bytes().decode()})
+
+    def read(address: str) -> tuple:
+        """The description of an image, and its documents by digest."""
+        found = backend.files(backend.package(address))
+        name = address.partition(":")[2]
+        said = json.loads(found[f"app/{name}.json"])
+        blobs = {"sha256:" + p.rsplit("/", 1)[1]: data for p, data in found.items() if "/blobs/" in p}
+        return said, blobs
+
+    return read
+
+
+def manifest_and_config(said: dict, blobs: dict) -> tuple:
+    return json.loads(blobs[said["digest"]]), json.loads(blobs[said["config_digest"]])
+
+
+def test_a_base_is_built_upon_without_its_layers(files):
+    said, blobs = files("app:image")
+    manifest, config = manifest_and_config(said, blobs)
+    assert manifest["layers"][0]["digest"] == BASE_LAYER
+    assert said["layers"][0] == {
+        "digest": BASE_LAYER,
+        "diff_id": DIFF_ID,
+        "media_type": mt.layer_media_type("gzip"),
+        "size": HUGE,
+        "source": "reg.example/base",
+    }
+    assert BASE_LAYER not in blobs
+    assert said["size"] > HUGE
+    assert config["config"] == {
+        "Env": ["PATH=/own/bin:/base/bin", "KEPT=1"],
+        "Cmd": ["new"],
+        "Unheard": {"of": [1]},
+    }
+    assert config["x-unknown"] is True
+    assert [entry["created_by"] for entry in config["history"]] == ["somebody", "dockless"]
+    assert manifest["annotations"]["org.opencontainers.image.base.name"] == "reg.example/base:1"
+    assert manifest["annotations"]["org.opencontainers.image.base.digest"].startswith("sha256:")
+
+
+def test_an_image_of_the_repository_is_a_base(files):
+    below, _ = files("app:image")
+    said, blobs = files("app:above")
+    _, config = manifest_and_config(said, blobs)
+    assert [layer["digest"] for layer in said["layers"]] == [layer["digest"] for layer in below["layers"]]
+    # Its own layer is shared, the base's is still elsewhere.
+    assert said["layers"][1]["digest"] in blobs and said["layers"][0]["source"] == "reg.example/base"
+    assert config["config"]["WorkingDir"] == "/w" and config["config"]["Cmd"] == ["new"]
+
+
+def test_several_platforms_make_an_index(files):
+    said, blobs = files("app:many")
+    index = json.loads(blobs[said["digest"]])
+    assert said["media_type"] == mt.OCI_INDEX
+    assert said["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert [child["platform"]["architecture"] for child in index["manifests"]] == ["amd64", "arm64"]
+    for child in index["manifests"]:
+        config = json.loads(blobs[json.loads(blobs[child["digest"]])["config"]["digest"]])
+        assert config["architecture"] == child["platform"]["architecture"]
+    # Both images share the layers: each is listed once.
+    assert len(said["layers"]) == 2
+
+
+def test_docker_bases_keep_docker_types_unless_told_otherwise(files):
+    said, blobs = files("app:dock")
+    manifest, _ = manifest_and_config(said, blobs)
+    assert said["media_type"] == mt.DOCKER_MANIFEST
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {mt.DOCKER_LAYER_GZIP}
+    said, blobs = files("app:converted")
+    manifest, _ = manifest_and_config(said, blobs)
+    assert said["media_type"] == mt.OCI_MANIFEST
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {mt.layer_media_type("gzip")}
+
+
+def test_layers_are_removed(files):
+    said, blobs = files("app:less")
+    _, config = manifest_and_config(said, blobs)
+    assert len(said["layers"]) == 1 == len(config["rootfs"]["diff_ids"]) == len(config["history"])
+    assert BASE_LAYER not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        (
+            'base=":absent"',
+            "field `base`: base_images.lock has no entry for reg.example/absent:1; run `pants gener",
+        ),
+        (f'base="reg.example/x@{BASE_LAYER}"', "field `base`: base_images.lock has no entry for reg.example/x@sha256:"),
+        ('base=":base", platforms=["linux/s390x"]', "not locked for linux/s390x: it is locked for linux/amd64, linux/"),
+        ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
+        ('base=":base", platforms=["linux/arm64", "linux/arm64/v8"]', "field `platforms`: linux/arm64 stands twice"),
+        ('base=":f"', "field `base`: app:f is a file"),
+        ('base=":image", platforms=["linux/arm64"]', "the base has no image for linux/arm64: it has linux/amd64"),
+        (f'base=":base", remove_layers=["{DIFF_ID[:-1]}0"]', "no layer sha256:"),
+        ('exposed_ports=["80/xyz"]', "field `exposed_ports`: '80/xyz' is no port"),
+        ('volumes=["data"]', "field `volumes`: 'data' is not absolute"),
+        ('stop_signal="TERM!"', "field `stop_signal`: 'TERM!' is no signal"),
+    ],
+)
+def test_a_wrong_base_is_named_in_one_line(files, backend, fields, said):
+    backend.write_files({"app/BUILD": FILES["app/BUILD"] + f'container_image(name="bad", {fields})\n'})
+    line = backend.refusal(lambda: backend.package("app:bad"))
+    assert "app:bad" in line and said in line
+    assert "\n" not in line
+
+
+def test_a_damaged_lockfile_is_named(files, backend):
+    text = json.loads(Lockfile.of([pinned("reg.example/base:1", "linux/amd64")]).to_bytes())
+    text["bases"]["reg.example/base:1"]["platforms"]["linux/amd64"]["config"]["content"].append("")
+    backend.write_files({"base_images.lock": json.dumps(text)})
+    line = backend.refusal(lambda: backend.package("app:image"))
+    assert "was changed by hand" in line and line.count("sha256:") == 2
+    backend.write_files({"base_images.lock": "not json"})
+    assert "base_images.lock is not a usable JSON document" in backend.refusal(lambda: backend.package("app:image"))
