@@ -6,6 +6,7 @@ from pants.core.goals.package import OutputPathField
 from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
+    BoolField,
     DictStringToStringField,
     InvalidFieldTypeException,
     SpecialCasedDependencies,
@@ -86,6 +87,30 @@ class AnnotationsField(DictStringToStringField):
     help = "Annotations of the image's manifest."
 
 
+class HealthcheckField(StringSequenceField):
+    alias = "healthcheck"
+    help = 'How a runtime tells whether the program is well: `["CMD", "/app/health"]`, `["CMD-SHELL", "..."]`, `["NONE"]`.'
+
+
+class OutputField(StringField):
+    alias = "output"
+    valid_choices = ("oci-layout", "oci-archive", "docker-archive", "metadata")
+    default = "oci-layout"
+    help = help_text(
+        """
+        What `package` writes beside the `.json` file: an OCI layout (a folder), an archive for `podman load`
+        (`oci-archive`) or `docker load` (`docker-archive`), or nothing (`metadata`). Archives hold the layers of the
+        base too, which are fetched for them.
+        """
+    )
+
+
+class IncludeBaseLayersField(BoolField):
+    alias = "include_base_layers"
+    default = False
+    help = "Whether the OCI layout that `package` writes holds the layers of the base too, which are fetched for it."
+
+
 class EntrypointField(StringSequenceField):
     alias = "entrypoint"
     help = 'The program that the image runs and its first arguments, such as `["/app/server"]`.'
@@ -163,6 +188,9 @@ class ContainerImageTarget(Target):
         ExposedPortsField,
         VolumesField,
         StopSignalField,
+        HealthcheckField,
+        OutputField,
+        IncludeBaseLayersField,
         OutputPathField,
         *PUSH_FIELDS,
     )

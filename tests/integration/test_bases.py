@@ -21,6 +21,8 @@ container_image(
     repository="app/web",
 )
 container_image(name="above", base=":image", labels={{"k": "v"}}, repository="app/above")
+container_image(name="loadable", base=":base", dependencies=[":text"], output="docker-archive", registries=[])
+container_image(name="whole", base=":base", dependencies=[":text"], include_base_layers=True)
 container_image(
     name="many", base=":multi", dependencies=[":text"], platforms=["linux/amd64", "linux/arm64"], repository="app/many"
 )
@@ -186,6 +188,38 @@ def test_another_registry_gets_each_missing_layer_once(web, bases, locked_regist
     web.pants(registries(locked_registry.host), "publish", "web:image", **env)
     assert not uploads(locked_registry)
     assert not [r for r in bases.requests() if "/blobs/" in r]
+
+
+def test_archives_and_whole_layouts_hold_the_base_too(web, bases, podman):
+    lock(web)
+    bases.forget()
+    web.pants("package", "web:loadable", "web:whole")
+    said = web.description("web/whole.json")
+    fetched = [r for r in bases.requests() if r.startswith("GET") and "/blobs/" in r]
+    assert len([r for r in fetched if said["layers"][0]["digest"] in r]) <= 2
+    for layer in said["layers"]:
+        assert (web.folder / "dist/web/whole/blobs/sha256" / layer["digest"][7:]).stat().st_size == layer["size"]
+    loaded = podman("load", "--input", web.folder / "dist/web/loadable.tar").out.split()[-1]
+    assert loaded.endswith("/loadable:latest")
+    ran = podman("run", "--rm", loaded, "/bin/busybox", "cat", "/web/hello.txt")
+    assert ran.out == "hello\n"
+    bases.forget()
+    shutil.rmtree(web.folder / "dist")
+    web.pants("package", "web:whole", pantsd=False)
+    assert not [r for r in bases.requests() if "/blobs/" in r], "a base layer was fetched again"
+
+
+def test_a_base_that_is_gone_is_named(web, bases, tmp_path):
+    lock(web)
+    web.pants("package", "web:image")
+    layer = web.description("web/image.json")["layers"][0]["digest"]
+    import requests
+
+    assert requests.delete(f"http://{bases.host}/v2/base/tools/blobs/{layer}", timeout=10).status_code == 202
+    done = web.pants(registries(bases.host), "publish", "web:image", ok=False)
+    assert done.code != 0
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: web:image: ")]
+    assert layer in line and "404" in line
 
 
 def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, base_layouts):

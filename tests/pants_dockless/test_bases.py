@@ -1,6 +1,8 @@
 """Images on bases, without a registry: the lockfile is all that packaging may read."""
 
+import io
 import json
+import tarfile
 
 import pytest
 
@@ -186,3 +188,30 @@ def test_a_damaged_lockfile_is_named(files, backend):
     assert "was changed by hand" in line and line.count("sha256:") == 2
     backend.write_files({"base_images.lock": "not json"})
     assert "base_images.lock is not a usable JSON document" in backend.refusal(lambda: backend.package("app:image"))
+
+
+@pytest.mark.parametrize("output", ["oci-archive", "docker-archive"])
+def test_archives_hold_everything_and_are_the_same_bytes(backend, output):
+    text = f'file(name="f", source="f.txt")\ncontainer_image(name="image", dependencies=[":f"], output="{output}")\n'
+    backend.write_files({"app/f.txt": "f", "app/BUILD": text})
+    files = backend.files(backend.package("app:image"))
+    assert sorted(files) == ["app/image.json", "app/image.tar"]
+    said = json.loads(files["app/image.json"])
+    with tarfile.open(fileobj=io.BytesIO(files["app/image.tar"])) as tar:
+        names = tar.getnames()
+    if output == "oci-archive":
+        assert f"blobs/sha256/{said['digest'][7:]}" in names and "index.json" in names
+    else:
+        assert f"{said['config_digest'][7:]}.json" in names and "manifest.json" in names
+    backend.write_files({"app/BUILD": text.replace(output, "metadata")})
+    files = backend.files(backend.package("app:image"))
+    assert sorted(files) == ["app/image.json"]
+    # The image is the same, however it is written.
+    assert json.loads(files["app/image.json"])["digest"] == said["digest"]
+
+
+def test_a_docker_archive_of_two_platforms_is_refused(backend):
+    backend.write_files(
+        {"BUILD": 'container_image(name="x", output="docker-archive", platforms=["linux/amd64", "linux/arm64"])'}
+    )
+    assert "//:x: field `output`: a docker-archive holds one platform" in backend.refusal(lambda: backend.package(":x"))

@@ -6,7 +6,16 @@ from typing import Any
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, DigestContents, MergeDigests, PathGlobs, Snapshot
+from pants.engine.fs import (
+    AddPrefix,
+    CreateDigest,
+    Digest,
+    DigestContents,
+    DigestEntries,
+    MergeDigests,
+    PathGlobs,
+    Snapshot,
+)
 from pants.engine.internals.selectors import Get
 from pants.engine.process import FallibleProcessResult, Process
 from pants.engine.target import (
@@ -37,6 +46,10 @@ async def snapshot(digest: Digest) -> Snapshot:
 
 async def digest_contents(digest: Digest) -> DigestContents:
     return await Get(DigestContents, Digest, digest)
+
+
+async def digest_entries(digest: Digest) -> DigestEntries:
+    return await Get(DigestEntries, Digest, digest)
 
 
 async def path_globs(request: PathGlobs) -> Digest:

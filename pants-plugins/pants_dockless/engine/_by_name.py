@@ -9,7 +9,16 @@ from pants.core.util_rules.env_vars import environment_vars_subset
 from pants.engine import intrinsics
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, DigestContents, MergeDigests, PathGlobs, Snapshot
+from pants.engine.fs import (
+    AddPrefix,
+    CreateDigest,
+    Digest,
+    DigestContents,
+    DigestEntries,
+    MergeDigests,
+    PathGlobs,
+    Snapshot,
+)
 from pants.engine.internals import graph
 from pants.engine.intrinsics import execute_process
 from pants.engine.process import FallibleProcessResult, Process
@@ -43,6 +52,10 @@ async def snapshot(digest: Digest) -> Snapshot:
 
 async def digest_contents(digest: Digest) -> DigestContents:
     return await intrinsics.get_digest_contents(digest)
+
+
+async def digest_entries(digest: Digest) -> DigestEntries:
+    return await intrinsics.get_digest_entries(digest)
 
 
 async def path_globs(request: PathGlobs) -> Digest:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 
 from pants.base.glob_match_error_behavior import GlobMatchErrorBehavior
@@ -28,7 +27,7 @@ from dockless.reference import Reference
 from pants_dockless import engine
 from pants_dockless.errors import TargetError
 from pants_dockless.rules.bases import RESOLVE, parse_platforms
-from pants_dockless.rules.wire import ENV_VARS, import_roots
+from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
 
@@ -111,9 +110,7 @@ async def lock_base_images(
         "update": [str(Reference.parse(reference)) for reference in options.update_bases],
         "import_from": import_roots(),
     }
-    with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", _MAIN), "rb") as file:
-        source = file.read()
-    files = [FileContent(_MAIN, source), FileContent(_PLAN, json.dumps(plan).encode())]
+    files = [main_file(_MAIN), FileContent(_PLAN, json.dumps(plan).encode())]
     if old:
         files.append(FileContent(_OLD, old[0].content))
     result = await engine.run_process(

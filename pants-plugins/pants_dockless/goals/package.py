@@ -12,7 +12,7 @@ from pants.core.goals.package import (
     PackageFieldSet,
 )
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.fs import EMPTY_DIGEST, AddPrefix, CreateDigest, Digest, FileContent, FileEntry, MergeDigests
 from pants.engine.rules import collect_rules, rule
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
@@ -22,6 +22,7 @@ from pants_dockless.errors import TargetError
 from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.rules.destinations import Destination, find_destinations
+from pants_dockless.rules.export import written_image
 from pants_dockless.rules.image import BuiltImage, build_image
 from pants_dockless.rules.image_fields import ContainerImageFieldSet
 from pants_dockless.rules.layer import LayerContext
@@ -65,28 +66,59 @@ async def image_of(field_set: PushImageFieldSet) -> BuiltImage:
     return package.artifacts[0].image
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A tree for dist, and the path in it that Pants is to tell of; None where there is nothing."""
+
+    digest: Digest
+    path: Optional[str]
+
+
+async def placed_at(written: Digest, path: str, archive: bool) -> Placed:
+    """A layout's tree under `path`, or the one file of an archive's tree as `path`."""
+    if written == EMPTY_DIGEST:
+        return Placed(written, None)
+    if not archive:
+        return Placed(await engine.add_prefix(AddPrefix(written, path)), path)
+    folder, _, name = path.rpartition("/")
+    entries = await engine.digest_entries(written)
+    renamed = [FileEntry(name, entry.file_digest) for entry in entries if isinstance(entry, FileEntry)]
+    tree = await engine.create_digest(CreateDigest(renamed))
+    return Placed(await engine.add_prefix(AddPrefix(tree, folder)) if folder else tree, path)
+
+
 @rule(desc="Package container image", level=LogLevel.DEBUG)
 async def package_container_image(
     field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools, options: Dockless
 ) -> BuiltPackage:
-    path = field_set.output_path.value_or_default(file_ending=None)
     image = await build_image(field_set, LayerContext(python, tools, options.default_compression), options)
     destinations = find_destinations(
         field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )
-    layout = await engine.add_prefix(AddPrefix(image.layout, path))
+    output = field_set.output.value
+    written = await written_image(
+        field_set.address,
+        image,
+        output,
+        field_set.include_base_layers.value,
+        destinations,
+        python,
+        tools,
+        options,
+    )
+    path = field_set.output_path.value_or_default(file_ending=None)
+    archive = output.endswith("-archive")
+    placed = await placed_at(
+        written, field_set.output_path.value_or_default(file_ending="tar") if archive else path, archive
+    )
     description = await engine.create_digest(
         CreateDigest([_json_file(f"{path}.json", _description(field_set, image, destinations))])
     )
+    said = (f"digest: {image.digest}", f"size: {_human(image.size)}")
     return BuiltPackage(
-        await engine.merge_digests(MergeDigests((layout, description))),
+        await engine.merge_digests(MergeDigests((placed.digest, description))),
         (
-            ImageArtifact(
-                path,
-                (f"digest: {image.digest}", f"size: {_human(image.size)}"),
-                image=image,
-                destinations=destinations,
-            ),
+            ImageArtifact(placed.path, said, image=image, destinations=destinations),
             BuiltPackageArtifact(f"{path}.json"),
         ),
     )

@@ -1,7 +1,6 @@
 """`pants publish`: one process pushes an image to one repository, under all its tags."""
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.rules.destinations import Destination
 from pants_dockless.rules.image import BuiltImage
-from pants_dockless.rules.wire import ENV_VARS, import_roots
+from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ImageField
 
@@ -143,9 +142,6 @@ def _output(field_set: Any, image: BuiltImage, destination: Destination) -> Publ
 
 
 def _program(field_set: Any, image: BuiltImage, destination: Destination, options: Dockless) -> tuple[FileContent, ...]:
-    main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", _MAIN)
-    with open(main, "rb") as file:
-        source = file.read()
     plan: dict[str, Any] = {
         "address": str(field_set.address),
         "layout": "image",
@@ -167,7 +163,7 @@ def _program(field_set: Any, image: BuiltImage, destination: Destination, option
         # The process runs on this machine and is never cached: it may import from where Pants itself does.
         "import_from": import_roots(),
     }
-    return (FileContent(_MAIN, source), FileContent(_PLAN, json.dumps(plan).encode()))
+    return (main_file(_MAIN), FileContent(_PLAN, json.dumps(plan).encode()))
 
 
 def rules() -> list:

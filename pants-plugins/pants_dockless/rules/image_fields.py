@@ -16,8 +16,11 @@ from pants_dockless.target_types import (
     EnvField,
     ExposedPortsField,
     FormatField,
+    HealthcheckField,
+    IncludeBaseLayersField,
     LabelsField,
     LayersField,
+    OutputField,
     PlatformsField,
     RemoveLayersField,
     StopSignalField,
@@ -47,6 +50,9 @@ class ContainerImageFieldSet(PackageFieldSet):
     exposed_ports: ExposedPortsField
     volumes: VolumesField
     stop_signal: StopSignalField
+    healthcheck: HealthcheckField
+    output: OutputField
+    include_base_layers: IncludeBaseLayersField
     output_path: OutputPathField
     registries: RegistriesField
     repository: RepositoryField
@@ -66,6 +72,7 @@ def config_edit(field_set: ContainerImageFieldSet) -> ConfigEdit:
         exposed_ports=field_set.exposed_ports.value,
         volumes=field_set.volumes.value,
         stop_signal=field_set.stop_signal.value,
+        healthcheck={"Test": list(field_set.healthcheck.value)} if field_set.healthcheck.value else None,
     )
     for name, error in edit.check():
         raise TargetError.of(field_set.address, "workdir" if name == "working_dir" else name, error)

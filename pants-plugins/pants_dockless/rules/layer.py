@@ -15,7 +15,7 @@ from pants.util.logging import LogLevel
 from dockless.errors import LayerError
 from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
 from pants_dockless import engine
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, sandbox_failure
 from pants_dockless.layer_fields import (
     CompressionField,
     ContentField,
@@ -155,15 +155,8 @@ async def build_layer(target: Target, context: LayerContext) -> tuple:
         )
     )
     if result.exit_code:
-        raise _failure(target.address, result.stderr)
+        raise sandbox_failure(target.address, result.stderr)
     built = BuiltLayer.from_json(json.loads(result.stdout))
     for warning in built.warnings:
         logger.warning(f"{target.address}: {warning}")
     return (Layer(built, result.output_digest),)
-
-
-def _failure(address: Address, stderr: bytes) -> Exception:
-    said = stderr.decode(errors="replace").strip()
-    if said.startswith("error: ") and "\n" not in said:
-        return TargetError(address, None, said[len("error: ") :])
-    return RuntimeError(f"{address}: the layer builder broke down:\n{said}")

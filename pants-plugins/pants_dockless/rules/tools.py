@@ -25,6 +25,7 @@ class LayerTools:
     """The library's own sources with the main program, and the packages that are installed, as a tree each."""
 
     library: Digest
+    exporter: Digest
     packages: FrozenDict[str, Digest]
 
 
@@ -36,7 +37,11 @@ async def collect_layer_tools() -> LayerTools:
     names = sorted({PATTERNS, *(name for needed in ENCODERS.values() for name in needed)})
     installed = [name for name in names if find_spec(name) is not None]
     digests = await engine.concurrently(engine.create_digest(CreateDigest(_package_files(name))) for name in installed)
-    return LayerTools(await engine.create_digest(CreateDigest(library)), FrozenDict(dict(zip(installed, digests))))
+    return LayerTools(
+        await engine.create_digest(CreateDigest(library)),
+        await engine.create_digest(CreateDigest(_package_files("dockless", ("image", "layer", "layout")))),
+        FrozenDict(dict(zip(installed, digests))),
+    )
 
 
 async def merged_tools(tools: LayerTools, compression: str, with_patterns: bool) -> Digest:
@@ -47,7 +52,13 @@ async def merged_tools(tools: LayerTools, compression: str, with_patterns: bool)
     )
 
 
-def _package_files(package: str) -> list:
+async def exporter_tools(tools: LayerTools) -> Digest:
+    """The tree for writing archives: layers of a base may be compressed in any way."""
+    packages = (tools.packages[name] for name in ("zstandard",) if name in tools.packages)
+    return await engine.merge_digests(MergeDigests((tools.exporter, *packages)))
+
+
+def _package_files(package: str, rooms: tuple[str, ...] = ("layer",)) -> list:
     """The files that are imported from `package`, as it is installed beside this backend."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -57,7 +68,7 @@ def _package_files(package: str) -> list:
     for folder, folders, names in os.walk(root):
         # Of the library, only what makes bytes: a change in the registry client must rebuild no layer.
         if package == "dockless" and folder == root:
-            folders[:] = ["layer"]
+            folders[:] = list(rooms)
         folders[:] = sorted(f for f in folders if f != "__pycache__")
         for name in sorted(names):
             # The second backend of zstandard is 20 MB that are never loaded.

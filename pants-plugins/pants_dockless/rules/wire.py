@@ -1,8 +1,10 @@
-"""What a process needs that speaks to registries. Such a process runs on this machine and is never cached."""
+"""What a process needs that speaks to registries. Such a process is never cached, and what runs it is our own."""
 
 import os
 import sys
 from importlib.util import find_spec
+
+from pants.engine.fs import FileContent
 
 # What credential stores and helpers, proxies and CA bundles are found by.
 ENV_VARS = (
@@ -25,3 +27,9 @@ def import_roots() -> list:
             raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
         found.update(os.path.dirname(os.path.abspath(place)) for place in spec.submodule_search_locations)
     return [path for path in map(os.path.abspath, sys.path) if path in found]
+
+
+def main_file(name: str) -> FileContent:
+    """A program of the sandbox room."""
+    with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", name), "rb") as file:
+        return FileContent(name, file.read())
