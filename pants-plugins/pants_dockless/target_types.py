@@ -89,7 +89,7 @@ class AnnotationsField(DictStringToStringField):
 
 class HealthcheckField(StringSequenceField):
     alias = "healthcheck"
-    help = 'How a runtime tells whether the program is well: `["CMD", "/app/health"]`, `["CMD-SHELL", "..."]`, `["NONE"]`.'
+    help = 'How a runtime tells whether the program is well: `["CMD", "/app/health"]`, `["CMD-SHELL", "..."]`.'
 
 
 class OutputField(StringField):
