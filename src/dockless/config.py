@@ -292,8 +292,13 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
         raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
 
 
+def is_time(text: str) -> bool:
+    """Whether `text` is a time as RFC 3339 writes it, section 5.6."""
+    return bool(_TIME.match(text))
+
+
 def _check_created(created: str) -> None:
-    if not _TIME.match(created):
+    if not is_time(created):
         raise InvalidValue(
             f"{printable(created, 50)!r} is no time", hint="write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
         )

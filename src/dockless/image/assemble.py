@@ -70,6 +70,28 @@ def assemble_image(
     )
 
 
+def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> ImageDocuments:
+    """`image` with `layer` in the place of the one of that digest (of the blob, or of what is inside).
+
+    Raises InvalidValue when there is none, or more than one.
+    """
+    (offset, *others) = sorted(_offsets(image.layers, [digest]))
+    if others:
+        raise InvalidValue(f"the layer {digest} stands {len(others) + 1} times", hint="remove it and add the new one")
+    layers = [*image.layers]
+    layers[offset] = in_format(layer, image.image_format)
+    history = list(in_step(image.config.history, len(layers)))
+    at = [n for n, entry in enumerate(history) if not entry.get("empty_layer")][offset]
+    history[at] = layer_entry(EPOCH, layer.created_by)
+    return put_together(
+        image.manifest,
+        image.config.with_rootfs([layer.diff_id for layer in layers], history),
+        [layer.descriptor for layer in layers],
+        image_format=image.image_format,
+        annotations=None,
+    )
+
+
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
     """`layer` with the media type that it has in an image of that format. Raises InvalidValue where there is none."""
     media_type = media_types.layer_in_format(layer.descriptor.media_type, image_format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 from dockless.errors import LayoutError
 
@@ -31,7 +31,15 @@ def wire_format(head: bytes) -> str:
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "none")
 
 
-def decoded(file: BinaryIO, what: str) -> Iterator[bytes]:
+class Readable(Protocol):
+    """All that is asked of a blob."""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        ...
+
+
+def decoded(file: Readable, what: str) -> Iterator[bytes]:
     """What is inside of `file`, piece by piece, whatever it is compressed with.
 
     Raises LayoutError, naming the blob `what`: damaged or cut off, bytes after the end, an unknown compression, and a
@@ -61,7 +69,7 @@ def decoded(file: BinaryIO, what: str) -> Iterator[bytes]:
 class _Counted:
     """What is read, with what was read before, and how much it was."""
 
-    def __init__(self, file: BinaryIO, head: bytes) -> None:
+    def __init__(self, file: Readable, head: bytes) -> None:
         self._file = file
         self._head: bytes | None = head
         self.bytes = 0

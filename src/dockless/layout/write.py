@@ -7,7 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Callable
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
@@ -26,27 +28,33 @@ def write_layout(
     source: ContentSource,
     *,
     moved: Moved = ignored,
+    jobs: int = 1,
 ) -> None:
     """Writes `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
 
     A new layout gets its name when it is whole. In one that is there, blobs that it has are not written again, and the
     new roots take the place of those of the same name, as skopeo does it; the others stay. A failure leaves what was
-    there before. Raises LayoutError.
+    there before. `jobs` blobs are read at a time. Raises LayoutError, and what `source` raises.
     """
     wanted = {blob.digest: blob for blob in blobs}
     try:
         if os.path.isdir(directory) and os.listdir(directory):
-            _append(directory, roots, list(wanted.values()), source, moved)
+            _append(directory, roots, list(wanted.values()), source, moved, jobs)
         elif os.path.lexists(directory) and not os.path.isdir(directory):
             raise LayoutError(f"cannot write an OCI layout to {directory}", cause="it is a file")
         else:
-            _create(directory, roots, list(wanted.values()), source, moved)
+            _create(directory, roots, list(wanted.values()), source, moved, jobs)
     except OSError as error:
         raise LayoutError(f"cannot write an OCI layout to {directory}", cause=error.strerror or str(error)) from error
 
 
 def _create(
-    directory: str, roots: Sequence[Descriptor], blobs: list[Descriptor], source: ContentSource, moved: Moved
+    directory: str,
+    roots: Sequence[Descriptor],
+    blobs: list[Descriptor],
+    source: ContentSource,
+    moved: Moved,
+    jobs: int,
 ) -> None:
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
@@ -54,9 +62,12 @@ def _create(
     try:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, "blobs", "sha256"))
-        for blob in blobs:
+
+        def put(blob: Descriptor) -> None:
             with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
                 copy_blob(source, blob, file, moved)
+
+        _each(put, blobs, jobs)
         _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
         os.chmod(staged, 0o755)
         os.replace(staged, directory)
@@ -65,7 +76,12 @@ def _create(
 
 
 def _append(
-    directory: str, roots: Sequence[Descriptor], blobs: list[Descriptor], source: ContentSource, moved: Moved
+    directory: str,
+    roots: Sequence[Descriptor],
+    blobs: list[Descriptor],
+    source: ContentSource,
+    moved: Moved,
+    jobs: int,
 ) -> None:
     try:
         OciLayout(directory)
@@ -77,20 +93,35 @@ def _append(
         ) from error
     files = FolderFiles(directory)
     written: list[str] = []
-    try:
-        for blob in blobs:
-            path = os.path.join(directory, blob_path(blob.digest))
-            if files.size(blob_path(blob.digest)) == blob.size:
-                continue
+
+    def put(blob: Descriptor) -> None:
+        path = os.path.join(directory, blob_path(blob.digest))
+        if files.size(blob_path(blob.digest)) != blob.size:
             with staged_file(path) as file:
                 copy_blob(source, blob, file, moved)
             written.append(path)
+
+    try:
+        _each(put, blobs, jobs)
         with _locked(directory):
             _relist(files, os.path.join(directory, INDEX_FILE), roots)
         written = []
     finally:
         for path in written:
             os.unlink(path)
+
+
+def _each(put: Callable[[Descriptor], None], blobs: Sequence[Descriptor], jobs: int) -> None:
+    """All of them, `jobs` at a time; the first failure stops those that have not begun."""
+    with ThreadPoolExecutor(jobs) as pool:
+        running = [pool.submit(put, blob) for blob in blobs]
+        try:
+            for future in running:
+                future.result()
+        except BaseException:
+            for future in running:
+                future.cancel()
+            raise
 
 
 def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:

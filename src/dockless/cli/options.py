@@ -1,0 +1,90 @@
+"""Options that several commands have, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockless.platform import Platform
+    from dockless.transfer.access import Access
+
+Commands = Any
+
+
+def add_command(
+    commands: Commands, name: str, help_text: str, description: str, example: str
+) -> argparse.ArgumentParser:
+    """A command with the options that all have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=description,
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    common = parser.add_argument_group("options of all commands")
+    common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    common.add_argument("--insecure", action="store_true", help="allow plain http, and TLS that cannot be verified")
+    common.add_argument("--ca-file", metavar="FILE", help="a PEM file of the CAs to trust")
+    common.add_argument(
+        "--auth-file", metavar="FILE", help="credentials to use, in the form of docker's and podman's files"
+    )
+    common.add_argument(
+        "--explain-auth", action="store_true", help="say on stderr where credentials were looked for and found"
+    )
+    common.add_argument("-q", "--quiet", action="store_true", help="no progress, only results and errors")
+    common.add_argument("-v", "--verbose", action="store_true", help="log what is asked of registries")
+    common.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+    return parser
+
+
+def add_platform(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--platform", metavar="OS/ARCH", help="of a multi-platform image, the one for this (default: linux/amd64)"
+    )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", metavar="N", type=int, default=4, help="most requests at a time (default: 4)")
+
+
+def platform_of(arguments: argparse.Namespace) -> Platform | None:
+    """The platform asked for. Raises InvalidValue."""
+    from dockless.platform import Platform
+
+    return Platform.parse(arguments.platform) if arguments.platform else None
+
+
+class _Explained:
+    """An Access that says at its end where credentials came from, be it after a failure."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from dockless.transfer.access import Access
+
+        self._explain = arguments.explain_auth
+        self._access = Access(
+            insecure=arguments.insecure,
+            ca_file=arguments.ca_file,
+            auth_file=arguments.auth_file,
+            jobs=getattr(arguments, "jobs", 4),
+        )
+
+    def __enter__(self) -> Access:
+        return self._access.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            if self._explain:
+                import sys
+
+                for line in self._access.explain():
+                    print(line, file=sys.stderr)
+        finally:
+            self._access.__exit__(*error)
+
+
+def access_of(arguments: argparse.Namespace) -> _Explained:
+    """How registries are reached, as the options say; a context manager."""
+    return _Explained(arguments)

@@ -1,0 +1,39 @@
+"""What commands print: a JSON object, or lines for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockless.registry.push import Pushed
+
+
+def print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_saved(arguments: argparse.Namespace, pushed: Pushed, **more: Any) -> None:
+    """The references that name the image now, each with its digest."""
+    if arguments.json:
+        print_json({**pushed._asdict(), **more})
+        return
+    for reference in pushed.references:
+        print(reference if reference.endswith(f"@{pushed.digest}") else f"{reference}@{pushed.digest}")
+    if not arguments.quiet:
+        print(
+            f"{pushed.blobs_sent} blobs sent ({size_text(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
+            f"{pushed.blobs_present} already there",
+            file=sys.stderr,
+        )
+
+
+def size_text(size: float) -> str:
+    """`size` bytes in decimal units, as registries' pages show it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,37 @@
+"""The command line: what all commands have, and the commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from dockless import __version__
+from dockless.cli import build, copy, inspect, serve, tags, verify
+
+_DESCRIPTION = """\
+Builds, copies and checks container images, with no Docker.
+
+A SOURCE or DESTINATION is
+  a registry reference                 ghcr.io/acme/app:1.2.3, localhost:5000/app
+  oci:DIR[:TAG]                        an OCI layout, a folder
+  oci-archive:FILE[:TAG]               a tar of an OCI layout
+  docker-archive:FILE[:REFERENCE]      what docker save and docker load use
+
+Credentials are those of docker login and podman login.
+"""
+_EPILOG = "dockless COMMAND --help says more of each. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="dockless",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dockless {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for command in (build, copy, inspect, tags, verify, serve):
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,37 @@
+"""`dockless tags`."""
+
+from __future__ import annotations
+
+import argparse
+
+from dockless.cli.options import Commands, access_of, add_command
+
+
+def add_to(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "tags",
+        "list the tags of a repository",
+        "Lists the tags of a repository, one a line, as the registry orders them.",
+        "  dockless tags docker.io/library/alpine\n",
+    )
+    parser.add_argument("repository", metavar="REPOSITORY", help="such as ghcr.io/acme/app")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from dockless.cli.output import print_json
+    from dockless.errors import InvalidValue
+    from dockless.reference import Reference
+
+    reference = Reference.parse(arguments.repository)
+    if reference.tag or reference.digest:
+        raise InvalidValue(f"{reference} names one image", hint=f"write {reference.name}")
+    with access_of(arguments) as access:
+        found = list(access.client(reference).tags(reference.repository))
+    if arguments.json:
+        print_json({"repository": reference.name, "tags": found})
+    else:
+        for tag in found:
+            print(tag)
+    return 0

@@ -1,0 +1,1 @@
+"""From a source to a destination, wherever they are: registries, layouts, archives."""

@@ -1,0 +1,71 @@
+"""Saves images that are values to one or more destinations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.errors import InvalidValue
+from dockless.image.documents import ImageDocuments
+from dockless.manifest import Index, Manifest
+from dockless.registry.progress import Progress
+from dockless.registry.push import Pushed
+from dockless.transfer.access import Access
+from dockless.transfer.contents import MemoryContent
+from dockless.transfer.foreign import ForeignContent
+from dockless.transfer.locations import Location, to_location
+from dockless.transfer.origins import Origins, mounts, opened
+from dockless.transfer.save import save
+from dockless.transfer.tree import Tree
+
+
+def save_everywhere(
+    root: Manifest | Index,
+    images: Sequence[ImageDocuments],
+    origins: Origins,
+    destinations: Sequence[str | Location],
+    *,
+    tags: Sequence[str],
+    access: Access | None,
+    force_upload: bool,
+    keep_foreign_layers: bool,
+    progress: Progress,
+) -> Pushed:
+    """Saves `root`, which is or lists `images`, to each destination; the counts are summed."""
+    if not destinations:
+        raise InvalidValue("nothing says where to save the image", hint="name a destination")
+    documents: dict[Digest, Manifest | Index] = {root.digest: root}
+    blobs: dict[Digest, Descriptor] = {}
+    memory: dict[Digest, bytes] = {}
+    for image in images:
+        documents[image.manifest.digest] = image.manifest
+        memory.update(image.documents)
+        for blob in (image.manifest.config, *image.manifest.layers):
+            blobs.setdefault(blob.digest, blob)
+    results = []
+    with ExitStack() as stack:
+        used = stack.enter_context(access or Access())
+        content = stack.enter_context(opened(origins, blobs))
+        foreign = ForeignContent(content, insecure=used.insecure, ca_file=used.ca_file)
+        stack.callback(foreign.close)
+        for where in map(to_location, destinations):
+            results.append(
+                save(
+                    Tree(root, documents, blobs),
+                    MemoryContent(memory, foreign),
+                    where,
+                    tags=tags,
+                    access=used,
+                    mount_from=mounts(origins, where),
+                    force_upload=force_upload,
+                    keep_foreign_layers=keep_foreign_layers,
+                    progress=progress,
+                )
+            )
+    return Pushed(
+        root.digest,
+        tuple(reference for result in results for reference in result.references),
+        *(sum(counts) for counts in zip(*(result[2:] for result in results))),
+    )

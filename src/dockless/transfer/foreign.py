@@ -1,0 +1,106 @@
+"""Foreign layers, which a manifest says to get from elsewhere (layer.md, "Non-Distributable Layers")."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+from urllib.parse import urljoin
+
+from dockless import media_types
+from dockless.content import ContentSource
+from dockless.descriptor import Descriptor
+from dockless.errors import DocklessError, RegistryError
+from dockless.registry.clock import Clock
+from dockless.registry.hosts import check_destination
+from dockless.registry.transport import Answer, Transport, verify_setting
+
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+def is_elsewhere(layer: Descriptor) -> bool:
+    """Whether a registry need not hold this layer."""
+    return bool(layer.urls) and media_types.is_foreign(layer.media_type)
+
+
+class ForeignContent:
+    """Layers that have urls from `source` if it has them, else from the first url that works; others from `source`.
+
+    A ContentSource. No credential goes to a url: the manifest's author chose it, not we. What comes is verified by
+    whoever stores it, as everything is.
+    """
+
+    def __init__(
+        self, source: ContentSource, *, insecure: bool = False, ca_file: str | None = None, local: bool = False
+    ) -> None:
+        """`local`: urls inside this machine or network are allowed, because the image's registry is there too."""
+        self._source = source
+        self._environ: Mapping[str, str] = os.environ
+        self._verify = verify_setting(insecure, ca_file, self._environ)
+        self._local = local
+        self._transport: Transport | None = None
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        if not descriptor.urls:
+            return self._source.open(descriptor)
+        tried = []
+        try:
+            return self._source.open(descriptor)
+        except DocklessError as error:
+            tried.append(error.problem)
+        for url in descriptor.urls:
+            try:
+                return self._get(url, descriptor)
+            except RegistryError as error:
+                tried.append(f"{error.problem}: {error.cause}" if error.cause else error.problem)
+        raise RegistryError(
+            f"the layer {descriptor.digest} is to be had nowhere",
+            cause="; ".join(tried),
+            hint="leave foreign layers where they are (--keep-foreign-layers)",
+        )
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
+        if self._transport is None:
+            self._transport = Transport(jobs=4, verify=self._verify, clock=Clock(), environ=self._environ)
+        for _ in range(_MAX_REDIRECTS + 1):
+            # Neither this machine's own addresses nor, from https, plain http.
+            check_destination(url, "http://localhost" if self._local else "http://registry.invalid", "the layer's url")
+            answer = self._transport.send("GET", url, {})
+            if answer.status in _REDIRECTS:
+                answer.close()
+                target = urljoin(url, answer.header("Location"))
+                check_destination(target, url if not self._local else "http://localhost", "the layer's url")
+                url = target
+                continue
+            if answer.status != 200:
+                answer.close()
+                raise RegistryError(f"{url} answered {answer.status}")
+            if answer.length is not None and answer.length != descriptor.size:
+                answer.close()
+                raise RegistryError(f"{url} has {answer.length} bytes", cause=f"the layer has {descriptor.size}")
+            return io.BufferedReader(_Body(answer), 1 << 20)
+        raise RegistryError(f"{url} redirects without end")
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._answer.read_some(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._answer.close()
+        super().close()

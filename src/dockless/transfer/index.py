@@ -1,0 +1,75 @@
+"""`Index`: images for several platforms under one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dockless.digest import Digest
+from dockless.image.index import assemble_index
+from dockless.manifest import Index as IndexDocument
+from dockless.platform import Platform
+from dockless.registry.progress import Progress, silent
+from dockless.registry.push import Pushed
+from dockless.transfer.access import Access
+from dockless.transfer.everywhere import save_everywhere
+from dockless.transfer.image import Image
+from dockless.transfer.locations import Location
+
+
+class Index:
+    """Images in their order, one a platform (image spec, image-index.md). Immutable."""
+
+    __slots__ = ("_document", "_images")
+
+    def __init__(
+        self,
+        images: Iterable[Image],
+        *,
+        image_format: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        """`image_format` None: `docker` if all images are, else `oci`. Raises InvalidValue: none, a platform twice."""
+        self._images = tuple(images)
+        self._document = assemble_index(
+            [image.documents for image in self._images], image_format=image_format, annotations=annotations
+        )
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return self._images
+
+    @property
+    def digest(self) -> Digest:
+        return self._document.digest
+
+    @property
+    def document(self) -> IndexDocument:
+        """The index, with the bytes that its digest is of."""
+        return self._document
+
+    def platform(self, platform: str) -> Image:
+        """The image for `platform`. Raises InvalidDocument, listing those there are."""
+        found = self._document.select(Platform.parse(platform), f"the index {self.digest}")
+        return next(image for image in self._images if image.digest == found.digest)
+
+    def save(
+        self,
+        *destinations: str | Location,
+        tags: Sequence[str] = (),
+        access: Access | None = None,
+        force_upload: bool = False,
+        keep_foreign_layers: bool = True,
+        progress: Progress = silent,
+    ) -> Pushed:
+        """Saves the index and all its images; as `Image.save`. Raises DocklessError."""
+        return save_everywhere(
+            self._document,
+            [image.documents for image in self._images],
+            {digest: origin for image in self._images for digest, origin in image.origins.items()},
+            destinations,
+            tags=tags,
+            access=access,
+            force_upload=force_upload,
+            keep_foreign_layers=keep_foreign_layers,
+            progress=progress,
+        )

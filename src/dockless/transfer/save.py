@@ -1,0 +1,171 @@
+"""Brings an image to its destination: what differs between a registry, a layout and an archive, in one place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from dockless.content import ContentSource
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.errors import InvalidValue
+from dockless.layout.docker_save import write_docker_archive
+from dockless.layout.oci import named
+from dockless.layout.oci_archive import write_oci_archive
+from dockless.layout.write import write_layout
+from dockless.manifest import Manifest
+from dockless.reference import Reference, check_tag
+from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.push import Pushed, push
+from dockless.transfer.access import Access
+from dockless.transfer.contents import MemoryContent
+from dockless.transfer.foreign import is_elsewhere
+from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
+from dockless.transfer.sources import read_documents
+from dockless.transfer.tree import Tree
+
+
+def save(
+    tree: Tree,
+    content: ContentSource,
+    destination: Location,
+    *,
+    tags: Sequence[str] = (),
+    access: Access,
+    mount_from: Mapping[Digest, Collection[str]] | None = None,
+    force_upload: bool = False,
+    keep_foreign_layers: bool = True,
+    progress: Progress = silent,
+) -> Pushed:
+    """Brings the image `tree`, whose blobs are read from `content`, to `destination`, under its own name and `tags`.
+
+    With neither it is called `latest` in a registry, and nothing on disk. Foreign layers are sent only without
+    `keep_foreign_layers`; archives that `docker load` reads hold them always. Raises DocklessError.
+    """
+    content = MemoryContent({digest: document.raw for digest, document in tree.documents.items()}, content)
+    if destination.kind == REGISTRY:
+        return _to_registry(
+            tree, content, destination, tags, access, mount_from or {}, force_upload, keep_foreign_layers, progress
+        )
+    told = _Told(progress)
+    if destination.kind == DOCKER_ARCHIVE:
+        return _to_docker_archive(tree, content, destination, tags, told)
+    names = list(dict.fromkeys(check_name(name) for name in (destination.name, *tags) if name))
+    roots = named(_listed(tree, content, destination), names)
+    blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and is_elsewhere(blob))]
+    if destination.kind == OCI:
+        write_layout(destination.path, roots, blobs, content, moved=told.moved, jobs=access.jobs)
+    else:
+        write_oci_archive(destination.path, roots, blobs, content, moved=told.moved)
+    return told.result(tree.root.digest, [destination.named(name) for name in names] or [destination.named("")])
+
+
+def check_name(name: str) -> str:
+    """`name` if it may name an image in a layout (image spec, annotations.md, `ref.name`). Raises InvalidValue."""
+    if name.isascii() and name.isprintable() and " " not in name:
+        return name
+    raise InvalidValue(f"{name!r:.100} cannot name an image in a layout", hint="write letters, digits and -._:@/+")
+
+
+def _listed(tree: Tree, content: ContentSource, destination: Location) -> Descriptor:
+    """The root as a layout lists it: an image with its platform, as its readers choose by it."""
+    if not isinstance(tree.root, Manifest):
+        return tree.root.descriptor
+    try:
+        return read_documents(tree.root, content, str(destination)).descriptor
+    except ValueError:
+        # An artifact, whose config is none of an image.
+        return tree.root.descriptor
+
+
+def _to_registry(
+    tree: Tree,
+    content: ContentSource,
+    destination: Location,
+    tags: Sequence[str],
+    access: Access,
+    mount_from: Mapping[Digest, Collection[str]],
+    force: bool,
+    keep_foreign: bool,
+    progress: Progress,
+) -> Pushed:
+    reference = destination.registry_reference
+    digest = tree.root.digest
+    if reference.digest and reference.digest != digest:
+        raise InvalidValue(
+            f"cannot save to {reference}", cause=f"the image has the digest {digest}", hint="name a tag, or no version"
+        )
+    wanted = [tag for tag in (reference.tag, *tags) if tag]
+    if not wanted and not reference.digest:
+        wanted = ["latest"]
+    client = access.client(reference)
+    foreign = [] if keep_foreign else [blob for blob in tree.blobs.values() if is_elsewhere(blob)]
+    results = []
+    if foreign:
+        # `push` leaves them out, as registries allow; a manifest that keeps their urls may be stored either way.
+        with ThreadPoolExecutor(access.jobs) as pool:
+            results = list(
+                pool.map(
+                    lambda blob: client.ensure_blob(
+                        reference.repository, blob, content, mount_from=mount_from.get(blob.digest, ())
+                    ),
+                    foreign,
+                )
+            )
+    pushed = push(
+        tree.root, content, client, reference.repository, wanted, mount_from=mount_from, force=force, progress=progress
+    )
+    hows = [result.how for result in results]
+    return pushed._replace(
+        blobs_sent=pushed.blobs_sent + hows.count("sent"),
+        bytes_sent=pushed.bytes_sent + sum(result.bytes_sent for result in results),
+        blobs_mounted=pushed.blobs_mounted + hows.count("mounted"),
+        blobs_present=pushed.blobs_present + hows.count("present"),
+    )
+
+
+def _to_docker_archive(
+    tree: Tree, content: ContentSource, destination: Location, tags: Sequence[str], told: _Told
+) -> Pushed:
+    if not isinstance(tree.root, Manifest):
+        raise InvalidValue("a docker-archive holds one platform", hint="choose it with --platform")
+    if tags and not destination.name:
+        raise InvalidValue(f"{destination} has no name to put tags to", hint="write docker-archive:FILE:NAME[:TAG]")
+    references = []
+    if destination.name:
+        own = Reference.parse(destination.name)
+        found = [tag for tag in (own.tag, *tags) if tag] or ["latest"]
+        references = [own._replace(tag=check_tag(tag)) for tag in dict.fromkeys(found)]
+    documents = read_documents(tree.root, content, str(destination))
+    write_docker_archive(destination.path, documents, references, content, moved=told.moved)
+    names = [f"{DOCKER_ARCHIVE}:{destination.path}:{reference}" for reference in references]
+    return told.result(tree.root.digest, names or [destination.named("")])
+
+
+class _Told:
+    """What was written to disk, told as a push tells it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._left: dict[Digest, int] = {}
+        self._sent = 0
+        self._bytes = 0
+
+    def moved(self, blob: Descriptor, size: int) -> None:
+        with self._lock:
+            began = blob.digest not in self._left
+            self._left.setdefault(blob.digest, blob.size)
+            self._left[blob.digest] -= size
+            ended = self._left[blob.digest] <= 0
+            self._sent += ended
+            self._bytes += size
+        if began:
+            self._progress(ProgressEvent("began", blob))
+        self._progress(ProgressEvent("bytes", blob, size))
+        if ended:
+            self._progress(ProgressEvent("sent", blob))
+
+    def result(self, digest: Digest, references: Sequence[str]) -> Pushed:
+        return Pushed(digest, tuple(references), self._sent, self._bytes)

@@ -1,0 +1,63 @@
+"""Copies an image's layers to a registry ahead of the image, while others are still built."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from dockless.descriptor import Descriptor
+from dockless.registry.upload import BlobResult
+from dockless.transfer.access import Access
+from dockless.transfer.foreign import is_elsewhere
+from dockless.transfer.locations import Location
+from dockless.transfer.origins import Origins, mounts, opened
+
+
+class Synced(NamedTuple):
+    """What became of the layers, and the bytes that were sent."""
+
+    blobs_sent: int
+    bytes_sent: int
+    blobs_mounted: int
+    blobs_present: int
+
+
+def start_sync(layers: Sequence[Descriptor], origins: Origins, destination: Location, access: Access) -> Future[Synced]:
+    """Begins in a thread of its own; foreign layers stay where they are. The future raises DocklessError."""
+    done: Future[Synced] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(_sync(layers, origins, destination, access))
+        except BaseException as error:
+            done.set_exception(error)
+
+    done.set_running_or_notify_cancel()
+    threading.Thread(target=run, name="dockless-sync", daemon=True).start()
+    return done
+
+
+def _sync(layers: Sequence[Descriptor], origins: Origins, destination: Location, access: Access) -> Synced:
+    reference = destination.registry_reference
+    wanted = {layer.digest: layer for layer in layers if not is_elsewhere(layer)}
+    mount_from = mounts(origins, destination)
+    with ExitStack() as stack:
+        stack.enter_context(access)
+        content = stack.enter_context(opened(origins, wanted))
+        client = access.client(reference)
+
+        def ensure(layer: Descriptor) -> BlobResult:
+            return client.ensure_blob(reference.repository, layer, content, mount_from=mount_from.get(layer.digest, ()))
+
+        with ThreadPoolExecutor(access.jobs) as pool:
+            results = list(pool.map(ensure, wanted.values()))
+    hows = [result.how for result in results]
+    return Synced(
+        hows.count("sent"),
+        sum(result.bytes_sent for result in results),
+        hows.count("mounted"),
+        hows.count("present"),
+    )

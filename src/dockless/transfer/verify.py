@@ -1,0 +1,225 @@
+"""Checks an image and everything that belongs to it, and names all that is wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from dockless.content import ContentSource
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.document import DEFAULT_LIMIT
+from dockless.errors import DocklessError, InvalidDocument
+from dockless.image.documents import ImageDocuments
+from dockless.image.rules import broken_rules
+from dockless.layout.blobs import copy_blob
+from dockless.layout.oci import OciLayout, name_of
+from dockless.manifest import Index, Manifest, parse_manifest
+from dockless.platform import Platform
+from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.transfer.access import Access
+from dockless.transfer.foreign import is_elsewhere
+from dockless.transfer.locations import OCI, OCI_ARCHIVE, Location, to_location
+from dockless.transfer.sources import choose, open_source
+from dockless.transfer.verify_layer import wrong_in_layer
+
+_MAX_DEPTH = 4
+
+
+class Verified(NamedTuple):
+    """What was looked at, and `wrong`: a line for each thing that is. `elsewhere` are foreign layers, not looked at."""
+
+    digests: tuple[Digest, ...]
+    manifests: int
+    blobs: int
+    bytes: int
+    elsewhere: tuple[Digest, ...]
+    wrong: tuple[str, ...]
+
+
+def verify_image(
+    where: str | Location,
+    *,
+    access: Access | None = None,
+    platform: str | Platform | None = None,
+    progress: Progress = silent,
+) -> Verified:
+    """Reads every manifest, config and layer of the image at `where`, with `platform` only of that one.
+
+    Checked are sizes and digests, what is inside of layers against the diff ids, their tars, and the image spec's
+    rules. A layout without a name is checked whole, with every blob in it. Raises DocklessError only for what cannot be
+    opened at all.
+    """
+    where = to_location(where)
+    access = access or Access()
+    wanted = Platform.parse(platform) if isinstance(platform, str) else platform
+    verifying = _Verifying(access.jobs, progress)
+    if where.kind in (OCI, OCI_ARCHIVE) and not where.name and wanted is None:
+        layout = OciLayout(where.path) if where.kind == OCI else OciLayout.in_archive(where.path)
+        try:
+            for listed in layout.index.manifests:
+                verifying.descend(listed, layout, name_of(listed) or listed.digest, 0)
+            verifying.layers(layout)
+            verifying.wrong += _strays(where.path, verifying.seen) if where.kind == OCI else ()
+        finally:
+            layout.close()
+        return verifying.result([listed.digest for listed in layout.index.manifests])
+    with open_source(where, access) as source:
+        root = source.root if wanted is None else choose(source, wanted)
+        verifying.document(root, source.content, str(where), None, 0)
+        verifying.layers(source.content)
+    return verifying.result([root.digest])
+
+
+class _Verifying:
+    def __init__(self, jobs: int, progress: Progress) -> None:
+        self.wrong: list[str] = []
+        self.seen: dict[Digest, int] = {}
+        self._jobs = jobs
+        self._progress = progress
+        self._manifests = 0
+        self._elsewhere: dict[Digest, None] = {}
+        # A layer of several images is read once; each diff id that they say it has is compared.
+        self._layers: dict[Digest, tuple[Descriptor, set[Digest]]] = {}
+
+    def result(self, roots: list[Digest]) -> Verified:
+        return Verified(
+            tuple(dict.fromkeys(roots)),
+            self._manifests,
+            len(self.seen) - self._manifests,
+            sum(self.seen.values()),
+            tuple(self._elsewhere),
+            tuple(dict.fromkeys(self.wrong)),
+        )
+
+    def descend(self, child: Descriptor, content: ContentSource, what: str, depth: int) -> None:
+        if child.digest in self.seen:
+            return
+        raw = self._small(child, content, f"{what}: the manifest")
+        if raw is not None:
+            try:
+                found = parse_manifest(raw, what, media_type=child.media_type)
+            except ValueError as error:
+                self.wrong.append(str(error))
+                return
+            self.document(found, content, what, child, depth)
+
+    def document(
+        self,
+        found: Manifest | Index,
+        content: ContentSource,
+        what: str,
+        listed: Descriptor | None,
+        depth: int,
+    ) -> None:
+        self.seen[found.digest] = len(found.raw)
+        self._manifests += 1
+        if isinstance(found, Index):
+            if depth == _MAX_DEPTH:
+                self.wrong.append(f"{what}: indexes of indexes, more than {_MAX_DEPTH} deep")
+                return
+            for child in found.manifests:
+                self.descend(child, content, f"{what} ({child.platform or child.digest})", depth + 1)
+            return
+        diff_ids = self._config(found, content, what, listed)
+        for n, layer in enumerate(found.layers):
+            known = self._layers.setdefault(layer.digest, (layer, set()))
+            if known[0].size != layer.size:
+                self.wrong.append(
+                    f"{what}: layer {n} is said to have {layer.size} bytes, and elsewhere {known[0].size}"
+                )
+            if diff_ids:
+                known[1].add(diff_ids[n])
+
+    def layers(self, content: ContentSource) -> None:
+        with ThreadPoolExecutor(self._jobs) as pool:
+            running = [pool.submit(self._layer, *found, content) for found in self._layers.values()]
+            try:
+                for future in running:
+                    self.wrong += future.result()
+            except BaseException:
+                for future in running:
+                    future.cancel()
+                raise
+
+    def _layer(self, layer: Descriptor, diff_ids: set[Digest], content: ContentSource) -> list[str]:
+        self._progress(ProgressEvent("began", layer))
+        try:
+            file = content.open(layer)
+        except DocklessError as error:
+            if is_elsewhere(layer):
+                self._elsewhere[layer.digest] = None
+                return []
+            return [str(error)]
+        wrong = []
+        if len(diff_ids) > 1:
+            wrong.append(f"the layer {layer.digest} has several diff ids: {', '.join(sorted(diff_ids))}")
+        try:
+            with file:
+                wrong += wrong_in_layer(file, layer, next(iter(diff_ids), None), self._moved)
+        except DocklessError as error:
+            wrong.append(str(error))
+        self.seen[layer.digest] = layer.size
+        self._progress(ProgressEvent("verified", layer))
+        return wrong
+
+    def _moved(self, layer: Descriptor, size: int) -> None:
+        self._progress(ProgressEvent("bytes", layer, size))
+
+    def _config(
+        self, manifest: Manifest, content: ContentSource, what: str, listed: Descriptor | None
+    ) -> tuple[Digest, ...]:
+        """The diff ids; none when they cannot be had."""
+        raw = self._small(manifest.config, content, f"{what}: the config")
+        if raw is None:
+            return ()
+        self.seen[manifest.config.digest] = len(raw)
+        try:
+            image = ImageDocuments.read(manifest, raw, what)
+        except ValueError as error:
+            if not _is_artifact(error):
+                self.wrong.append(str(error))
+            return ()
+        self.wrong += [f"{what}: {rule}" for rule in broken_rules(image, listed)]
+        return image.config.diff_ids
+
+    def _small(self, descriptor: Descriptor, content: ContentSource, what: str) -> bytes | None:
+        """A document's bytes; None, with what is wrong noted, when they cannot be had."""
+        if descriptor.size > DEFAULT_LIMIT:
+            self.wrong.append(f"{what} is said to have {descriptor.size} bytes, more than {DEFAULT_LIMIT}")
+            return None
+        data = io.BytesIO()
+        try:
+            copy_blob(content, descriptor, data)
+        except DocklessError as error:
+            self.wrong.append(f"{what}: {error}")
+            return None
+        return data.getvalue()
+
+
+def _is_artifact(error: ValueError) -> bool:
+    """An artifact beside images (attestations, charts) is right as it is: its layers are checked as blobs."""
+    return isinstance(error, InvalidDocument) and error.problem.endswith("is an artifact, not an image")
+
+
+def _strays(directory: str, seen: dict[Digest, int]) -> Iterator[str]:
+    """What is wrong with blobs that nothing names: they are no harm, but they must be what they are called."""
+    import hashlib
+
+    blobs = os.path.join(directory, "blobs", "sha256")
+    for name in sorted(os.listdir(blobs)) if os.path.isdir(blobs) else ():
+        path = os.path.join(blobs, name)
+        if f"sha256:{name}" in seen:
+            continue
+        if os.path.islink(path) or not os.path.isfile(path):
+            yield f"{path} is no plain file"
+            continue
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while data := file.read(1 << 20):
+                digest.update(data)
+        if digest.hexdigest() != name:
+            yield f"{path} is not what it is called: its digest is sha256:{digest.hexdigest()}"
