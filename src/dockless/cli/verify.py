@@ -47,5 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
             left = f"; {len(found.elsewhere)} foreign layers are elsewhere" if found.elsewhere else ""
             print(f"{len(found.wrong) or 'nothing'} wrong in {looked}{left}", file=sys.stderr)
     if found.wrong:
-        print(f"dockless: error: {arguments.source} is damaged: {len(found.wrong)} things are wrong", file=sys.stderr)
+        count = "1 thing is" if len(found.wrong) == 1 else f"{len(found.wrong)} things are"
+        print(f"dockless: error: {arguments.source} is damaged: {count} wrong", file=sys.stderr)
     return 1 if found.wrong else 0

@@ -17,7 +17,7 @@ from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import InvalidDocument, InvalidValue, LayoutError
 from dockless.image.documents import ImageDocuments
-from dockless.layout.decode import wire_format
+from dockless.layer.decode import wire_format
 from dockless.layout.files import read_small
 from dockless.layout.tar_files import TarFiles
 from dockless.manifest import make_manifest

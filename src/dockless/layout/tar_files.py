@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from dockless.errors import LayoutError
-from dockless.layout.decode import decoded, wire_format
+from dockless.layer.decode import decoded, wire_format
 from dockless.layout.files import Part
 from dockless.layout.tar_members import Member, read_members
 

@@ -58,7 +58,7 @@ def read_members(stream: Stream, where: str) -> Iterator[Member]:
     extended: dict[str, bytes] = {}
     while True:
         block = _take(stream, 512)
-        # Some writers leave out the zero blocks at the end, and readers take it.
+        # Some writers, umoci 0.4 is one, leave out the zero blocks at the end.
         if block == _ZERO or (not block and at and not extended):
             return
         if len(block) < 512:
@@ -87,11 +87,11 @@ def read_members(stream: Stream, where: str) -> Iterator[Member]:
             size = _decimal(extended["size"], where, begin)
         # Links, devices and folders have no content, whatever their size says.
         size = 0 if kind in _BARE else size
-        padded = size + -size % 512
         extended = {}
         yield Member(name, kind, link, at, size)
-        stream.skip(padded)
-        at += padded
+        stream.skip(size)
+        # umoci 0.4 ends a tar with the last file's last byte, not with its block.
+        at += size + len(_take(stream, -size % 512))
 
 
 def _take(stream: Stream, size: int) -> bytes:

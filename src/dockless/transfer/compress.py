@@ -16,7 +16,7 @@ from dockless.layer.encoders import find_encoder
 from dockless.layer.pipeline import encode_blocks
 from dockless.layer.stream import Block
 from dockless.layout.blobs import staged_file
-from dockless.layout.decode import decoded
+from dockless.layer.decode import decoded
 from dockless.layout.pieces import Pieces
 from dockless.manifest import make_manifest
 

@@ -54,7 +54,7 @@ def copy_image(
             root = compress_layers(read_documents(root, content, str(source)), content, folder).manifest
             content = FolderContent(folder, content)
         if not keep_foreign_layers or destination.kind == DOCKER_ARCHIVE:
-            foreign = ForeignContent(content, insecure=access.insecure, ca_file=access.ca_file, local=_is_local(source))
+            foreign = ForeignContent(content, ca_file=access.ca_file, local=_is_local(source))
             stack.callback(foreign.close)
             content = foreign
         tree = read_tree(root, content, str(source))

@@ -48,7 +48,7 @@ def save_everywhere(
     with ExitStack() as stack:
         used = stack.enter_context(access or Access())
         content = stack.enter_context(opened(origins, blobs))
-        foreign = ForeignContent(content, insecure=used.insecure, ca_file=used.ca_file)
+        foreign = ForeignContent(content, ca_file=used.ca_file)
         stack.callback(foreign.close)
         for where in map(to_location, destinations):
             results.append(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin
 
 from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, RegistryError
-from dockless.registry.clock import Clock
 from dockless.registry.hosts import check_destination
-from dockless.registry.transport import Answer, Transport, verify_setting
+
+if TYPE_CHECKING:
+    from dockless.registry.transport import Answer, Transport
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -32,15 +33,13 @@ class ForeignContent:
     whoever stores it, as everything is.
     """
 
-    def __init__(
-        self, source: ContentSource, *, insecure: bool = False, ca_file: str | None = None, local: bool = False
-    ) -> None:
+    def __init__(self, source: ContentSource, *, ca_file: str | None = None, local: bool = False) -> None:
         """`local`: urls inside this machine or network are allowed, because the image's registry is there too."""
         self._source = source
-        self._environ: Mapping[str, str] = os.environ
-        self._verify = verify_setting(insecure, ca_file, self._environ)
+        self._ca_file = ca_file
         self._local = local
         self._transport: Transport | None = None
+        self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         if not descriptor.urls:
@@ -65,13 +64,25 @@ class ForeignContent:
         if self._transport is not None:
             self._transport.close()
 
+    def _opened(self) -> Transport:
+        # Nearly no image has such layers.
+        from dockless.registry.clock import Clock
+        from dockless.registry.transport import Transport
+        from dockless.registry.trust import Trust
+
+        with self._lock:
+            if self._transport is None:
+                # No host is a registry here: certificates are checked of all.
+                trust = Trust("registry.invalid", False, self._ca_file, os.environ)
+                self._transport = Transport(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+            return self._transport
+
     def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
-        if self._transport is None:
-            self._transport = Transport(jobs=4, verify=self._verify, clock=Clock(), environ=self._environ)
+        transport = self._opened()
         for _ in range(_MAX_REDIRECTS + 1):
             # Neither this machine's own addresses nor, from https, plain http.
             check_destination(url, "http://localhost" if self._local else "http://registry.invalid", "the layer's url")
-            answer = self._transport.send("GET", url, {})
+            answer = transport.send("GET", url, {})
             if answer.status in _REDIRECTS:
                 answer.close()
                 target = urljoin(url, answer.header("Location"))

@@ -16,7 +16,7 @@ from dockless.layer.encoders import find_encoder
 from dockless.layer.pipeline import encode_blocks
 from dockless.layer.spec import DEFAULT_COMPRESSION, InlineFile, LayerSpec, Source
 from dockless.layout.blobs import staged_file
-from dockless.layout.decode import decoded, wire_format
+from dockless.layer.decode import decoded, wire_format
 from dockless.layout.pieces import Pieces
 from dockless.layout.tar_members import read_members
 from dockless.transfer.compress import blocks_of
