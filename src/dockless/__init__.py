@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         LayoutError,
         RegistryError,
     )
-    from dockless.layer import InlineFile, LayerSpec
+    from dockless.layer import InlineFile, Layer, LayerSpec
     from dockless.platform import Platform
     from dockless.reference import Reference
     from dockless.registry import Credentials, ProgressEvent, Pushed, RegistryClient, find_credentials
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from dockless.transfer.copy import copy_image
     from dockless.transfer.image import Image
     from dockless.transfer.index import Index
-    from dockless.transfer.layer import Layer
     from dockless.transfer.verify import Verified, verify_image
 
 __version__ = "0.1.0"
@@ -59,7 +58,7 @@ _HOMES = {
     "InlineFile": "dockless.layer",
     "InvalidDocument": "dockless.errors",
     "InvalidValue": "dockless.errors",
-    "Layer": "dockless.transfer.layer",
+    "Layer": "dockless.layer",
     "LayerError": "dockless.errors",
     "LayerSpec": "dockless.layer",
     "LayoutError": "dockless.errors",

@@ -101,7 +101,7 @@ def _base(arguments: argparse.Namespace, access: Any) -> Any:
 
 def _layers(arguments: argparse.Namespace) -> list[Any]:
     from dockless.errors import InvalidValue
-    from dockless.transfer.layer import Layer
+    from dockless.layer import Layer
 
     layers = []
     for added in arguments.add:

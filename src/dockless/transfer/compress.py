@@ -12,11 +12,11 @@ from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import LayoutError
 from dockless.image.documents import ImageDocuments, ImageLayer
+from dockless.layer.decode import decoded
 from dockless.layer.encoders import find_encoder
 from dockless.layer.pipeline import encode_blocks
 from dockless.layer.stream import Block
 from dockless.layout.blobs import staged_file
-from dockless.layer.decode import decoded
 from dockless.layout.pieces import Pieces
 from dockless.manifest import make_manifest
 

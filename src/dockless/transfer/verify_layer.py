@@ -10,8 +10,8 @@ from typing import BinaryIO, Callable
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.layout.blobs import Moved, ignored
 from dockless.layer.decode import decoded, wire_format
+from dockless.layout.blobs import Moved, ignored
 from dockless.layout.pieces import Pieces
 from dockless.layout.tar_members import read_members
 
