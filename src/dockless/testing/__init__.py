@@ -1,0 +1,21 @@
+"""A registry in one process, for tests: strict, with real registries' habits, users and faults on demand."""
+
+from dockless.testing.access import BasicAuth, TokenAuth, User
+from dockless.testing.content import StoredManifest
+from dockless.testing.faults import Fault, read_faults
+from dockless.testing.profiles import PROFILES, Profile
+from dockless.testing.recording import RecordedRequest
+from dockless.testing.registry import Registry
+
+__all__ = [
+    "PROFILES",
+    "BasicAuth",
+    "Fault",
+    "Profile",
+    "RecordedRequest",
+    "Registry",
+    "StoredManifest",
+    "TokenAuth",
+    "User",
+    "read_faults",
+]

@@ -1,0 +1,176 @@
+"""HTTP/1.1 on one accepted socket: requests parsed, bodies streamed, connections ended in every bad manner.
+
+RFC 9112. Written out rather than taken from `http.server`, because faults act between any two bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import struct
+from email.message import Message
+from http import HTTPStatus
+from typing import NamedTuple
+
+from dockless.testing.message import CHUNK, BrokenBody
+
+_MAX_LINE = 65536
+
+
+class BadRequest(Exception):
+    """What came is not an HTTP request."""
+
+
+class Head(NamedTuple):
+    """A request's line and headers."""
+
+    method: str
+    target: str
+    version: str
+    headers: Message
+
+    @property
+    def keep_alive(self) -> bool:
+        wish = self.headers.get("Connection", "").lower()
+        return "close" not in wish if self.version == "HTTP/1.1" else "keep-alive" in wish
+
+
+class Connection:
+    """One client's socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        # A reply is a few small writes: without this, delayed acknowledgements cost 40 ms each.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.reader = sock.makefile("rb")
+
+    def read_head(self) -> Head | None:
+        """The next request's head; None when the client has hung up. Raises BadRequest."""
+        line = self.reader.readline(_MAX_LINE + 1)
+        while line in (b"\r\n", b"\n"):
+            line = self.reader.readline(_MAX_LINE + 1)
+        if not line:
+            return None
+        parts = line.decode("latin-1").split()
+        if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not line.endswith(b"\n"):
+            raise BadRequest(f"no HTTP request line: {line[:80]!r}")
+        try:
+            headers = http.client.parse_headers(self.reader)
+        except http.client.HTTPException as error:
+            raise BadRequest(f"no usable headers: {error}") from None
+        return Head(parts[0], parts[1], parts[2], headers)
+
+    def send_head(self, status: int, headers: list[tuple[str, str]], *, only: int | None = None) -> None:
+        """The status line and headers, or their first `only` bytes."""
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = "Unknown"
+        lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self._sock.sendall("\r\n".join(lines).encode("latin-1")[:only])
+
+    def send(self, data: bytes) -> None:
+        self._sock.sendall(data)
+
+    def close(self) -> None:
+        """Ends it in good order (FIN), reading what was already under way.
+
+        A close with unread data makes the kernel send RST, which can take the answer from the client's hands.
+        """
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            self._sock.settimeout(0.5)
+            for _ in range(64):
+                if not self._sock.recv(CHUNK):
+                    break
+        self._release()
+
+    def reset(self) -> None:
+        """Ends it with RST, as a crashed or overloaded peer does."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._release()
+
+    def _release(self) -> None:
+        # The socket lives until its file object is closed, too.
+        with contextlib.suppress(OSError):
+            self.reader.close()
+        self._sock.close()
+
+
+class RequestBody:
+    """A request's body, by Content-Length or in chunks (RFC 9112, 6 and 7.1); counts and remembers what came in.
+
+    `cut_at`: a fault breaks the connection after so many bytes. `kept` are the first 64 KiB.
+    """
+
+    KEPT = 64 * 1024
+
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self._connection = connection
+        self._chunked = "chunked" in head.headers.get("Transfer-Encoding", "").lower()
+        length = head.headers.get("Content-Length", "0").strip()
+        if not self._chunked and not length.isdigit():
+            raise BadRequest(f"Content-Length is {length[:80]!r}")
+        self._left = 0 if self._chunked else int(length)
+        self._ended = not self._chunked and not self._left
+        # A client that asks first sends no body before it hears this (RFC 9110, 10.1.1).
+        self._expects_continue = head.headers.get("Expect", "").lower() == "100-continue"
+        self.cut_at: int | None = None
+        self.received = 0
+        self.kept = b""
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def read(self, size: int = CHUNK) -> bytes:
+        if self._ended:
+            return b""
+        if self.cut_at is not None:
+            size = min(size, self.cut_at - self.received)
+            if size <= 0:
+                raise BrokenBody(f"a fault broke the body off after {self.received} bytes")
+        if self._expects_continue:
+            self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects_continue = False
+        try:
+            found = self._read(size)
+        except BrokenBody:
+            raise
+        except OSError as error:
+            raise BrokenBody(str(error)) from None
+        self.received += len(found)
+        if len(self.kept) < self.KEPT:
+            self.kept += found[: self.KEPT - len(self.kept)]
+        return found
+
+    @property
+    def drainable(self) -> bool:
+        """Whether the rest can be read so that the connection serves on."""
+        return not self._expects_continue and self.cut_at is None
+
+    def _read(self, size: int) -> bytes:
+        reader = self._connection.reader
+        if self._chunked and not self._left:
+            line = reader.readline(_MAX_LINE)
+            try:
+                self._left = int(line.split(b";")[0].strip() or b"x", 16)
+            except ValueError:
+                raise BrokenBody(f"no chunk size: {line[:40]!r}") from None
+            if not self._left:
+                while reader.readline(_MAX_LINE) not in (b"\r\n", b"\n", b""):
+                    pass
+                self._ended = True
+                return b""
+        found = reader.read1(min(size, self._left))
+        if not found:
+            raise BrokenBody(f"the client hung up after {self.received} bytes of the body")
+        self._left -= len(found)
+        if not self._left:
+            if self._chunked:
+                reader.readline(_MAX_LINE)
+            else:
+                self._ended = True
+        return found

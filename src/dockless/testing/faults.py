@@ -1,0 +1,192 @@
+"""Faults: what is to go wrong, at which request, as values and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NoReturn, Union
+
+from dockless.document import parse_document
+from dockless.errors import DocklessError, InvalidValue
+from dockless.testing.routes import NOUNS, Route
+
+HeaderChange = Union[str, "list[str]", None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, at every request that matches. InvalidValue for a fault that makes no sense.
+
+    Which requests:
+    `on`: the operation, noun and method with `*`: "upload patch", "manifest *", "* get"; a noun alone: all its methods.
+    `repository`, `reference`: with `*`; a reference is a tag, a digest or a session's id.
+    `nth`: which of the requests that match so far, counted from 1, one or several (empty: every one).
+
+    What happens, in this order; several may be combined, and several faults may strike one request:
+    `delay`: seconds before anything else.
+    `lose_sessions`: every upload session is forgotten.
+    `expire_tokens`: no token handed out before is good any more.
+    `request_bytes`: the fault strikes after so many bytes of the request's body (0: before the first), the registry
+        keeping what came; without it, after the whole body.
+    `drop`, `reset`: the connection is ended in good order (FIN), or with RST. Before the request is handled, unless
+    `after`: the request is handled, and its answer lost, or another put in its place.
+    `status`, `headers`, `body`: what is answered instead. Alone, `headers` changes the true answer's: a string or
+        several replace a header, None takes it away. In them {path} is path and query (of the true Location, else of
+        the request) and {host} this registry.
+    `head_bytes`, `response_bytes`: so many bytes of the answer's head or body are sent, then `drop` or `reset`.
+    `corrupt`: the byte at this place of the answer's body is changed.
+    `rate`: bytes of the answer's body a second.
+    """
+
+    on: str = "*"
+    repository: str = "*"
+    reference: str = "*"
+    nth: int | tuple[int, ...] = ()
+    delay: float = 0.0
+    lose_sessions: bool = False
+    expire_tokens: bool = False
+    request_bytes: int | None = None
+    drop: bool = False
+    reset: bool = False
+    after: bool = False
+    status: int = 0
+    headers: Mapping[str, HeaderChange] = dataclasses.field(default_factory=dict)
+    body: str | bytes = b""
+    head_bytes: int | None = None
+    response_bytes: int | None = None
+    corrupt: int | None = None
+    rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        operations = [f"{noun} {method}" for noun in NOUNS for method in _METHODS]
+        if not any(_matches(operation, self.on) for operation in operations):
+            _no(self, f"no operation matches {self.on!r}", f"write a noun ({', '.join(NOUNS)}) and a method")
+        if self.drop and self.reset:
+            _no(self, "it has both drop and reset", "choose one")
+        ends = self.drop or self.reset
+        if ends and self.status and self.head_bytes is None and self.response_bytes is None:
+            _no(self, "it has a status that nobody would see", "give response_bytes or head_bytes, or no drop or reset")
+        if (self.head_bytes is not None or self.response_bytes is not None) and not ends:
+            _no(self, "it cuts the answer but does not say how", "give drop or reset")
+        if self.request_bytes is not None and not (ends or self.status):
+            _no(self, "request_bytes alone changes nothing", "give drop, reset or status")
+        if self.after and not (ends or self.status):
+            _no(self, "after alone changes nothing", "give drop, reset or status")
+        if self.corrupt is None and not any(getattr(self, field) for field in _ACTIONS):
+            _no(self, "it does nothing", f"give one of {', '.join(_ACTIONS)}, corrupt")
+        if self.body and not self.status:
+            _no(self, "it has a body without a status", "give the status, too")
+
+    @classmethod
+    def from_json(cls, found: Any) -> Fault:
+        """An object whose keys are the fields. InvalidValue names what is wrong with it."""
+        if not isinstance(found, dict):
+            raise InvalidValue("a fault is not an object", cause=f"found {str(found)[:80]}")
+        for key, value in found.items():
+            kinds = _JSON_TYPES.get(key)
+            if kinds is None:
+                raise InvalidValue(f"a fault has no field {key!r}", hint=f"it has {', '.join(_JSON_TYPES)}")
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise InvalidValue(f"a fault's {key} is {value!r:.60}", hint=f"write {_TYPE_NAMES[kinds[0]]}")
+        if not all(isinstance(change, (str, list, type(None))) for change in found.get("headers", {}).values()):
+            raise InvalidValue("a fault's headers are not strings", hint="write a string, a list of them, or null")
+        if isinstance(found.get("nth"), list):
+            if not all(isinstance(n, int) for n in found["nth"]):
+                raise InvalidValue("a fault's nth is not a list of numbers")
+            found = {**found, "nth": tuple(found["nth"])}
+        return cls(**found)
+
+    def matches(self, route: Route) -> bool:
+        return (
+            _matches(route.operation, self.on)
+            and fnmatchcase(route.repository, self.repository)
+            and fnmatchcase(route.reference, self.reference)
+        )
+
+    @property
+    def ends(self) -> bool:
+        """Whether the connection is ended."""
+        return self.drop or self.reset
+
+    @property
+    def cuts_answer(self) -> bool:
+        return self.head_bytes is not None or self.response_bytes is not None
+
+
+class FaultScript:
+    """Faults in force, each with the count of the requests that it has matched."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        self._counts = [0] * len(self.faults)
+        self._lock = threading.Lock()
+
+    def strike(self, route: Route) -> list[Fault]:
+        """Those that strike this request."""
+        found = []
+        with self._lock:
+            for place, fault in enumerate(self.faults):
+                if fault.matches(route):
+                    self._counts[place] += 1
+                    wanted = (fault.nth,) if isinstance(fault.nth, int) else fault.nth
+                    if not wanted or self._counts[place] in wanted:
+                        found.append(fault)
+        return found
+
+
+def read_faults(path: str | Path) -> list[Fault]:
+    """The faults of a JSON file, `{"faults": [{"on": "upload put", "nth": 1, "drop": true}, ...]}`.
+
+    Raises InvalidValue, which names the file and the place of the fault in it.
+    """
+    try:
+        found = parse_document(Path(path).read_bytes(), str(path)).get("faults")
+        if not isinstance(found, list):
+            raise InvalidValue("it has no list of faults", hint='write {"faults": [...]}')
+    except (DocklessError, OSError) as error:
+        raise InvalidValue(f"cannot read the faults of {path}", cause=str(error)) from None
+    faults = []
+    for place, item in enumerate(found):
+        try:
+            faults.append(Fault.from_json(item))
+        except InvalidValue as error:
+            raise InvalidValue(
+                f"{path}: faults[{place}]: {error.problem}", cause=error.cause, hint=error.hint
+            ) from None
+    return faults
+
+
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
+_ACTIONS = ("delay", "lose_sessions", "expire_tokens", "drop", "reset", "status", "headers", "rate")
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "on": (str,),
+    "repository": (str,),
+    "reference": (str,),
+    "nth": (int, list),
+    "delay": (float, int),
+    "lose_sessions": (bool,),
+    "expire_tokens": (bool,),
+    "request_bytes": (int,),
+    "drop": (bool,),
+    "reset": (bool,),
+    "after": (bool,),
+    "status": (int,),
+    "headers": (dict,),
+    "body": (str,),
+    "head_bytes": (int,),
+    "response_bytes": (int,),
+    "corrupt": (int,),
+    "rate": (float, int),
+}
+_TYPE_NAMES = {str: "a string", int: "a number", float: "a number", bool: "true or false", dict: "an object"}
+
+
+def _matches(operation: str, pattern: str) -> bool:
+    return fnmatchcase(operation, pattern if " " in pattern or "*" in pattern else f"{pattern} *")
+
+
+def _no(fault: Fault, problem: str, hint: str) -> NoReturn:
+    raise InvalidValue(f"invalid fault on {fault.on!r}: {problem}", hint=hint)

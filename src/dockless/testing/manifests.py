@@ -1,0 +1,154 @@
+"""Manifests: GET, HEAD, PUT, DELETE (distribution spec, "Pulling manifests", "Pushing Manifests")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.document import DEFAULT_LIMIT, parse_document
+from dockless.errors import DocklessError, InvalidValue
+from dockless.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, is_foreign
+from dockless.reference import check_tag
+from dockless.testing.blobs import parse_digest, unsupported
+from dockless.testing.content import Storage, StoredManifest
+from dockless.testing.message import ApiError, Request, Response
+from dockless.testing.profiles import Profile
+from dockless.testing.routes import Route
+from dockless.testing.tags import subject_of
+
+
+class Manifests:
+    """The manifest operations."""
+
+    def __init__(self, storage: Storage, profile: Profile) -> None:
+        self._storage = storage
+        self._profile = profile
+
+    def get(self, request: Request, route: Route) -> Response:
+        """Also HEAD: who sends the answer leaves the body out."""
+        manifest = self._find(route)
+        if not self._accepted(request, manifest.media_type):
+            raise ApiError(404, "MANIFEST_UNKNOWN", f"the Accept header does not name {manifest.media_type}")
+        headers = {
+            "Content-Type": manifest.media_type,
+            "Docker-Content-Digest": str(manifest.digest),
+            "ETag": f'"{manifest.digest}"',
+        }
+        return Response.make(200, headers, manifest.raw)
+
+    def put(self, request: Request, route: Route) -> Response:
+        raw = request.read_all(DEFAULT_LIMIT)
+        if raw is None:
+            raise ApiError(
+                self._profile.too_large_status,
+                "MANIFEST_INVALID" if self._profile.too_large_status == 400 else "SIZE_INVALID",
+                "manifest invalid",
+                detail=f"more than {DEFAULT_LIMIT} bytes",
+            )
+        manifest = StoredManifest(raw, request.header("Content-Type").split(";")[0].strip())
+        tag = None if ":" in route.reference else _tag(route.reference)
+        if tag is None and parse_digest(route.reference) != manifest.digest:
+            raise ApiError(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        document = self._check(manifest, route.repository)
+        named = self._storage.tags(route.repository).get(tag) if tag else None
+        if self._profile.immutable_tags and named not in (None, manifest.digest):
+            raise ApiError(400, "TAG_INVALID", f"The image tag '{tag}' already exists and cannot be overwritten")
+        self._storage.put_manifest(route.repository, manifest, tag)
+        headers = {
+            "Location": f"/v2/{route.repository}/manifests/{manifest.digest}",
+            "Docker-Content-Digest": str(manifest.digest),
+        }
+        if self._profile.absolute_locations:
+            headers["Location"] = request.origin + headers["Location"]
+        if document.get("subject") and self._profile.referrers == 200:
+            headers["OCI-Subject"] = subject_of(manifest)
+        return Response.make(201, headers)
+
+    def delete(self, request: Request, route: Route) -> Response:
+        if not self._profile.delete_manifests:
+            raise unsupported()
+        if ":" not in route.reference and self._profile.delete_tags:
+            if not self._storage.delete_tag(route.repository, route.reference):
+                raise ApiError(404, "MANIFEST_UNKNOWN", "manifest unknown", detail={"Tag": route.reference})
+            return Response.make(202)
+        if not self._storage.delete_manifest(route.repository, parse_digest(route.reference)):
+            raise ApiError(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        return Response.make(202)
+
+    def _find(self, route: Route) -> StoredManifest:
+        digest: Digest | None
+        if ":" in route.reference:
+            digest = parse_digest(route.reference)
+        else:
+            digest = self._storage.tags(route.repository).get(route.reference)
+        found = self._storage.manifest(route.repository, digest) if digest else None
+        if found is None:
+            raise ApiError(404, "MANIFEST_UNKNOWN", "manifest unknown", detail={"Reference": route.reference})
+        return found
+
+    def _accepted(self, request: Request, media_type: str) -> bool:
+        accept = request.header("Accept")
+        named = [part.split(";")[0].strip() for part in accept.split(",")]
+        if self._profile.accept == "oci-named":
+            return media_type in named or media_type not in (OCI_MANIFEST, OCI_INDEX)
+        if self._profile.accept == "ignored" or not accept:
+            return True
+        return any(name in (media_type, "*/*", media_type.split("/")[0] + "/*") for name in named)
+
+    def _check(self, manifest: StoredManifest, repository: str) -> dict[str, Any]:
+        """The document, if it and what it names may be served from now on."""
+        if manifest.media_type not in MANIFESTS | INDEXES:
+            raise _invalid(f"unknown Content-Type {manifest.media_type!r}")
+        try:
+            document = parse_document(manifest.raw, "manifest")
+            said = document.get("mediaType", manifest.media_type)
+            if said != manifest.media_type:
+                raise _invalid(f"mediaType is {said!r}, Content-Type {manifest.media_type!r}")
+            if document.get("schemaVersion") != 2:
+                raise _invalid("schemaVersion is not 2")
+            if document.get("subject") is not None:
+                # What it speaks of may come later (spec, "Pushing Manifests with Subject").
+                Descriptor.from_json(document["subject"], "subject")
+            index = manifest.media_type in INDEXES
+            if ("manifests" in document) != index or ("layers" in document) == index:
+                raise _invalid("its content is of another kind than its Content-Type")
+            keys = ("manifests",) if index else ("layers",)
+            named = [Descriptor.from_json(found, key) for key in keys for found in document[key]]
+            if not index:
+                named.append(Descriptor.from_json(document.get("config"), "config"))
+        except (DocklessError, TypeError) as error:
+            raise _invalid(str(error)) from None
+        for descriptor in named:
+            self._check_named(descriptor, repository, index)
+        return document
+
+    def _check_named(self, descriptor: Descriptor, repository: str, index: bool) -> None:
+        size: int | None
+        if index:
+            child = self._storage.manifest(repository, descriptor.digest)
+            size = None if child is None else len(child.raw)
+        else:
+            size = self._storage.blob_size(repository, descriptor.digest)
+            if size is None and descriptor.urls and is_foreign(descriptor.media_type):
+                return
+        if size is None:
+            raise ApiError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail=str(descriptor.digest))
+        if self._profile.sizes_checked and size != descriptor.size:
+            raise ApiError(
+                400,
+                "SIZE_INVALID",
+                "provided length did not match content length",
+                detail=f"{descriptor.digest} has {size} bytes, not {descriptor.size}",
+            )
+
+
+def _tag(text: str) -> str:
+    try:
+        return check_tag(text)
+    except InvalidValue as error:
+        raise ApiError(400, "TAG_INVALID", str(error)) from None
+
+
+def _invalid(detail: str) -> ApiError:
+    return ApiError(400, "MANIFEST_INVALID", "manifest invalid", detail=detail)

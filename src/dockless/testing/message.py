@@ -1,0 +1,122 @@
+"""What the registry for tests and its clients say to each other: requests, their bodies, and responses."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from email.message import Message
+from typing import Any, BinaryIO, NamedTuple, Protocol
+from urllib.parse import parse_qsl
+
+CHUNK = 1024 * 1024
+
+
+class BrokenBody(ConnectionError):
+    """The client, or a fault, ended the connection in the middle of a request's body."""
+
+
+class Body(Protocol):
+    """The body of a request, read as it comes in."""
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """At most `size` bytes, b"" at the end. Raises BrokenBody."""
+        ...
+
+
+class Query(NamedTuple):
+    """The parameters after the `?`, in their order; a name may stand several times."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Query:
+        return cls(tuple(parse_qsl(text, keep_blank_values=True)))
+
+    def get(self, name: str) -> str | None:
+        return next((value for key, value in self.pairs if key == name), None)
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name]
+
+
+class Request(NamedTuple):
+    """One request. `target` is path and query as they came; `path` is decoded; `origin` is `http://HOST:PORT` as the
+    client named this registry."""
+
+    method: str
+    target: str
+    path: str
+    query: Query
+    headers: Message
+    origin: str
+    body: Body
+
+    def header(self, name: str) -> str:
+        """The header's value, "" when there is none, several joined by commas (RFC 9110, 5.3)."""
+        return ", ".join(self.headers.get_all(name, []))
+
+    @property
+    def content_length(self) -> int | None:
+        text = self.header("Content-Length")
+        return int(text) if text.isdigit() else None
+
+    def read_all(self, limit: int) -> bytes | None:
+        """The whole body, or None if it holds more than `limit` bytes. Raises BrokenBody."""
+        found = io.BytesIO()
+        for piece in pieces(self.body):
+            found.write(piece)
+            if found.tell() > limit:
+                return None
+        return found.getvalue()
+
+
+class Response(NamedTuple):
+    """An answer. `content` is the body or a file with it, already at its place; `length` bytes of it are sent."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | BinaryIO = b""
+    length: int = 0
+
+    @classmethod
+    def make(cls, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Response:
+        return cls(status, tuple((headers or {}).items()), body, len(body))
+
+    @classmethod
+    def of_json(cls, status: int, document: Any, headers: dict[str, str] | None = None) -> Response:
+        body = json.dumps(document).encode() + b"\n"
+        return cls.make(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
+
+    def header(self, name: str) -> str:
+        return ", ".join(value for key, value in self.headers if key.lower() == name.lower())
+
+    def close(self) -> None:
+        if not isinstance(self.content, bytes):
+            self.content.close()
+
+
+class ApiError(Exception):
+    """A refusal in the words of the distribution spec ("Error Codes")."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, detail: Any = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.headers = headers
+
+    def response(self) -> Response:
+        error = {"code": self.code, "message": self.message}
+        if self.detail is not None:
+            error["detail"] = self.detail
+        return Response.of_json(self.status, {"errors": [error]}, self.headers)
+
+
+def pieces(body: Body | BinaryIO) -> Iterator[bytes]:
+    """What `body` holds, in pieces of at most 1 MiB. Raises BrokenBody."""
+    while piece := body.read(CHUNK):
+        yield piece

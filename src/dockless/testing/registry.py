@@ -1,0 +1,185 @@
+"""The registry for tests, whole: storage, habits, users, faults and sockets under one name."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Callable
+
+from dockless.digest import Digest
+from dockless.testing.access import Access, Auth
+from dockless.testing.api import Api
+from dockless.testing.content import Storage, StoredManifest
+from dockless.testing.exchange import Exchange
+from dockless.testing.faults import Fault, FaultScript
+from dockless.testing.memory import MemoryStorage
+from dockless.testing.message import Request, Response
+from dockless.testing.profiles import Profile, find_profile
+from dockless.testing.recording import RecordedRequest
+from dockless.testing.routes import Route, Routes
+from dockless.testing.server import Serve, Server
+
+MEMORY = "memory"
+
+
+class Registry:
+    """A registry on a loopback port, running while it is a context manager's body.
+
+    `storage`: "memory", or a directory that outlives it. `profile`: whose habits it has, by name or as a value. `auth`:
+    its users. `tls`: a server's context; without one it speaks http. `faults`: what is to go wrong. `port`: 0 takes a
+    free one. `repositories`: those that exist from the start, for profiles that create none.
+
+    Raises InvalidValue for an unknown profile, OSError when it cannot listen.
+    """
+
+    def __init__(
+        self,
+        storage: str | Path = MEMORY,
+        profile: str | Profile = "strict",
+        *,
+        auth: Auth = None,
+        tls: ssl.SSLContext | None = None,
+        faults: Iterable[Fault] = (),
+        address: str = "127.0.0.1",
+        port: int = 0,
+        repositories: Sequence[str] = (),
+    ) -> None:
+        self.profile = find_profile(profile)
+        self.storage: Storage = MemoryStorage()
+        for repository in repositories:
+            self.storage.create_repository(repository)
+        self._tls = tls
+        self._address = (address, port)
+        self._access = Access(auth, self.profile)
+        self._script = FaultScript(faults)
+        self._lock = threading.Lock()
+        self._requests: list[RecordedRequest] = []
+        self._servers: list[Server] = []
+        self._stopping = threading.Event()
+        self.host = ""
+
+    def start(self) -> None:
+        """Listens and serves. After `stop`, again on the same port and with the same content."""
+        self._stopping.clear()
+        server = Server(self._address, self._tls)
+        self._address = (self._address[0], server.address[1])
+        self.host = server.host
+        # Where blobs are redirected to: another port is another host to a careful client.
+        store = Server((self._address[0], 0), self._tls)
+        api = Api(self.storage, self.profile, self._access, self.url)
+        api.blobs.storage_origin = self.url.replace(self.host, store.host)
+        self._servers = [server, store]
+        server.start(self._exchange(self.url, api.handle))
+        store.start(self._exchange(api.blobs.storage_origin, api.fetch))
+
+    def stop(self) -> None:
+        """Ends all connections; the content stays."""
+        self._stopping.set()
+        for server in self._servers:
+            server.stop()
+        self._servers = []
+
+    def __enter__(self) -> Registry:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{self.host}"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """All since the start or `reset_requests`, in the order in which they came."""
+        with self._lock:
+            return list(self._requests)
+
+    def reset_requests(self) -> None:
+        with self._lock:
+            self._requests.clear()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        return self._script.faults
+
+    @faults.setter
+    def faults(self, faults: Iterable[Fault]) -> None:
+        """Puts `faults` in force, in place of those before; counting begins anew."""
+        self._script = FaultScript(faults)
+
+    def lose_sessions(self) -> None:
+        """Forgets all upload sessions."""
+        self.storage.drop_uploads()
+
+    def expire_tokens(self) -> None:
+        """Makes all tokens that were handed out no good."""
+        self._access.expire_tokens()
+
+    def repositories(self) -> list[str]:
+        return self.storage.repositories()
+
+    def tags(self, repository: str) -> dict[str, Digest]:
+        """What each tag names."""
+        return self.storage.tags(repository)
+
+    def manifest(self, repository: str, reference: str) -> StoredManifest:
+        """By tag or digest. KeyError when there is none."""
+        digest = Digest(reference) if ":" in reference else self.storage.tags(repository)[reference]
+        found = self.storage.manifest(repository, digest)
+        if found is None:
+            raise KeyError(digest)
+        return found
+
+    def manifests(self, repository: str) -> dict[Digest, StoredManifest]:
+        return self.storage.manifests(repository)
+
+    def blobs(self, repository: str) -> dict[Digest, int]:
+        """Digest and size of every blob."""
+        return self.storage.blobs(repository)
+
+    def blob(self, repository: str, digest: str) -> bytes:
+        """KeyError when there is none."""
+        with self.storage.open_blob(repository, Digest(digest)) as content:
+            return content.read()
+
+    def put_blob(self, repository: str, data: bytes) -> Digest:
+        """Content for a test, with no request."""
+        upload = self.storage.start_upload(repository)
+        upload.append(data)
+        self.storage.finish_upload(upload, Digest.of(data))
+        return Digest.of(data)
+
+    def put_manifest(self, repository: str, raw: bytes, media_type: str, tag: str | None = None) -> Digest:
+        """A manifest for a test, with no request and no check: it may be as wrong as the test wants."""
+        self.storage.put_manifest(repository, StoredManifest(raw, media_type), tag)
+        return Digest.of(raw)
+
+    def _exchange(self, origin: str, handle: Callable[[Request, Route], Response]) -> Serve:
+        routes = Routes(self.profile)
+        # The script may be exchanged while requests come in.
+        return Exchange(
+            origin,
+            routes.find,
+            lambda route: self._script.strike(route),
+            self._record,
+            self._effects,
+            handle,
+            self._stopping,
+        ).serve
+
+    def _record(self, request: RecordedRequest) -> None:
+        with self._lock:
+            self._requests.append(request)
+
+    def _effects(self, fault: Fault) -> None:
+        if fault.lose_sessions:
+            self.lose_sessions()
+        if fault.expire_tokens:
+            self.expire_tokens()
