@@ -31,8 +31,11 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
     modes = Rules({p: parse_mode(mode, "modes") for p, mode in spec.modes.items()}, "modes")
     owners = Rules({p: parse_owner(owner, "owners") for p, owner in spec.owners.items()}, "owners")
     for source in spec.sources:
-        for entry in _Walk(spec, source).entries():
-            table.add(entry._replace(uid=uid, gid=gid) if uid or gid else entry)
+        walk = _Walk(spec, source)
+        for entry in walk.entries():
+            # The destination itself comes from no source: it is a parent like those above it.
+            owned = (uid or gid) and not (entry.kind == FOLDER and entry.name == walk.base)
+            table.add(entry._replace(uid=uid, gid=gid) if owned else entry)
     for entry in _declared(spec):
         table.add(entry)
     for path in spec.whiteouts:
@@ -172,7 +175,9 @@ class _Walk:
                 yield self._leaf(name, item.path, item.stat(follow_symlinks=False))
             elif item.is_file(follow_symlinks=follow):
                 _refuse_whiteout(item.name, self.origin)
-                yield Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=item.path)
+                # Files are opened without following, so that none becomes a link after it was looked at.
+                path = os.path.realpath(item.path) if follow else item.path
+                yield Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=path)
             else:
                 yield self._leaf(name, item.path, item.stat(follow_symlinks=follow))
 

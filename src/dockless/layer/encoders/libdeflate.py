@@ -19,9 +19,22 @@ from dockless.layer.encoders import missing
 
 LEVELS = range(1, 13)
 GZIP_HEADER_SIZE = 10
-# (level, gzip of _SAMPLE without its header): what a library must answer before it is trusted with a digest.
+# Level -> CRC-32 of what it makes of the sample: what a library must answer before it is trusted with a digest.
 _SAMPLE = b"".join(b"%d:%x;" % (n, n * n * 2654435761 & 0xFFFFFFFF) for n in range(120))
-_KNOWN_ANSWERS: dict[int, int] = {}
+KNOWN_ANSWERS = {
+    1: 0x74D36518,
+    2: 0xEACD50FE,
+    3: 0xEACD50FE,
+    4: 0xEACD50FE,
+    5: 0xEACD50FE,
+    6: 0xEACD50FE,
+    7: 0xEACD50FE,
+    8: 0xEACD50FE,
+    9: 0xEACD50FE,
+    10: 0x13867ECD,
+    11: 0x13867ECD,
+    12: 0x3568F66B,
+}
 
 
 class Compressor:
@@ -59,9 +72,9 @@ class Compressor:
 
 def check_known_answer(level: int) -> None:
     """Raises LayerError when the library does not compress as it did everywhere else."""
-    expected = _KNOWN_ANSWERS.get(level)
+    expected = KNOWN_ANSWERS[level]
     found = fingerprint(level)
-    if expected is not None and found != expected:
+    if found != expected:
         raise LayerError(
             f"the installed `deflate` compresses otherwise than at every other place (level {level})",
             cause=f"the check value is {found:08x}, not {expected:08x}",

@@ -1,0 +1,59 @@
+"""A layer as a value: described now, built when it is wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Union
+
+from dockless.layer.build import BuiltLayer, build_layer
+from dockless.layer.spec import InlineFile, LayerSpec, Source
+
+PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+
+class Layer(NamedTuple):
+    """A layer that can be built any number of times, with the same bytes each time; not yet read from disk.
+
+    Made by `from_files`, `from_spec` or `from_tarball`.
+    """
+
+    spec: LayerSpec | None = None
+    tarball: str | None = None
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, PathLike | InlineFile], **options: Any) -> Layer:
+        """A layer of `files`: path in the image -> a file or folder on disk, or an InlineFile.
+
+        A folder's content goes under the path; a file becomes the path, or goes into it when it ends with `/`.
+        `options` are the other fields of LayerSpec: `ignores`, `ignore_files`, `modes`, `owner`, `symlinks`, `mtime`,
+        `compression`... Order does not matter. Raises TypeError for an option that does not exist.
+        """
+        inline = dict(options.pop("inline_files", {}))
+        inline.update((path, file) for path, file in files.items() if isinstance(file, InlineFile))
+        sources = tuple(
+            Source(os.fsdecode(file), path) for path, file in sorted(files.items()) if not isinstance(file, InlineFile)
+        )
+        return cls(LayerSpec(sources=sources, inline_files=inline, **_tuples(options)))
+
+    @classmethod
+    def from_spec(cls, spec: LayerSpec) -> Layer:
+        """A layer of a description."""
+        return cls(spec)
+
+    @classmethod
+    def from_tarball(cls, path: PathLike) -> Layer:
+        """A layer that is a tar, tar.gz or tar.zst already: it is taken as it is."""
+        return cls(tarball=os.fsdecode(path))
+
+    def build(self, directory: str, *, threads: int | None = None) -> BuiltLayer:
+        """Builds the layer into `directory`, as a file named by its digest's digits. Raises LayerError."""
+        if self.tarball is not None:
+            from dockless.layer.tarball import add_tarball
+
+            return add_tarball(self.tarball, directory)
+        return build_layer(self.spec or LayerSpec(), directory, threads=threads)
+
+
+def _tuples(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
