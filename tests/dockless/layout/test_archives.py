@@ -1,0 +1,172 @@
+import gzip
+import io
+import json
+import tarfile
+
+import pytest
+from made_images import make_image, tar_of
+
+from dockless.config import ConfigEdit
+from dockless.errors import InvalidValue, LayoutError
+from dockless.image.assemble import assemble_image
+from dockless.layout.docker_archive import DockerArchive
+from dockless.layout.docker_save import write_docker_archive
+from dockless.layout.oci import OciLayout, named
+from dockless.layout.oci_archive import write_oci_archive
+from dockless.reference import Reference
+
+
+@pytest.fixture
+def image():
+    return make_image(b"one" * 500, b"two")
+
+
+def save(path, image, *references):
+    write_docker_archive(str(path), image.documents, [Reference.parse(r) for r in references], image.blobs)
+
+
+def docker_tar(path, listed, files, compress=False):
+    data = tar_of({**files, "manifest.json": json.dumps(listed).encode()})
+    path.write_bytes(gzip.compress(data) if compress else data)
+    return DockerArchive(str(path))
+
+
+def saved(image, prefix=""):
+    """What `docker save` lists, and its files: the config and plain tars."""
+    layers = {
+        f"{prefix}{n}/layer.tar": gzip.decompress(image.blobs[layer.digest])
+        for n, layer in enumerate(image.manifest.layers)
+    }
+    listed = {"Config": f"{prefix}c.json", "RepoTags": ["app:1"], "Layers": list(layers)}
+    return listed, {**layers, f"{prefix}c.json": image.documents.config_bytes}
+
+
+def test_an_oci_archive_is_a_layout(tmp_path, image):
+    write_oci_archive(str(tmp_path / "a"), named(image.manifest.descriptor, ["v1"]), image.all_blobs, image.blobs)
+    layout = OciLayout.in_archive(str(tmp_path / "a"))
+    assert layout.manifest(layout.root("v1")) == image.manifest
+    assert layout.open(image.manifest.layers[0]).read() == image.blobs[image.manifest.layers[0].digest]
+    layout.close()
+
+
+def test_archives_are_the_same_every_time_and_owned_by_nobody(tmp_path, image):
+    for name in "ab":
+        roots = named(image.manifest.descriptor, ["v1"])
+        blobs = image.all_blobs if name == "a" else image.all_blobs[::-1]
+        write_oci_archive(str(tmp_path / f"o{name}"), roots, blobs, image.blobs)
+        save(tmp_path / f"d{name}", image, "app:1")
+    for kind in "od":
+        data = (tmp_path / f"{kind}a").read_bytes()
+        assert data == (tmp_path / f"{kind}b").read_bytes()
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for member in tar:
+                assert (member.mtime, member.uid, member.gid, member.uname) == (0, 0, 0, "")
+
+
+def test_a_failure_leaves_what_was_there(tmp_path, image):
+    (tmp_path / "a").write_text("before")
+    del image.blobs[image.manifest.layers[1].digest]
+    with pytest.raises(LayoutError):
+        write_oci_archive(str(tmp_path / "a"), [image.manifest.descriptor], image.all_blobs, image.blobs)
+    with pytest.raises(LayoutError):
+        save(tmp_path / "a", image)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "before"
+
+
+def test_a_docker_archive_holds_plain_layers_and_the_config_as_it_is(tmp_path, image):
+    save(tmp_path / "a", image, "app:1", "ghcr.io/acme/app")
+    with tarfile.open(tmp_path / "a") as tar:
+        (listed,) = json.load(tar.extractfile("manifest.json"))
+        assert listed["RepoTags"] == ["app:1", "ghcr.io/acme/app:latest"]
+        assert tar.extractfile(listed["Config"]).read() == image.documents.config_bytes
+        for name, layer in zip(listed["Layers"], image.manifest.layers):
+            assert tar.extractfile(name).read() == gzip.decompress(image.blobs[layer.digest])
+
+
+def test_a_layer_twice_is_stored_once(tmp_path):
+    image = make_image(b"same")
+    twice = make_image(b"same", b"x")
+    layers = image.documents.layers * 2 + twice.documents.layers[1:]
+    made = assemble_image(None, layers, ConfigEdit())
+    write_docker_archive(str(tmp_path / "a"), made, [], twice.blobs)
+    with tarfile.open(tmp_path / "a") as tar:
+        assert len(tar.getnames()) == 4
+    assert DockerArchive(str(tmp_path / "a")).image().config.diff_ids == made.config.diff_ids
+
+
+def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
+    digest = image.manifest.layers[0].digest
+    image.blobs[digest] = gzip.compress(tar_of({"other": b""}))
+    with pytest.raises(LayoutError, match=r"inside it is sha256:.* the config says"):
+        save(tmp_path / "a", image)
+
+
+def test_a_digest_is_no_name_in_a_docker_archive(tmp_path, image):
+    with pytest.raises(InvalidValue, match="give it a tag"):
+        save(tmp_path / "a", image, f"app@{image.manifest.digest}")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_reads_what_docker_saves(tmp_path, image, compress):
+    archive = docker_tar(tmp_path / "a", [saved(image)[0]], saved(image)[1], compress)
+    found = archive.image()
+    assert found.config == image.documents.config
+    assert found.image_format == "docker"
+    for layer, original in zip(found.layers, image.documents.layers):
+        assert layer.descriptor.digest == layer.diff_id == original.diff_id
+        with archive.open(layer.descriptor) as file:
+            assert file.read() == gzip.decompress(image.blobs[original.descriptor.digest])
+    assert archive.open(found.manifest.descriptor).read() == found.manifest.raw
+    archive.close()
+
+
+def test_compressed_layers_as_crane_writes_them(tmp_path, image):
+    listed, files = saved(image)
+    packed = {name: gzip.compress(data) if name.endswith(".tar") else data for name, data in files.items()}
+    found = docker_tar(tmp_path / "a", [listed], packed).image()
+    assert found.manifest.layers[0].media_type.endswith("tar.gzip")
+    assert found.manifest.layers[0].digest != found.config.diff_ids[0]
+
+
+def test_which_image(tmp_path, image):
+    other = make_image(b"three")
+    (one, files), (two, more) = saved(image), saved(other, "o")
+    archive = docker_tar(tmp_path / "a", [one, {**two, "RepoTags": ["docker.io/library/two:2"]}], {**files, **more})
+    assert archive.image("two:2").config == other.documents.config
+    assert archive.image("docker.io/library/app:1").config == image.documents.config
+    with pytest.raises(LayoutError, match=r"holds 2 images: it holds app:1, docker.io/library/two:2"):
+        archive.image()
+    with pytest.raises(LayoutError, match="holds no image three"):
+        archive.image("three")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"Layers": ["0/layer.tar", "no"]}, "lacks the layer no"),
+        ({"Layers": ["0/layer.tar"]}, "1 layers, c.json 2 diff ids"),
+        ({"Layers": ["../../../etc/passwd", "0/layer.tar"]}, "lacks the layer ../../../etc/passwd"),
+        ({"Config": "no.json"}, "holds no file no.json"),
+        ({"Config": "0/layer.tar"}, "no usable JSON|not a usable JSON"),
+        ({"Config": None}, "without Config"),
+        ({"Layers": "x"}, "without Config, RepoTags or Layers"),
+        ({"RepoTags": [1]}, "without Config, RepoTags or Layers"),
+    ],
+)
+def test_lists_that_do_not_fit(tmp_path, image, change, reason):
+    listed, files = saved(image)
+    with pytest.raises(LayoutError, match=reason):
+        docker_tar(tmp_path / "a", [{**listed, **change}], files).image()
+
+
+def test_what_is_no_docker_archive(tmp_path, image):
+    for listed, reason in (([], "lists no image"), ({}, "lists no image"), ("x", "lists no image")):
+        with pytest.raises(LayoutError, match=reason):
+            docker_tar(tmp_path / "a", listed, {})
+    (tmp_path / "a").write_bytes(tar_of({"x": b""}))
+    with pytest.raises(LayoutError, match=r"holds no manifest\.json"):
+        DockerArchive(str(tmp_path / "a"))
+    write_oci_archive(str(tmp_path / "o"), [image.manifest.descriptor], image.all_blobs, image.blobs)
+    with pytest.raises(LayoutError, match="it is an oci-archive: write oci-archive: before it"):
+        DockerArchive(str(tmp_path / "o"))

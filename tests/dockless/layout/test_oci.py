@@ -1,0 +1,85 @@
+import json
+import os
+
+import pytest
+from made_images import layout_of, make_image
+
+from dockless.errors import InvalidDocument, LayoutError
+from dockless.layout.oci import OciLayout, layout_files
+
+
+@pytest.fixture
+def image():
+    return make_image(b"one", b"two")
+
+
+def test_reads_what_others_wrote(tmp_path, image):
+    layout = OciLayout(str(layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs, names=["v1"])))
+    assert layout.names() == ["v1"]
+    assert layout.root() == layout.root("v1") == layout.root(image.manifest.digest)
+    assert layout.manifest(layout.root()) == image.manifest
+    assert layout.open(image.manifest.layers[0]).read() == image.blobs[image.manifest.layers[0].digest]
+
+
+def test_one_image_under_two_names_needs_no_name(tmp_path, image):
+    root = image.manifest.descriptor
+    assert OciLayout(str(layout_of(tmp_path / "l", root, root, blobs=image.blobs, names=["a", "b"]))).root()
+
+
+def test_which_image(tmp_path, image):
+    other = make_image(b"three", blobs=image.blobs)
+    roots = image.manifest.descriptor, other.manifest.descriptor
+    layout = OciLayout(str(layout_of(tmp_path / "l", *roots, blobs=image.blobs, names=["a", "b"])))
+    with pytest.raises(LayoutError, match="holds 2 images: it holds a, b; name one"):
+        layout.root()
+    with pytest.raises(LayoutError, match="holds no image c: it holds a, b"):
+        layout.root("c")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("oci-layout", None, "no OCI layout.*No such file"),
+        ("oci-layout", '{"imageLayoutVersion": "2.0.0"}', "not of version 1.0.0: it says '2.0.0'"),
+        ("oci-layout", "[]", "holds no object"),
+        ("index.json", None, "no OCI layout.*No such file"),
+        ("index.json", "{", "not a usable JSON document"),
+        ("index.json", '{"schemaVersion": 2, "manifests": {}}', "no list of manifests"),
+        ("index.json", '{"schemaVersion": 2, "layers": []}', "has no config|config is not an object|is not an object"),
+        ("index.json", " " * (5 << 20), "larger than"),
+    ],
+)
+def test_what_is_no_layout(tmp_path, image, name, content, reason):
+    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises((LayoutError, InvalidDocument), match=reason):
+        OciLayout(str(folder))
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir, lambda path: None])
+def test_a_blob_that_is_a_link_a_pipe_a_folder_or_absent(tmp_path, image, make):
+    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    layer = image.manifest.layers[0]
+    path = folder / "blobs/sha256" / layer.digest.hex
+    path.unlink()
+    make(path)
+    with pytest.raises(LayoutError, match=f"lacks the blob {layer.digest}"):
+        OciLayout(str(folder)).open(layer)
+
+
+def test_a_damaged_manifest(tmp_path, image):
+    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (folder / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
+    layout = OciLayout(str(folder))
+    with pytest.raises(LayoutError, match="does not match its digest"):
+        layout.manifest(layout.root())
+
+
+def test_the_small_files_of_a_layout(image):
+    files = layout_files([image.manifest.descriptor], image.documents.documents)
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    assert json.loads(files["index.json"])["manifests"][0]["digest"] == image.manifest.digest
+    assert files[f"blobs/sha256/{image.manifest.digest.hex}"] == image.manifest.raw
+    assert len(files) == 4

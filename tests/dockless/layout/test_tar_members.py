@@ -1,0 +1,96 @@
+import io
+import tarfile
+
+import pytest
+
+from dockless.errors import LayoutError
+from dockless.layout.pieces import Pieces
+from dockless.layout.tar_members import read_members
+
+
+def members(data, size=1000):
+    pieces = Pieces((data[at : at + size] for at in range(0, len(data), size)), "test")
+    return list(read_members(pieces, "test"))
+
+
+def tarball(*infos, format=tarfile.PAX_FORMAT, content=b""):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
+        for info in infos:
+            info.size = len(content) if info.isfile() else 0
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def info(name, kind=tarfile.REGTYPE, link=""):
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = kind, link
+    return found
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("size", [1, 7, 512, 100_000])
+def test_all_formats_in_pieces_of_any_size(format, size):
+    names = ["a", "dir/b", "x" * 100, "p" * 90 + "/" + "n" * 90]
+    data = tarball(*map(info, names), format=format, content=b"hello" * 200)
+    found = members(data, size)
+    assert [member.name.decode() for member in found] == names
+    assert all(data[m.offset : m.offset + m.size] == b"hello" * 200 for m in found)
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_and_links(format):
+    name, link = "d/" * 150 + "é", "l" * 300
+    (found,) = members(tarball(info(name, tarfile.SYMTYPE, link), format=format))
+    assert (found.name.decode(), found.link.decode(), found.is_file) == (name, link, False)
+
+
+def test_a_size_in_base_256_and_in_pax():
+    header = bytearray(tarball(info("big"))[:512])
+    header[124:136] = b"\x80" + (9 << 30).to_bytes(11, "big")
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+
+    class Skipping(io.BytesIO):
+        def skip(self, size):
+            self.skipped = size
+
+    (found,) = read_members(Skipping(bytes(header)), "test")
+    assert found.size == 9 << 30
+
+
+def test_a_tar_without_its_end_is_taken_as_umoci_writes_it():
+    data = tarball(info("a"), content=b"abc", format=tarfile.USTAR_FORMAT)[: 512 + 3]
+    assert [m.name for m in members(data)] == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda d: b"x" + d[1:], "wrong checksum"),
+        (lambda d: d[:300], "cut off: in the tar header at byte 0"),
+        (lambda d: d[: 512 + 2], "is cut off: the last 1 bytes"),
+        (lambda d: b"", "cut off"),
+        (lambda d: b"not a tar at all" * 64, "wrong checksum"),
+    ],
+)
+def test_damage(damage, reason):
+    with pytest.raises(LayoutError, match=reason):
+        members(damage(tarball(info("a"), content=b"abc", format=tarfile.USTAR_FORMAT)))
+
+
+def test_an_extended_header_may_not_be_huge():
+    header = bytearray(tarball(info("a"))[:512])
+    header[156:157] = b"x"
+    header[124:136] = b"%011o\0" % (1 << 30)
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(LayoutError, match="a tar header of 1073741824 bytes"):
+        members(bytes(header))
+
+
+def test_a_broken_pax_record():
+    data = tarball(info("n" * 200), format=tarfile.PAX_FORMAT)
+    assert b" path=" in data
+    with pytest.raises(LayoutError, match="broken record"):
+        members(data.replace(b" path=", b" pathx"))

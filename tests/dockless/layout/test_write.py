@@ -1,0 +1,133 @@
+import json
+import threading
+
+import pytest
+from made_images import make_image
+
+from dockless.errors import LayoutError
+from dockless.layout.oci import OciLayout, named
+from dockless.layout.write import write_layout
+
+
+@pytest.fixture
+def image():
+    return make_image(b"one", b"two")
+
+
+def write(folder, image, *names, **options):
+    write_layout(str(folder), named(image.manifest.descriptor, names), image.all_blobs, image.blobs, **options)
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_layout(tmp_path, image):
+    write(tmp_path / "deep/l", image, "v1")
+    layout = OciLayout(str(tmp_path / "deep/l"))
+    assert layout.manifest(layout.root("v1")) == image.manifest
+    assert len(tree(tmp_path / "deep/l")) == 6
+    assert (tmp_path / "deep/l").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_same_image_gives_the_same_bytes(tmp_path, image):
+    write(tmp_path / "a", image, "v1", jobs=1)
+    write(tmp_path / "b", image, "v1", jobs=8)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_another_image_is_added_by_name(tmp_path, image):
+    other = make_image(b"one", b"three")
+    write(tmp_path / "l", image, "v1")
+    write(tmp_path / "l", other, "v2")
+    layout = OciLayout(str(tmp_path / "l"))
+    assert layout.names() == ["v1", "v2"]
+    assert other.manifest.layers[0].digest not in other.blobs.opened, "a blob that is there is not read again"
+
+
+def test_a_name_moves(tmp_path, image):
+    other = make_image(b"three")
+    write(tmp_path / "l", image, "v1", "v2")
+    write(tmp_path / "l", other, "v1")
+    layout = OciLayout(str(tmp_path / "l"))
+    assert layout.root("v1").digest == other.manifest.digest
+    assert layout.root("v2").digest == image.manifest.digest
+
+
+def test_the_same_again_changes_nothing(tmp_path, image):
+    write(tmp_path / "l", image, "v1")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "l").rglob("*")}
+    image.blobs.opened.clear()
+    write(tmp_path / "l", image, "v1")
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "l").rglob("*")}
+    assert image.blobs.opened == []
+
+
+def test_an_image_without_a_name_stands_once(tmp_path, image):
+    write(tmp_path / "l", image)
+    write(tmp_path / "l", image)
+    write(tmp_path / "l", image, "v1")
+    write(tmp_path / "l", image)
+    assert len(OciLayout(str(tmp_path / "l")).index.manifests) == 1
+
+
+def test_what_the_index_says_of_others_is_kept(tmp_path, image):
+    write(tmp_path / "l", image, "v1")
+    index = json.loads((tmp_path / "l/index.json").read_text())
+    index["annotations"] = {"a": "b"}
+    index["manifests"][0]["unknown"] = [1]
+    (tmp_path / "l/index.json").write_text(json.dumps(index))
+    write(tmp_path / "l", make_image(b"x"), "v2")
+    found = json.loads((tmp_path / "l/index.json").read_text())
+    assert found["annotations"] == {"a": "b"} and found["manifests"][0]["unknown"] == [1]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "long", "gone"])
+def test_a_damaged_blob_leaves_nothing(tmp_path, image, damage):
+    layer = image.manifest.layers[1]
+    data = image.blobs[layer.digest]
+    image.blobs[layer.digest] = {"flipped": b"x" + data[1:], "short": data[:-1], "long": data + b"x", "gone": b""}[
+        damage
+    ]
+    if damage == "gone":
+        del image.blobs[layer.digest]
+    with pytest.raises(LayoutError, match=str(layer.digest)):
+        write(tmp_path / "l", image)
+    assert list(tmp_path.iterdir()) == []
+    good = make_image(b"good")
+    write(tmp_path / "l", good, "v1")
+    before = tree(tmp_path / "l")
+    with pytest.raises(LayoutError, match=str(layer.digest)):
+        write(tmp_path / "l", image, "v2")
+    assert tree(tmp_path / "l") == before
+
+
+def test_an_interruption_leaves_nothing(tmp_path, image):
+    def stop(blob, size):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "l", image, moved=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_and_a_file(tmp_path, image):
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(LayoutError, match="it is a file"):
+        write(tmp_path / "f", image)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/precious").write_text("x")
+    with pytest.raises(LayoutError, match="it holds something else"):
+        write(tmp_path / "d", image)
+    assert tree(tmp_path / "d") == {"precious": b"x"}
+
+
+def test_two_at_a_time_lose_no_name(tmp_path, image):
+    write(tmp_path / "l", image, "v0")
+    images = [make_image(b"%d" % n) for n in range(8)]
+    threads = [threading.Thread(target=write, args=(tmp_path / "l", made, f"n{n}")) for n, made in enumerate(images)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert OciLayout(str(tmp_path / "l")).names() == [*(f"n{n}" for n in range(8)), "v0"]
