@@ -41,7 +41,8 @@ class Blobs:
                 b"<Error><Code>InvalidArgument</Code>"
                 b"<Message>Only one auth mechanism allowed; remove the Authorization header</Message></Error>",
             )
-        if request.query.get("X-Signature") != "c2lnbmVk":
+        # The signature is for GET alone, as S3's is.
+        if request.method != "GET" or request.query.get("X-Signature") != "c2lnbmVk":
             return Response.make(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
         repository, _, reference = route.reference.rpartition("/")
         digest, size = self._find(Route("blob", "GET", repository, reference))

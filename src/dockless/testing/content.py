@@ -42,6 +42,10 @@ class Upload(Protocol):
 class Storage(Protocol):
     """Where content is kept. Every method may be called from any thread, and none leaves half of anything."""
 
+    def close(self) -> None:
+        """Lets go of files; what is stored stays."""
+        ...
+
     def repositories(self) -> list[str]:
         """Those that were created or pushed to, sorted."""
         ...

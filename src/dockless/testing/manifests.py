@@ -51,8 +51,7 @@ class Manifests:
         if tag is None and parse_digest(route.reference) != manifest.digest:
             raise ApiError(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         document = self._check(manifest, route.repository)
-        named = self._storage.tags(route.repository).get(tag) if tag else None
-        if self._profile.immutable_tags and named not in (None, manifest.digest):
+        if self._profile.immutable_tags and tag in self._storage.tags(route.repository):
             raise ApiError(400, "TAG_INVALID", f"The image tag '{tag}' already exists and cannot be overwritten")
         self._storage.put_manifest(route.repository, manifest, tag)
         headers = {

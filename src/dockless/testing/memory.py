@@ -49,6 +49,9 @@ class MemoryStorage:
         self._tags: defaultdict[str, dict[str, Digest]] = defaultdict(dict)
         self._uploads: dict[str, _MemoryUpload] = {}
 
+    def close(self) -> None:
+        pass
+
     def repositories(self) -> list[str]:
         with self._lock:
             return sorted(self._blobs)

@@ -22,10 +22,14 @@ class Profile(NamedTuple):
     # Location of a session; the client must take it as it is and keep its query.
     session_path: str = "/v2/{repository}/blobs/uploads/{id}"
     absolute_locations: bool = False
+    # Location has a query that must come back as it is.
+    query_in_location: bool = True
     # The session's offset stands in Location's query; one that is not the session's is 404 BLOB_UPLOAD_INVALID.
     offset_in_location: bool = False
     # Whether Content-Range of a chunk is compared with the session's offset (416) and with the body's length.
     content_range_checked: bool = True
+    # What a chunk that was taken is answered.
+    chunk_status: int = 202
     # What `Range` says of a session that holds no byte: an inclusive range cannot. None: the header is left out.
     empty_range: str | None = None
     # `Range` of a session stays at the end of its first chunk, whatever follows.
@@ -62,6 +66,7 @@ class Profile(NamedTuple):
     too_large_status: int = 413
     delete_manifests: bool = True
     delete_tags: bool = True
+    # A tag that exists is refused, whatever it names.
     immutable_tags: bool = False
 
     # --- tags and referrers
@@ -110,13 +115,14 @@ DOCKER_REGISTRY = Profile(
 )
 
 # Amazon ECR. Repositories are made beforehand; blobs come from S3; a chunk but the last has 5 MiB or more (as the
-# service's UploadLayerPart), starting again at byte 0 is 416 (apple/containerization#790), `Range` stays at the end of the first
-# chunk (aws/containers-roadmap#2831); tags may be immutable (see Registry's `profile`).
+# service's UploadLayerPart) and is answered 201, with a `Range` that stays at the end of the first chunk
+# (aws/containers-roadmap#2831); starting again at byte 0 is 416 BLOB_UPLOAD_INVALID (apple/containerization#790).
 ECR = Profile(
     name="ecr",
     absolute_locations=True,
     stale_range=True,
     empty_range="0-0",
+    chunk_status=201,
     chunk_minimum=5 * MIB,
     chunk_minimum_told=False,
     single_post=False,
@@ -133,11 +139,13 @@ ECR = Profile(
 )
 
 # GitHub Container Registry. Everybody needs a token, and the ping's challenge names a scope of nobody's
-# (cloudflare/serverless-registry#148); a chunk with a Content-Range over 4 MiB is 416 (wasmCloud/wash-archive#268), a
-# stream without one is not; blobs come from another host; no referrers API, no deletion.
+# (cloudflare/serverless-registry#148); Location is a path without a query (hpc/charliecloud#1501); a chunk with a
+# Content-Range over 4 MiB is 416 (wasmCloud/wash-archive#268), a stream without one is not; blobs come from another
+# host, which takes no HEAD (containerd/stargz-snapshotter#167); no referrers API, no deletion.
 GHCR = Profile(
     name="ghcr",
     session_path="/v2/{repository}/blobs/upload/{id}",
+    query_in_location=False,
     empty_range="0-0",
     chunk_maximum=4 * MIB,
     single_post=False,
@@ -155,11 +163,12 @@ GHCR = Profile(
     ping_scope="repository:user/image:pull",
 )
 
-# Google Artifact Registry. No chunked uploads (its documentation, "Docker API": monolithic ones only); everybody needs a
-# token; sessions lie outside /v2/; blobs come from another host.
+# Google Artifact Registry. No chunked uploads (its documentation, "Docker API": monolithic ones only); everybody needs
+# a token; sessions lie outside /v2/ (gitpod-io/gitpod#10214); blobs come from another host.
 GAR = Profile(
     name="gar",
     session_path="/artifacts-uploads/namespaces/test/repositories/{repository}/uploads/{id}",
+    query_in_location=False,
     one_chunk_only=True,
     empty_range="0-0",
     single_post=False,
@@ -184,7 +193,10 @@ QUAY = Profile(
     token_path="/v2/auth",
 )
 
-PROFILES = {profile.name: profile for profile in (STRICT, DOCKER_REGISTRY, ECR, GHCR, GAR, QUAY)}
+# An ECR repository whose tags are immutable refuses a tag that exists even for the same image (moby/buildkit#3776).
+ECR_IMMUTABLE = ECR._replace(name="ecr-immutable", immutable_tags=True)
+
+PROFILES = {profile.name: profile for profile in (STRICT, DOCKER_REGISTRY, ECR, ECR_IMMUTABLE, GHCR, GAR, QUAY)}
 
 
 def find_profile(profile: str | Profile) -> Profile:

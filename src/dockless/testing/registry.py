@@ -13,6 +13,7 @@ from dockless.digest import Digest
 from dockless.testing.access import Access, Auth
 from dockless.testing.api import Api
 from dockless.testing.content import Storage, StoredManifest
+from dockless.testing.directory import DirectoryStorage
 from dockless.testing.exchange import Exchange
 from dockless.testing.faults import Fault, FaultScript
 from dockless.testing.memory import MemoryStorage
@@ -32,7 +33,7 @@ class Registry:
     its users. `tls`: a server's context; without one it speaks http. `faults`: what is to go wrong. `port`: 0 takes a
     free one. `repositories`: those that exist from the start, for profiles that create none.
 
-    Raises InvalidValue for an unknown profile, OSError when it cannot listen.
+    Raises InvalidValue for an unknown profile or a directory that holds something else, OSError when it cannot listen.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Registry:
         repositories: Sequence[str] = (),
     ) -> None:
         self.profile = find_profile(profile)
-        self.storage: Storage = MemoryStorage()
+        self.storage: Storage = MemoryStorage() if storage == MEMORY else DirectoryStorage(Path(storage))
         for repository in repositories:
             self.storage.create_repository(repository)
         self._tls = tls
@@ -82,6 +83,11 @@ class Registry:
             server.stop()
         self._servers = []
 
+    def close(self) -> None:
+        """Stops, for good."""
+        self.stop()
+        self.storage.close()
+
     def __enter__(self) -> Registry:
         self.start()
         return self
@@ -89,7 +95,7 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        self.close()
 
     @property
     def url(self) -> str:

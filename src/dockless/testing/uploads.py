@@ -77,7 +77,7 @@ class Uploads:
         progress.chunks += 1
         progress.first_chunk_end = progress.first_chunk_end or upload.size
         progress.short_chunk = received < self._profile.chunk_minimum
-        return Response.make(202, self._headers(request, upload))
+        return Response.make(self._profile.chunk_status, self._headers(request, upload))
 
     def put(self, request: Request, route: Route) -> Response:
         upload = self._find(request, route)
@@ -117,7 +117,7 @@ class Uploads:
         """The session, if Location's query came back as it was given."""
         offset = _read_state(request.query.get("_state"), route.reference)
         upload = self._storage.upload(route.reference)
-        if offset is None:
+        if offset is None and self._profile.query_in_location:
             raise ApiError(404, "BLOB_UPLOAD_INVALID", "blob upload invalid", detail="not the Location that was given")
         if upload is None or upload.repository != route.repository:
             raise ApiError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
@@ -143,12 +143,14 @@ class Uploads:
             raise ApiError(400, "SIZE_INVALID", "Content-Range and Content-Length differ", detail=f"{text}, {length}")
         most = self._profile.chunk_maximum
         if first != upload.size:
-            raise self._unsatisfiable(request, upload, f"the first byte is {first} instead of {upload.size}")
+            raise self._unsatisfiable(
+                request, upload, f"First byte of the layer part is {first} instead of {upload.size}"
+            )
         if most and length > most and request.method == "PATCH":
             raise self._unsatisfiable(request, upload, f"the request body exceeds the limit of {most} bytes")
 
     def _unsatisfiable(self, request: Request, upload: Upload, message: str) -> ApiError:
-        return ApiError(416, "RANGE_INVALID", message, headers=self._headers(request, upload))
+        return ApiError(416, "BLOB_UPLOAD_INVALID", message, headers=self._headers(request, upload))
 
     def _receive(self, request: Request, upload: Upload) -> int:
         """Takes the body into the session; whatever came before a break stays. A later request takes the session over,
@@ -190,7 +192,8 @@ class Uploads:
 
     def _headers(self, request: Request, upload: Upload) -> dict[str, str]:
         path = self._profile.session_path.format(repository=upload.repository, id=upload.id)
-        location = f"{path}?_state={_write_state(upload.id, upload.size)}"
+        query = f"?_state={_write_state(upload.id, upload.size)}" if self._profile.query_in_location else ""
+        location = path + query
         size = upload.size
         if self._profile.stale_range:
             size = self._of(upload).first_chunk_end or size

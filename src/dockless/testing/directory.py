@@ -1,0 +1,250 @@
+"""Content kept in a directory: it outlives the process, and a kill leaves nothing half under its name.
+
+registry.json                            {"version": 1}
+blobs/sha256/HEX                         blobs and manifests, each once
+repositories/NAME/_blobs/HEX             empty: this repository has that blob
+repositories/NAME/_manifests/HEX         the manifest's media type
+repositories/NAME/_tags/TAG              the digest that the tag names
+uploads/ID/repository, uploads/ID/data   sessions
+temporary/                               files on their way to a name
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from dockless.digest import Digest
+from dockless.document import parse_document, write_document
+from dockless.errors import InvalidValue
+from dockless.testing.content import StoredManifest, Upload
+from dockless.testing.message import pieces
+
+_MARKER = "registry.json"
+_MARK = {"version": 1}
+
+
+class _DirectoryUpload:
+    """A session's file. Its hash goes on with the bytes; after a restart it is made anew from the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.id = folder.name
+        self.repository = (folder / "repository").read_text()
+        self._hash = hashlib.sha256()
+        self._lock = threading.Lock()
+        self._file = open(folder / "data", "ab+")  # noqa: SIM115 - it stays open with the session
+        self._file.seek(0)
+        for piece in pieces(self._file):
+            self._hash.update(piece)
+        self.size = self._file.tell()
+
+    def append(self, data: bytes) -> None:
+        with self._lock:
+            if self._file.closed:
+                raise KeyError(self.id)
+            self._file.write(data)
+            # To the kernel at once: what a killed process had taken is still there for the next.
+            self._file.flush()
+            self._hash.update(data)
+            self.size += len(data)
+
+    def digest(self) -> Digest:
+        with self._lock:
+            return Digest(f"sha256:{self._hash.hexdigest()}")
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+
+class DirectoryStorage:
+    """A Storage in `folder`, made if need be. InvalidValue if something else is in it. For one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.RLock()
+        self._content = folder / "blobs" / "sha256"
+        self._names = folder / "repositories"
+        self._sessions = folder / "uploads"
+        self._temporary = folder / "temporary"
+        folder.mkdir(parents=True, exist_ok=True)
+        marker = folder / _MARKER
+        if any(folder.iterdir()) and (
+            not marker.is_file() or parse_document(marker.read_bytes(), str(marker)) != _MARK
+        ):
+            raise InvalidValue(f"{folder} is not empty and holds no registry", hint="name an empty directory")
+        marker.write_bytes(write_document(_MARK))
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        for path in (self._content, self._names, self._sessions, self._temporary):
+            path.mkdir(parents=True, exist_ok=True)
+        self._uploads: dict[str, _DirectoryUpload] = {}
+        for session in self._sessions.iterdir():
+            # A session that died while it was made has no repository yet.
+            if (session / "repository").is_file():
+                self._uploads[session.name] = _DirectoryUpload(session)
+            else:
+                shutil.rmtree(session)
+
+    def close(self) -> None:
+        with self._lock:
+            for upload in self._uploads.values():
+                upload.close()
+
+    def repositories(self) -> list[str]:
+        with self._lock:
+            return sorted(str(path.parent.relative_to(self._names)) for path in self._names.glob("**/_blobs"))
+
+    def create_repository(self, repository: str) -> None:
+        with self._lock:
+            for kind in ("_tags", "_manifests", "_blobs"):
+                (self._names / repository / kind).mkdir(parents=True, exist_ok=True)
+
+    def blobs(self, repository: str) -> dict[Digest, int]:
+        with self._lock:
+            found = {}
+            for link in _files(self._names / repository / "_blobs"):
+                found[Digest(f"sha256:{link.name}")] = (self._content / link.name).stat().st_size
+            return found
+
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        with self._lock:
+            if not self._link(repository, digest).is_file():
+                return None
+            return (self._content / digest.hex).stat().st_size
+
+    def open_blob(self, repository: str, digest: Digest) -> BinaryIO:
+        with self._lock:
+            if not self._link(repository, digest).is_file():
+                raise KeyError(digest)
+            return open(self._content / digest.hex, "rb")
+
+    def mount_blob(self, digest: Digest, source: str, destination: str) -> bool:
+        with self._lock:
+            if not self._link(source, digest).is_file():
+                return False
+            self.create_repository(destination)
+            self._link(destination, digest).touch()
+            return True
+
+    def delete_blob(self, repository: str, digest: Digest) -> bool:
+        with self._lock:
+            if not self._link(repository, digest).is_file():
+                return False
+            self._link(repository, digest).unlink()
+            self._collect(digest)
+            return True
+
+    def start_upload(self, repository: str) -> Upload:
+        folder = self._sessions / str(uuid.uuid4())
+        folder.mkdir()
+        self._write(folder / "repository", repository.encode())
+        upload = _DirectoryUpload(folder)
+        with self._lock:
+            self.create_repository(repository)
+            self._uploads[upload.id] = upload
+        return upload
+
+    def upload(self, upload_id: str) -> Upload | None:
+        with self._lock:
+            return self._uploads.get(upload_id)
+
+    def finish_upload(self, upload: Upload, digest: Digest) -> None:
+        with self._lock:
+            found = self._uploads.pop(upload.id)
+            found.close()
+            os.replace(found.folder / "data", self._content / digest.hex)
+            # The name last: what a repository names is whole.
+            self._link(found.repository, digest).touch()
+            shutil.rmtree(found.folder)
+
+    def drop_upload(self, upload: Upload) -> bool:
+        with self._lock:
+            found = self._uploads.pop(upload.id, None)
+            if found is None:
+                return False
+            found.close()
+            shutil.rmtree(found.folder)
+            return True
+
+    def drop_uploads(self) -> None:
+        with self._lock:
+            for upload in list(self._uploads.values()):
+                self.drop_upload(upload)
+
+    def manifests(self, repository: str) -> dict[Digest, StoredManifest]:
+        with self._lock:
+            found = {}
+            for path in _files(self._names / repository / "_manifests"):
+                raw = (self._content / path.name).read_bytes()
+                found[Digest(f"sha256:{path.name}")] = StoredManifest(raw, path.read_text())
+            return found
+
+    def manifest(self, repository: str, digest: Digest) -> StoredManifest | None:
+        with self._lock:
+            try:
+                media_type = (self._names / repository / "_manifests" / digest.hex).read_text()
+            except FileNotFoundError:
+                return None
+            return StoredManifest((self._content / digest.hex).read_bytes(), media_type)
+
+    def put_manifest(self, repository: str, manifest: StoredManifest, tag: str | None) -> None:
+        digest = manifest.digest
+        with self._lock:
+            self.create_repository(repository)
+            self._write(self._content / digest.hex, manifest.raw)
+            self._write(self._names / repository / "_manifests" / digest.hex, manifest.media_type.encode())
+            if tag is not None:
+                self._write(self._names / repository / "_tags" / tag, digest.encode())
+
+    def delete_manifest(self, repository: str, digest: Digest) -> bool:
+        with self._lock:
+            path = self._names / repository / "_manifests" / digest.hex
+            if not path.is_file():
+                return False
+            for tag, named in self.tags(repository).items():
+                if named == digest:
+                    self.delete_tag(repository, tag)
+            path.unlink()
+            self._collect(digest)
+            return True
+
+    def tags(self, repository: str) -> dict[str, Digest]:
+        with self._lock:
+            return {path.name: Digest(path.read_text()) for path in _files(self._names / repository / "_tags")}
+
+    def delete_tag(self, repository: str, tag: str) -> bool:
+        with self._lock:
+            try:
+                (self._names / repository / "_tags" / tag).unlink()
+            except FileNotFoundError:
+                return False
+            return True
+
+    def _link(self, repository: str, digest: Digest) -> Path:
+        return self._names / repository / "_blobs" / digest.hex
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = self._temporary / uuid.uuid4().hex
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+
+    def _collect(self, digest: Digest) -> None:
+        """Removes content that no repository names any more."""
+        named = (
+            (self._names / repository / kind / digest.hex).is_file()
+            for repository in self.repositories()
+            for kind in ("_blobs", "_manifests")
+        )
+        if not any(named):
+            with suppress(FileNotFoundError):
+                (self._content / digest.hex).unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

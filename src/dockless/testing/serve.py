@@ -1,0 +1,109 @@
+"""`dockless serve`: the registry in the foreground, until a signal ends it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from dockless.errors import InvalidValue, RegistryError
+from dockless.testing.access import Auth
+from dockless.testing.faults import Fault
+from dockless.testing.registry import MEMORY, Registry
+
+_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})\Z")
+
+
+class _Signalled(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def serve(
+    listen: str = "127.0.0.1:5000",
+    data: str | Path | None = None,
+    profile: str = "strict",
+    *,
+    auth: Auth = None,
+    faults: Sequence[Fault] = (),
+    repositories: Sequence[str] = (),
+    any_address: bool = False,
+) -> int:
+    """Serves until SIGINT or SIGTERM; the exit status, 130 or 143. Call it in the main thread.
+
+    `listen` is `ADDRESS:PORT`; port 0 takes a free one; the printed line tells. `data`: a directory that keeps the
+    content, else it is in memory. It has no protection but `auth`, so `listen` must be a loopback address unless
+    `any_address`. Raises InvalidValue for wrong arguments, RegistryError when it cannot listen.
+    """
+    address, port = _parse(listen)
+    if not any_address and not _is_loopback(address):
+        raise InvalidValue(
+            f"will not listen on {address}",
+            cause="anybody who reaches that address could push",
+            hint="listen on 127.0.0.1, or allow any address",
+        )
+    registry = Registry(
+        data if data is not None else MEMORY,
+        profile,
+        auth=auth,
+        faults=faults,
+        address=address,
+        port=port,
+        repositories=repositories,
+    )
+    with _signals():
+        try:
+            try:
+                registry.start()
+            except OSError as error:
+                raise RegistryError(
+                    f"cannot listen on {listen}",
+                    cause=error.strerror or str(error),
+                    hint="choose another port; 0 is any",
+                ) from None
+            where = f"in {data}" if data is not None else "in memory"
+            print(f"dockless: serving a registry on {registry.url} ({where})", flush=True)
+            while True:
+                signal.pause()
+        except _Signalled as signalled:
+            return 128 + signalled.number
+        finally:
+            registry.close()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT and SIGTERM raise _Signalled; a second one does nothing more."""
+
+    def raise_it(number: int, frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise _Signalled(number)
+
+    before = {number: signal.signal(number, raise_it) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _parse(listen: str) -> tuple[str, int]:
+    found = _LISTEN.match(listen)
+    if not found or int(found["port"]) > 65535:
+        raise InvalidValue(
+            f"invalid address {listen!r}", hint="write ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000"
+        )
+    return found["six"] or found["host"] or "127.0.0.1", int(found["port"])
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
