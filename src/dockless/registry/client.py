@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import re
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
-from urllib.parse import urlencode, urljoin
+from threading import Event
+from typing import Any, NamedTuple, TypeVar
 
 from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT, parse_document
+from dockless.document import DEFAULT_LIMIT
 from dockless.errors import InvalidValue, printable
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import check_registry, check_repository, check_tag
-from dockless.registry.auth.credentials import Credentials
+from dockless.registry.auth.chain import Given
+from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
-from dockless.registry.hosts import check_destination
+from dockless.registry.listing import list_referrers, list_tags
+from dockless.registry.once import Once
 from dockless.registry.retry import Retries, RetryPolicy
-from dockless.registry.session import PULL, PUSH, Session, scope
+from dockless.registry.session import Session
+from dockless.registry.state import UploadState
 from dockless.registry.transport import Answer
-from dockless.registry.upload import BlobResult, upload_blob
+from dockless.registry.upload import BlobResult, Upload
+
+T = TypeVar("T")
 
 _ACCEPT = ", ".join(
     (
@@ -34,10 +38,6 @@ _ACCEPT = ", ".join(
         "*/*;q=0.1",
     )
 )
-_MAX_TAGS_PAGE = 8 * 1024 * 1024
-_MAX_PAGES = 10_000
-_LINK = re.compile(r'<([^>]*)>\s*;.*?\brel="?next"?', re.IGNORECASE)
-_DELETE = "pull,push,delete"
 
 
 class RemoteManifest(NamedTuple):
@@ -59,7 +59,7 @@ class RegistryClient:
     """One registry. Safe for threads; a context manager, which closes its connections.
 
     registry     host with its port; `docker.io` for Docker Hub
-    credentials  who we are; by default found as `dockless.registry.auth.chain` says
+    credentials  who we are, or several by `host/path`; by default found as `dockless.registry.auth.chain` says
     auth_file    a docker or podman config file to use instead of those in their usual places
     insecure     plain http is allowed and certificates are not checked; loopback hosts may speak plain http without it
     ca_file      a PEM file of the CAs to trust
@@ -72,7 +72,7 @@ class RegistryClient:
         self,
         registry: str,
         *,
-        credentials: Credentials | None = None,
+        credentials: Given = None,
         auth_file: str | None = None,
         insecure: bool = False,
         ca_file: str | None = None,
@@ -87,6 +87,8 @@ class RegistryClient:
         self.jobs = jobs
         self.clock = clock or Clock()
         self.policy = retry or RetryPolicy()
+        self.state = UploadState(os.environ if environ is None else environ)
+        self._blobs: Once[tuple[str, Digest], BlobResult] = Once()
         self.session = Session(
             self.registry,
             credentials=credentials,
@@ -108,11 +110,13 @@ class RegistryClient:
         """Closes the connections."""
         self.session.close()
 
-    def retries(self) -> Retries:
+    def retries(
+        self, *, stop: Event | None = None, tell: Callable[[RegistryError, float], None] | None = None
+    ) -> Retries:
         """A new count of attempts."""
-        return Retries(self.policy, self.clock)
+        return Retries(self.policy, self.clock, stop=stop, tell=tell)
 
-    def repeat(self, ask: Callable[[], Any]) -> Any:
+    def repeat(self, ask: Callable[[], T]) -> T:
         """What `ask` returns, asked again where that may help: for what does no harm done twice."""
         retries = self.retries()
         while True:
@@ -122,17 +126,8 @@ class RegistryClient:
                 retries.wait(error)
 
     def ping(self) -> None:
-        """Asks whether this is a registry (distribution spec, "Determining Support")."""
-
-        def ask() -> None:
-            answer = self.session.request("GET", "/v2/", (), expect=(200,))
-            body = answer.read(DEFAULT_LIMIT, "the answer to a ping")
-            if body.lstrip()[:1] == b"<":
-                raise Unexpected(
-                    f"{self.registry} does not speak the registry API", cause="it answered with a web page"
-                )
-
-        self.repeat(ask)
+        """Asks whether this is a registry (distribution spec, "Determining Support"), and whether we may use it."""
+        self.repeat(lambda: self.session.request("GET", "/v2/", (), expect=(200,)).close())
 
     def explain_auth(self, repository: str = "") -> str:
         """Which sources of credentials were asked, and which is used; never a secret."""
@@ -148,14 +143,13 @@ class RegistryClient:
             answer = self._request("GET", _manifest_path(repository, version), repository, accept=_ACCEPT)
             raw = answer.read(DEFAULT_LIMIT, f"the manifest {version}")
             found = Digest.of(raw)
-            if answer.length is not None and answer.length != len(raw):
-                raise Unexpected(f"the manifest {version} of {repository} was cut off", transient=True)
             if isinstance(wanted, Digest) and found != wanted:
                 raise Unexpected(
                     f"{self.registry}/{repository} serves another manifest than was asked for",
                     cause=f"asked for {wanted}, got {found}",
                     hint="do not use this image: the registry or something before it changed it",
                     transient=True,
+                    attempts=2,
                 )
             said = answer.header("Docker-Content-Digest")
             if said.startswith("sha256:") and said != found:
@@ -163,35 +157,44 @@ class RegistryClient:
                     f"{self.registry}/{repository}:{version} does not match the digest it is served with",
                     cause=f"the header says {printable(said, 80)}, the content is {found}",
                     transient=True,
+                    attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
             return RemoteManifest(raw, _known_type(raw, media_type, version), found)
 
-        found: RemoteManifest = self.repeat(ask)
-        return found
+        return self.repeat(ask)
 
-    def head_manifest(self, repository: str, version: str) -> Digest | None:
+    def head_manifest(self, repository: str, version: str, *, actions: str = PULL) -> Digest | None:
         """The digest that the registry says a tag or digest has; None where there is none.
 
-        It is what the registry says, not verified: use it to skip work, not to trust content.
+        It is what the registry says, not verified: use it to skip work, not to trust content. `actions` are those of
+        the token that is asked for: who goes on to push needs one token, not two.
         """
         _digest_or_tag(version)
 
         def ask() -> Digest | None:
-            answer = self._request(
-                "HEAD", _manifest_path(repository, version), repository, accept=_ACCEPT, expect=(200, 404)
-            )
+            try:
+                answer = self._request(
+                    "HEAD",
+                    _manifest_path(repository, version),
+                    repository,
+                    actions=actions,
+                    accept=_ACCEPT,
+                    expect=(200, 404),
+                )
+            except ResponseError as error:
+                if error.status not in (405, 501):
+                    raise
+                return self._got_manifest(repository, version)
             answer.close()
             if answer.status == 404:
                 return None
-            said = answer.header("Docker-Content-Digest")
             try:
-                return Digest(said)
+                return Digest(answer.header("Docker-Content-Digest"))
             except InvalidValue:
-                return self.get_manifest(repository, version).digest
+                return self._got_manifest(repository, version)
 
-        found: Digest | None = self.repeat(ask)
-        return found
+        return self.repeat(ask)
 
     def put_manifest(self, repository: str, version: str, raw: bytes, media_type: str) -> Digest:
         """Stores a manifest or index under a tag or its digest. Every blob it names must be there."""
@@ -202,15 +205,21 @@ class RegistryClient:
         check_manifest_size(raw, f"{self.registry}/{repository}")
 
         def ask() -> None:
-            answer = self._request(
-                "PUT",
-                _manifest_path(repository, version),
-                repository,
-                actions=PUSH,
-                expect=(200, 201, 202, 204),
-                headers={"Content-Type": media_type},
-                body=raw,
-            )
+            try:
+                answer = self._request(
+                    "PUT",
+                    _manifest_path(repository, version),
+                    repository,
+                    actions=PUSH,
+                    expect=(200, 201, 202, 204),
+                    headers={"Content-Type": media_type},
+                    body=raw,
+                )
+            except ResponseError as error:
+                if "DIGEST_INVALID" in error.codes:
+                    # Ours is right, so it was damaged on the way.
+                    error.transient, error.attempts = True, 2
+                raise
             answer.close()
             said = answer.header("Docker-Content-Digest")
             if said.startswith("sha256:") and said != digest:
@@ -218,6 +227,8 @@ class RegistryClient:
                     f"{self.registry}/{repository} stored something else than was sent for {version}",
                     cause=f"sent {digest}, stored {printable(said, 80)}",
                     hint="check what the tag names now",
+                    transient=True,
+                    attempts=3,
                 )
 
         self.repeat(ask)
@@ -230,54 +241,11 @@ class RegistryClient:
 
     def tags(self, repository: str) -> Iterator[str]:
         """All tags, page by page (distribution spec, "Listing Tags")."""
-        check_repository(repository)
-        path = f"/v2/{repository}/tags/list"
-        seen: set[str] = set()
-        for _ in range(_MAX_PAGES):
-            if path in seen:
-                raise Unexpected(f"{self.registry} lists the tags of {repository} in a circle")
-            seen.add(path)
-            answer, document = self._page(path, repository, "the tags")
-            tags = document.get("tags") or []
-            if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-                raise Unexpected(f"{self.registry} answered with no list of tags for {repository}")
-            for tag in tags:
-                yield check_tag(tag)
-            following = self._next_page(answer)
-            if following is None:
-                return
-            path = following
-        raise Unexpected(f"{self.registry} lists the tags of {repository} without end")
+        return list_tags(self, repository)
 
     def referrers(self, repository: str, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """What refers to a manifest (distribution spec, "Listing Referrers"), by the API or else by the tag scheme."""
-        query = "?" + urlencode({"artifactType": artifact_type}) if artifact_type else ""
-        path = f"/v2/{check_repository(repository)}/referrers/{digest}{query}"
-        found: list[Descriptor] = []
-        try:
-            for _ in range(_MAX_PAGES):
-                answer, document = self._page(path, repository, "the referrers")
-                found += Index.from_bytes(json.dumps(document).encode(), "the referrers").manifests
-                following = self._next_page(answer)
-                if following is None:
-                    break
-                path = following
-        except ResponseError as error:
-            if error.status not in (400, 404, 405):
-                raise
-            found = list(self._referrers_by_tag(repository, digest))
-        # A registry need not filter; one that does says so, and filtering again changes nothing.
-        return tuple(d for d in found if not artifact_type or d.artifact_type == artifact_type)
-
-    def _referrers_by_tag(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
-        tag = f"{digest.algorithm}-{digest.hex}"
-        try:
-            index = self.get_manifest(repository, tag).parse(f"{repository}:{tag}")
-        except ResponseError as error:
-            if error.status == 404:
-                return ()
-            raise
-        return index.manifests if isinstance(index, Index) else ()
+        return list_referrers(self, repository, digest, artifact_type)
 
     # Blobs
 
@@ -289,14 +257,19 @@ class RegistryClient:
             answer.close()
             return answer.status == 200
 
-        return bool(self.repeat(ask))
+        return self.repeat(ask)
 
-    def get_blob(self, repository: str, digest: Digest, *, start: int = 0, actions: str = PULL) -> Answer:
+    def get_blob(self, repository: str, digest: Digest, start: int = 0, *, actions: str = PULL) -> Answer:
         """A blob's bytes from `start`, as an open answer (200 or, for a part, 206). Neither verified nor repeated."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         return self._request(
             "GET", _blob_path(repository, digest), repository, actions=actions, expect=(200, 206), headers=headers
         )
+
+    def get_foreign(self, url: str, start: int = 0) -> Answer:
+        """What a descriptor's `urls` name, from byte `start`; without credentials. Neither verified nor repeated."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return self.session.foreign(url, headers)
 
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Deletes a blob where the registry allows it."""
@@ -310,19 +283,44 @@ class RegistryClient:
         *,
         mount_from: Collection[str] = (),
         check_first: bool = True,
-        progress: Callable[[int], None] | None = None,
+        moved: Callable[[int], None] | None = None,
+        retried: Callable[[RegistryError, float], None] | None = None,
+        stop: Event | None = None,
     ) -> BlobResult:
         """Makes the blob exist in the repository: looks, mounts, uploads, resumes. The unit of retry.
 
-        `mount_from` names repositories of this registry that may have it. With `check_first` False it is not asked
-        whether it is there already. `progress` is told of bytes that were sent.
+        What this client saw there already is there: it is not asked for again, and other repositories mount it. Two
+        threads that want the same do it once. `mount_from` names repositories of this registry that may have it. With
+        `check_first` False it is sent whatever the registry says it has. See Upload for the rest.
         """
         check_repository(repository)
-        return upload_blob(
-            self, repository, descriptor, source, mount_from=mount_from, check_first=check_first, progress=progress
-        )
+        digest = descriptor.digest
+        elsewhere = [known for known, of in self._blobs.done() if of == digest]
+
+        def work() -> BlobResult:
+            return Upload(
+                self,
+                repository,
+                descriptor,
+                source,
+                mount_from=dict.fromkeys((*mount_from, *elsewhere)) if check_first else (),
+                moved=moved,
+                retried=retried,
+                stop=stop,
+            ).run(check_first=check_first)
+
+        found, mine = self._blobs.run((repository, digest), work, again=not check_first)
+        return found if mine else BlobResult("present", 0)
 
     # Below
+
+    def _got_manifest(self, repository: str, version: str) -> Digest | None:
+        try:
+            return self.get_manifest(repository, version).digest
+        except ResponseError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _request(
         self,
@@ -342,30 +340,9 @@ class RegistryClient:
 
     def _delete(self, path: str, repository: str) -> None:
         def ask() -> None:
-            self._request("DELETE", path, repository, actions=_DELETE, expect=(200, 202, 204)).close()
+            self._request("DELETE", path, repository, actions=DELETE, expect=(200, 202, 204)).close()
 
         self.repeat(ask)
-
-    def _page(self, path: str, repository: str, what: str) -> tuple[Answer, dict[str, Any]]:
-        def ask() -> tuple[Answer, dict[str, Any]]:
-            answer = self._request("GET", path, repository)
-            raw = answer.read(_MAX_TAGS_PAGE, what)
-            return answer, parse_document(raw, f"{what} of {repository}", limit=_MAX_TAGS_PAGE)
-
-        found: tuple[Answer, dict[str, Any]] = self.repeat(ask)
-        return found
-
-    def _next_page(self, answer: Answer) -> str | None:
-        """The Link to the next page (RFC 8288); only the registry's own host may be named."""
-        for value in answer.headers("Link"):
-            found = _LINK.search(value)
-            if found:
-                url: str = urljoin(answer.url, found[1])
-                check_destination(url, self.session.base_url, "the next page")
-                if not url.startswith(self.session.base_url + "/"):
-                    raise Unexpected(f"{self.registry} names another host for its next page")
-                return url
-        return None
 
 
 def check_manifest_size(raw: bytes, where: str) -> None:

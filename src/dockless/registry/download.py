@@ -5,45 +5,86 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.registry.errors import RegistryError, Unexpected
+from dockless.registry.errors import RegistryError, ResponseError, Unexpected
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
     from dockless.registry.transport import Answer
 
+T = TypeVar("T")
+
+_BUFFER = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)\Z")
 
 
 class RegistryContent:
-    """The blobs of a repository, as a ContentSource."""
+    """The blobs of a repository, as a ContentSource.
 
-    def __init__(self, client: RegistryClient, repository: str) -> None:
+    With `follow_urls`, a foreign layer that the repository does not have is read from its descriptor's urls, in their
+    order, without credentials (OCI image spec, descriptor.md, "urls").
+    """
+
+    def __init__(self, client: RegistryClient, repository: str, *, follow_urls: bool = False) -> None:
         self._client = client
         self._repository = repository
+        self._follow_urls = follow_urls
+        self._damaged: set[Digest] = set()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """The blob's bytes. Reading to the end verifies them; raises RegistryError."""
         if descriptor.media_type in media_types.MANIFESTS | media_types.INDEXES:
             return io.BytesIO(self._client.get_manifest(self._repository, descriptor.digest).raw)
-        return io.BufferedReader(_BlobReader(self._client, self._repository, descriptor), 1 << 20)
+        client, repository = self._client, self._repository
+        try:
+            return self._reader(
+                descriptor,
+                f"{client.registry}/{repository}",
+                partial(client.get_blob, repository, descriptor.digest),
+            )
+        except ResponseError as error:
+            if error.status != 404 or not self._follow_urls or not descriptor.urls:
+                raise
+            return self._foreign(descriptor, error)
+
+    def _foreign(self, descriptor: Descriptor, error: RegistryError) -> BinaryIO:
+        for url in descriptor.urls:
+            try:
+                return self._reader(descriptor, url, partial(self._client.get_foreign, url))
+            except RegistryError as other:
+                error = other
+        raise error
+
+    def _reader(self, descriptor: Descriptor, place: str, fetch: Callable[[int], Answer]) -> BinaryIO:
+        return io.BufferedReader(_BlobReader(self._client, descriptor, place, fetch, self._damaged), _BUFFER)
 
 
 class _BlobReader(io.RawIOBase):
-    def __init__(self, client: RegistryClient, repository: str, descriptor: Descriptor) -> None:
-        self._client = client
-        self._repository = repository
+    """`fetch` gives an answer that begins at a byte of the blob, or at its start where ranges are not known."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        descriptor: Descriptor,
+        place: str,
+        fetch: Callable[[int], Answer],
+        damaged: set[Digest],
+    ) -> None:
         self._descriptor = descriptor
+        self._what = f"the blob {descriptor.digest} of {place}"
+        self._fetch = fetch
+        self._damaged = damaged
         self._retries = client.retries()
         self._hash = hashlib.sha256()
         self._at = 0
+        self._confirmed = 0
         self._answer: Answer | None = None
-        self._begin = 0.0
-        self._begin_at = 0
         # A blob that is not there is known when it is opened, not in the midst of an upload.
         self._again(self._connect)
 
@@ -59,11 +100,18 @@ class _BlobReader(io.RawIOBase):
         view[: len(data)] = data
         self._hash.update(data)
         self._at += len(data)
+        if self._at - self._confirmed >= _BUFFER:
+            self._confirmed = self._at
+            self._retries.progressed()
         if self._at == size:
             self._finish()
         return len(data)
 
-    def _again(self, ask: Any) -> Any:
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _again(self, ask: Callable[[], T]) -> T:
         while True:
             try:
                 return ask()
@@ -73,61 +121,58 @@ class _BlobReader(io.RawIOBase):
 
     def _read(self, n: int) -> bytes:
         if self._answer is None:
-            self._connect()
-        assert self._answer is not None
+            self._answer = self._connect()
         data = self._answer.read_some(n)
         if not data:
-            raise Unexpected(
-                f"the blob {self._descriptor.digest} of {self._repository} was cut off",
-                cause=f"{self._at} of {self._descriptor.size} bytes came",
-                transient=True,
-            )
-        self._answer.check_pace(self._begin, self._at - self._begin_at + len(data))
-        if self._at - self._begin_at > 1 << 20:
-            self._retries.progressed()
+            raise self._cut_off()
         return data
 
-    def _connect(self) -> None:
+    def _connect(self) -> Answer:
         """Opens the rest of the blob, and makes sure that it is the rest."""
-        answer = self._client.get_blob(self._repository, self._descriptor.digest, start=self._at)
-        what = f"the blob {self._descriptor.digest} of {self._client.registry}/{self._repository}"
+        answer = self._fetch(self._at)
         size = self._descriptor.size
         start = 0
         if answer.status == 206:
             found = _CONTENT_RANGE.match(answer.header("Content-Range"))
             if not found or int(found[1]) != self._at or int(found[2]) != size - 1:
                 answer.close()
-                raise Unexpected(f"{what} came in another part than was asked for", transient=True)
+                raise Unexpected(f"{self._what} came in another part than was asked for", transient=True)
             start = self._at
         if answer.length is not None and answer.length != size - start:
             answer.close()
             raise Unexpected(
-                f"{what} has another size than it should", cause=f"{answer.length + start} bytes, not {size}"
+                f"{self._what} has another size than it should", cause=f"{answer.length + start} bytes, not {size}"
             )
-        self._answer, self._begin, self._begin_at = answer, self._client.clock.monotonic(), self._at
+        self._answer = answer
         skip = self._at - start
         while skip:
             # Ranges are not known here: what came already is read again and thrown away.
-            data = answer.read_some(min(skip, 1 << 20))
+            data = answer.read_some(min(skip, _BUFFER))
             if not data:
-                raise Unexpected(f"{what} was cut off", transient=True)
+                raise self._cut_off()
             skip -= len(data)
+        return answer
+
+    def _cut_off(self) -> Unexpected:
+        cause = f"{self._at} of {self._descriptor.size} bytes came"
+        return Unexpected(f"{self._what} was cut off", cause=cause, transient=True)
 
     def _finish(self) -> None:
         self._drop()
+        digest = self._descriptor.digest
         found = Digest("sha256:" + self._hash.hexdigest())
-        if found != self._descriptor.digest:
+        if found != digest:
+            # Damaged on the way or in the store: whoever can begin anew may do so once.
+            once = digest not in self._damaged
+            self._damaged.add(digest)
             raise Unexpected(
-                f"{self._client.registry}/{self._repository} serves damaged content for {self._descriptor.digest}",
+                f"{self._what} is damaged",
                 cause=f"its digest is {found}",
                 hint="do not use this image: the registry or something before it changed it",
+                transient=once,
             )
 
     def _drop(self) -> None:
         if self._answer is not None:
             self._answer.close()
             self._answer = None
-
-    def close(self) -> None:
-        self._drop()
-        super().close()

@@ -4,63 +4,86 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from dockless.errors import RegistryError, printable
 
-__all__ = ["ConnectionFailed", "RegistryError", "ResponseError", "Unauthorized", "Unexpected"]
+__all__ = ["ConnectionFailed", "Failure", "RegistryError", "ResponseError", "Unauthorized", "Unexpected"]
 
 # 499 and 520 to 524 are answers of proxies and CDNs for what the registry behind them did.
 _TRANSIENT = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524))
+# For those that send these with some other status.
+_TRANSIENT_CODES = frozenset(("TOOMANYREQUESTS", "UNAVAILABLE"))
 _SHOWN_BODY = 200
 
 
-class ConnectionFailed(RegistryError):
-    """There was no answer: no connection, a broken one, or silence. `transient` says whether to try again."""
+class Failure(RegistryError):
+    """What is raised for a registry. `transient`: the same again may succeed; `attempts`: at most so many times in all
+    (0: as the policy says); `retry_after`: seconds that the registry asks to wait."""
 
-    def __init__(self, problem: str, *, cause: str = "", hint: str = "", transient: bool = True) -> None:
+    def __init__(
+        self, problem: str, *, cause: str = "", hint: str = "", transient: bool = False, attempts: int = 0
+    ) -> None:
         super().__init__(problem, cause=cause, hint=hint)
         self.transient = transient
+        self.attempts = attempts
         self.retry_after: float | None = None
 
 
-class Unexpected(RegistryError):
+class ConnectionFailed(Failure):
+    """There was no answer: no connection, a broken one, or silence.
+
+    `reason` is `unreachable`, `refused`, `certificate`, `plain http` (where TLS was tried), or empty.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        cause: str = "",
+        hint: str = "",
+        transient: bool = True,
+        attempts: int = 0,
+        reason: str = "",
+    ) -> None:
+        super().__init__(problem, cause=cause, hint=hint, transient=transient, attempts=attempts)
+        self.reason = reason
+
+
+class Unexpected(Failure):
     """An answer that the specification does not allow, or whose content is not what was asked for."""
 
-    def __init__(self, problem: str, *, cause: str = "", hint: str = "", transient: bool = False) -> None:
-        super().__init__(problem, cause=cause, hint=hint)
-        self.transient = transient
-        self.retry_after: float | None = None
 
+class ResponseError(Failure):
+    """An error status to a `method` on a `path` (without query).
 
-class ResponseError(RegistryError):
-    """An error status. `codes` are those of the distribution spec ("Error Codes"), upper case."""
+    `codes` are those of the distribution spec ("Error Codes"), upper case; `body` is the begin of what was said.
+    """
 
     def __init__(
         self,
         method: str,
         url: str,
         status: int,
-        codes: tuple[str, ...],
-        said: str,
+        body: bytes = b"",
         *,
         hint: str = "",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"{method} {url}: {status}", cause=said, hint=hint)
+        codes, said = parse_errors(body)
+        super().__init__(f"{method} {url}: {status}", cause=said, hint=hint or hint_for(status, codes))
         self.method = method
+        self.path = urlsplit(url).path
         self.status = status
         self.codes = codes
+        self.body = body
         self.retry_after = retry_after
-        self.transient = status in _TRANSIENT
+        refused = status in (401, 403)
+        self.transient = status in _TRANSIENT or (not refused and bool(_TRANSIENT_CODES.intersection(codes)))
 
 
 class Unauthorized(ResponseError):
     """401 or 403 that credentials did not cure."""
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether doing the same again may succeed."""
-    return bool(getattr(error, "transient", False))
 
 
 def parse_errors(body: bytes) -> tuple[tuple[str, ...], str]:
@@ -94,8 +117,14 @@ def hint_for(status: int, codes: tuple[str, ...]) -> str:
         return "check the repository's name; some registries (ECR, GAR) want it created first"
     if status == 404:
         return "check the name, and whether you may see it"
+    if status == 405 or "UNSUPPORTED" in codes:
+        return "this registry does not do that, or does not allow it"
+    if status == 407:
+        return "check the user and password in HTTPS_PROXY or HTTP_PROXY"
     if status == 413:
         return "the registry or a proxy before it refuses uploads of this size"
     if status >= 500:
         return "the registry has trouble: try again later"
-    return ""
+    if 300 <= status < 400:
+        return "it leads elsewhere, and this is not followed there"
+    return "the registry does not take this as it is" if status >= 400 else "that is no answer to this request"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from urllib.parse import SplitResult, urlsplit
+from typing import Union
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dockless.errors import printable
 from dockless.registry.errors import Unexpected
 
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+_OLD_ADDRESS = re.compile(r"(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]+|[0-9]+)){0,3}\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -36,10 +41,13 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     """Refuses, with Unexpected, a place that a registry at `registry_url` may not send us to.
 
     Not from https to http; no user in it; no address inside this machine or network unless the registry is there
-    itself (an instance's metadata service is at 169.254.169.254). `strict`, for whoever gets credentials (token
-    realms): such an address must be the registry's own, and a name must not stand for one.
+    itself. `strict`, for whoever gets credentials (token realms): such an address must be the registry's own, and a
+    name must not stand for one of this machine. (That a name stands for a private one is a company's own token server.)
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise Unexpected(f"{what} {printable(url, 200)!r} is no URL") from None
     shown = f"{what} {printable(redact(url), 200)!r} of {origin_of(registry_url)[1]}"
     try:
         port = _port(parts)
@@ -52,15 +60,26 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
         raise Unexpected(f"{shown} holds a user name")
     mine = origin_of(registry_url)
     if mine[0] == "https" and parts.scheme == "http":
-        raise Unexpected(f"{shown} leads from https to http", hint="nothing was sent there")
+        raise Unexpected(
+            f"{shown} leads from https to http",
+            hint="nothing was sent there; a proxy before the registry may have to set X-Forwarded-Proto",
+        )
     if (host, port) == mine[1:]:
         return
     local = is_loopback(mine[1]) or _is_inner(_address(mine[1]))
     address = _address(host)
-    if _is_inner(address) and (strict or not local):
+    if _is_inner(address) and (strict or not local or _is_nobodys(address)):
         raise Unexpected(f"{shown} is an address inside this network", hint="nothing was sent there")
-    if strict and not local and address is None and _resolves_inside(host):
+    if strict and address is None and any(_is_nobodys(a) or (a.is_loopback and not local) for a in _resolved(host)):
         raise Unexpected(f"{shown} stands for an address of this machine", hint="nothing was sent there")
+
+
+def follow(base: str, location: str, what: str) -> str:
+    """The URL that a Location or Link header stands for, its query as it came. Raises Unexpected."""
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        raise Unexpected(f"{what} {printable(location, 200)!r} is no URL") from None
 
 
 def redact(url: str) -> str:
@@ -75,26 +94,36 @@ def _port(parts: SplitResult) -> int:
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(host: str) -> Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
+        return _old_address(host)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _old_address(host: str) -> Address | None:
+    """`127.1`, `0x7f000001` and `2130706433` are 127.0.0.1 to every resolver."""
+    if not _OLD_ADDRESS.match(host):
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
-def _is_inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    return address is not None and (
-        address.is_loopback or address.is_link_local or address.is_private or address.is_unspecified
-    )
+def _is_inner(address: Address | None) -> bool:
+    return address is not None and (address.is_loopback or address.is_private or _is_nobodys(address))
 
 
-def _resolves_inside(host: str) -> bool:
-    """Private addresses are not counted: a company's own token server has one."""
+def _is_nobodys(address: Address | None) -> bool:
+    """No registry's neighbour is there: 169.254.169.254 is the cloud's metadata service, 0.0.0.0 is ourselves."""
+    return address is not None and (address.is_link_local or address.is_unspecified)
+
+
+def _resolved(host: str) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    addresses = [_address(str(entry[4][0])) for entry in found]
-    return any(a is not None and (a.is_loopback or a.is_link_local or a.is_unspecified) for a in addresses)
+    except (OSError, UnicodeError):
+        return []
+    return [address for address in (_address(str(entry[4][0])) for entry in found) if address is not None]

@@ -5,9 +5,9 @@ A tag moves last, when all that it names was seen to be in the repository: whate
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,12 +18,16 @@ from dockless.digest import Digest
 from dockless.errors import InvalidDocument
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
+from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient, check_manifest_size
+from dockless.registry.crew import Crew
 from dockless.registry.errors import RegistryError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
 
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
+_MISSING = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"))
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 class Pushed(NamedTuple):
@@ -46,12 +50,14 @@ def push(
     *,
     mount_from: Mapping[Digest, Collection[str]] | None = None,
     force: bool = False,
+    foreign_layers: bool = False,
     progress: Progress = silent,
 ) -> Pushed:
     """Makes `repository` hold the image `root`, and each of `tags` (none: no tag) name it.
 
     Manifests and blobs below `root` are read from `source`. `mount_from` says which repositories of the same registry
-    may have a blob already. `force` uploads even what is there. Raises DocklessError; the first there was.
+    may have a blob already. `force` uploads even what is there. `foreign_layers`: also those that are kept elsewhere.
+    Raises DocklessError; the first there was.
     """
     check_repository(repository)
     wanted = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
@@ -60,14 +66,12 @@ def push(
     if not force and wanted and pushing.all_tagged(wanted, root.digest):
         return pushing.result(root, wanted)
     levels = pushing.levels(root)
-    blobs = pushing.blobs(levels)
-    pushing.ensure(blobs)
-    for level in reversed(levels[1:]):
-        pushing.parallel([partial(pushing.put, manifest, manifest.digest, blobs) for manifest in level])
-    if not wanted:
-        pushing.put(root, root.digest, blobs)
-    for tag in wanted:
-        pushing.put(root, tag, blobs)
+    pushing.blobs = _blobs(levels, foreign_layers)
+    pushing.below = [manifest for level in reversed(levels[1:]) for manifest in level]
+    pushing.ensure_blobs()
+    pushing.put_below()
+    for version in wanted or (root.digest,):
+        pushing.put(root, version)
     return pushing.result(root, wanted)
 
 
@@ -87,13 +91,17 @@ class _Push:
         self.mount_from = mount_from
         self.force = force
         self.progress = progress
+        self.blobs: Mapping[Digest, Descriptor] = {}
+        # The manifests that `root` names, those of an inner index before it.
+        self.below: Sequence[Manifest | Index] = ()
+        self.crew = Crew(client.jobs)
         self.counts = {"sent": 0, "mounted": 0, "present": 0}
         self.bytes = 0
         self._lock = threading.Lock()
 
     def all_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
         """Whether every tag names the image already: then there is nothing to do."""
-        return all(self.client.head_manifest(self.repository, tag) == digest for tag in tags)
+        return all(self._named(tag) == digest for tag in tags)
 
     def levels(self, root: Manifest | Index) -> list[list[Manifest | Index]]:
         """`root`, then what it lists, then what those list..., each manifest once and verified."""
@@ -112,50 +120,32 @@ class _Push:
                 raise InvalidDocument(f"{root.digest} is an index of indexes, more than {_MAX_DEPTH} deep")
             found.append(below)
 
-    def blobs(self, levels: Iterable[Iterable[Manifest | Index]]) -> dict[Digest, Descriptor]:
-        """Configs and layers, each once. Layers that are kept elsewhere (foreign, with urls) are not pushed."""
-        found: dict[Digest, Descriptor] = {}
-        for level in levels:
-            for document in level:
-                if isinstance(document, Manifest):
-                    for blob in (*document.layers, document.config):
-                        if not (blob.urls and media_types.is_foreign(blob.media_type)):
-                            found.setdefault(blob.digest, blob)
-        return found
-
-    def ensure(self, blobs: Mapping[Digest, Descriptor], *, again: bool = False) -> None:
+    def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
+        """Makes all blobs be there. A registry that says it misses some (`missing`) is not asked for those again."""
         # The largest first: it decides when all are there.
-        ordered = sorted(blobs.values(), key=lambda blob: -blob.size)
-        self.parallel([partial(self._ensure, blob, again) for blob in ordered])
+        ordered = sorted(self.blobs.values(), key=lambda blob: -blob.size)
+        self.crew.run([partial(self._ensure, blob, missing) for blob in ordered])
 
-    def parallel(self, tasks: Sequence[Callable[[], None]]) -> None:
-        """Runs all; the first failure stops those that have not begun, and is raised."""
-        if len(tasks) == 1:
-            tasks[0]()
-            return
-        with ThreadPoolExecutor(max_workers=self.client.jobs) as pool:
-            running = [pool.submit(task) for task in tasks]
-            try:
-                done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            finally:
-                for future in running:
-                    future.cancel()
-            failed = [future for future in running if future in done and future.exception() is not None]
-        for future in failed or running:
-            future.result()
+    def put_below(self) -> None:
+        """Stores all manifests but the root: images at a time, then the indexes of them in turn."""
+        images = [manifest for manifest in self.below if isinstance(manifest, Manifest)]
+        self.crew.run([partial(self.put, manifest, manifest.digest) for manifest in images])
+        for manifest in self.below:
+            if isinstance(manifest, Index):
+                self.put(manifest, manifest.digest)
 
-    def put(self, document: Manifest | Index, version: str, blobs: Mapping[Digest, Descriptor]) -> None:
-        """Stores a manifest. A registry that misses a blob which it said to have gets one more chance."""
+    def put(self, document: Manifest | Index, version: str) -> None:
+        """Stores a manifest. A registry that misses what it said to have gets it once more."""
         try:
-            self.client.put_manifest(self.repository, version, document.raw, document.media_type)
+            self._put(document, version)
         except ResponseError as error:
-            if {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}.intersection(error.codes):
-                self.ensure(blobs, again=True)
-                self.client.put_manifest(self.repository, version, document.raw, document.media_type)
-            elif version != document.digest and error.status in _TAG_REFUSED:
-                self._refused_tag(document, version, error)
-            else:
+            if not _MISSING.intersection(error.codes):
                 raise
+            self.ensure_blobs(missing={Digest(found.decode()) for found in _DIGEST.findall(error.body)})
+            if isinstance(document, Index):
+                for manifest in self.below:
+                    self._put(manifest, manifest.digest)
+            self._put(document, version)
         if version != document.digest:
             name = str(Reference(self.client.registry, self.repository, version))
             self.progress(ProgressEvent("tagged", document.descriptor, reference=name))
@@ -172,15 +162,24 @@ class _Push:
             self.counts["present"],
         )
 
-    def _refused_tag(self, document: Manifest | Index, tag: str, error: ResponseError) -> None:
-        """An immutable tag that names this very image is what was wanted."""
+    def _named(self, tag: str) -> Digest | None:
+        return self.client.head_manifest(self.repository, tag, actions=PUSH)
+
+    def _put(self, document: Manifest | Index, version: str) -> None:
         try:
-            if self.client.head_manifest(self.repository, tag) == document.digest:
-                return
-        except RegistryError:
-            pass
-        error.problem = f"the tag {tag} of {self.client.registry}/{self.repository} was refused: {error.problem}"
-        raise error
+            self.client.put_manifest(self.repository, version, document.raw, document.media_type)
+        except ResponseError as error:
+            if version == document.digest or error.status not in _TAG_REFUSED or _MISSING.intersection(error.codes):
+                raise
+            # An immutable tag that names this very image is what was wanted.
+            try:
+                if self._named(version) == document.digest:
+                    return
+            except RegistryError:
+                pass
+            name = f"{self.client.registry}/{self.repository}"
+            error.problem = f"the tag {version} of {name} was refused: {error.problem}"
+            raise
 
     def _read(self, descriptor: Descriptor) -> Manifest | Index:
         what = f"the manifest {descriptor.digest}"
@@ -191,21 +190,40 @@ class _Push:
         check_manifest_size(raw, f"{self.client.registry}/{self.repository}")
         return parse_manifest(raw, what, media_type=descriptor.media_type)
 
-    def _ensure(self, blob: Descriptor, again: bool) -> None:
+    def _ensure(self, blob: Descriptor, missing: Collection[Digest] | None) -> None:
         def moved(n: int) -> None:
             self.progress(ProgressEvent("bytes", blob, n))
 
+        def retried(error: RegistryError, pause: float) -> None:
+            self.progress(ProgressEvent("retry", blob, error=str(error), pause=pause))
+
         self.progress(ProgressEvent("began", blob))
+        # A registry that does not say which it misses is believed to miss them all.
+        distrusted = missing is not None and (not missing or blob.digest in missing)
         result = self.client.ensure_blob(
             self.repository,
             blob,
             self.source,
             mount_from=() if self.force else self.mount_from.get(blob.digest, ()),
-            # A registry that was wrong about having it is not asked a second time.
-            check_first=not (self.force or again),
-            progress=moved,
+            check_first=not (self.force or distrusted),
+            moved=moved,
+            retried=retried,
+            stop=self.crew.stop,
         )
         with self._lock:
-            self.counts[result.how] += 1
             self.bytes += result.bytes_sent
+            if missing is None:
+                self.counts[result.how] += 1
         self.progress(ProgressEvent(result.how, blob))
+
+
+def _blobs(levels: Iterable[Iterable[Manifest | Index]], foreign_layers: bool) -> dict[Digest, Descriptor]:
+    """Configs and layers, each once. Layers that are kept elsewhere (foreign, with urls) only if asked for."""
+    found: dict[Digest, Descriptor] = {}
+    for level in levels:
+        for document in level:
+            if isinstance(document, Manifest):
+                for blob in (*document.layers, document.config):
+                    if foreign_layers or not (blob.urls and media_types.is_foreign(blob.media_type)):
+                        found.setdefault(blob.digest, blob)
+    return found

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urljoin
 
 from dockless.reference import DOCKER_HUB
-from dockless.registry.auth.chain import find_credentials
+from dockless.registry.auth.chain import Given, find_credentials
 from dockless.registry.auth.challenge import Challenge, choose_challenge, parse_challenges
 from dockless.registry.auth.credentials import Credentials, Found
+from dockless.registry.auth.scopes import merge, repository_of
 from dockless.registry.auth.tokens import TokenSource, basic
 from dockless.registry.clock import Clock
-from dockless.registry.errors import (
-    ConnectionFailed,
-    ResponseError,
-    Unauthorized,
-    Unexpected,
-    hint_for,
-    parse_errors,
-)
-from dockless.registry.hosts import check_destination, is_loopback, origin_of, redact, split_host
-from dockless.registry.transport import Answer, Transport, verify_setting
+from dockless.registry.errors import ConnectionFailed, ResponseError, Unauthorized, Unexpected
+from dockless.registry.hosts import check_destination, follow, is_loopback, origin_of, redact, split_host
+from dockless.registry.transport import READ_TIMEOUT, Answer, Transport
+from dockless.registry.trust import Trust
 
 logger = logging.getLogger("dockless.registry")
 
@@ -32,14 +27,6 @@ _MAX_REDIRECTS = 10
 _MAX_ERROR_BODY = 64 * 1024
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _DOCKER_HUB_HOST = "registry-1.docker.io"
-
-PULL = "pull"
-PUSH = "pull,push"
-
-
-def scope(repository: str, actions: str) -> str:
-    """A scope of the token spec: one repository and what is to be done there."""
-    return f"repository:{repository}:{actions}"
 
 
 class Session:
@@ -49,7 +36,7 @@ class Session:
         self,
         registry: str,
         *,
-        credentials: Credentials | None,
+        credentials: Given,
         auth_file: str | None,
         insecure: bool,
         ca_file: str | None,
@@ -64,9 +51,13 @@ class Session:
         self._auth_file = auth_file
         self._environ = env
         self._host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
-        self._transport = Transport(jobs=jobs, verify=verify_setting(insecure, ca_file, env), clock=clock, environ=env)
-        self._plain_allowed = insecure or is_loopback(split_host(registry))
-        self._scheme = "" if self._plain_allowed else "https"
+        self._transport = Transport(
+            jobs=jobs, trust=Trust(self._host, insecure, ca_file, env), clock=clock, environ=env
+        )
+        # A registry on loopback mostly speaks http, another that we are told to trust mostly https.
+        local = is_loopback(split_host(registry))
+        self._schemes = ("http", "https") if local else ("https", "http") if insecure else ("https",)
+        self._scheme = ""
         self._lock = threading.RLock()
         self._challenge: Challenge | None = None
         self._found: dict[str, Found] = {}
@@ -74,10 +65,38 @@ class Session:
 
     @property
     def base_url(self) -> str:
-        return f"{self._scheme or 'https'}://{self._host}"
+        return f"{self._scheme or self._schemes[0]}://{self._host}"
 
     def close(self) -> None:
         self._transport.close()
+
+    def greet(self) -> None:
+        """Asks once whether there is a registry, by http or https, and how it wants to be asked; without credentials.
+
+        gcr.io names its challenge here and not always later. Raises RegistryError.
+        """
+        with self._lock:
+            if self._scheme:
+                return
+            failed: ConnectionFailed | None = None
+            for scheme in self._schemes:
+                try:
+                    if self._greeted(scheme):
+                        return
+                except ConnectionFailed as error:
+                    failed = failed or error
+                    if error.reason in ("unreachable", "refused", "certificate"):
+                        break
+                    # Whoever breaks a TLS handshake must not get us to speak plain http.
+                    if scheme == "https" and error.reason != "plain http":
+                        break
+            if failed is not None:
+                raise failed
+            raise Unexpected(
+                f"{self.registry} does not speak the registry API",
+                cause="it refuses http, and https",
+                hint="check the name and the port",
+            )
 
     def request(
         self,
@@ -88,62 +107,133 @@ class Session:
         expect: Collection[int],
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        read_timeout: float = READ_TIMEOUT,
     ) -> Answer:
         """One request with credentials, redirects followed, whose status is in `expect`.
 
         `path` is one of the registry or a whole URL that it gave. `body` is bytes or a function that opens it anew.
         Raises RegistryError; what to try again is for the caller.
         """
-        self._find_scheme()
+        self.greet()
+        if "://" in path:
+            check_destination(path, self.base_url, "the place")
         url = path if "://" in path else self.base_url + path
-        answer = self._authorised(method, url, scopes, headers or {}, body)
+        try:
+            answer = self._authorised(method, url, scopes, headers or {}, body, read_timeout)
+        except ConnectionFailed as error:
+            if error.reason == "refused":
+                # It was there a moment ago: it is being restarted, not misnamed.
+                error.attempts = 0
+            raise
         if answer.status in expect:
             return answer
         raise self._refusal(answer, scopes)
 
+    def foreign(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """GET of what a document names outside any registry: no credentials, whatever it asks for (CVE-2020-15157)."""
+        self.greet()
+        check_destination(url, self.base_url, "the url of a foreign layer")
+        answer = self._follow("GET", url, headers, None, None, self.base_url, READ_TIMEOUT)
+        if answer.status in (200, 206):
+            return answer
+        body = answer.read_start(_MAX_ERROR_BODY)
+        raise ResponseError("GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after)
+
+    def explain_auth(self, repository: str = "") -> str:
+        """Which sources of credentials were asked for this registry, and which is used; never a secret."""
+        return self._credentials(repository).explain()
+
+    def _greeted(self, scheme: str) -> bool:
+        """Whether the registry speaks `scheme`; settles it then."""
+        base = f"{scheme}://{self._host}"
+        answer = self._follow("GET", f"{base}/v2/", {}, None, None, base, 30.0)
+        # Go and nginx answer http on their https port with 400.
+        if answer.status == 400 and scheme == "http":
+            answer.close()
+            return False
+        challenges = answer.headers("WWW-Authenticate")
+        if answer.status == 200:
+            page = answer.header("Content-Type").startswith("text/html") or answer.read_start(16).lstrip()[:1] == b"<"
+            answer.close()
+            if page:
+                raise self._no_registry("it answers with a web page")
+        elif answer.status != 401:
+            body = answer.read_start(_MAX_ERROR_BODY)
+            error = ResponseError("GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after)
+            raise error if error.transient else self._no_registry(f"{error.problem}: {error.cause}")
+        else:
+            answer.read_start(_MAX_ERROR_BODY)
+        if scheme == "http" and origin_of(answer.url) == ("https", *origin_of(f"https://{self._host}")[1:]):
+            # Port 80 sent us to 443: credentials go there alone.
+            scheme, base = "https", f"https://{self._host}"
+        if answer.status == 401 and origin_of(answer.url) == origin_of(base):
+            self._challenge = choose_challenge(parse_challenges(challenges))
+        self._scheme = scheme
+        return True
+
+    def _no_registry(self, cause: str) -> Unexpected:
+        return Unexpected(
+            f"{self.registry} does not speak the registry API", cause=cause, hint="check the name and the port"
+        )
+
     def _authorised(
-        self, method: str, url: str, scopes: tuple[str, ...], headers: Mapping[str, str], body: Any
+        self,
+        method: str,
+        url: str,
+        scopes: tuple[str, ...],
+        headers: Mapping[str, str],
+        body: Any,
+        read_timeout: float,
     ) -> Answer:
         """Sends with the credentials we know to be wanted; on 401, once more with fresh ones."""
         authorization = self._authorization(scopes, refused=None) if self._is_mine(url) else None
-        answer = self._follow(method, url, headers, body, authorization)
+        answer = self._follow(method, url, headers, body, authorization, self.base_url, read_timeout)
+        # What another host asks for, to which the registry led, is none of our credentials' business.
         if answer.status != 401 or not self._is_mine(answer.url):
             return answer
         challenge = choose_challenge(parse_challenges(answer.headers("WWW-Authenticate")))
-        if challenge is None:
-            if self._challenge is None:
-                return answer
-        else:
-            scopes = _with_asked(scopes, challenge)
+        if challenge is not None:
+            scopes = (*scopes, *challenge.parameters.get("scope", "").split())
             self._challenge = challenge
-        fresh = self._authorization(scopes, refused=authorization)
-        if fresh is None or (fresh == authorization and fresh.startswith("Basic ")):
+        fresh = self._authorization(scopes, refused=authorization or "")
+        if fresh is None or fresh == authorization:
             return answer
-        answer.read(_MAX_ERROR_BODY, "the error")
-        return self._follow(method, url, headers, body, fresh)
+        answer.read_start(_MAX_ERROR_BODY)
+        return self._follow(method, url, headers, body, fresh, self.base_url, read_timeout)
 
     def _authorization(self, scopes: tuple[str, ...], refused: str | None) -> str | None:
-        """The Authorization header that the last challenge asks for, or None while none was seen."""
+        """The Authorization header that the last challenge asks for; None while none was seen, or for nobody.
+
+        `refused` is the header that just brought a 401 (empty: none was sent); then it is another if there is any.
+        """
         challenge = self._challenge
         if challenge is None:
             return None
-        repository = scopes[0].split(":")[1] if scopes else ""
-        found = self._credentials(repository)
-        credentials = found.credentials
+        found = self._credentials(repository_of(scopes))
+        credentials = found.current()
         if credentials and credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
         if challenge.scheme == "basic":
-            return basic(credentials) if credentials and credentials.username else None
-        key = credentials.source + credentials.username if credentials else ""
+            if credentials is None or not credentials.username:
+                return None
+            fresh = found.renewed() if basic(credentials) == refused else credentials
+            return basic(fresh or credentials)
+        tokens = self._tokens_of(credentials)
+        try:
+            return "Bearer " + tokens.get(challenge, merge(scopes), credentials, refused)
+        except Unauthorized as error:
+            fresh = found.renewed()
+            if fresh is None or fresh == credentials:
+                error.hint = f"{found.explain()}; log in to {self.registry}"
+                raise
+            return "Bearer " + tokens.get(challenge, merge(scopes), fresh, refused)
+
+    def _tokens_of(self, credentials: Credentials | None) -> TokenSource:
+        who = f"{credentials.source} {credentials.username}" if credentials else ""
         with self._lock:
-            tokens = self._tokens.setdefault(
-                key, TokenSource(self.base_url, credentials, self._transport.send, self.clock)
-            )
-        if refused is None:
-            token = tokens.current(scopes)
-            if token is not None:
-                return f"Bearer {token}"
-        return "Bearer " + tokens.fetch(challenge, scopes, (refused or "").replace("Bearer ", "", 1) or None)
+            if who not in self._tokens:
+                self._tokens[who] = TokenSource(self.base_url, self._transport.send, self.clock)
+            return self._tokens[who]
 
     def _credentials(self, repository: str) -> Found:
         with self._lock:
@@ -158,88 +248,52 @@ class Session:
             return self._found[repository]
 
     def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], body: Any, authorization: str | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Any,
+        authorization: str | None,
+        base: str,
+        read_timeout: float,
     ) -> Answer:
+        """One request and the redirects that it meets, as a registry at `base` may send us."""
         for _ in range(_MAX_REDIRECTS + 1):
             sent = dict(headers)
             # To the registry's own origin alone: a signed URL elsewhere must not get it (and S3 refuses one that does).
-            if authorization is not None and self._is_mine(url):
+            if authorization is not None and origin_of(url) == origin_of(base):
                 sent["Authorization"] = authorization
-            if not self._is_mine(url):
-                check_destination(url, self.base_url, "the redirect or upload location")
             logger.debug("%s %s", method, redact(url))
-            answer = self._transport.send(method, url, sent, body() if callable(body) else body)
+            with contextlib.ExitStack() as stack:
+                content = stack.enter_context(body()) if callable(body) else body
+                answer = self._transport.send(method, url, sent, content, read_timeout=read_timeout)
             logger.debug("%s %s: %d", method, redact(url), answer.status)
-            if answer.status not in _REDIRECTS or not answer.header("Location"):
+            location = answer.header("Location")
+            if answer.status not in _REDIRECTS or not location:
                 return answer
             if method not in ("GET", "HEAD") and answer.status not in (307, 308):
                 return answer
-            url = urljoin(answer.url, answer.header("Location"))
             answer.close()
-            check_destination(url, self.base_url, "the redirect")
-        raise Unexpected(f"{method} {redact(url)} redirects more than {_MAX_REDIRECTS} times")
+            url = follow(answer.url, location, "the redirect")
+            check_destination(url, base, "the redirect")
+        raise Unexpected(
+            f"{method} {redact(url)} redirects more than {_MAX_REDIRECTS} times",
+            hint="the registry leads in a circle: its address or its storage's redirects are set up wrongly",
+        )
 
     def _is_mine(self, url: str) -> bool:
         return origin_of(url) == origin_of(self.base_url)
 
-    def _find_scheme(self) -> None:
-        """Whether a registry that may speak plain http does: asked once, and never with credentials."""
-        if self._scheme:
-            return
-        with self._lock:
-            if self._scheme:
-                return
-            local = is_loopback(split_host(self.registry))
-            # A registry on loopback mostly speaks http, another that we are told to trust mostly https.
-            order = ("http", "https") if local else ("https", "http")
-            first: ConnectionFailed | None = None
-            for scheme in order:
-                try:
-                    answer = self._transport.send("GET", f"{scheme}://{self._host}/v2/", {}, timeouts=(15.0, 30.0))
-                except ConnectionFailed as error:
-                    if first is None:
-                        first = error
-                    if "certificate" in error.cause or "refused" in error.cause or "no host" in error.cause:
-                        raise
-                    continue
-                wrong = answer.status == 400 and scheme == "http"
-                if answer.status == 401:
-                    self._challenge = choose_challenge(parse_challenges(answer.headers("WWW-Authenticate")))
-                answer.close()
-                # Go and nginx answer http on their https port with 400.
-                if not wrong:
-                    self._scheme = scheme
-                    return
-            if first is not None:
-                raise first
-            raise Unexpected(f"{self._host} speaks neither http nor https as a registry does")
-
     def _refusal(self, answer: Answer, scopes: tuple[str, ...]) -> ResponseError:
-        body = b"" if answer.method == "HEAD" else answer.read(_MAX_ERROR_BODY, "the error")
-        answer.close()
-        codes, said = parse_errors(body)
+        body = answer.read_start(_MAX_ERROR_BODY)
         shown = redact(answer.url)
-        if answer.status in (401, 403):
-            repository = scopes[0].split(":")[1] if scopes else ""
-            explained = self._credentials(repository).explain()
+        if not self._is_mine(answer.url):
+            hint = f"{self.registry} led there; no credentials were sent" if answer.status in (401, 403) else ""
+            kind = ResponseError
+        elif answer.status in (401, 403):
+            explained = self._credentials(repository_of(scopes)).explain()
             hint = f"{explained}; log in to {self.registry} with the right to do this"
-            return Unauthorized(answer.method, shown, answer.status, codes, said, hint=hint)
-        return ResponseError(
-            answer.method,
-            shown,
-            answer.status,
-            codes,
-            said,
-            hint=hint_for(answer.status, codes),
-            retry_after=answer.retry_after,
-        )
-
-    def explain_auth(self, repository: str = "") -> str:
-        """Which sources of credentials were asked for this registry, and which is used; never a secret."""
-        return self._credentials(repository).explain()
-
-
-def _with_asked(scopes: tuple[str, ...], challenge: Challenge) -> tuple[str, ...]:
-    """Our own scopes first (some servers read only the first), then what the registry asked for beyond them."""
-    asked = challenge.parameters.get("scope", "").split()
-    return tuple(dict.fromkeys((*scopes, *asked)))
+            kind = Unauthorized
+        else:
+            hint, kind = "", ResponseError
+        return kind(answer.method, shown, answer.status, body, hint=hint, retry_after=answer.retry_after)

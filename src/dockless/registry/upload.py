@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
-from urllib.parse import urljoin
+from threading import Event
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
-from dockless.errors import LayoutError
-from dockless.registry.errors import RegistryError, ResponseError, Unexpected
-from dockless.registry.session import PULL, PUSH, scope
+from dockless.registry.auth.scopes import PULL, PUSH, scope
+from dockless.registry.body import BlobPart, check_source
+from dockless.registry.errors import Failure, RegistryError, ResponseError, Unexpected
+from dockless.registry.hosts import follow
+from dockless.registry.state import SMALLEST
+from dockless.registry.transport import READ_TIMEOUT, Answer
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
-    from dockless.registry.transport import Answer
 
-# A chunk that broke is sent again from its begin where the registry cannot say how far it came.
+# What is lost when a chunk breaks at a registry that keeps only whole ones. ECR wants 5 MiB at least, unsaid.
 CHUNK = 16 * 1024 * 1024
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
-# What registries say of a session that is no more, or that is not where we think (docker-registry 2.8, ECR, Harbor).
-_SESSION_LOST = frozenset((404, 416))
+# Beside 404 and 416, of a session that is no more, or that is not where we think (docker-registry 2.8, ECR, Harbor).
 _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
+# Seconds for a registry that hashes or moves a blob before it answers: so many bytes in one.
+_MOVED_A_SECOND = 10_000_000
+_LONGEST_COMMIT = 300.0
+_DAMAGED_ATTEMPTS = 4
 
 
 class BlobResult(NamedTuple):
@@ -33,240 +37,283 @@ class BlobResult(NamedTuple):
     bytes_sent: int
 
 
-class _SessionLost(Exception):
-    """The upload cannot go on where it was."""
+class Upload:
+    """One blob on its way. `mount_from` names repositories of this registry that may have it.
 
+    `moved` is told of bytes that are there more, or less when they have to be sent again; `retried` of each failure
+    that is not the last, and the pause in seconds. `stop` ends it from another thread.
+    """
 
-def upload_blob(
-    client: RegistryClient,
-    repository: str,
-    descriptor: Descriptor,
-    source: ContentSource,
-    *,
-    mount_from: Collection[str],
-    check_first: bool,
-    progress: Callable[[int], None] | None,
-) -> BlobResult:
-    """See RegistryClient.ensure_blob."""
-    return _Upload(client, repository, descriptor, source, mount_from, progress).run(check_first)
-
-
-class _Upload:
     def __init__(
         self,
         client: RegistryClient,
         repository: str,
         descriptor: Descriptor,
         source: ContentSource,
-        mount_from: Collection[str],
-        progress: Callable[[int], None] | None,
+        *,
+        mount_from: Collection[str] = (),
+        moved: Callable[[int], None] | None = None,
+        retried: Callable[[RegistryError, float], None] | None = None,
+        stop: Event | None = None,
     ) -> None:
-        self.client = client
-        self.repository = repository
-        self.descriptor = descriptor
-        self.source = source
-        self.mount_from = [name for name in mount_from if name != repository]
-        self.progress = progress
-        self.scopes: tuple[str, ...] = (scope(repository, PUSH),)
-        self.location = ""
-        # What the registry confirmed; None: it has to be asked.
-        self.offset: int | None = 0
-        self.chunked = False
+        self._client = client
+        self._repository = repository
+        self._descriptor = descriptor
+        self._source = source
+        self._mount_from = [name for name in mount_from if name != repository]
+        self._mount_failed = False
+        self._moved = moved
+        self._retries = client.retries(stop=stop, tell=retried)
+        # Where to go on; empty: there is no session.
+        self._location = ""
+        # What the session holds; None: it has to be asked.
+        self._offset: int | None = 0
+        # The most that a session was seen to hold.
+        self._best = 0
+        # One request for the rest, until one broke; where chunks are not understood, never again.
+        self._chunk = 0
+        self._chunks_refused = False
+        self._told = 0
         self.sent = 0
 
-    def run(self, check_first: bool) -> BlobResult:
-        retries = self.client.retries()
+    def run(self, *, check_first: bool) -> BlobResult:
+        """Returns when the blob is there. Raises RegistryError; LayoutError where our own copy is damaged."""
         look = check_first
+        stored = check_first and self._descriptor.size >= SMALLEST
         while True:
-            confirmed = self.offset or 0
+            before = self._best
             try:
                 if look and self._exists():
-                    return BlobResult("present" if not self.sent else "sent", self.sent)
+                    self._state_drop()
+                    return BlobResult("sent" if self.sent else "present", self.sent)
                 look = False
-                if not self.location and self._start():
-                    return BlobResult("mounted", 0)
-                self._send()
+                if stored:
+                    stored = False
+                    self._resume()
+                if self._attempt():
+                    return BlobResult("mounted", self.sent)
+                self._state_drop()
                 return BlobResult("sent", self.sent)
-            except _SessionLost:
-                error: RegistryError = Unexpected(
-                    f"{self.client.registry} lost the upload of {self.descriptor.digest} to {self.repository}",
-                    transient=True,
-                )
-                self._forget()
             except ResponseError as refusal:
-                error = self._judge(refusal)
+                error: RegistryError = self._judge(refusal)
             except RegistryError as failure:
                 error = failure
                 # How far the registry came is for it to say.
-                self.offset = None if self.location else 0
-            self.chunked = self.chunked or self.sent > 0
-            if self.offset is not None and self.offset > confirmed:
-                retries.progressed()
-            retries.wait(error)
+                self._offset = None
+            if self._best > before:
+                self._retries.progressed()
+            self._retries.wait(error)
             # The answer may have been lost after the deed.
-            look = self.sent > 0 or check_first
+            look = look or self.sent > 0
+
+    def _attempt(self) -> bool:
+        """All that is to be done from where we are; True where the blob was mounted."""
+        if self._location and self._offset is None:
+            self._ask_offset()
+        if not self._location and self._open():
+            return True
+        size = self._descriptor.size
+        while self._chunk and self._offset is not None and size - self._offset > self._chunk:
+            self._patch(self._offset, self._chunk)
+        self._put(self._offset or 0)
+        return False
 
     def _judge(self, refusal: ResponseError) -> RegistryError:
+        """What a refusal means for the session, and whether to try again."""
+        if not self._location:
+            return refusal
         if "DIGEST_INVALID" in refusal.codes:
-            self._check_source()
+            check_source(self._source, self._descriptor)
             # Bytes were damaged on the way: a new session, from the start.
             self._forget()
-            refusal.transient = True
-        elif self.location and (refusal.status in _SESSION_LOST or _SESSION_CODES.intersection(refusal.codes)):
+            refusal.transient, refusal.attempts = True, _DAMAGED_ATTEMPTS
+        elif refusal.method == "PATCH" and not refusal.transient and refusal.status not in (401, 403, 404):
+            # GAR takes one chunk only, GHCR none over 4 MiB: both take a whole blob of any size.
+            self._chunks_refused = True
+            self._chunk = 0
             self._forget()
             refusal.transient = True
-        elif refusal.transient:
-            self.offset = None if self.location else 0
+        elif refusal.status in (404, 416) or _SESSION_CODES.intersection(refusal.codes):
+            self._forget()
+            refusal.transient = True
+        else:
+            self._offset = None
         return refusal
 
     def _forget(self) -> None:
-        self.location = ""
-        self.offset = 0
+        self._location = ""
+        self._offset = 0
+        self._state_drop()
 
     def _exists(self) -> bool:
-        answer = self._request("HEAD", self._blob_path(), expect=(200, 404))
+        answer = self._request("HEAD", f"/v2/{self._repository}/blobs/{self._descriptor.digest}", expect=(200, 404))
         answer.close()
         return answer.status == 200
 
-    def _start(self) -> bool:
+    def _resume(self) -> None:
+        """Takes up the session of a push that was killed."""
+        client = self._client
+        self._location = client.state.take(client.session.base_url, self._repository, self._descriptor.digest)
+        self._offset = None if self._location else 0
+
+    def _open(self) -> bool:
         """Opens a session; True where the blob was mounted instead."""
-        if self.mount_from:
-            # Quay refuses a mount that does not say from where.
-            other = self.mount_from.pop(0)
-            path = f"/v2/{self.repository}/blobs/uploads/?mount={self.descriptor.digest}&from={other}"
-            try:
-                answer = self._request("POST", path, expect=(201, 202), extra=(scope(other, PULL),), body=b"")
-            except ResponseError:
-                # A registry may refuse to mount for any reason of its own: it is only a short cut.
-                return self._start()
+        while self._mount_from:
+            answer = self._mount(self._mount_from[0])
+            self._mount_from.pop(0)
+            if answer is None:
+                continue
             if answer.status == 201:
                 answer.close()
                 return True
-            if self.mount_from and self._cancel(answer.header("Location"), answer.url):
-                return self._start()
-        else:
-            answer = self._request("POST", f"/v2/{self.repository}/blobs/uploads/", expect=(202,), body=b"")
-        self._moved(answer.header("Location"), answer.url)
-        answer.close()
-        self.offset = 0
-        return False
+            if self._mount_from and self._cancel(answer):
+                continue
+            return self._opened(answer)
+        return self._opened(self._request("POST", f"/v2/{self._repository}/blobs/uploads/", expect=(202,), body=b""))
 
-    def _cancel(self, location: str, url: str) -> bool:
-        """Gives back a session that a refused mount began, to try the next repository."""
+    def _mount(self, other: str) -> Answer | None:
+        """201: mounted; 202: a session; None: refused, for whatever reason: it is only a short cut."""
+        # Quay refuses a mount that does not say from where.
+        path = f"/v2/{self._repository}/blobs/uploads/?mount={self._descriptor.digest}&from={other}"
         try:
-            self._request("DELETE", urljoin(url, location), expect=(202, 204)).close()
+            return self._request("POST", path, expect=(201, 202), extra=(scope(other, PULL),), body=b"")
+        except Failure as error:
+            if error.transient and not self._mount_failed:
+                # Once more is cheaper than sending the blob.
+                self._mount_failed = True
+                raise
+            return None
+
+    def _cancel(self, answer: Answer) -> bool:
+        """Gives back the session that a refused mount began, to try the next repository."""
+        answer.close()
+        try:
+            location = follow(answer.url, answer.header("Location"), "the upload location")
+            self._request("DELETE", location, expect=(202, 204)).close()
         except RegistryError:
             return False
         return True
 
-    def _moved(self, location: str, url: str) -> None:
-        """Each answer names where to go on; its query is the registry's own business and stays as it is."""
-        if not location:
-            raise Unexpected(f"{self.client.registry} names no Location for the upload to {self.repository}")
-        self.location = urljoin(url, location)
+    def _opened(self, answer: Answer) -> bool:
+        answer.close()
+        self._go_on_at(answer)
+        self._offset = 0
+        least = answer.header("OCI-Chunk-Min-Length")
+        if self._chunk and least.isascii() and least.isdigit():
+            self._chunk = max(self._chunk, int(least[:18]))
+        return False
 
-    def _send(self) -> None:
-        if self.offset is None:
-            self._ask_offset()
-        size = self.descriptor.size
-        if not self.chunked:
-            self._put(0)
-            return
-        while self.offset is not None and size - self.offset > CHUNK:
-            self._patch(self.offset, CHUNK)
-        if self.offset is None:
-            raise _SessionLost
-        self._put(self.offset)
+    def _go_on_at(self, answer: Answer) -> None:
+        """Each answer names where to go on; its query is the registry's own business and stays as it is."""
+        location = answer.header("Location")
+        if not location:
+            raise Unexpected(
+                f"{self._client.registry} does not say where to upload to {self._repository}",
+                cause=f"its answer to {answer.method} has no Location",
+                attempts=2,
+                transient=True,
+            )
+        self._location = follow(answer.url, location, "the upload location")
+        if self._descriptor.size >= SMALLEST:
+            client = self._client
+            client.state.keep(client.session.base_url, self._repository, self._descriptor.digest, self._location)
 
     def _ask_offset(self) -> None:
-        """How far the registry came (distribution spec, "Pushing a blob in chunks", the session's status)."""
+        """How far the session came (distribution spec, "Pushing a blob in chunks"). One that is lost is forgotten."""
+        if not self._chunks_refused:
+            self._chunk = self._chunk or CHUNK
         try:
-            answer = self._request("GET", self.location, expect=(200, 202, 204))
+            answer = self._request("GET", self._location, expect=(200, 202, 204))
         except ResponseError as refusal:
-            if refusal.transient:
+            if refusal.transient or refusal.status in (401, 403):
                 raise
-            raise _SessionLost from refusal
+            # docker-registry 2.8 cannot go on after a request that broke midway: 404, BLOB_UPLOAD_INVALID.
+            self._forget()
+            return
         answer.close()
         found = _RANGE.match(answer.header("Range").strip())
-        if answer.header("Location"):
-            self._moved(answer.header("Location"), answer.url)
-        if not found:
-            raise _SessionLost
+        held = int(found[1]) + 1 if found else 0
         # docker-registry says 0-0 for nothing as for one byte: one byte is not worth the doubt.
-        offset = int(found[1]) + 1
-        if offset == 1:
-            raise _SessionLost
-        if offset > self.descriptor.size:
-            raise _SessionLost
-        self.offset = offset
+        if held < 2 or held > self._descriptor.size or self._chunks_refused:
+            self._forget()
+            return
+        if answer.header("Location"):
+            self._go_on_at(answer)
+        self._holds(held)
 
     def _patch(self, start: int, length: int) -> None:
         answer = self._request(
             "PATCH",
-            self.location,
+            self._location,
             expect=(202, 204),
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Range": f"{start}-{start + length - 1}",
             },
-            body=lambda: self._body(start, length),
+            body=lambda: self._part(start, length),
         )
         answer.close()
-        self._moved(answer.header("Location"), answer.url)
+        self._go_on_at(answer)
         found = _RANGE.match(answer.header("Range").strip())
-        if found and int(found[1]) + 1 != start + length:
-            # It took less, or it appended a chunk that it had already: what it says is what counts.
-            if int(found[1]) + 1 > start + length:
-                raise _SessionLost
-            self.offset = int(found[1]) + 1
-            return
-        self.offset = start + length
+        held = int(found[1]) + 1 if found else start + length
+        if held > start + length:
+            # It had got the chunk already and appended it once more (docker-registry 2.8 ignores Content-Range).
+            self._forget()
+            raise Unexpected(
+                f"{self._client.registry} holds more of {self._descriptor.digest} than was sent", transient=True
+            )
+        # ECR says the end of the first chunk for ever; what is less than it had before is not meant.
+        self._holds(held if held > start else start + length)
 
     def _put(self, start: int) -> None:
         """The rest of the blob, and its digest, which ends the session."""
-        length = self.descriptor.size - start
-        separator = "&" if "?" in self.location else "?"
+        size = self._descriptor.size
+        length = size - start
+        separator = "&" if "?" in self._location else "?"
         headers = {"Content-Type": "application/octet-stream"}
-        if start:
-            headers["Content-Range"] = f"{start}-{start + length - 1}"
+        if start and length:
+            headers["Content-Range"] = f"{start}-{size - 1}"
         answer = self._request(
             "PUT",
-            f"{self.location}{separator}digest={self.descriptor.digest}",
+            f"{self._location}{separator}digest={self._descriptor.digest}",
             expect=(200, 201, 202, 204),
             headers=headers,
             # requests sends an empty body with a length of 0 only as bytes.
-            body=(lambda: self._body(start, length)) if length else b"",
+            body=(lambda: self._part(start, length)) if length else b"",
+            read_timeout=min(_LONGEST_COMMIT, READ_TIMEOUT + size / _MOVED_A_SECOND),
         )
         answer.close()
-        if answer.status == 202:
-            raise _SessionLost
         said = answer.header("Docker-Content-Digest")
-        if said.startswith("sha256:") and said != self.descriptor.digest:
+        if answer.status == 202 or (said.startswith("sha256:") and said != self._descriptor.digest):
+            self._forget()
             raise Unexpected(
-                f"{self.client.registry}/{self.repository} stored another blob than was sent",
-                cause=f"sent {self.descriptor.digest}, stored {said:.80}",
+                f"{self._client.registry}/{self._repository} stored another blob than was sent",
+                cause=f"sent {self._descriptor.digest}, the answer is {answer.status} {said:.80}",
+                transient=True,
+                attempts=2,
             )
 
-    def _body(self, start: int, length: int) -> _Body:
-        return _Body(self, start, length)
+    def _holds(self, offset: int) -> None:
+        self._offset = offset
+        self._best = max(self._best, offset)
 
-    def _check_source(self) -> None:
-        """Raises LayoutError when it is our own copy that is damaged."""
-        import hashlib
+    def _part(self, start: int, length: int) -> BlobPart:
+        if self._moved and self._told != start:
+            self._moved(start - self._told)
+        self._told = start
+        return BlobPart(self._source, self._descriptor, start, length, self._sending, self._client.clock)
 
-        digest = hashlib.sha256()
-        with self.source.open(self.descriptor) as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
-        if digest.hexdigest() != self.descriptor.digest.hex:
-            raise LayoutError(
-                f"the blob {self.descriptor.digest} to be pushed is damaged",
-                cause=f"its content has the digest sha256:{digest.hexdigest()}",
-                hint="make the image anew",
-            )
+    def _sending(self, n: int) -> None:
+        self._retries.check()
+        self.sent += n
+        self._told += n
+        if self._moved:
+            self._moved(n)
 
-    def _blob_path(self) -> str:
-        return f"/v2/{self.repository}/blobs/{self.descriptor.digest}"
+    def _state_drop(self) -> None:
+        if self._descriptor.size >= SMALLEST:
+            client = self._client
+            client.state.drop(client.session.base_url, self._repository, self._descriptor.digest)
 
     def _request(
         self,
@@ -277,64 +324,15 @@ class _Upload:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         extra: tuple[str, ...] = (),
+        read_timeout: float = READ_TIMEOUT,
     ) -> Answer:
-        return self.client.session.request(
-            method, path, (*self.scopes, *extra), expect=expect, headers=headers, body=body
+        self._retries.check()
+        return self._client.session.request(
+            method,
+            path,
+            (scope(self._repository, PUSH), *extra),
+            expect=expect,
+            headers=headers,
+            body=body,
+            read_timeout=read_timeout,
         )
-
-
-class _Body(io.RawIOBase):
-    """A part of a blob as the body of a request: its length known, opened when it is read."""
-
-    def __init__(self, upload: _Upload, start: int, length: int) -> None:
-        self._upload = upload
-        self._start = start
-        self._length = length
-        self._left = length
-        self._file: BinaryIO | None = None
-
-    def __len__(self) -> int:
-        return self._length
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, n: int = -1) -> bytes:
-        if not self._left:
-            self._shut()
-            return b""
-        if self._file is None:
-            self._file = self._open()
-        data = self._file.read(min(self._left, n) if n >= 0 else self._left)
-        if not data:
-            raise LayoutError(
-                f"the blob {self._upload.descriptor.digest} to be pushed ends {self._left} bytes early",
-                hint="make the image anew",
-            )
-        self._left -= len(data)
-        self._upload.sent += len(data)
-        if self._upload.progress:
-            self._upload.progress(len(data))
-        if not self._left:
-            self._shut()
-        return data
-
-    def _open(self) -> BinaryIO:
-        file = self._upload.source.open(self._upload.descriptor)
-        if self._start:
-            if file.seekable():
-                file.seek(self._start)
-            else:
-                skip = self._start
-                while skip and (data := file.read(min(skip, 1 << 20))):
-                    skip -= len(data)
-        return file
-
-    def _shut(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def close(self) -> None:
-        self._shut()
-        super().close()

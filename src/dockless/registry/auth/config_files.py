@@ -13,6 +13,7 @@ from dockless.errors import CredentialsError
 from dockless.reference import DOCKER_HUB
 from dockless.registry.auth.credentials import Credentials
 
+_OLD_NAME = ".dockercfg"
 _MAX_FILE = 4 * 1024 * 1024
 # Docker Hub's key is its address of 2014; its tools know it by all of these.
 _DOCKER_HUB_KEYS = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
@@ -65,6 +66,8 @@ def config_paths(environ: Mapping[str, str], explicit: str | None = None) -> Ite
         yield os.path.join(environ["XDG_RUNTIME_DIR"], "containers/auth.json"), ""
     yield os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/auth.json"), ""
     yield os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"), ""
+    # Of before docker 1.7; podman still reads it.
+    yield os.path.join(home, _OLD_NAME), ""
 
 
 def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
@@ -93,6 +96,8 @@ def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
         raise no("it is not JSON") from None
     if not isinstance(found, dict):
         raise no("it holds no object at its top")
+    if os.path.basename(path) == _OLD_NAME:
+        found = {"auths": found}
     auths, helpers, store = (found.get(key) for key in ("auths", "credHelpers", "credsStore"))
     if not isinstance(auths or {}, dict) or not isinstance(helpers or {}, dict) or not isinstance(store or "", str):
         raise no("auths and credHelpers must be objects, credsStore a string")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dockless.errors import CredentialsError
 
@@ -20,13 +20,19 @@ class Credentials(NamedTuple):
     source: str = "given outright"
 
     def checked(self) -> Credentials:
-        """Raises CredentialsError for what no header can carry: CR, LF and NUL would begin another header."""
+        """Raises CredentialsError for what cannot be a secret: a line break or a NUL byte is a mistake.
+
+        The password of `_json_key` is a service account's key file, which has lines (Artifact Registry, gcr.io).
+        """
         for name in ("username", "password", "identity_token", "registry_token"):
-            if any(c in getattr(self, name) for c in "\r\n\0"):
+            lines = name == "password" and self.username.startswith("_json_key")
+            if any(c in getattr(self, name) for c in ("\0" if lines else "\r\n\0")):
                 raise CredentialsError(
                     f"the {name.replace('_', ' ')} of {self.source} holds a line break or a NUL byte",
                     hint="store it again without one",
                 )
+        if any(c.isspace() or not c.isascii() for c in self.registry_token):
+            raise CredentialsError(f"the registry token of {self.source} is none", hint="log in again")
         if ":" in self.username:
             raise CredentialsError(f"the user name of {self.source} holds a colon", hint="RFC 7617 forbids it")
         return self
@@ -39,11 +45,28 @@ class Credentials(NamedTuple):
         return repr(self)
 
 
+class Account(Protocol):
+    """Whoever has credentials that end: an access token of an hour."""
+
+    def credentials(self, *, renew: bool = False) -> Credentials:
+        """Those of now; with `renew`, others than before. Raises CredentialsError."""
+        ...
+
+
 class Found(NamedTuple):
     """The credentials for a host, or None for anonymous, and each source that was asked with what it said."""
 
     credentials: Credentials | None
     tried: tuple[str, ...]
+    account: Account | None = None
+
+    def current(self) -> Credentials | None:
+        """The credentials of now."""
+        return self.account.credentials().checked() if self.account else self.credentials
+
+    def renewed(self) -> Credentials | None:
+        """Other credentials, where the registry refused those of now and there may be better."""
+        return self.account.credentials(renew=True).checked() if self.account else self.credentials
 
     def explain(self) -> str:
         """One line, for the error of a registry that refuses us."""

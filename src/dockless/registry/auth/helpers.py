@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dockless.errors import CredentialsError, printable
 from dockless.reference import DOCKER_HUB
@@ -38,12 +41,14 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
     if path is None:
         no(f"it is not on PATH ({environ.get('PATH', os.defpath)})", "install it, or take it out of the config file")
     asked = DOCKER_HUB_HELPER_URL if host == DOCKER_HUB else host
-    code, output = _run(path, asked, environ, timeout, no)
+    code, output = _run(path, asked, environ, timeout)
     text = output.decode("utf-8", "replace").strip()
     if code != 0:
         if text == _NOT_FOUND:
             return None
-        no(f"exit status {code}: {printable(text, 200) or 'it said nothing'}")
+        # Its words are shown, but what looks like the answer of a helper that failed late is not.
+        said = "(its answer is not shown)" if "Secret" in text else printable(text, 200) or "it said nothing"
+        no(f"exit status {code}: {said}")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -60,72 +65,45 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
     return Credentials(username, secret, source=program)
 
 
-def _run(path: str, asked: str, environ: Mapping[str, str], timeout: float, no: object) -> tuple[int, bytes]:
-    """Exit status and at most _MAX_ANSWER bytes of output. The helper's stderr goes where ours goes: it may prompt."""
+def _run(path: str, asked: str, environ: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
+    """Exit status and output. The helper's stderr goes where ours goes: it may have something to say.
+
+    Raises CredentialsError, the helper then being dead.
+    """
+    name = os.path.basename(path)
     try:
         process = subprocess.Popen(
             [path, "get"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environ), start_new_session=True
         )
     except OSError as error:
-        raise CredentialsError(
-            f"the credential helper {os.path.basename(path)} cannot be run", cause=error.strerror or str(error)
-        ) from None
-    with process:
-        try:
-            output, _ = _communicate(process, asked.encode(), timeout)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise CredentialsError(
-                f"the credential helper {os.path.basename(path)} failed for {asked}",
-                cause=f"it gave no answer in {timeout:g} s",
-            ) from None
-        except OverflowError:
-            _kill(process)
-            raise CredentialsError(
-                f"the credential helper {os.path.basename(path)} failed for {asked}",
-                cause=f"its answer is larger than {_MAX_ANSWER} bytes",
-            ) from None
-        return process.returncode, output
-
-
-def _communicate(process: subprocess.Popen[bytes], data: bytes, timeout: float) -> tuple[bytes, None]:
-    import threading
-    import time
-
-    assert process.stdin is not None and process.stdout is not None
-    pieces: list[bytes] = []
-    end = time.monotonic() + timeout
-
-    def read() -> None:
-        assert process.stdout is not None
-        total = 0
-        while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]
-            total += len(piece)
-            pieces.append(piece)
-            if total > _MAX_ANSWER:
-                return
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+        cause = error.strerror or str(error)
+        raise CredentialsError(f"the credential helper {name} cannot be run", cause=cause) from None
+    output = bytearray()
+    reader = threading.Thread(target=_read, args=(process.stdout, output), daemon=True)
     try:
-        process.stdin.write(data)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass
-    reader.join(timeout)
-    if sum(map(len, pieces)) > _MAX_ANSWER:
-        raise OverflowError
-    if reader.is_alive():
-        raise subprocess.TimeoutExpired(process.args, timeout)
-    process.wait(max(0.1, end - time.monotonic()))
-    return b"".join(pieces), None
+        reader.start()
+        with contextlib.suppress(OSError):
+            # One that reads nothing may be gone by now.
+            process.stdin.write(asked.encode())  # type: ignore[union-attr]
+            process.stdin.close()  # type: ignore[union-attr]
+        reader.join(timeout)
+        if len(output) > _MAX_ANSWER:
+            cause = f"its answer is larger than {_MAX_ANSWER} bytes"
+        elif reader.is_alive():
+            cause = f"it gave no answer in {timeout:g} s"
+        else:
+            return process.wait(timeout), bytes(output)
+    except subprocess.TimeoutExpired:
+        cause = f"it did not end in {timeout:g} s"
+    finally:
+        if process.poll() is None:
+            # The whole session: a helper may be a script that waits for another program.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    raise CredentialsError(f"the credential helper {name} failed for {asked}", cause=cause)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The whole session: a helper may be a script that waits for another program."""
-    import signal
-
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except OSError:
-        process.kill()
+def _read(stream: Any, output: bytearray) -> None:
+    with stream:
+        while len(output) <= _MAX_ANSWER and (piece := stream.read1(65536)):
+            output += piece

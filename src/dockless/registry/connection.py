@@ -1,0 +1,125 @@
+"""Connections as urllib3 makes them, with big blocks, a short wait for the connection itself, and a least pace."""
+
+from __future__ import annotations
+
+import http.client
+import io
+from typing import TYPE_CHECKING, Any
+
+from dockless.registry.clock import Clock
+from dockless.registry.pace import Pace
+
+if TYPE_CHECKING:
+    import requests
+
+BLOCK = 1 << 20
+# Seconds until there is a connection. A block sent and an answer awaited have the timeouts of their request.
+CONNECT = 20.0
+
+
+class Stalled(TimeoutError):
+    """A peer that trickles."""
+
+
+class _Paced(io.RawIOBase):
+    """What a socket brings. The wait for an answer's first byte is the read timeout's business: it is not counted."""
+
+    def __init__(self, raw: io.RawIOBase, clock: Clock) -> None:
+        self._raw = raw
+        self._clock = clock
+        self._pace = Pace()
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        begin = self._clock.monotonic()
+        n = self._raw.readinto(buffer)
+        if self._begun and self._pace.stalled(n or 0, self._clock.monotonic() - begin):
+            raise Stalled("the answer came to less than 1 KiB a second for a minute")
+        self._begun = True
+        return n if n is None else int(n)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def session(jobs: int, clock: Clock) -> requests.Session:
+    """A session of requests that does only what it is told: no environment, netrc, cookies, retries."""
+    import requests
+    import urllib3.connection
+    import urllib3.connectionpool
+    from requests.adapters import HTTPAdapter
+    from requests.cookies import RequestsCookieJar
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp: Any = io.BufferedReader(_Paced(self.fp.detach(), clock), 64 * 1024)
+
+    class Plain(urllib3.connection.HTTPConnection):
+        response_class = Response
+
+        def connect(self) -> None:
+            _connect(super().connect, self)
+
+    class Secure(urllib3.connection.HTTPSConnection):
+        response_class = Response
+
+        def connect(self) -> None:
+            _connect(super().connect, self)
+
+    class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **{**kwargs, "blocksize": BLOCK})  # type: ignore[no-untyped-call]
+            self._own(self.poolmanager)
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            found = super().proxy_manager_for(proxy, **{**kwargs, "blocksize": BLOCK})  # type: ignore[no-untyped-call]
+            return self._own(found)
+
+        def _own(self, manager: Any) -> Any:
+            if not _is_socks(manager):
+                manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+            return manager
+
+    class NoCookies(RequestsCookieJar):
+        """A jar knows no ports: what one registry of a host sets, another would get."""
+
+        def set_cookie(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+    made = requests.Session()
+    # ~/.netrc would replace a Bearer token by Basic and follow redirects; proxies and CAs are read on purpose instead.
+    made.trust_env = False
+    made.headers.clear()
+    made.cookies = NoCookies()
+    # urllib3's retries know nothing of sessions and bodies: there is one loop, and it is not here.
+    adapter = Adapter(pool_connections=8, pool_maxsize=jobs + 2, max_retries=urllib3.Retry(0, read=False))
+    made.mount("http://", adapter)
+    made.mount("https://", adapter)
+    return made
+
+
+def _is_socks(manager: Any) -> bool:
+    """PySocks brings connections of its own."""
+    return type(manager).__name__ == "SOCKSProxyManager"
+
+
+def _connect(connect: Any, connection: Any) -> None:
+    wanted = connection.timeout
+    # urllib3 has its own mark for "no timeout": ours are always numbers.
+    connection.timeout = min(CONNECT, wanted)
+    try:
+        connect()
+    finally:
+        connection.timeout = wanted
+    connection.sock.settimeout(wanted)

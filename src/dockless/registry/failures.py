@@ -1,0 +1,98 @@
+"""Exceptions of requests, urllib3, http, ssl and socket, as ours: the cause in a word, and whether to try again."""
+
+from __future__ import annotations
+
+import ssl
+
+from dockless.errors import DocklessError, printable
+from dockless.registry.connection import Stalled
+from dockless.registry.errors import ConnectionFailed, Failure, Unexpected
+from dockless.registry.hosts import origin_of, redact
+
+# A host that is not there is mostly misnamed: two more tries are for a registry that is being restarted.
+_ATTEMPTS_TO_REACH = 4
+
+
+def wrapped(error: Exception, method: str, url: str) -> DocklessError:
+    """What to raise for `error`. One of our own, of a body that was read while it was sent, passes through."""
+    import requests
+    import urllib3
+
+    shown = f"{method} {redact(url)}"
+    host = origin_of(url)[1]
+    chain = _chain(error)
+    text = " ".join(str(link) for link in chain)
+
+    def failed(cause: str, hint: str = "", *, reason: str = "") -> Failure:
+        return ConnectionFailed(
+            shown,
+            cause=cause,
+            hint=hint,
+            transient=reason not in ("certificate", "plain http"),
+            attempts=_ATTEMPTS_TO_REACH if reason in ("unreachable", "refused") else 0,
+            reason=reason,
+        )
+
+    if any(isinstance(link, DocklessError) for link in chain):
+        return next(link for link in chain if isinstance(link, DocklessError))
+    if any(isinstance(link, (requests.exceptions.InvalidHeader, UnicodeError)) for link in chain):
+        return Unexpected(shown, cause="a header holds characters that HTTP forbids")
+    if any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain):
+        if "failed: 407" in text:
+            cause = "the proxy wants a user and password"
+            return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
+        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+        return failed("the proxy refused, or is not there", hint, reason="unreachable")
+    certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
+    if certificate is not None:
+        return failed(_certificate_cause(certificate, host), "name its CA with --ca-file", reason="certificate")
+    if any(isinstance(link, ssl.SSLError) for link in chain) and _not_tls(text):
+        return failed("it speaks plain http, not https", "allow that for this registry (insecure)", reason="plain http")
+    if any(isinstance(link, urllib3.exceptions.NameResolutionError) for link in chain) or "Name or service" in text:
+        return failed(f"there is no host {host}", "check the name and the network", reason="unreachable")
+    if any(isinstance(link, ConnectionRefusedError) for link in chain):
+        return failed("connection refused", "check the port, and that the registry runs", reason="refused")
+    if any(isinstance(link, urllib3.exceptions.ConnectTimeoutError) for link in chain):
+        return failed("no connection in time", "check the network and the proxy", reason="unreachable")
+    stalled = next((link for link in chain if isinstance(link, Stalled)), None)
+    if stalled is not None:
+        return failed(str(stalled))
+    if any(isinstance(link, (urllib3.exceptions.ReadTimeoutError, TimeoutError)) for link in chain):
+        return failed("no answer in time")
+    if any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain):
+        return failed("the connection was reset")
+    if any(isinstance(link, urllib3.exceptions.IncompleteRead) for link in chain):
+        return failed("the answer was cut off")
+    return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The exception and what it was raised for, in order: urllib3 and requests wrap each other."""
+    found: list[BaseException] = []
+    todo: list[BaseException] = [error]
+    while todo:
+        link = todo.pop(0)
+        if link in found or len(found) > 30:
+            continue
+        found.append(link)
+        inner = [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+        todo += [other for other in inner if isinstance(other, BaseException)]
+    return found
+
+
+def _not_tls(text: str) -> bool:
+    """OpenSSL 3.2 and later call it another name."""
+    return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text.upper().replace(" ", "_")
+
+
+def _certificate_cause(error: ssl.SSLCertVerificationError, host: str) -> str:
+    said = (error.verify_message or str(error)).lower()
+    if "expired" in said:
+        return "its certificate has expired (or this machine's clock is wrong: check it)"
+    if "not yet valid" in said:
+        return "its certificate is not valid yet (or this machine's clock is wrong: check it)"
+    if "mismatch" in said or "not valid for" in said or "doesn't match" in said:
+        return f"its certificate is not for {host}"
+    if "self-signed" in said or "self signed" in said or "unable to get" in said:
+        return "its certificate is signed by nobody that is trusted here"
+    return f"its certificate cannot be verified: {printable(said, 100)}"

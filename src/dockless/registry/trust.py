@@ -1,0 +1,69 @@
+"""Whose certificates are trusted, and for which host."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+
+from dockless.errors import RegistryError
+from dockless.registry.hosts import split_host
+
+# Where docker and podman look for a registry's own CA (containers-certs.d(5)).
+_CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
+
+
+class Trust:
+    """What `verify=` is to be for each host.
+
+    `ca_file`, else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE; else `certs.d/REGISTRY/ca.crt` for the registry's own host;
+    else the CAs that requests brings. With `insecure`, the registry's own host is not checked; all others are.
+    Raises RegistryError for a file that is not there or holds no CA.
+    """
+
+    def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
+        self._host = split_host(registry)
+        self._of_all = _named(ca_file, environ)
+        self._of_registry: bool | str = self._of_all
+        if insecure:
+            self._of_registry = False
+        elif self._of_all is True:
+            self._of_registry = _certs_d(registry, environ) or True
+
+    def verify(self, host: str) -> bool | str:
+        """A PEM file, a folder of CAs, True for the usual ones, or False."""
+        return self._of_registry if host == self._host else self._of_all
+
+
+def _named(ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
+    for path, named_by in (
+        (ca_file, "the CA file"),
+        (environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
+        (environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
+    ):
+        if path:
+            return path if os.path.isdir(path) else _checked(path, named_by)
+    return True
+
+
+def _certs_d(registry: str, environ: Mapping[str, str]) -> str:
+    own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
+    for folder in (own, *_CERTS_D):
+        path = os.path.join(folder, registry, "ca.crt")
+        if folder and os.path.isfile(path):
+            return _checked(path, "the CA file")
+    return ""
+
+
+def _checked(path: str, named_by: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            ssl.create_default_context(cadata=file.read())
+    except OSError as error:
+        # ssl.SSLError is an OSError: what PEM does not hold is told apart by having no file name.
+        cause = (error.strerror or str(error)) if error.filename else "it holds no PEM certificate"
+    except ValueError:
+        cause = "it holds no PEM certificate"
+    else:
+        return path
+    raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file")
