@@ -6,6 +6,7 @@ from dockless.testing.faults import Fault, read_faults
 from dockless.testing.profiles import PROFILES, Profile
 from dockless.testing.recording import RecordedRequest
 from dockless.testing.registry import Registry
+from dockless.testing.tls import make_certificate, server_context
 
 __all__ = [
     "PROFILES",
@@ -17,5 +18,7 @@ __all__ = [
     "StoredManifest",
     "TokenAuth",
     "User",
+    "make_certificate",
     "read_faults",
+    "server_context",
 ]

@@ -1,0 +1,43 @@
+"""A certificate authority for tests, and a certificate for this machine's loopback names, made by `openssl`."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+from dockless.errors import RegistryError
+
+_AUTHORITY = (
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=dockless-test-ca"
+    " -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.crt"
+)
+_REQUEST = (
+    "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr"
+)
+_SIGN = "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile extensions -out server.crt"
+
+
+def make_certificate(folder: Path) -> Path:
+    """Writes `ca.crt`, `server.crt` and `server.key` to `folder`, for localhost, 127.0.0.1 and ::1; 30 days.
+
+    Returns `ca.crt`, for a client to trust. Raises RegistryError without an `openssl` command.
+    """
+    (folder / "extensions").write_text(
+        "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth\n"
+    )
+    for command in (_AUTHORITY, _REQUEST, _SIGN):
+        try:
+            subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+        except FileNotFoundError:
+            raise RegistryError("cannot make a certificate", hint="install the openssl command") from None
+        except subprocess.CalledProcessError as error:
+            raise RegistryError("cannot make a certificate", cause=error.stderr.decode(errors="replace")) from None
+    return folder / "ca.crt"
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """What Registry takes as `tls`, from the files of `make_certificate`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    return context
