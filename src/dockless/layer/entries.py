@@ -22,11 +22,15 @@ BASE_FOLDERS = frozenset(
     var/lib/misc var/local var/lock var/log var/mail var/opt var/run var/spool var/tmp
     """.split()
 )
-_MERGED_INTO_USR = frozenset((b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"))
+_MERGED_INTO_USR = (b"bin/", b"sbin/", b"lib/", b"lib32/", b"lib64/", b"libx32/")
 
 
 class Entry(NamedTuple):
-    """One entry of the tar. `path` is the file to read, unless `data` is what it holds."""
+    """One entry of the tar. `data` is what a file holds, unless there is a `path`.
+
+    A path that ends with a slash is the folder in which the file has the last part of `name`: a hundred thousand
+    entries share few folders.
+    """
 
     name: bytes
     kind: bytes
@@ -39,6 +43,12 @@ class Entry(NamedTuple):
     data: bytes = b""
     # Declared outright: wins over a folder that merely came along.
     declared: bool = False
+
+    @property
+    def file(self) -> bytes:
+        """The file to read; empty for none."""
+        path = self.path
+        return path + self.name[self.name.rfind(b"/") + 1 :] if path.endswith(b"/") else path
 
 
 def shown(name: bytes) -> str:
@@ -114,18 +124,26 @@ WHITEOUTS = "`whiteouts`"
 
 
 def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """What is allowed and yet may not be meant."""
+    """What is allowed and yet may not be meant. `entries` are in order."""
     found = []
-    folded: dict[str, bytes] = {}
     in_merged: dict[bytes, bytes] = {}
+    # The folders that we are in, each with its names so far: paths that differ by case do so first among siblings.
+    within: list[tuple[bytes, dict[bytes, bytes]]] = []
     for entry in entries:
-        key = os.fsdecode(entry.name).casefold()
-        other = folded.setdefault(key, entry.name)
-        if other != entry.name:
-            found.append(f"{shown(other)} and {shown(entry.name)} differ by case alone")
-        top, slash, _ = entry.name.partition(b"/")
-        if slash and top in _MERGED_INTO_USR:
-            in_merged.setdefault(top, entry.name)
+        name = entry.name
+        folder, _, last = name.rpartition(b"/")
+        while within and within[-1][0] != folder and not folder.startswith(within[-1][0] + b"/"):
+            if not within[-1][0]:
+                break
+            within.pop()
+        if not within or within[-1][0] != folder:
+            within.append((folder, {}))
+        key = last.lower() if last.isascii() else os.fsencode(os.fsdecode(last).casefold())
+        other = within[-1][1].setdefault(key, last)
+        if other is not last:
+            found.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ by case alone")
+        if name.startswith(_MERGED_INTO_USR):
+            in_merged.setdefault(name.partition(b"/")[0], name)
     for top, name in sorted(in_merged.items()):
         found.append(
             f"{shown(name)} is under {shown(top)}, which is a link to {shown(b'usr/' + top)} in most bases: "

@@ -7,6 +7,7 @@ from dockless.layer.entries import FOLDER
 _MAX_SIZE = 0o77777777777
 _MAX_ID = 0o7777777
 _TAIL = b"ustar\x0000" + b"\0" * 64 + b"0000000\x000000000\x00"
+_CONSTANT_SUM = sum(_TAIL) + 8 * ord(" ")
 _PAX_NAME = b"././@PaxHeader"
 
 
@@ -48,20 +49,18 @@ def tar_header(
 def _ustar(
     name: bytes, kind: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, link: bytes, prefix: bytes
 ) -> bytes:
-    header = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%b%b%b" % (
+    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, mtime)
+    # The checksum is of the whole header with its own field blank; summing what is not zero takes a third of the time.
+    checksum = sum(name) + sum(numbers) + sum(kind) + sum(link) + sum(prefix) + _CONSTANT_SUM
+    return b"%b%b%06o\0 %b%b%b%b" % (
         name.ljust(100, b"\0"),
-        mode,
-        uid,
-        gid,
-        size,
-        mtime,
+        numbers,
+        checksum,
         kind,
         link.ljust(100, b"\0"),
         _TAIL,
         prefix.ljust(167, b"\0"),
     )
-    # The checksum is of the header with its own field blank.
-    return b"%b%06o\0 %b" % (header[:148], sum(header), header[156:])
 
 
 def _split(name: bytes) -> tuple[bytes, bytes, bool]:

@@ -42,7 +42,7 @@ def _mode(entry: Entry) -> int:
 
 def _stat(entry: Entry) -> os.stat_result:
     try:
-        return os.lstat(entry.path)
+        return os.lstat(entry.file)
     except OSError as error:
         raise _unreadable(entry, error) from error
 
@@ -51,7 +51,7 @@ def _content(entry: Entry) -> bytes:
     digest = hashlib.sha256(entry.data)
     if entry.path:
         try:
-            with open(entry.path, "rb", buffering=0) as file:
+            with open(entry.file, "rb", buffering=0) as file:
                 while data := file.read(1 << 20):
                     digest.update(data)
         except OSError as error:
@@ -60,4 +60,4 @@ def _content(entry: Entry) -> bytes:
 
 
 def _unreadable(entry: Entry, error: OSError) -> LayerError:
-    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.path)}", cause=error.strerror or str(error))
+    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.file)}", cause=error.strerror or str(error))

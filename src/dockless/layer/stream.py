@@ -29,7 +29,15 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
     """The tar of `entries`, which are in order. Raises LayerError for a file that cannot be read or that changes."""
     filler = _Filler(size)
     for entry in entries:
-        yield from _entry_blocks(filler, entry, mtime)
+        filler.start(entry)
+        if entry.path:
+            yield from _file_blocks(filler, entry, mtime)
+        else:
+            link = entry.link if entry.kind in (SYMLINK, HARD_LINK) else b""
+            data = entry.data if entry.kind == FILE else b""
+            header = tar_header(entry.name, entry.kind, entry.mode, entry.uid, entry.gid, len(data), mtime, link)
+            yield from filler.put(header + data)
+            yield from filler.skip(-len(data) % 512)
     # Two zero blocks end a tar; padding to a larger record is of magnetic tapes.
     yield from filler.skip(1024)
     last = filler.rest()
@@ -37,22 +45,13 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
         yield last
 
 
-def _entry_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterator[Block]:
-    filler.start(entry)
-    if entry.kind != FILE:
-        link = entry.link if entry.kind in (SYMLINK, HARD_LINK) else b""
-        yield from filler.put(tar_header(entry.name, entry.kind, entry.mode, entry.uid, entry.gid, 0, mtime, link))
-        return
-    if not entry.path:
-        size = len(entry.data)
-        yield from filler.put(tar_header(entry.name, FILE, entry.mode, entry.uid, entry.gid, size, mtime))
-        yield from filler.put(entry.data)
-        yield from filler.skip(-size % 512)
-        return
+def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
+    """The header and the content of a file; what does not fill a block is in `filler` when this returns."""
     try:
-        descriptor = os.open(entry.path, _OPEN)
+        descriptor = os.open(entry.file, _OPEN)
     except OSError as error:
         raise _unreadable(entry, error.strerror or str(error)) from error
+    slow = False
     try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
@@ -60,19 +59,38 @@ def _entry_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterator[Block]:
         mode = entry.mode
         if mode == BY_EXECUTABLE_BIT:
             mode = 0o755 if info.st_mode & 0o100 else 0o644
-        size = info.st_size
-        yield from filler.put(tar_header(entry.name, FILE, mode, entry.uid, entry.gid, size, mtime))
-        yield from filler.read(descriptor, size, entry)
-        after = os.fstat(descriptor)
-        if (after.st_size, after.st_mtime_ns) != (size, info.st_mtime_ns):
-            raise _unreadable(entry, "it changed while it was read")
+        header = tar_header(entry.name, FILE, mode, entry.uid, entry.gid, info.st_size, mtime)
+        # Most files are small and fit in the block that is being filled: no generator, no loop.
+        slow = not filler.take(header, descriptor, info.st_size)
+        if not slow:
+            _check_unchanged(descriptor, info, entry)
+            return ()
+    finally:
+        if not slow:
+            os.close(descriptor)
+    return _large_file_blocks(filler, entry, descriptor, info, header)
+
+
+def _large_file_blocks(
+    filler: _Filler, entry: Entry, descriptor: int, info: os.stat_result, header: bytes
+) -> Iterator[Block]:
+    try:
+        yield from filler.put(header)
+        yield from filler.read(descriptor, info.st_size, entry)
+        _check_unchanged(descriptor, info, entry)
     finally:
         os.close(descriptor)
-    yield from filler.skip(-size % 512)
+    yield from filler.skip(-info.st_size % 512)
+
+
+def _check_unchanged(descriptor: int, before: os.stat_result, entry: Entry) -> None:
+    after = os.fstat(descriptor)
+    if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
+        raise _unreadable(entry, "it changed while it was read")
 
 
 def _unreadable(entry: Entry, cause: str) -> LayerError:
-    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.path)}", cause=cause)
+    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.file)}", cause=cause)
 
 
 class _Filler:
@@ -96,6 +114,20 @@ class _Filler:
 
     def start(self, entry: Entry) -> None:
         self._starts.append((self._offset + self._position, entry))
+
+    def take(self, header: bytes, descriptor: int, n: int) -> bool:
+        """Puts a file of `n` bytes, padding included, if it leaves the block unfilled and one read brings it."""
+        begin = self._position + len(header)
+        end = begin + n
+        if end + 512 > self._size:
+            return False
+        if n and os.readv(descriptor, [self._block[begin:end]]) != n:
+            # Cut short, by a signal or because the file is: the slow way tells. What was read is read over again.
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            return False
+        self._block[self._position : begin] = header
+        self._position = end + -n % 512
+        return True
 
     def put(self, data: bytes) -> Iterator[Block]:
         at = 0

@@ -33,9 +33,10 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
     for source in spec.sources:
         walk = _Walk(spec, source)
         for entry in walk.entries():
-            # The destination itself comes from no source: it is a parent like those above it.
-            owned = (uid or gid) and not (entry.kind == FOLDER and entry.name == walk.base)
-            table.add(entry._replace(uid=uid, gid=gid) if owned else entry)
+            if (uid or gid) and not (entry.kind == FOLDER and entry.name == walk.base):
+                # The destination itself comes from no source: it is a parent like those above it.
+                entry = entry._replace(uid=uid, gid=gid)
+            table.add(entry)
     for entry in _declared(spec):
         table.add(entry)
     for path in spec.whiteouts:
@@ -127,32 +128,40 @@ class _Walk:
         self.strip = image_path(source.strip_prefix, f"strip_prefix of {self.origin}")
         self.real_root = os.path.realpath(self.root)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> list[Entry]:
+        """What the source gives, in no order. Raises LayerError."""
+        # A list, because an entry that is yielded through every folder above it costs more than to be read.
+        found: list[Entry] = []
         try:
             info = os.lstat(self.root)
             if stat.S_ISDIR(info.st_mode):
-                yield Entry(self.base, FOLDER, 0o755, self.origin)
+                found.append(Entry(self.base, FOLDER, 0o755, self.origin))
                 ignores = Ignores(self.spec.ignore_files, self.spec.ignores, self.origin)
-                yield from self._folder(self.root, b"", ignores, ())
+                self._folder(found, self.root, b"", ignores, ())
             else:
                 last = os.path.basename(self.root)
                 name = (self.base + b"/" + last if self.base else last) if self.into_folder else self.base
                 # A single file may come by a link: whoever names the link means its file.
-                yield self._leaf(name, self.root, os.stat(self.root) if self.spec.follow_symlinks else info)
+                found.append(self._leaf(name, self.root, os.stat(self.root) if self.spec.follow_symlinks else info))
         except OSError as error:
             raise LayerError(
                 f"{self.origin}: cannot read {_path_of(error, self.root)}", cause=error.strerror or str(error)
             ) from error
+        return found
 
-    def _folder(self, folder: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]) -> Iterator[Entry]:
+    def _folder(
+        self, found: list[Entry], folder: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]
+    ) -> None:
+        follow_links = self.spec.follow_symlinks
         if ignores:
             ignores = ignores.within(folder, relative)
-        with os.scandir(folder) as found:
-            items = list(found)
+        with os.scandir(folder) as listed:
+            items = list(listed)
+        here = folder + b"/"
         for item in items:
             path = relative + b"/" + item.name if relative else item.name
             is_link = item.is_symlink()
-            follow = is_link and self.spec.follow_symlinks
+            follow = is_link and follow_links
             if follow:
                 self._check_followed(item.path, above)
             is_folder = item.is_dir(follow_symlinks=follow)
@@ -161,25 +170,22 @@ class _Walk:
                 or (not self.spec.keep_ignore_files and not is_folder and ignores.is_ignore_file(item.name))
             ):
                 continue
+            name = self._name(path, is_folder)
             if is_folder:
-                name = self._name(path, is_folder=True)
                 if name is not None:
                     _refuse_whiteout(item.name, self.origin)
-                    yield Entry(name, FOLDER, 0o755, self.origin)
-                inner = (*above, os.path.realpath(item.path)) if self.spec.follow_symlinks else above
-                yield from self._folder(item.path, path, ignores, inner)
+                    found.append(Entry(name, FOLDER, 0o755, self.origin))
+                inner = (*above, os.path.realpath(item.path)) if follow_links else above
+                self._folder(found, item.path, path, ignores, inner)
                 continue
-            name = self._name(path, is_folder=False)
             assert name is not None
-            if is_link and not follow:
-                yield self._leaf(name, item.path, item.stat(follow_symlinks=False))
-            elif item.is_file(follow_symlinks=follow):
+            if item.is_file(follow_symlinks=follow):
                 _refuse_whiteout(item.name, self.origin)
                 # Files are opened without following, so that none becomes a link after it was looked at.
-                path = os.path.realpath(item.path) if follow else item.path
-                yield Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=path)
+                place = os.path.realpath(item.path) if follow else here
+                found.append(Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=place))
             else:
-                yield self._leaf(name, item.path, item.stat(follow_symlinks=follow))
+                found.append(self._leaf(name, item.path, item.stat(follow_symlinks=follow)))
 
     def _leaf(self, name: bytes, path: bytes, info: os.stat_result) -> Entry:
         _refuse_whiteout(name.rpartition(b"/")[2], self.origin)
