@@ -1,0 +1,312 @@
+import gzip
+import json
+import tarfile
+
+import pytest
+from made_images import Blobs, layout_of, make_image, tar_of
+
+from dockless import media_types
+from dockless.errors import InvalidDocument, InvalidValue, LayoutError, RegistryError
+from dockless.layout.docker_archive import DockerArchive
+from dockless.layout.oci import OciLayout
+from dockless.manifest import make_index
+from dockless.registry import Credentials
+from dockless.testing import BasicAuth, Registry, User
+from dockless.transfer.access import Access
+from dockless.transfer.copy import copy_image
+
+
+def operations(registry):
+    return [request.operation for request in registry.requests]
+
+
+def received(registry):
+    return sum(request.received for request in registry.requests if request.operation.startswith("upload"))
+
+
+@pytest.fixture
+def many():
+    """An index of two platforms, and one attestation as buildkit lists it."""
+    blobs = Blobs()
+    images = [make_image(name.encode(), architecture=name, blobs=blobs) for name in ("amd64", "arm64")]
+    noise = make_image(b"attestation", blobs=blobs)
+    children = [image.documents.descriptor for image in images]
+    unknown = noise.manifest.descriptor._replace(
+        platform=children[0].platform._replace(os="unknown", architecture="unknown")
+    )
+    index = make_index([*children, unknown])
+    blobs.put(index.raw)
+    return index, images, blobs
+
+
+def test_pushes_a_layout_and_pulls_it_back(tmp_path, registry, image):
+    layout = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    pushed = copy_image(f"oci:{layout}", f"{registry.host}/app:1", tags=["2"])
+    assert pushed.digest == image.manifest.digest
+    assert pushed.references == (f"{registry.host}/app:1", f"{registry.host}/app:2")
+    assert registry.manifest("app", "2").raw == image.manifest.raw
+    assert (pushed.blobs_sent, pushed.bytes_sent) == (3, sum(map(len, image.blobs.values())) - len(image.manifest.raw))
+    copy_image(f"{registry.host}/app:1", f"oci:{tmp_path}/back:v1")
+    back = OciLayout(str(tmp_path / "back"))
+    assert back.manifest(back.root("v1")) == image.manifest
+    assert back.root("v1").platform.architecture == "amd64"
+
+
+def test_a_second_copy_sends_nothing(registry, other, image, push):
+    push(registry, "app", "1", image)
+    copy_image(f"{registry.host}/app:1", f"{other.host}/app")
+    other.reset_requests()
+    again = copy_image(f"{registry.host}/app:1", f"{other.host}/app")
+    assert (again.bytes_sent, received(other)) == (0, 0)
+    assert set(operations(other)) - {"ping get"} == {"manifest head"}
+
+
+def test_between_repositories_of_one_registry_layers_are_mounted(registry, image, push):
+    push(registry, "team/a", "1", image)
+    pushed = copy_image(f"{registry.host}/team/a:1", f"{registry.host}/team/b:1")
+    assert (pushed.blobs_mounted, pushed.bytes_sent, received(registry)) == (3, 0, 0)
+    assert registry.manifest("team/b", "1").raw == image.manifest.raw
+
+
+def test_between_registries_with_two_users(tmp_path, image, push):
+    def auth(name):
+        return BasicAuth([User(name, f"{name}-password")])
+
+    with Registry(auth=auth("a")) as one, Registry(auth=auth("b")) as two:
+        push(one, "app", "1", image)
+        who = {one.host: Credentials("a", "a-password"), two.host: Credentials("b", "b-password")}
+        copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=Access(credentials=who))
+        assert two.manifest("app", "1").digest == image.manifest.digest
+        sent = {r.headers["Authorization"] for r in two.requests} - {None}
+        assert len(sent) == 1, "nobody but b was named to the second registry"
+
+
+def test_credentials_for_two_projects_of_one_registry(image, push):
+    users = [User("a", "pa"), User("b", "pb")]
+    with Registry(auth=BasicAuth(users)) as registry:
+        push(registry, "project-a/app", "1", image)
+        who = {f"{registry.host}/project-{name}": Credentials(name, f"p{name}") for name in "ab"}
+        copy_image(f"{registry.host}/project-a/app:1", f"{registry.host}/project-b/app", access=Access(credentials=who))
+        assert registry.manifest("project-b/app", "latest").digest == image.manifest.digest
+
+
+def test_credentials_are_for_whole_components():
+    access = Access(credentials={"a.example": Credentials("u", "p"), "b.example/team": Credentials("t", "p")})
+    from dockless.reference import Reference
+
+    for text, user in (
+        ("a.example/x", "u"),
+        ("a.example.evil/x", ""),
+        ("xa.example/x", ""),
+        ("b.example/team/app", "t"),
+        ("b.example/teammate/app", ""),
+        ("b.example/app", ""),
+    ):
+        found = access._given(Reference.parse(text))
+        assert (found.username if found else "") == user
+
+
+def test_one_platform_or_all(tmp_path, registry, push, many):
+    index, images, blobs = many
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=blobs)
+    pushed = copy_image(f"oci:{layout}", f"{registry.host}/app:arm", platform="linux/arm64/v8")
+    assert pushed.digest == images[1].manifest.digest
+    assert copy_image(f"oci:{layout}", f"{registry.host}/app:one").digest == images[0].manifest.digest
+    everything = copy_image(f"oci:{layout}", f"{registry.host}/app:all", all_platforms=True)
+    assert everything.digest == index.digest
+    assert registry.manifest("app", "all").raw == index.raw
+    copy_image(f"{registry.host}/app:all", f"oci-archive:{tmp_path}/a.tar:x", all_platforms=True)
+    archive = OciLayout.in_archive(str(tmp_path / "a.tar"))
+    assert archive.manifest(archive.root("x")) == index
+    assert archive.open(images[1].manifest.layers[0]).read() == blobs[images[1].manifest.layers[0].digest]
+
+
+def test_a_platform_that_is_not_there(tmp_path, many, image):
+    index, _, blobs = many
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=blobs)
+    with pytest.raises(InvalidDocument, match=r"no image for linux/riscv64: it has linux/amd64, linux/arm64$"):
+        copy_image(f"oci:{layout}", f"oci:{tmp_path}/o", platform="linux/riscv64")
+    single = layout_of(tmp_path / "s", image.manifest.descriptor, blobs=image.blobs)
+    with pytest.raises(InvalidDocument, match="no image for linux/arm64: it is for linux/amd64"):
+        copy_image(f"oci:{single}", f"oci:{tmp_path}/o", platform="linux/arm64")
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_only_platform_needs_no_name(tmp_path):
+    image = make_image(b"x", architecture="s390x")
+    index = make_index([image.documents.descriptor])
+    image.blobs.put(index.raw)
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=image.blobs)
+    assert copy_image(f"oci:{layout}", f"oci:{tmp_path}/o").digest == image.manifest.digest
+
+
+def test_indexes_of_indexes(tmp_path, image):
+    inner = make_index([image.documents.descriptor])
+    outer = make_index([inner.descriptor._replace(platform=image.documents.platform)])
+    deep = outer
+    for raw in (inner.raw, outer.raw):
+        image.blobs.put(raw)
+    for _ in range(6):
+        deep = make_index([deep.descriptor])
+        image.blobs.put(deep.raw)
+    nested = layout_of(tmp_path / "n", outer.descriptor, blobs=image.blobs)
+    assert copy_image(f"oci:{nested}", f"oci:{tmp_path}/o", all_platforms=True).digest == outer.digest
+    with pytest.raises(InvalidDocument, match="an index of indexes is no image"):
+        copy_image(f"oci:{nested}", f"oci:{tmp_path}/p")
+    endless = layout_of(tmp_path / "e", deep.descriptor, blobs=image.blobs)
+    with pytest.raises(InvalidDocument, match="too many manifests"):
+        copy_image(f"oci:{endless}", f"oci:{tmp_path}/p", all_platforms=True)
+
+
+def test_a_docker_archive_is_compressed_on_its_way_and_always_to_the_same(tmp_path, registry):
+    image = make_image(b"one" * 5000, b"two", docker=True)
+    docker_archive(tmp_path / "a.tar", image)
+    first = copy_image(f"docker-archive:{tmp_path}/a.tar", f"{registry.host}/app:1")
+    second = copy_image(f"docker-archive:{tmp_path}/a.tar:app:1", f"oci:{tmp_path}/o:x")
+    assert first.digest == second.digest
+    found = json.loads(registry.manifest("app", "1").raw)
+    assert found["config"]["digest"] == image.manifest.config.digest, "the image id is as it was"
+    assert {layer["mediaType"] for layer in found["layers"]} == {media_types.DOCKER_LAYER_GZIP}
+    assert gzip.decompress(registry.blob("app", found["layers"][1]["digest"])) == tar_of({"f1": b"two"})
+
+
+def test_a_docker_archive_whose_layer_was_damaged(tmp_path, registry):
+    image = make_image(b"one", docker=True)
+    docker_archive(tmp_path / "a.tar", image)
+    data = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(data.replace(b"one", b"eno"))
+    with pytest.raises(LayoutError, match="is damaged: inside it is"):
+        copy_image(f"docker-archive:{tmp_path}/a.tar", f"{registry.host}/app:1")
+    assert registry.tags("app") == {} if "app" in registry.repositories() else True
+
+
+def docker_archive(path, image):
+    layers = {f"{n}.tar": gzip.decompress(image.blobs[x.digest]) for n, x in enumerate(image.manifest.layers)}
+    listed = [{"Config": "c.json", "RepoTags": ["app:1"], "Layers": list(layers)}]
+    files = {"manifest.json": json.dumps(listed).encode(), "c.json": image.documents.config_bytes, **layers}
+    path.write_bytes(tar_of(files))
+
+
+def test_to_a_docker_archive_with_tags(tmp_path, registry, image, push):
+    push(registry, "app", "1", image)
+    target = f"docker-archive:{tmp_path}/d.tar:acme/app:1"
+    pushed = copy_image(f"{registry.host}/app:1", target, tags=["2"])
+    archive = DockerArchive(str(tmp_path / "d.tar"))
+    assert archive.names() == ["acme/app:1", "acme/app:2"]
+    assert len(pushed.references) == 2
+    with tarfile.open(tmp_path / "d.tar") as tar:
+        assert "manifest.json" in tar.getnames()
+    with pytest.raises(InvalidValue, match="has no name to put tags to"):
+        copy_image(f"{registry.host}/app:1", f"docker-archive:{tmp_path}/e.tar", tags=["2"])
+
+
+def test_all_platforms_do_not_fit_a_docker_archive(tmp_path, many):
+    index, _, blobs = many
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=blobs)
+    with pytest.raises(InvalidValue, match="holds one platform"):
+        copy_image(f"oci:{layout}", f"docker-archive:{tmp_path}/d.tar", all_platforms=True)
+
+
+def test_to_a_digest(registry, other, image, push):
+    push(registry, "app", "1", image)
+    copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.digest}")
+    assert other.tags("app") == {}
+    with pytest.raises(InvalidValue, match=f"the image has the digest {image.manifest.digest}"):
+        copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.config.digest}")
+
+
+def test_force_upload_sends_what_is_there(registry, other, image, push):
+    push(registry, "app", "1", image)
+    push(other, "app", "1", image)
+    pushed = copy_image(f"{registry.host}/app:1", f"{other.host}/app:1", force_upload=True)
+    assert pushed.blobs_sent == 3
+
+
+def test_a_pinned_digest_is_what_is_served_or_nothing(registry, image, push):
+    push(registry, "app", "1", image)
+    with pytest.raises(RegistryError, match=r"404|MANIFEST_UNKNOWN|not known|unknown"):
+        copy_image(f"{registry.host}/app@{image.manifest.config.digest}", "oci:/nonexistent/x")
+
+
+def test_a_damaged_layer_in_a_registry_gets_no_name(tmp_path, registry, image, push):
+    push(registry, "app", "1", image)
+    from dockless.testing import Fault
+
+    registry.faults = [Fault(on="blob get", corrupt=10)]
+    with pytest.raises((RegistryError, LayoutError), match="damaged"):
+        copy_image(f"{registry.host}/app:1", f"oci:{tmp_path}/o")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artifact_is_copied_as_it_is(tmp_path, registry, other):
+    blobs = Blobs()
+    config, layer = blobs.put(b"{}"), blobs.put(b"chart")
+    raw = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_types.OCI_MANIFEST,
+            "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": config, "size": 2},
+            "layers": [
+                {"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "digest": layer, "size": 5}
+            ],
+        }
+    ).encode()
+    registry.put_blob("chart", b"{}")
+    registry.put_blob("chart", b"chart")
+    registry.put_manifest("chart", raw, media_types.OCI_MANIFEST, "1")
+    copy_image(f"{registry.host}/chart:1", f"{other.host}/chart:1")
+    assert other.manifest("chart", "1").raw == raw
+    copy_image(f"{registry.host}/chart:1", f"oci:{tmp_path}/o:1")
+    assert OciLayout(str(tmp_path / "o")).root("1").digest == other.manifest("chart", "1").digest
+
+
+class TestForeignLayers:
+    @pytest.fixture
+    def foreign(self, registry, push, web):
+        image = make_image(b"windows", b"own", urls=[f"{web.url}/gone", f"{web.url}/layer"])
+        push(registry, "win", "1", image)
+        web.files["/layer"] = image.blobs[image.manifest.layers[0].digest]
+        return image
+
+    def test_copied_from_the_second_url_with_no_credentials(self, registry, other, foreign, web):
+        pushed = copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        layer = foreign.manifest.layers[0]
+        assert other.blob("win", layer.digest) == foreign.blobs[layer.digest]
+        assert [path for path, _ in web.requests] == ["/gone", "/layer"]
+        assert not any("Authorization" in headers for _, headers in web.requests)
+        assert pushed.digest == foreign.manifest.digest, "the urls stay in the manifest"
+        assert pushed.blobs_sent == 3
+
+    def test_kept_where_they_are(self, registry, other, foreign, web, tmp_path):
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", keep_foreign_layers=True)
+        assert web.requests == []
+        assert foreign.manifest.layers[0].digest not in other.blobs("win")
+        copy_image(f"{registry.host}/win:1", f"oci:{tmp_path}/o", keep_foreign_layers=True)
+        assert web.requests == []
+
+    def test_from_the_registry_if_it_has_them(self, registry, other, foreign, web):
+        registry.put_blob("win", foreign.blobs[foreign.manifest.layers[0].digest])
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        assert web.requests == []
+
+    def test_a_redirect_is_followed_and_a_loop_is_not(self, registry, other, foreign, web):
+        web.files["/gone"] = f"{web.url}/gone"
+        web.files["/real"] = web.files["/layer"]
+        web.files["/layer"] = "/real"
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        assert foreign.manifest.layers[0].digest in other.blobs("win")
+
+    def test_wrong_content_is_refused(self, registry, other, foreign, web):
+        web.files["/layer"] = b"x" * foreign.manifest.layers[0].size
+        with pytest.raises((RegistryError, LayoutError)):
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        assert "win" not in other.repositories() or other.tags("win") == {}
+
+    def test_nowhere_names_each_place_that_was_tried(self, registry, other, foreign, web):
+        del web.files["/layer"]
+        with pytest.raises(RegistryError, match=r"to be had nowhere: .*gone answered 404; .*layer answered 404"):
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+
+    def test_a_docker_archive_holds_them(self, registry, foreign, tmp_path):
+        copy_image(f"{registry.host}/win:1", f"docker-archive:{tmp_path}/d.tar", keep_foreign_layers=True)
+        assert len(DockerArchive(str(tmp_path / "d.tar")).image().layers) == 2
