@@ -54,7 +54,7 @@ class Api:
             return Response.make(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
         operation = self._operations.get(route.operation)
         if operation is None or (route.noun == "upload" and (route.method == "POST") != (not route.reference)):
-            raise ApiError(405, "UNSUPPORTED", "The operation is unsupported.")
+            return Response.make(405, {"Content-Type": "text/plain; charset=utf-8"}, b"Method not allowed\n")
         self._access.check(request, route, self._origin)
         if route.repository:
             try:
@@ -70,7 +70,7 @@ class Api:
         return self.blobs.fetch(request, route)
 
     def _ping(self, request: Request, route: Route) -> Response:
-        return Response.of_json(200, {})
+        return Response.make(200, {"Content-Type": "application/json; charset=utf-8"}, b"{}")
 
     def _tags(self, request: Request, route: Route) -> Response:
         return list_tags(self._storage, self._profile, request, route)

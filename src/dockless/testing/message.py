@@ -85,7 +85,7 @@ class Response(NamedTuple):
 
     @classmethod
     def of_json(cls, status: int, document: Any, headers: dict[str, str] | None = None) -> Response:
-        body = json.dumps(document).encode() + b"\n"
+        body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         return cls.make(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
 
     def header(self, name: str) -> str:

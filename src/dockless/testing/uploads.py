@@ -93,8 +93,9 @@ class Uploads:
         return self._finish(request, upload, digest)
 
     def cancel(self, request: Request, route: Route) -> Response:
-        self._storage.drop_upload(self._find(request, route))
-        return Response.make(204)
+        upload = self._find(request, route)
+        self._storage.drop_upload(upload)
+        return Response.make(204, {"Docker-Upload-UUID": upload.id})
 
     def _mount(self, request: Request, route: Route, wanted: str, mountable: list[str]) -> Response | None:
         source = request.query.get("from")
