@@ -1,0 +1,298 @@
+import gzip
+import io
+import json
+import os
+import tarfile
+
+import pytest
+from made_images import Blobs, layout_of, make_image, tar_of
+from real_tools import need, run
+
+from dockless import media_types
+from dockless.digest import Digest
+from dockless.errors import DocklessError
+from dockless.manifest import make_index
+from dockless.testing import Fault
+from dockless.transfer.verify import verify_image
+
+
+def wrong(where):
+    """What verify says: of what it finds, or of why it can open nothing."""
+    try:
+        return "\n".join(verify_image(str(where)).wrong)
+    except DocklessError as error:
+        return str(error)
+
+
+class Damaged:
+    """A layout whose documents a test rewrites: digests and sizes above are put right, unless it wants them wrong."""
+
+    def __init__(self, folder, **options):
+        self.folder = folder
+        self.image = make_image(b"one" * 500, b"two", **options)
+        self.blobs = Blobs()
+        self.blobs.update(self.image.blobs)
+        self.config = json.loads(self.image.documents.config_bytes)
+        self.manifest = self.image.manifest.json
+
+    def blob(self, n):
+        return self.folder / "blobs/sha256" / Digest(self.manifest["layers"][n]["digest"]).hex
+
+    def layer(self, n, blob, diff_id=None):
+        self.manifest["layers"][n].update(digest=self.blobs.put(blob), size=len(blob))
+        if diff_id:
+            self.config["rootfs"]["diff_ids"][n] = diff_id
+
+    def plain_layer(self, n, tar):
+        """A layer that is right in all but its tar."""
+        self.layer(n, gzip.compress(tar, mtime=0), str(Digest.of(tar)))
+
+    def write(self, raw_config=None, raw_manifest=None, listed=None):
+        config = raw_config if raw_config is not None else json.dumps(self.config).encode()
+        self.manifest["config"].update(digest=self.blobs.put(config), size=len(config))
+        raw = raw_manifest if raw_manifest is not None else json.dumps(self.manifest).encode()
+        root = self.image.manifest.descriptor._replace(digest=self.blobs.put(raw), size=len(raw))
+        if listed:
+            root = root._replace(**listed)
+        layout_of(self.folder, root, blobs=self.blobs)
+        return self
+
+
+def entry(name, kind=tarfile.REGTYPE, link=""):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, link
+        tar.addfile(member)
+    return buffer.getvalue()
+
+
+def flip(path, at=-20):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+# Each is done to the documents before they are written, or to the files after it.
+BEFORE = {
+    "diff ids in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff id"),
+    "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff ids"),
+    "a diff id that is none": (lambda d: d.config["rootfs"]["diff_ids"].__setitem__(0, "x"), "invalid digest"),
+    "no rootfs": (lambda d: d.config.pop("rootfs"), "no rootfs.diff_ids"),
+    "another rootfs type": (lambda d: d.config["rootfs"].update(type="tree"), "of the type 'tree', not layers"),
+    "no architecture": (lambda d: d.config.pop("architecture"), "no architecture"),
+    "more history than layers": (lambda d: d.config.update(history=[{}] * 3), "tells of 3 layers, the image has 2"),
+    "history that is no list": (lambda d: d.config.update(history={}), "history that is not a list"),
+    "created at no time": (lambda d: d.config.update(created="today"), "'today', which is no time"),
+    "history at no time": (lambda d: d.config.update(history=[{"created": 1}]), "entry 0 of the history"),
+    "Env that is an object": (lambda d: d.config.update(config={"Env": {}}), "Env that is not a list"),
+    "Cmd that is text": (lambda d: d.config.update(config={"Cmd": "sh"}), "Cmd is not a list of strings"),
+    "ports that are a list": (lambda d: d.config.update(config={"ExposedPorts": ["80"]}), "ExposedPorts is not an obj"),
+    "Labels that are no text": (lambda d: d.config.update(config={"Labels": {"a": 1}}), "not a map of strings"),
+    "a negative size": (lambda d: d.manifest["layers"][0].update(size=-1), "no usable size"),
+    "a size over all bounds": (lambda d: d.manifest["layers"][0].update(size=2**64), "no usable size"),
+    "a layer's size is wrong": (lambda d: d.manifest["layers"][0].update(size=7), "bytes, its descriptor says 7"),
+    "a digest with a path in it": (
+        lambda d: d.manifest["layers"][0].update(digest="sha256:../../../etc/passwd"),
+        "invalid digest",
+    ),
+    "a layer without a type": (lambda d: d.manifest["layers"][0].pop("mediaType"), "no mediaType"),
+    "a layer of no layer's type": (lambda d: d.manifest["layers"][0].update(mediaType="text/html"), "no layer's"),
+    "zstd that is gzip": (
+        lambda d: d.manifest["layers"][0].update(mediaType=media_types.OCI_LAYER + "+zstd"),
+        "but its compression is gzip",
+    ),
+    "a layer that is no tar": (lambda d: d.plain_layer(0, b"hello" * 500), "wrong checksum"),
+    "a tar that ends too early": (lambda d: d.plain_layer(0, tar_of({"f": b"x" * 5000})[:2000]), "is cut off"),
+    "gzip that ends too early": (
+        lambda d: d.layer(0, d.blobs[Digest(d.manifest["layers"][0]["digest"])][:-6]),
+        "gzip stream has no end",
+    ),
+    "something after the gzip": (
+        lambda d: d.layer(0, d.blobs[Digest(d.manifest["layers"][0]["digest"])] + b"evil"),
+        "something else after its gzip stream",
+    ),
+    "a path that climbs": (lambda d: d.plain_layer(0, entry("a/../../etc/passwd")), "climbs out of the image"),
+    "a hard link that climbs": (
+        lambda d: d.plain_layer(0, entry("x", tarfile.LNKTYPE, "../../etc/shadow")),
+        "hard link 'x' to '../../etc/shadow'",
+    ),
+    "a whiteout of ..": (lambda d: d.plain_layer(0, entry("a/.wh...")), "whiteout 'a/.wh...', which names no file"),
+    "a url with a password": (
+        lambda d: d.manifest["layers"][0].update(urls=["https://u:p@x.example/l"]),
+        "which is no plain http",
+    ),
+    "a file as url": (lambda d: d.manifest["layers"][0].update(urls=["file:///etc/passwd"]), "no plain http"),
+    "manifest and index at once": (lambda d: d.manifest.update(manifests=[]), "reads as a manifest and as an index"),
+    "a schemaVersion of its own": (lambda d: d.manifest.update(schemaVersion=3), "schemaVersion is not 2"),
+    "schema 1": (lambda d: d.manifest.update(schemaVersion=1), "Docker schema 1"),
+    "another type than it is listed with": (
+        lambda d: d.manifest.update(mediaType=media_types.DOCKER_MANIFEST),
+        "says it is .*docker.*it was served as .*oci",
+    ),
+    "layers that are no list": (lambda d: d.manifest.update(layers={}), "no list of layers"),
+}
+AFTER = {
+    "a bit flipped in a layer": (lambda d: flip(d.blob(0)), "is damaged: its digest is"),
+    "a layer is gone": (lambda d: d.blob(0).unlink(), "lacks the blob"),
+    "a layer is empty": (lambda d: d.blob(0).write_bytes(b""), "has 0 bytes, its descriptor says"),
+    "a layer is longer": (
+        lambda d: d.blob(1).write_bytes(d.blob(1).read_bytes() + b"x"),
+        "something else after|bytes, its",
+    ),
+    "a layer is cut off": (lambda d: d.blob(0).write_bytes(d.blob(0).read_bytes()[:50]), "is cut off"),
+    "a layer is a link": (lambda d: (d.blob(0).unlink(), d.blob(0).symlink_to("/etc/passwd")), "lacks the blob"),
+    "a layer is a pipe": (lambda d: (d.blob(0).unlink(), os.mkfifo(d.blob(0))), "lacks the blob"),
+    "a bit flipped in the config": (lambda d: flip(d.folder / "blobs/sha256" / d.config_hex, 3), "config: .*damaged"),
+    "a bit flipped in the manifest": (lambda d: flip(d.folder / "blobs/sha256" / d.root_hex, 9), "manifest: .*damaged"),
+    "the manifest is gone": (lambda d: (d.folder / "blobs/sha256" / d.root_hex).unlink(), "manifest: .*lacks the blob"),
+    "a blob that nothing names is not what it is called": (
+        lambda d: (d.folder / "blobs/sha256" / ("0" * 64)).write_text("x"),
+        "is not what it is called",
+    ),
+    "no oci-layout": (lambda d: (d.folder / "oci-layout").unlink(), "is no OCI layout"),
+    "another layout version": (
+        lambda d: (d.folder / "oci-layout").write_text('{"imageLayoutVersion": "9"}'),
+        "not of version",
+    ),
+    "an index that is no JSON": (lambda d: (d.folder / "index.json").write_text("{"), "not a usable JSON document"),
+    "an index with a key twice": (
+        lambda d: (d.folder / "index.json").write_text('{"schemaVersion":2,"schemaVersion":2,"manifests":[]}'),
+        "stands twice",
+    ),
+}
+
+
+def test_there_are_at_least_thirty_kinds():
+    assert len(BEFORE) + len(AFTER) >= 30
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_wrong_documents_and_layers(tmp_path, kind):
+    damage, reason = BEFORE[kind]
+    damaged = Damaged(tmp_path / "l")
+    damage(damaged)
+    damaged.write()
+    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+
+
+@pytest.mark.parametrize("kind", AFTER)
+def test_damaged_files(tmp_path, kind):
+    damage, reason = AFTER[kind]
+    damaged = Damaged(tmp_path / "l").write()
+    damaged.config_hex = Digest(damaged.manifest["config"]["digest"]).hex
+    damaged.root_hex = Digest(json.loads((tmp_path / "l/index.json").read_text())["manifests"][0]["digest"]).hex
+    assert wrong(f"oci:{tmp_path}/l") == ""
+    damage(damaged)
+    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+
+
+def assert_says(said, reason):
+    import re
+
+    assert re.search(reason, said), said
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"<html>", "not a usable JSON document"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested too deep"),
+        (b"{" + b" " * (5 << 20) + b"}", "more than"),
+        (b'{"a": NaN}', "not JSON"),
+        ("\ufeff{}".encode(), "byte order mark"),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path, raw, reason):
+    Damaged(tmp_path / "l").write(raw_config=raw)
+    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+
+
+def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
+    image = make_image(b"x")
+    platform = image.documents.platform._replace(architecture="arm64")
+    index = make_index([image.manifest.descriptor._replace(platform=platform)])
+    image.blobs.put(index.raw)
+    for _ in range(6):
+        index = make_index([index.descriptor])
+        image.blobs.put(index.raw)
+    layout_of(tmp_path / "l", image.manifest.descriptor._replace(platform=platform), blobs=image.blobs)
+    assert "lists it for linux/arm64, its config says linux/amd64" in wrong(f"oci:{tmp_path}/l")
+    layout_of(tmp_path / "d", index.descriptor, blobs=image.blobs)
+    assert "more than 4 deep" in wrong(f"oci:{tmp_path}/d")
+
+
+def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    damaged = Damaged(tmp_path / "l")
+    bomb = zstandard.compress(b"\0" * (1 << 28)) * 8
+    damaged.layer(0, bomb, str(Digest.of(b"")))
+    damaged.manifest["layers"][0]["mediaType"] = media_types.OCI_LAYER + "+zstd"
+    damaged.write()
+    assert "is a decompression bomb" in wrong(f"oci:{tmp_path}/l")
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path):
+    damaged = Damaged(tmp_path / "l").write()
+    flip(damaged.blob(0))
+    damaged.blob(1).unlink()
+    assert len(verify_image(f"oci:{tmp_path}/l").wrong) >= 2
+
+
+def test_what_is_right_is_right_in_every_form(tmp_path, registry, push):
+    for n, options in enumerate([{}, {"docker": True}, {"compress": False}, {"urls": ["https://x.example/l"]}]):
+        image = make_image(b"one", b"two", **options)
+        if "urls" in options:
+            del image.blobs[image.manifest.layers[0].digest]
+        push(registry, f"app{n}", "1", image)
+        found = verify_image(f"{registry.host}/app{n}:1")
+        assert found.wrong == () and found.manifests == 1
+        assert found.elsewhere == ((image.manifest.layers[0].digest,) if "urls" in options else ())
+
+
+def test_a_registry_that_serves_damage(registry, push):
+    image = make_image(b"one", b"two")
+    push(registry, "app", "1", image)
+    registry.faults = [Fault(on="blob get", reference=image.manifest.layers[0].digest, corrupt=30)]
+    assert "damaged" in wrong(f"{registry.host}/app:1")
+
+
+def test_a_docker_archive_whose_layer_is_another(tmp_path):
+    image = make_image(b"one", compress=False, docker=True)
+    listed = [{"Config": "c.json", "RepoTags": None, "Layers": ["l.tar"]}]
+    files = {"manifest.json": json.dumps(listed).encode(), "c.json": image.documents.config_bytes}
+    (tmp_path / "good").write_bytes(tar_of({**files, "l.tar": tar_of({"f0": b"one"})}))
+    (tmp_path / "bad").write_bytes(tar_of({**files, "l.tar": tar_of({"f0": b"eno"})}))
+    assert wrong(f"docker-archive:{tmp_path}/good") == ""
+    assert "is damaged: its digest is" in wrong(f"docker-archive:{tmp_path}/bad")
+
+
+def test_what_other_tools_write_is_right(tmp_path):
+    need("skopeo", "umoci", "buildah")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/f").write_text("x" * 3)
+    (tmp_path / "tree/deep").mkdir()
+    (tmp_path / "tree/deep/link").symlink_to("../f")
+    at = {"cwd": tmp_path}
+    run("umoci", "init", "--layout", "u", **at)
+    run("umoci", "new", "--image", "u:v1", **at)
+    run("umoci", "insert", "--rootless", "--image", "u:v1", "tree", "/", **at)
+    run("umoci", "config", "--image", "u:v1", "--architecture", "amd64", "--os", "linux", **at)
+    for target in ("oci:o:v1", "oci-archive:oa.tar:v1", "docker-archive:da.tar:app:1"):
+        run("skopeo", "copy", "-q", "oci:u:v1", target, **at)
+    run(
+        "skopeo",
+        "copy",
+        "-q",
+        "--dest-compress-format",
+        "zstd",
+        "--dest-compress",
+        "oci:u:v1",
+        "oci:z:v1",
+        **at,
+        ok=False,
+    )
+    places = ["oci:u:v1", "oci:o", "oci-archive:oa.tar", "docker-archive:da.tar"]
+    for place in places:
+        kind, _, rest = place.partition(":")
+        assert wrong(f"{kind}:{tmp_path}/{rest}") == "", place
