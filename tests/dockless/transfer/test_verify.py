@@ -2,7 +2,9 @@ import gzip
 import io
 import json
 import os
+import re
 import tarfile
+import tempfile
 
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
@@ -188,8 +190,6 @@ def test_damaged_files(tmp_path, kind):
 
 
 def assert_says(said, reason):
-    import re
-
     assert re.search(reason, said), said
 
 
@@ -202,6 +202,7 @@ def assert_says(said, reason):
         (b'{"a": NaN}', "not JSON"),
         ("\ufeff{}".encode(), "byte order mark"),
     ],
+    ids=["html", "deep", "large", "nan", "bom"],
 )
 def test_a_config_that_cannot_be_read(tmp_path, raw, reason):
     Damaged(tmp_path / "l").write(raw_config=raw)
@@ -222,10 +223,11 @@ def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
     assert "more than 4 deep" in wrong(f"oci:{tmp_path}/d")
 
 
-def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path):
+def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path, monkeypatch):
     zstandard = pytest.importorskip("zstandard")
+    monkeypatch.setattr("dockless.layer.decode._ALWAYS_ALLOWED", 1 << 20)
     damaged = Damaged(tmp_path / "l")
-    bomb = zstandard.compress(b"\0" * (1 << 28)) * 8
+    bomb = zstandard.compress(b"\0" * (1 << 26))
     damaged.layer(0, bomb, str(Digest.of(b"")))
     damaged.manifest["layers"][0]["mediaType"] = media_types.OCI_LAYER + "+zstd"
     damaged.write()
@@ -280,19 +282,14 @@ def test_what_other_tools_write_is_right(tmp_path):
     run("umoci", "config", "--image", "u:v1", "--architecture", "amd64", "--os", "linux", **at)
     for target in ("oci:o:v1", "oci-archive:oa.tar:v1", "docker-archive:da.tar:app:1"):
         run("skopeo", "copy", "-q", "oci:u:v1", target, **at)
-    run(
-        "skopeo",
-        "copy",
-        "-q",
-        "--dest-compress-format",
-        "zstd",
-        "--dest-compress",
-        "oci:u:v1",
-        "oci:z:v1",
-        **at,
-        ok=False,
-    )
-    places = ["oci:u:v1", "oci:o", "oci-archive:oa.tar", "docker-archive:da.tar"]
+    with tempfile.TemporaryDirectory(prefix="dl-") as short:
+        buildah = ("buildah", "--root", f"{short}/r", "--runroot", f"{short}/rr", "--storage-driver", "vfs")
+        made = run(*buildah, "from", "scratch").out.strip()
+        run(*buildah, "add", made, "tree", "/app", **at)
+        run(*buildah, "config", "--cmd", '["/app"]', made)
+        run(*buildah, "commit", "-q", made, f"oci:{tmp_path}/b:v1")
+        run(*buildah, "commit", "-q", "--format", "docker", made, f"docker-archive:{tmp_path}/bd.tar:app:1")
+    places = ["oci:u:v1", "oci:o", "oci-archive:oa.tar", "docker-archive:da.tar", "oci:b", "docker-archive:bd.tar"]
     for place in places:
         kind, _, rest = place.partition(":")
         assert wrong(f"{kind}:{tmp_path}/{rest}") == "", place
