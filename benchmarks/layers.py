@@ -86,9 +86,9 @@ def peers(out: str) -> dict:
         "buildah": need(
             "buildah",
             *shell(
-                'c=$(buildah --storage-driver vfs from scratch) && buildah --storage-driver vfs copy -q $c "$1" /app && '
-                "buildah --storage-driver vfs commit -q --timestamp 0 $c oci:$2.oci && "
-                "buildah --storage-driver vfs rm $c && rm -rf $2.oci"
+                'b="buildah --storage-driver vfs"; c=$($b from scratch) && $b copy -q $c "$1" /app && '
+                "$b commit -q --timestamp 0 $c oci:$2.oci && "
+                "$b rm $c"
             ),
         ),
         "tarfile + gzip 1": [sys.executable, "-c", TARFILE, "{}", f"{out}/peer", "1"],
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/layers")
     parser.add_argument("--inputs", default=os.path.join(tempfile.gettempdir(), "dockless-benchmark-inputs"))
     parser.add_argument("--only", default="")
-    parser.add_argument("--peers", default="")
+    parser.add_argument("--peers", default="", help="names from the table, parted by semicolons")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--big", action="store_true")
     options = parser.parse_args()
@@ -167,7 +167,7 @@ def main() -> None:
         for name, argv in commands.items():
             if argv is None:
                 print(f"NOT MEASURED, not installed: {name}")
-        wanted = options.peers.split(",") if options.peers else list(commands)
+        wanted = options.peers.split(";") if options.peers else list(commands)
         for name, folder in inputs(options.inputs, options.big).items():
             if not chosen or name in chosen:
                 table(name, folder, {k: v for k, v in commands.items() if v and k in wanted}, out, options.runs)
