@@ -222,7 +222,10 @@ class RegistryClient:
                 raise
             answer.close()
             said = answer.header("Docker-Content-Digest")
-            if said.startswith("sha256:") and said != digest:
+            if answer.status != 201:
+                # 201 is what the specification says; who says something else may have done something else.
+                said = self.head_manifest(repository, version, actions=PUSH) or "nothing"
+            if (answer.status != 201 or said.startswith("sha256:")) and said != digest:
                 raise Unexpected(
                     f"{self.registry}/{repository} stored something else than was sent for {version}",
                     cause=f"sent {digest}, stored {printable(said, 80)}",

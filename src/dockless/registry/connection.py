@@ -29,6 +29,7 @@ class _Paced(io.RawIOBase):
         self._clock = clock
         self._pace = Pace()
         self._begun = False
+        self.ended = False
 
     def readable(self) -> bool:
         return True
@@ -39,7 +40,8 @@ class _Paced(io.RawIOBase):
         if self._begun and self._pace.stalled(n or 0, self._clock.monotonic() - begin):
             raise Stalled("the answer came to less than 1 KiB a second for a minute")
         self._begun = True
-        return n if n is None else int(n)
+        self.ended = self.ended or not n
+        return n
 
     def close(self) -> None:
         self._raw.close()
@@ -57,7 +59,14 @@ def session(jobs: int, clock: Clock) -> requests.Session:
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
-            self.fp: Any = io.BufferedReader(_Paced(self.fp.detach(), clock), 64 * 1024)
+            self._paced = _Paced(self.fp.detach(), clock)
+            self.fp: Any = io.BufferedReader(self._paced, 64 * 1024)
+
+        def begin(self) -> None:
+            super().begin()
+            # http.client takes an end for the empty line after the headers: what said 201 may have gone on to say more.
+            if self._paced.ended:
+                raise ConnectionResetError("the head of the answer was cut off")
 
     class Plain(urllib3.connection.HTTPConnection):
         response_class = Response

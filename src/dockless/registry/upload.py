@@ -12,7 +12,7 @@ from dockless.descriptor import Descriptor
 from dockless.registry.auth.scopes import PULL, PUSH, scope
 from dockless.registry.body import BlobPart, check_source
 from dockless.registry.errors import Failure, RegistryError, ResponseError, Unexpected
-from dockless.registry.hosts import follow
+from dockless.registry.hosts import check_destination, follow
 from dockless.registry.state import SMALLEST
 from dockless.registry.transport import READ_TIMEOUT, Answer
 
@@ -148,13 +148,18 @@ class Upload:
     def _exists(self) -> bool:
         answer = self._request("HEAD", f"/v2/{self._repository}/blobs/{self._descriptor.digest}", expect=(200, 404))
         answer.close()
-        return answer.status == 200
+        # Whoever answers 200 to everything has a page of another size.
+        return answer.status == 200 and answer.length in (None, 0, self._descriptor.size)
 
     def _resume(self) -> None:
-        """Takes up the session of a push that was killed."""
+        """Takes up the session of a push that was killed. Whatever is wrong with it, there are others."""
         client = self._client
         self._location = client.state.take(client.session.base_url, self._repository, self._descriptor.digest)
-        self._offset = None if self._location else 0
+        if self._location:
+            try:
+                self._ask_offset()
+            except RegistryError:
+                self._forget()
 
     def _open(self) -> bool:
         """Opens a session; True where the blob was mounted instead."""
@@ -213,7 +218,9 @@ class Upload:
                 attempts=2,
                 transient=True,
             )
-        self._location = follow(answer.url, location, "the upload location")
+        location = follow(answer.url, location, "the upload location")
+        check_destination(location, self._client.session.base_url, "the upload location")
+        self._location = location
         if self._descriptor.size >= SMALLEST:
             client = self._client
             client.state.keep(client.session.base_url, self._repository, self._descriptor.digest, self._location)
@@ -284,13 +291,15 @@ class Upload:
         )
         answer.close()
         said = answer.header("Docker-Content-Digest")
-        if answer.status == 202 or (said.startswith("sha256:") and said != self._descriptor.digest):
+        wrong = said.startswith("sha256:") and said != self._descriptor.digest
+        # 201 is what the specification says; who says something else may have done something else.
+        if wrong or (answer.status != 201 and not self._exists()):
             self._forget()
             raise Unexpected(
-                f"{self._client.registry}/{self._repository} stored another blob than was sent",
-                cause=f"sent {self._descriptor.digest}, the answer is {answer.status} {said:.80}",
+                f"{self._client.registry}/{self._repository} did not store the blob that was sent",
+                cause=f"sent {self._descriptor.digest}, the answer is {answer.status} {said:.80}".rstrip(),
                 transient=True,
-                attempts=2,
+                attempts=3,
             )
 
     def _holds(self, offset: int) -> None:

@@ -126,7 +126,10 @@ class TokenSource:
         value = values.get("token") or values.get("access_token")
         if not isinstance(value, str) or not value.isascii() or any(c.isspace() or not c.isprintable() for c in value):
             raise Unexpected(
-                f"{shown} answered without a usable token", hint="the token server of the registry has trouble"
+                f"{shown} answered without a usable token",
+                hint="the token server of the registry has trouble",
+                transient=True,
+                attempts=2,
             )
         if refreshed and values.get("refresh_token") and isinstance(values["refresh_token"], str):
             # Only in memory: the file it came from is another program's.

@@ -1,0 +1,151 @@
+"""Images of random bytes, a clock that does not wait, and clients that see nothing of this machine."""
+
+import io
+import os
+import random
+
+import pytest
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.manifest import make_index, make_manifest
+from dockless.platform import Platform
+from dockless.registry import Clock, RegistryClient
+
+
+class Memory:
+    """Blobs in memory, as a ContentSource."""
+
+    def __init__(self):
+        self.blobs = {}
+
+    def add(self, data, media_type=media_types.OCI_LAYER):
+        digest = Digest.of(data)
+        self.blobs[digest] = data
+        return Descriptor(media_type, digest, len(data))
+
+    def open(self, descriptor):
+        return io.BytesIO(self.blobs[descriptor.digest])
+
+
+class Image:
+    """A root, all that it names, and where to read that."""
+
+    def __init__(self, root, source):
+        self.root = root
+        self.source = source
+
+    @property
+    def digest(self):
+        return self.root.digest
+
+
+class ManualClock:
+    """Time passes only in sleeps."""
+
+    def __init__(self):
+        self.time = 1000.0
+        self.sleeps = []
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+    def clock(self):
+        return Clock(lambda: self.time, lambda: self.time, self.sleep, lambda: 0.5)
+
+
+def make_image(seed, *sizes):
+    source = Memory()
+    bytes_of = random.Random(seed)
+    layers = [source.add(bytes_of.randbytes(size) if hasattr(bytes_of, "randbytes") else os.urandom(size)) for size in sizes]
+    config = source.add(b'{"os":"linux","architecture":"amd64","seed":%d}' % seed, media_types.OCI_CONFIG)
+    return Image(make_manifest(config, layers), source)
+
+
+def make_multi_platform(seed, *sizes):
+    """An index of two images that share their layers but the last."""
+    source = Memory()
+    children = []
+    for n, architecture in enumerate(("amd64", "arm64")):
+        one = make_image(seed, *sizes)
+        config = source.add(b'{"os":"linux","architecture":"%s"}' % architecture.encode(), media_types.OCI_CONFIG)
+        own = source.add(b"layer of %d" % n)
+        manifest = make_manifest(config, [*one.root.layers, own])
+        source.blobs.update(one.source.blobs)
+        source.blobs[manifest.digest] = manifest.raw
+        children.append(manifest.descriptor._replace(platform=Platform("linux", architecture)))
+    return Image(make_index(children), source)
+
+
+@pytest.fixture
+def image():
+    return make_image(1, 200_000, 3000, 10)
+
+
+@pytest.fixture
+def make():
+    """`make(seed, *sizes of layers)`."""
+    return make_image
+
+
+@pytest.fixture
+def multi_platform():
+    return make_multi_platform(2, 5000, 10)
+
+
+@pytest.fixture
+def manual():
+    return ManualClock()
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """An environment with an empty home: no credentials, proxies or CAs of this machine."""
+    (tmp_path / "home").mkdir()
+    return {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def connect(environ, manual):
+    """`connect(host, **options of RegistryClient)`: a client that waits for nothing."""
+    made = []
+
+    def connect(host, **options):
+        client = RegistryClient(host, **{"environ": environ, "clock": manual.clock(), **options})
+        made.append(client)
+        return client
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def holds():
+    """`holds(registry, repository, image, *tags)`: the registry has all of the image, byte for byte, under the tags."""
+
+    def holds(registry, repository, image, *tags):
+        for tag in tags:
+            assert registry.tags(repository).get(tag) == image.digest
+        assert registry.manifest(repository, image.digest).raw == image.root.raw
+        for digest, data in image.source.blobs.items():
+            if digest in registry.manifests(repository):
+                assert registry.manifest(repository, digest).raw == data
+            else:
+                assert registry.blob(repository, digest) == data
+
+    return holds
+
+
+@pytest.fixture
+def keep():
+    """`keep(registry, repository, image, tag)`: puts an image there without any request."""
+
+    def keep(registry, repository, image, tag):
+        for data in image.source.blobs.values():
+            registry.put_blob(repository, data)
+        registry.put_manifest(repository, image.root.raw, image.root.media_type, tag)
+
+    return keep
