@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Callable
 
 from dockless.errors import InvalidValue, RegistryError
 from dockless.testing.access import Auth
@@ -33,12 +34,13 @@ def serve(
     faults: Sequence[Fault] = (),
     repositories: Sequence[str] = (),
     any_address: bool = False,
+    announce: Callable[[str, str], None] | None = None,
 ) -> int:
     """Serves until SIGINT or SIGTERM; the exit status, 130 or 143. Call it in the main thread.
 
     `listen` is `ADDRESS:PORT`; port 0 takes a free one; the printed line tells. `data`: a directory that keeps the
     content, else it is in memory. It has no protection but `auth`, so `listen` must be a loopback address unless
-    `any_address`. Raises InvalidValue for wrong arguments, RegistryError when it cannot listen.
+    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises InvalidValue for wrong arguments, RegistryError when it cannot listen.
     """
     address, port = _parse(listen)
     if not any_address and not _is_loopback(address):
@@ -67,13 +69,17 @@ def serve(
                     hint="choose another port; 0 is any",
                 ) from None
             where = f"in {data}" if data is not None else "in memory"
-            print(f"dockless: serving a registry on {registry.url} ({where})", flush=True)
+            (announce or _print)(registry.url, where)
             while True:
                 signal.pause()
         except _Signalled as signalled:
             return 128 + signalled.number
         finally:
             registry.close()
+
+
+def _print(url: str, where: str) -> None:
+    print(f"dockless: serving a registry on {url} ({where})", flush=True)
 
 
 @contextmanager

@@ -132,4 +132,6 @@ def layout(tmp_path_factory):
     run("umoci", "init", "--layout", str(folder / "image"))
     run("umoci", "new", "--image", f"{folder}/image:latest")
     run("umoci", "insert", "--image", f"{folder}/image:latest", str(folder / "file"), "/file")
+    # It leaves the blobs of before.
+    run("umoci", "gc", "--layout", str(folder / "image"))
     return folder / "image"

@@ -1,0 +1,308 @@
+"""Every fault, seen from the client's socket."""
+
+import http.client
+import json
+import socket
+import time
+
+import pytest
+
+from dockless.errors import InvalidValue
+from dockless.testing import Fault, TokenAuth, read_faults
+
+DATA = bytes(range(256)) * 40
+PING = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def call(registry, helpers):
+    return helpers.Client(registry.host)
+
+
+@pytest.fixture
+def blob(registry):
+    return f"/v2/a/blobs/{registry.put_blob('a', DATA)}"
+
+
+def talk(registry, sent):
+    """What comes back, and how the connection ends: "fin" or "reset"."""
+    host, port = registry.host.split(":")
+    found = b""
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        try:
+            sock.sendall(sent)
+            while data := sock.recv(65536):
+                found += data
+        except ConnectionResetError:
+            return found, "reset"
+    return found, "fin"
+
+
+@pytest.mark.parametrize("how, end", [({"drop": True}, "fin"), ({"reset": True}, "reset")])
+def test_no_answer(registry, how, end):
+    registry.faults = [Fault("ping", **how)]
+    assert talk(registry, PING) == (b"", end)
+    assert [request.status for request in registry.requests] == [0]
+
+
+def test_a_reply_is_lost_after_the_deed(registry, call, helpers):
+    location = call.start("a")
+    registry.faults = [Fault("upload put", nth=1, drop=True, after=True)]
+    with pytest.raises(http.client.RemoteDisconnected):
+        call("PUT", helpers.with_digest(location, DATA), DATA)
+    assert registry.blob("a", helpers.digest(DATA)) == DATA
+
+
+def test_a_request_is_lost_before_the_deed(registry, call, helpers):
+    location = call.start("a")
+    registry.faults = [Fault("upload put", nth=1, drop=True)]
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        call("PUT", helpers.with_digest(location, DATA), DATA)
+    assert registry.blobs("a") == {}
+    assert call("PUT", helpers.with_digest(location, DATA), DATA).status == 201
+
+
+@pytest.mark.parametrize("how", [{"drop": True}, {"reset": True}])
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_a_body_broken_off(registry, call, how, count):
+    location = call.start("a")
+    registry.faults = [Fault("upload patch", nth=1, request_bytes=count, **how)]
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        call("PATCH", location, DATA, Content_Range=f"0-{len(DATA) - 1}")
+    # What came before the break is kept, and the registry says so.
+    status = call("GET", location)
+    assert (status.status, status.headers["Range"]) == (204, f"0-{count - 1}" if count else None)
+    assert registry.requests[1].received == count
+
+
+def test_an_early_answer(registry, call):
+    """A refusal comes while the body is still being sent."""
+    location = call.start("a")
+    registry.faults = [Fault("upload patch", status=413, body="too large", request_bytes=0)]
+    answer = call("PATCH", location, DATA)
+    assert (answer.status, answer.body, answer.headers["Connection"]) == (413, b"too large", "close")
+    assert call("GET", location).headers["Range"] is None
+
+
+def test_an_answer_instead(registry, call):
+    headers = {"Retry-After": "7", "Content-Type": "text/html", "X-Both": ["1", "2"]}
+    registry.faults = [Fault("* get", nth=(1, 3), status=429, headers=headers, body="<html>slow down</html>")]
+    first, second, third = (call("GET", "/v2/") for _ in range(3))
+    assert (first.status, first.headers["Retry-After"], first.body) == (429, "7", b"<html>slow down</html>")
+    assert first.headers.get_all("X-Both") == ["1", "2"]
+    assert (second.status, third.status) == (200, 429)
+    assert [request.status for request in registry.requests] == [429, 200, 429]
+
+
+def test_an_error_after_the_deed(registry, call, helpers):
+    """A proxy gives up on a registry that does not."""
+    registry.put_blob("a", b"{}")
+    registry.faults = [Fault("manifest put", status=504, after=True)]
+    raw = helpers.make_manifest(b"{}")
+    assert call.put_manifest("a", "v1", raw).status == 504
+    assert registry.manifest("a", "v1").raw == raw
+
+
+def test_one_connection_lives_on_after_an_error(registry, call):
+    registry.faults = [Fault("upload put", status=500)]
+    location = call.start("a")
+    connection = call.connect()
+    assert call("PUT", location, DATA, connection).status == 500
+    assert call("GET", "/v2/", connection=connection).status == 200
+    connection.close()
+
+
+def test_an_answer_cut_short(registry, blob):
+    request = f"GET {blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for how, end in (({"drop": True}, "fin"), ({"reset": True}, "reset")):
+        registry.faults = [Fault("blob get", response_bytes=1000, **how)]
+        found, ended = talk(registry, request)
+        head, body = found.split(b"\r\n\r\n", 1)
+        assert f"Content-Length: {len(DATA)}".encode() in head
+        # RST may overtake bytes that were sent before it.
+        assert ended == end and (body == DATA[:1000] if end == "fin" else DATA.startswith(body))
+        registry.faults = [Fault("blob get", head_bytes=20, **how)]
+        found, ended = talk(registry, request)
+        assert ended == end and b"HTTP/1.1 200 OK\r\nCon".startswith(found) and len(found) in (0, 20)
+
+
+def test_corruption(registry, call, blob):
+    registry.faults = [Fault("blob get", corrupt=5000)]
+    found = call("GET", blob).body
+    assert [n for n in range(len(DATA)) if found[n] != DATA[n]] == [5000]
+
+
+def test_a_trickle(registry, call, blob):
+    registry.faults = [Fault("blob get", rate=40_000)]
+    before = time.monotonic()
+    assert call("GET", blob).body == DATA
+    assert time.monotonic() - before > 0.15
+
+
+def test_a_delay(registry, call):
+    registry.faults = [Fault(delay=0.15), Fault("ping", delay=0.15)]
+    before = time.monotonic()
+    assert call("GET", "/v2/").status == 200
+    assert time.monotonic() - before > 0.29
+
+
+def test_stopping_ends_every_wait(registry_factory, helpers):
+    registry = registry_factory(faults=[Fault("ping", delay=60), Fault("tags", rate=1)])
+    registry.put_manifest("a", b"{}", "x", "a-long-tag-" * 9)
+    host, port = registry.host.split(":")
+    socks = [socket.create_connection((host, int(port))) for _ in range(4)]
+    socks[0].sendall(PING)
+    socks[1].sendall(b"GET /v2/a/tags/list HTTP/1.1\r\nHost: x\r\n\r\n")
+    socks[2].sendall(b"PUT /v2/a/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+    until = time.monotonic() + 5
+    while len(registry.requests) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    before = time.monotonic()
+    registry.stop()
+    assert time.monotonic() - before < 2
+    for sock in socks:
+        sock.close()
+
+
+def test_header_changes(registry, call):
+    registry.faults = [
+        Fault("upload post", nth=1, headers={"Location": "http://other.example{path}"}),
+        Fault("upload post", nth=2, headers={"Location": None}),
+        Fault("upload post", nth=3, headers={"Location": "http://{host}{path}", "Docker-Content-Digest": "sha256:no"}),
+    ]
+    other, missing, whole = (call("POST", "/v2/a/blobs/uploads/") for _ in range(3))
+    assert other.headers["Location"].startswith("http://other.example/v2/a/blobs/uploads/")
+    assert "_state=" in other.headers["Location"]
+    assert missing.headers["Location"] is None
+    assert whole.headers["Location"].startswith(f"http://{registry.host}/v2/a/blobs/uploads/")
+    assert whole.headers["Docker-Content-Digest"] == "sha256:no"
+    # The session is the true one.
+    assert call("GET", whole.headers["Location"]).status == 204
+
+
+def test_an_answer_without_a_length(registry, blob):
+    registry.faults = [Fault("blob get", headers={"Content-Length": None})]
+    found, end = talk(registry, f"GET {blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert end == "fin" and found.endswith(b"\r\n\r\n" + DATA) and b"Content-Length" not in found
+
+
+def test_a_redirect_elsewhere(registry, call):
+    registry.faults = [Fault("* get", status=307, headers={"Location": "http://127.0.0.1:1{path}"})]
+    answer = call("GET", "/v2/a/tags/list?n=3")
+    assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:1/v2/a/tags/list?n=3")
+
+
+def test_lost_sessions(registry, call):
+    location = call.start("a")
+    registry.faults = [Fault("upload patch", nth=1, lose_sessions=True)]
+    assert call("PATCH", location, b"x").code == "BLOB_UPLOAD_UNKNOWN"
+
+
+def test_expired_tokens(registry_factory, helpers):
+    registry = registry_factory(auth=TokenAuth(anonymous="pull,push"), faults=[Fault("manifest", expire_tokens=True)])
+    call = helpers.Client(registry.host)
+    signed = {"Authorization": "Bearer " + call("GET", "/token").json["token"]}
+    assert call("GET", "/v2/", **signed).status == 200
+    assert call("GET", "/v2/a/manifests/v1", **signed).status == 401
+    assert call("GET", "/v2/", **signed).status == 401
+
+
+def test_faults_choose_their_requests(registry, call):
+    registry.faults = [Fault("manifest", repository="team/*", reference="v*", status=500)]
+    assert call("GET", "/v2/team/app/manifests/v1").status == 500
+    assert call("HEAD", "/v2/team/app/manifests/v1").status == 500
+    assert call("GET", "/v2/team/app/manifests/latest").status == 404
+    assert call("GET", "/v2/other/manifests/v1").status == 404
+    assert call("GET", "/v2/team/app/tags/list").status == 404
+
+
+def test_counting_begins_anew_with_new_faults(registry, call):
+    fault = Fault("ping", nth=2, status=500)
+    for _ in range(2):
+        registry.faults = [fault]
+        assert [call("GET", "/v2/").status for _ in range(3)] == [200, 500, 200]
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({}, "it does nothing"),
+        ({"on": "blob put", "drop": True, "reset": True}, "both drop and reset"),
+        ({"on": "blub get", "drop": True}, "no operation matches"),
+        ({"on": "blob grab", "drop": True}, "no operation matches"),
+        ({"drop": True, "status": 500}, "nobody would see"),
+        ({"response_bytes": 3, "delay": 1}, "does not say how"),
+        ({"request_bytes": 3, "delay": 1}, "request_bytes alone"),
+        ({"after": True, "delay": 1}, "after alone"),
+        ({"body": "x", "delay": 1}, "without a status"),
+    ],
+)
+def test_faults_that_make_no_sense(fields, said):
+    with pytest.raises(InvalidValue, match=said):
+        Fault(**fields)
+
+
+def test_a_file_of_faults(tmp_path):
+    path = tmp_path / "faults.json"
+    script = [
+        {"on": "upload put", "nth": 1, "drop": True, "after": True},
+        {"on": "* get", "nth": [2, 3], "status": 503, "headers": {"Retry-After": "1", "Date": None}, "body": "x"},
+        {"delay": 0.05},
+    ]
+    path.write_text(json.dumps({"faults": script}))
+    assert read_faults(path) == [
+        Fault("upload put", nth=1, drop=True, after=True),
+        Fault("* get", nth=(2, 3), status=503, headers={"Retry-After": "1", "Date": None}, body="x"),
+        Fault(delay=0.05),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("[]", "cannot read the faults"),
+        ("{", "cannot read the faults"),
+        ("{}", "no list of faults"),
+        ('{"faults": [3]}', r"faults\[0\]: a fault is not an object"),
+        ('{"faults": [{"delay": 1}, {"drap": true}]}', r"faults\[1\]: a fault has no field 'drap'; it has on, "),
+        ('{"faults": [{"drop": "yes"}]}', "a fault's drop is 'yes'; write true or false"),
+        ('{"faults": [{"status": true}]}', "a fault's status is True; write a number"),
+        ('{"faults": [{"drop": true, "nth": ["1"]}]}', "nth is not a list of numbers"),
+        ('{"faults": [{"headers": {"A": 1}}]}', "headers are not strings"),
+        ('{"faults": [{}]}', r"faults\[0\]: invalid fault on '\*': it does nothing"),
+    ],
+)
+def test_files_that_hold_no_faults(tmp_path, text, said):
+    path = tmp_path / "faults.json"
+    path.write_text(text)
+    with pytest.raises(InvalidValue, match=said) as error:
+        read_faults(path)
+    assert str(path) in str(error.value)
+    with pytest.raises(InvalidValue, match="cannot read the faults"):
+        read_faults(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /v2/ HTTP/1.1\r\nContent-Length: many\r\n\r\n", b"400"),
+        (b"GET /v2/ HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", b"400"),
+        (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /v2/ HTTP/1.0\r\n\r\n", b"200"),
+    ],
+)
+def test_what_is_no_request(registry, sent, status):
+    found, end = talk(registry, sent)
+    assert found.split(b" ")[1] == status and end == "fin"
+
+
+def test_expect_100_continue(registry, call, helpers):
+    target = helpers.with_digest(call.start("a"), b"later")
+    host, port = registry.host.split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        head = f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        sock.sendall(head.encode())
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"later")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
