@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 
 from dockless.cli.options import Commands, add_command
 
 _DESCRIPTION = """\
-Serves a registry, for trying things out and for tests: anonymous, plain http. Until Ctrl-C.
+Serves a registry, for trying things out and for tests: plain http, nobody is asked who they are. Until Ctrl-C.
 
-It is no place to keep images: there is no user, no quota and no garbage collection.
+It is no place to keep images: no user, no quota, no garbage collection.
 """
 _EXAMPLE = "  dockless serve --listen 127.0.0.1:5000 --data /tmp/registry\n"
 
@@ -22,34 +20,38 @@ def add_to(commands: Commands) -> None:
         "--listen",
         metavar="ADDR",
         default="127.0.0.1:5000",
-        help="host:port; port 0 takes a free one (default: %(default)s)",
+        help="host:port; port 0 takes a free one, and the printed line tells (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--any-address", action="store_true", help="allow an address that others can reach: they could push"
     )
     parser.add_argument("--data", metavar="DIR", help="where content is kept (default: in memory, gone at the end)")
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="strict",
+        help="whose habits it has, such as docker-registry (default: strict)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from dockless.cli.output import print_json
-    from dockless.errors import InvalidValue, RegistryError
-    from dockless.testing import Registry
+    from dockless.testing.serve import serve
 
-    host, colon, port = arguments.listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise InvalidValue(f"cannot listen on {arguments.listen!r}", hint="write host:port, such as 127.0.0.1:5000")
-    registry = Registry(arguments.data or "memory", address=host.strip("[]") or "127.0.0.1", port=int(port))
-    try:
-        registry.start()
-    except OSError as error:
-        raise RegistryError(f"cannot listen on {arguments.listen}", cause=error.strerror or str(error)) from error
-    try:
+    def announce(url: str, where: str) -> None:
+        import sys
+
         if arguments.json:
-            print_json({"registry": registry.host, "data": arguments.data})
+            print_json({"url": url, "registry": url.partition("://")[2], "data": arguments.data})
         else:
-            print(registry.host)
+            print(f"serving a registry on {url} ({where}); Ctrl-C ends")
         sys.stdout.flush()
-        if not arguments.quiet:
-            print(f"Push to {registry.host}/NAME. Ctrl-C ends.", file=sys.stderr)
-        while True:
-            signal.pause()
-    finally:
-        registry.stop()
+
+    return serve(
+        arguments.listen,
+        arguments.data,
+        arguments.profile,
+        any_address=arguments.any_address,
+        announce=announce,
+    )

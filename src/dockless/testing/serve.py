@@ -40,7 +40,8 @@ def serve(
 
     `listen` is `ADDRESS:PORT`; port 0 takes a free one; the printed line tells. `data`: a directory that keeps the
     content, else it is in memory. It has no protection but `auth`, so `listen` must be a loopback address unless
-    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises InvalidValue for wrong arguments, RegistryError when it cannot listen.
+    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises InvalidValue for
+    wrong arguments, RegistryError when it cannot listen.
     """
     address, port = _parse(listen)
     if not any_address and not _is_loopback(address):
