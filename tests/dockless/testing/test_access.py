@@ -127,7 +127,7 @@ def test_oauth2(start):
 
 
 def test_expiry(start):
-    registry, call = start(TokenAuth(USERS, lifetime=0.2, expires_in=3600))
+    _, call = start(TokenAuth(USERS, lifetime=0.2, expires_in=3600))
     answer = get_token(call, ALICE, ["repository:a:pull"])
     # The server may lie of the lifetime: clients go by the 401.
     assert answer.json["expires_in"] == 3600
