@@ -26,7 +26,9 @@ def copy_blob(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, mov
     found = hashlib.sha256()
     size = 0
     with source.open(descriptor) as file:
-        while data := file.read(min(_CHUNK, descriptor.size - size + 1)):
+        # What is there, not a whole chunk: over a slow line that takes long, and somebody may press Ctrl-C meanwhile.
+        read = getattr(file, "read1", file.read)
+        while data := read(min(_CHUNK, descriptor.size - size + 1)):
             size += len(data)
             if size > descriptor.size:
                 break

@@ -1,0 +1,249 @@
+import json
+import os
+
+import pytest
+from made_images import Blobs, layout_of, make_image
+
+from dockless.digest import Digest
+from dockless.layout.oci import OciLayout
+from dockless.manifest import make_index
+from dockless.testing import BasicAuth, Registry, User
+
+
+@pytest.fixture
+def image(tmp_path):
+    image = make_image(b"one" * 500, b"two")
+    layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs, names=["v1"])
+    return image
+
+
+@pytest.fixture
+def tree(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/main.py").write_text("print('hello')\n")
+    (tmp_path / "src/main.pyc").write_text("compiled")
+    (tmp_path / "src/.dockerignore").write_text("secret*\n!secret.pub\n")
+    (tmp_path / "src/secret.key").write_text("key")
+    (tmp_path / "src/secret.pub").write_text("pub")
+
+
+class TestBuild:
+    ARGUMENTS = (
+        *("--base", "oci:base:v1", "--add", "./src:/app", "--ignore", "*.pyc", "--ignore-file", ".dockerignore"),
+        *("--entrypoint", '["python", "/app/main.py"]', "--cmd", '["-v"]', "--env", "PORT=8080"),
+        *("--env", "PATH=$PATH:/app", "--workdir", "/app", "--user", "1000:1000", "--label", "a=b=c"),
+        *("--expose", "8080", "--volume", "/data", "--stop-signal", "SIGINT", "--annotation", "k=v"),
+        *("--tag", "1.2.3", "--tag", "latest"),
+    )
+
+    def test_the_main_example_in_one_line(self, dockless, registry, image, tree):
+        said = dockless("build", f"{registry.host}/app", *self.ARGUMENTS)
+        assert said.status == 0, said.err
+        digest = registry.manifest("app", "latest").digest
+        assert said.out.splitlines() == [f"{registry.host}/app:{tag}@{digest}" for tag in ("1.2.3", "latest")]
+        config = json.loads(dockless("inspect", f"{registry.host}/app:1.2.3", "--config").out)["config"]
+        assert config == {
+            "Entrypoint": ["python", "/app/main.py"],
+            "Cmd": ["-v"],
+            "Env": ["PATH=/bin:/app", "PORT=8080"],
+            "WorkingDir": "/app",
+            "User": "1000:1000",
+            "Labels": {"a": "b=c"},
+            "ExposedPorts": {"8080/tcp": {}},
+            "Volumes": {"/data": {}},
+            "StopSignal": "SIGINT",
+        }
+        assert registry.manifest("app", "latest").raw.count(b'"k":"v"') == 1
+
+    def test_what_the_ignore_rules_leave(self, dockless, image, tree, tmp_path):
+        dockless("build", "oci:out", *self.ARGUMENTS[:8], "--compression", "none")
+        layout = OciLayout("out")
+        top = layout.manifest(layout.root()).layers[-1]
+        data = layout.open(top).read()
+        names = {
+            name for name in (b"main.py", b"main.pyc", b"secret.key", b"secret.pub") if b"app/" + name + b"\0" in data
+        }
+        assert names == {b"main.py", b"secret.pub"}
+
+    def test_the_same_again_is_the_same_and_sends_nothing(self, dockless, registry, image, tree):
+        first = dockless("build", f"{registry.host}/app", *self.ARGUMENTS, "--json").json
+        for name in os.listdir("src"):
+            os.utime(f"src/{name}", (1, 1))
+        again = dockless("build", f"{registry.host}/app", *self.ARGUMENTS, "--json").json
+        assert first["digest"] == again["digest"] and again["bytes_sent"] == 0
+        assert first["platform"] == "linux/amd64" and len(first["layers"]) == 3
+
+    def test_from_scratch_for_a_platform_in_a_format(self, dockless, tree):
+        said = dockless(
+            "build", "oci:out", "--add", "src:/", "--platform", "linux/arm64", "--format", "docker", "--json"
+        )
+        assert said.json["platform"] == "linux/arm64"
+        assert "docker" in dockless("inspect", "oci:out", "--json").json["media_type"]
+
+    def test_each_add_is_a_layer_and_a_whiteout_is_the_last(self, dockless, image, tree):
+        adds = ("--add", "src/main.py:/a/", "--add", "src/main.py:/b.py", "--whiteout", "/f0")
+        assert len(dockless("build", "oci:out", "--base", "oci:base", *adds, "--json").json["layers"]) == 5
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (["--add", "src"], "--add 'src' is not SRC:DEST; write as in ./src:/app"),
+            (["--add", "src:app"], "is not SRC:DEST"),
+            (["--add", "nothere:/app"], "nothere"),
+            (["--entrypoint", "python"], "is no JSON list of strings"),
+            (["--cmd", "[1]"], "is no JSON list of strings"),
+            (["--env", "PORT"], "has no '='"),
+            (["--env", "PATH=$NOPE"], "$NOPE is not set"),
+            (["--workdir", "app"], "invalid working_dir"),
+            (["--platform", "linux"], "invalid platform"),
+            (["--add", "src:/a", "--compression", "lzma"], "lzma"),
+            (["--base", "oci:nothere"], "nothere"),
+            (["--tag", "bad tag"], "bad tag"),
+            (["--created", "now"], "no time"),
+            (["--add", "src:/a", "--owner", "root"], "no owner"),
+        ],
+    )
+    def test_wrong_values_are_one_line_and_write_nothing(self, dockless, tree, arguments, reason):
+        said = dockless("build", "oci:out", *arguments)
+        assert said.status == 1 and reason in said.err
+        assert said.err.startswith("dockless: error: ") and len(said.err.splitlines()) == 1
+        assert not os.path.exists("out")
+
+
+class TestCopy:
+    def test_text(self, dockless, registry, image):
+        said = dockless("copy", "oci:base:v1", f"{registry.host}/app:1", "--tag", "2")
+        assert said.out.splitlines() == [f"{registry.host}/app:{n}@{image.manifest.digest}" for n in (1, 2)]
+        assert f"{image.manifest.layers[0].digest} sent" in said.err
+        assert said.err.splitlines()[-1].startswith("3 blobs sent (")
+
+    def test_quiet_says_only_the_result(self, dockless, registry, image):
+        said = dockless("copy", "oci:base:v1", f"{registry.host}/app:1", "-q")
+        assert said.err == "" and len(said.out.splitlines()) == 1
+
+    def test_json_is_one_object(self, dockless, registry, image):
+        found = dockless("copy", "oci:base:v1", f"{registry.host}/app:1", "--json").json
+        assert found["digest"] == image.manifest.digest and found["blobs_sent"] == 3
+
+    def test_two_registries_with_two_sets_of_credentials(self, dockless, image, tmp_path):
+        with Registry(auth=BasicAuth([User("a", "pa")])) as one, Registry(auth=BasicAuth([User("b", "pb")])) as two:
+            auths = {one.host: {"username": "a", "password": "pa"}, two.host: {"username": "b", "password": "pb"}}
+            (tmp_path / "auth.json").write_text(json.dumps({"auths": auths}))
+            dockless("copy", "oci:base:v1", f"{one.host}/app:1", "--auth-file", "auth.json")
+            said = dockless(
+                "copy", f"{one.host}/app:1", f"{two.host}/app:1", "--auth-file", "auth.json", "--explain-auth"
+            )
+            assert said.status == 0, said.err
+            assert two.manifest("app", "1").digest == image.manifest.digest
+            assert f"{one.host}/app: used auth.json" in said.err and "pa" not in said.err.replace("pants", "")
+            denied = dockless("copy", f"{one.host}/app:1", "oci:x", "--explain-auth")
+            assert denied.status == 1 and "no credentials were found" in denied.err
+
+    def test_platforms(self, dockless, tmp_path):
+        blobs = Blobs()
+        images = [make_image(name.encode(), architecture=name, blobs=blobs) for name in ("amd64", "arm64")]
+        index = make_index([image.documents.descriptor for image in images])
+        blobs.put(index.raw)
+        layout_of(tmp_path / "many", index.descriptor, blobs=blobs)
+        assert dockless("copy", "oci:many", "oci:all", "--all-platforms", "--json").json["digest"] == index.digest
+        arm = dockless("copy", "oci:many", "oci:arm", "--platform", "linux/arm64", "--json").json
+        assert arm["digest"] == images[1].manifest.digest
+        both = dockless("copy", "oci:many", "oci:x", "--platform", "linux/arm64", "--all-platforms")
+        assert both.status == 2 and "exclude each other" in both.err
+        shown = dockless("inspect", "oci:all", "--json").json
+        assert [m["platform"] for m in shown["manifests"]] == ["linux/amd64", "linux/arm64"]
+        assert dockless("inspect", "oci:all", "--platform", "linux/arm64", "--json").json["digest"] == arm["digest"]
+
+
+class TestInspect:
+    def test_what_it_shows(self, dockless, image):
+        found = dockless("inspect", "oci:base", "--json").json
+        assert found["digest"] == image.manifest.digest and found["platform"] == "linux/amd64"
+        assert [layer["diff_id"] for layer in found["layers"]] == list(image.documents.config.diff_ids)
+        text = dockless("inspect", "oci:base").out
+        assert f"digest: {image.manifest.digest}" in text and "Env: 'PATH=/bin'" in text
+
+    def test_bytes_are_as_they_are(self, dockless, image):
+        assert dockless("inspect", "oci:base", "--raw").out.encode() == image.manifest.raw
+        assert dockless("inspect", "oci:base", "--config").out.encode() == image.documents.config_bytes
+
+    def test_control_characters_do_not_reach_the_terminal(self, dockless, tmp_path):
+        image = make_image(b"x", config={"config": {"Labels": {"evil": "\x1b]0;owned\x07"}}})
+        layout_of(tmp_path / "evil", image.manifest.descriptor, blobs=image.blobs)
+        assert "\x1b" not in dockless("inspect", "oci:evil").out
+
+    def test_one_form_at_a_time(self, dockless, image):
+        assert dockless("inspect", "oci:base", "--raw", "--json").status == 2
+
+
+class TestTags:
+    def test_one_a_line_all_pages(self, dockless, registry, image):
+        for n in range(250):
+            registry.put_manifest("app", image.manifest.raw, image.manifest.media_type, f"t{n}")
+        said = dockless("tags", f"{registry.host}/app")
+        assert set(said.out.split()) == {f"t{n}" for n in range(250)}
+        found = dockless("tags", f"{registry.host}/app", "--json").json
+        assert found["repository"] == f"{registry.host}/app" and len(found["tags"]) == 250
+
+    def test_errors(self, dockless, registry):
+        assert "NAME_UNKNOWN" in dockless("tags", f"{registry.host}/nope").err
+        assert "names one image" in dockless("tags", f"{registry.host}/nope:1").err
+
+
+class TestVerify:
+    def test_right_and_wrong(self, dockless, image, tmp_path):
+        right = dockless("verify", "oci:base")
+        assert (right.status, right.out) == (0, "") and "nothing wrong in 1 manifests, 3 blobs" in right.err
+        layer = tmp_path / "base/blobs/sha256" / image.manifest.layers[0].digest.hex
+        layer.write_bytes(b"x" + layer.read_bytes()[1:])
+        wrong = dockless("verify", "oci:base", "-q")
+        assert wrong.status == 1 and f"the blob {image.manifest.layers[0].digest} is damaged" in wrong.out
+        assert wrong.err.startswith("dockless: error: oci:base is damaged")
+        found = dockless("verify", "oci:base", "--json")
+        assert found.status == 1 and found.json["digests"] == [image.manifest.digest] and found.json["wrong"]
+
+
+class TestErrors:
+    def test_usage(self, dockless):
+        for arguments in ((), ("nope",), ("copy",), ("copy", "a", "b", "--nope"), ("copy", "a", "b", "--all")):
+            said = dockless(*arguments)
+            assert said.status == 2 and "usage: dockless" in said.err
+
+    def test_a_traceback_only_with_debug(self, dockless):
+        said = dockless("inspect", "oci:nothere")
+        assert said.status == 1 and said.err.splitlines() == [said.err.strip()]
+        with pytest.raises(Exception, match="no OCI layout"):
+            dockless("inspect", "oci:nothere", "--debug")
+
+    def test_a_mistake_of_ours_is_one_line_too(self, dockless, image, monkeypatch):
+        monkeypatch.setattr("dockless.transfer.sources.read_documents", lambda *_: 1 / 0)
+        said = dockless("inspect", "oci:base")
+        assert said.status == 1
+        assert said.err == (
+            "dockless: error: this should not happen: ZeroDivisionError: division by zero; run it again with --debug\n"
+        )
+
+    def test_jobs(self, dockless, image, registry):
+        assert "jobs is 0" in dockless("copy", "oci:base", f"{registry.host}/a", "--jobs", "0").err
+        assert dockless("copy", "oci:base", f"{registry.host}/a", "--jobs", "x").status == 2
+
+
+def test_help_of_each_command_has_an_example(dockless):
+    overview = dockless("--help").out
+    for command in ("build", "copy", "inspect", "tags", "verify", "serve"):
+        assert f"\n    {command} " in overview
+        text = dockless(command, "--help").out
+        assert f"example:\n  dockless {command} " in text
+        for option in ("--json", "--insecure", "--ca-file", "--auth-file", "--explain-auth", "-q", "-v", "--debug"):
+            assert option in text
+
+
+def test_verbose_logs_requests_and_no_secret(dockless, image, tmp_path):
+    with Registry(auth=BasicAuth([User("a", "hunter2hunter2")])) as registry:
+        (tmp_path / "auth.json").write_text(
+            json.dumps({"auths": {registry.host: {"username": "a", "password": "hunter2hunter2"}}})
+        )
+        said = dockless("-v" and "copy", "oci:base", f"{registry.host}/app:1", "-v", "--auth-file", "auth.json")
+        assert said.status == 0
+        assert "hunter2" not in said.err + said.out
+        assert Digest(image.manifest.digest) in said.out

@@ -1,0 +1,141 @@
+"""What only a process of its own shows: start-up, signals, pipes, terminals."""
+
+import fcntl
+import json
+import os
+import pty
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+from made_images import layout_of, make_image
+
+from dockless.testing import Fault, Registry
+
+
+def lines_of(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.decode(), err.decode()
+
+
+def cpu_of(start, *arguments):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert start(*arguments, stdout=subprocess.DEVNULL).wait(60) == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_start_up_is_fast(start):
+    start("--version").wait()
+    assert min(cpu_of(start, "--version") for _ in range(5)) < 0.06
+
+
+def test_version_and_module(start):
+    assert lines_of(start("--version"))[:2] == (0, "dockless 0.1.0\n")
+
+
+def test_importing_dockless_costs_nothing(tmp_path):
+    code = "import sys; before = set(sys.modules); import dockless; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=_env(), check=True)
+    loaded = eval(done.stdout)
+    assert not {name for name in loaded if name.startswith(("dockless.", "requests", "urllib3", "json"))}
+
+
+def _env():
+    from dockless import __file__ as package
+
+    return {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(package))}
+
+
+def test_serve_answers_until_it_is_told_to_end(start, tmp_path):
+    serving = start("serve", "--listen", "127.0.0.1:0", "--data", "data", "--json")
+    found = json.loads("".join(iter(lambda: serving.stdout.readline().decode(), "}\n")) + "}")
+    layout_of(tmp_path / "l", make_image(b"x").manifest.descriptor, blobs=make_image(b"x").blobs)
+    status, _, err = lines_of(start("copy", "oci:l", f"{found['registry']}/app:1"))
+    assert status == 0, err
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait(10) == 130
+    again = start("serve", "--listen", found["registry"], "--data", "data")
+    assert found["registry"].encode() in again.stdout.readline()
+    assert lines_of(start("tags", f"{found['registry']}/app"))[1] == "1\n"
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(10) == 143
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_pull_leaves_nothing(start, tmp_path, number, status):
+    image = make_image(os.urandom(3_000_000))
+    with Registry(faults=[Fault(on="blob get", rate=300_000)]) as registry:
+        for blob in (image.manifest.config, *image.manifest.layers):
+            registry.put_blob("app", image.blobs[blob.digest])
+        registry.put_manifest("app", image.manifest.raw, image.manifest.media_type, "1")
+        process = start("copy", f"{registry.host}/app:1", "oci:out")
+        layer = image.manifest.layers[0].digest
+        _until(lambda: any(layer in str(request) for request in registry.requests))
+        time.sleep(0.3)
+        process.send_signal(number)
+        began = time.monotonic()
+        code, _, err = lines_of(process)
+        assert code == status and time.monotonic() - began < 2
+        assert "Traceback" not in err
+        assert sorted(os.listdir(tmp_path)) == ["home"]
+
+
+def _until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(start, tmp_path, registry):
+    image = make_image(b"x")
+    for n in range(2000):
+        registry.put_manifest("app", image.manifest.raw, image.manifest.media_type, f"tag-{n:0100}")
+    process = start("tags", f"{registry.host}/app")
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(20) in (0, 1)
+    assert process.stderr.read() == b""
+
+
+def test_a_terminal_gets_bars_and_a_log_gets_lines(start, tmp_path, registry):
+    pytest.importorskip("tqdm")
+    image = make_image(os.urandom(2_000_000))
+    layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = start("copy", "oci:l", f"{registry.host}/app:1", stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while piece := os.read(main, 4096):
+            shown += piece
+    except OSError:
+        pass
+    finally:
+        os.close(main)
+    assert process.wait(20) == 0
+    assert image.manifest.layers[0].digest.hex[:12].encode() in shown and b"%" in shown
+    status, _, err = lines_of(start("copy", "oci:l", f"{registry.host}/other:1"))
+    assert status == 0 and "\r" not in err and f"{image.manifest.layers[0].digest} sent" in err
+
+
+def test_a_small_build_and_push_is_cheap(start, tmp_path, registry):
+    image = make_image(b"base" * 1000)
+    layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    assert start("copy", "oci:l", f"{registry.host}/base:1").wait(60) == 0
+    (tmp_path / "src").mkdir()
+    for n in range(20):
+        (tmp_path / f"src/{n}").write_text(f"{n}" * 1000)
+    used = [
+        cpu_of(start, "build", f"{registry.host}/app{n}", "--base", f"{registry.host}/base:1", "--add", "src:/app")
+        for n in range(3)
+    ]
+    assert min(used) < 0.4
