@@ -15,9 +15,10 @@ container_image(
     name="image",
     base=":base",
     dependencies=[":text"],
+    contents={{"/usr/bin/hello.txt": ":text", "/tmp/hello.txt": ":text"}},
     directory="/srv",
     env={{"GREETING": "hi", "PATH": "/srv/bin:/bin"}},
-    cmd=["/bin/busybox", "sh", "-c", "echo $GREETING; /bin/busybox cat /srv/web/hello.txt; /bin/busybox ls -ld /tmp"],
+    cmd=["/bin/busybox", "sh", "-c", "echo $GREETING; /bin/busybox cat /srv/web/hello.txt; /bin/busybox ls -ld /tmp /bin"],
     repository="app/web",
 )
 container_image(name="above", base=":image", labels={{"k": "v"}}, repository="app/above")
@@ -35,8 +36,10 @@ def base_layouts(tmp_path_factory):
     need("umoci", "skopeo", "busybox")
     folder = tmp_path_factory.mktemp("bases")
     root = folder / "root"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), root / "bin/busybox")
+    # As Debian has it: /bin is a link into /usr.
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    shutil.copy(shutil.which("busybox"), root / "usr/bin/busybox")
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
     layout = folder / "layout"
@@ -159,8 +162,13 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
     ran = podman("run", "--rm", "--tls-verify=false", reference).out.splitlines()
     assert ran[:2] == ["hi", "hello"]
-    # No entry of ours took the base's /tmp its sticky bit.
-    assert ran[2].startswith("drwxrwxrwt")
+    # No entry of ours took the base's /tmp its sticky bit, or made a folder of its link.
+    listed = {line.split()[8]: line for line in ran[2:]}
+    assert listed["/tmp"].startswith("drwxrwxrwt")
+    assert listed["/bin"].startswith("l") and listed["/bin"].endswith("-> usr/bin")
+    assert (
+        podman("run", "--rm", "--tls-verify=false", reference, "/bin/busybox", "cat", "/bin/hello.txt").out == "hello\n"
+    )
 
     for architecture in ("amd64", "arm64"):
         one = ("skopeo", f"--override-arch={architecture}", "inspect", "--tls-verify=false")
