@@ -18,7 +18,7 @@ container_image(
     contents={{"/usr/bin/hello.txt": ":text", "/tmp/hello.txt": ":text"}},
     directory="/srv",
     env={{"GREETING": "hi", "PATH": "/srv/bin:/bin"}},
-    cmd=["/bin/busybox", "sh", "-c", "echo $GREETING; /bin/busybox cat /srv/web/hello.txt; /bin/busybox ls -ld /tmp /bin"],
+    cmd=["/bin/busybox", "sh", "-c", "echo $GREETING; busybox cat /srv/web/hello.txt; busybox ls -ld /tmp /bin"],
     repository="app/web",
 )
 container_image(name="above", base=":image", labels={{"k": "v"}}, repository="app/above")
@@ -28,6 +28,8 @@ container_image(
     name="many", base=":multi", dependencies=[":text"], platforms=["linux/amd64", "linux/arm64"], repository="app/many"
 )
 """
+
+HERE = ("web:image", "web:above", "web:many")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     bases.forget()
     need("unshare")
     offline = subprocess.run(
-        ["unshare", "-n", str(web.venv / "bin/pants"), "--no-pantsd", "--no-dynamic-ui", "package", "web::"],
+        ["unshare", "-n", str(web.venv / "bin/pants"), "--no-pantsd", "--no-dynamic-ui", "package", *HERE],
         cwd=web.folder,
         env=web.env,
         capture_output=True,
@@ -148,7 +150,7 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     assert [("source" in layer) for layer in said["layers"]] == [True, False]
     assert not (web.folder / "dist/web/image/blobs/sha256" / said["layers"][0]["digest"][7:]).exists()
 
-    web.pants(registries(bases.host), "publish", "web:image", "web:above", "web:many")
+    web.pants(registries(bases.host), "publish", *HERE)
     asked = bases.requests()
     base_layer = said["layers"][0]["digest"]
     assert not [r for r in uploads(bases) if base_layer in r], "a base layer was sent"
