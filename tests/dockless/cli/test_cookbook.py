@@ -1,0 +1,62 @@
+"""The cookbook's recipes, run from top to bottom as they stand; only the ports are exchanged for free ones."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs/cookbook.md").read_text()
+BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+# They set the scene, as the fixtures here do.
+NOT_RUN = ("pip install", "dockless serve")
+
+
+@pytest.fixture
+def scene(tmp_path, registry, other):
+    """How a block is run: a folder, two registries, `dockless` and `python3` on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, command in (("dockless", "-m dockless"), ("python3", "")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (folder / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    hosts = {"localhost:5000": registry.host, "localhost:5001": other.host}
+
+    def run(kind, code):
+        for name, host in hosts.items():
+            code = code.replace(name, host.replace("127.0.0.1", "localhost"))
+        command = ["bash", "-euo", "pipefail", "-c", code] if kind == "sh" else [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def test_every_recipe(scene, registry):
+    ran = 0
+    for block in BLOCK.finditer(PAGE):
+        kind, code = block["kind"], block["code"]
+        assert kind in ("sh", "python"), f"a block is of the kind {kind!r}"
+        if code.startswith(NOT_RUN):
+            continue
+        done = scene(kind, code)
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+        ran += 1
+    assert ran >= 30
+    assert {"1.0.0", "1.0.1", "1.0.2", "1.1.0", "1.1.1", "multi", "dated", "without"} <= set(registry.tags("app"))
+
+
+def test_every_heading_is_listed_and_every_link_leads_somewhere():
+    headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    assert links == anchors
