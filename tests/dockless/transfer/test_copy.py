@@ -90,20 +90,9 @@ def test_credentials_for_two_projects_of_one_registry(image, push):
         assert registry.manifest("project-b/app", "latest").digest == image.manifest.digest
 
 
-def test_credentials_are_for_whole_components():
-    access = Access(credentials={"a.example": Credentials("u", "p"), "b.example/team": Credentials("t", "p")})
-    from dockless.reference import Reference
-
-    for text, user in (
-        ("a.example/x", "u"),
-        ("a.example.evil/x", ""),
-        ("xa.example/x", ""),
-        ("b.example/team/app", "t"),
-        ("b.example/teammate/app", ""),
-        ("b.example/app", ""),
-    ):
-        found = access._given(Reference.parse(text))
-        assert (found.username if found else "") == user
+def test_credentials_say_for_where_they_are():
+    with pytest.raises(InvalidValue, match="do not say for where"):
+        Access(credentials=Credentials("u", "p"))
 
 
 def test_one_platform_or_all(tmp_path, registry, push, many):
