@@ -48,7 +48,7 @@ def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = 
 class DockerRegistry:
     """Debian's docker-registry on a free port, with its access log."""
 
-    def __init__(self, folder: Path, extra: str = "") -> None:
+    def __init__(self, folder: Path, extra: str = "", http: str = "") -> None:
         need("docker-registry")
         config = folder / "config.yml"
         config.write_text(
@@ -56,7 +56,7 @@ class DockerRegistry:
             "log: {level: info}\n"
             f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}},"
             " maintenance: {uploadpurging: {enabled: false}}}\n"
-            f'http: {{addr: "127.0.0.1:0", secret: x}}\n{extra}'
+            f'http: {{addr: "127.0.0.1:0", secret: x{http}}}\n{extra}'
         )
         self.log = folder / "log"
         with open(self.log, "wb") as log:

@@ -269,11 +269,6 @@ class RegistryClient:
             "GET", _blob_path(repository, digest), repository, actions=actions, expect=(200, 206), headers=headers
         )
 
-    def get_foreign(self, url: str, start: int = 0) -> Answer:
-        """What a descriptor's `urls` name, from byte `start`; without credentials. Neither verified nor repeated."""
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        return self.session.foreign(url, headers)
-
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Deletes a blob where the registry allows it."""
         self._delete(_blob_path(repository, digest), repository)

@@ -6,13 +6,12 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.registry.errors import RegistryError, ResponseError, Unexpected
+from dockless.registry.errors import RegistryError, Unexpected
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
@@ -25,60 +24,27 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\
 
 
 class RegistryContent:
-    """The blobs of a repository, as a ContentSource.
+    """The blobs of a repository, as a ContentSource."""
 
-    With `follow_urls`, a foreign layer that the repository does not have is read from its descriptor's urls, in their
-    order, without credentials (OCI image spec, descriptor.md, "urls").
-    """
-
-    def __init__(self, client: RegistryClient, repository: str, *, follow_urls: bool = False) -> None:
+    def __init__(self, client: RegistryClient, repository: str) -> None:
         self._client = client
         self._repository = repository
-        self._follow_urls = follow_urls
         self._damaged: set[Digest] = set()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """The blob's bytes. Reading to the end verifies them; raises RegistryError."""
         if descriptor.media_type in media_types.MANIFESTS | media_types.INDEXES:
             return io.BytesIO(self._client.get_manifest(self._repository, descriptor.digest).raw)
-        client, repository = self._client, self._repository
-        try:
-            return self._reader(
-                descriptor,
-                f"{client.registry}/{repository}",
-                partial(client.get_blob, repository, descriptor.digest),
-            )
-        except ResponseError as error:
-            if error.status != 404 or not self._follow_urls or not descriptor.urls:
-                raise
-            return self._foreign(descriptor, error)
-
-    def _foreign(self, descriptor: Descriptor, error: RegistryError) -> BinaryIO:
-        for url in descriptor.urls:
-            try:
-                return self._reader(descriptor, url, partial(self._client.get_foreign, url))
-            except RegistryError as other:
-                error = other
-        raise error
-
-    def _reader(self, descriptor: Descriptor, place: str, fetch: Callable[[int], Answer]) -> BinaryIO:
-        return io.BufferedReader(_BlobReader(self._client, descriptor, place, fetch, self._damaged), _BUFFER)
+        reader = _BlobReader(self._client, self._repository, descriptor, self._damaged)
+        return io.BufferedReader(reader, _BUFFER)
 
 
 class _BlobReader(io.RawIOBase):
-    """`fetch` gives an answer that begins at a byte of the blob, or at its start where ranges are not known."""
-
-    def __init__(
-        self,
-        client: RegistryClient,
-        descriptor: Descriptor,
-        place: str,
-        fetch: Callable[[int], Answer],
-        damaged: set[Digest],
-    ) -> None:
+    def __init__(self, client: RegistryClient, repository: str, descriptor: Descriptor, damaged: set[Digest]) -> None:
+        self._client = client
+        self._repository = repository
         self._descriptor = descriptor
-        self._what = f"the blob {descriptor.digest} of {place}"
-        self._fetch = fetch
+        self._what = f"the blob {descriptor.digest} of {client.registry}/{repository}"
         self._damaged = damaged
         self._retries = client.retries()
         self._hash = hashlib.sha256()
@@ -129,7 +95,7 @@ class _BlobReader(io.RawIOBase):
 
     def _connect(self) -> Answer:
         """Opens the rest of the blob, and makes sure that it is the rest."""
-        answer = self._fetch(self._at)
+        answer = self._client.get_blob(self._repository, self._descriptor.digest, self._at)
         size = self._descriptor.size
         start = 0
         if answer.status == 206:

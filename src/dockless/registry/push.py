@@ -50,13 +50,12 @@ def push(
     *,
     mount_from: Mapping[Digest, Collection[str]] | None = None,
     force: bool = False,
-    foreign_layers: bool = False,
     progress: Progress = silent,
 ) -> Pushed:
     """Makes `repository` hold the image `root`, and each of `tags` (none: no tag) name it.
 
     Manifests and blobs below `root` are read from `source`. `mount_from` says which repositories of the same registry
-    may have a blob already. `force` uploads even what is there. `foreign_layers`: also those that are kept elsewhere.
+    may have a blob already. `force` uploads even what is there. Foreign layers with urls are left where they are.
     Raises DocklessError; the first there was.
     """
     check_repository(repository)
@@ -66,7 +65,7 @@ def push(
     if not force and wanted and pushing.all_tagged(wanted, root.digest):
         return pushing.result(root, wanted)
     levels = pushing.levels(root)
-    pushing.blobs = _blobs(levels, foreign_layers)
+    pushing.blobs = _blobs(levels)
     pushing.below = [manifest for level in reversed(levels[1:]) for manifest in level]
     pushing.ensure_blobs()
     pushing.put_below()
@@ -217,13 +216,13 @@ class _Push:
         self.progress(ProgressEvent(result.how, blob))
 
 
-def _blobs(levels: Iterable[Iterable[Manifest | Index]], foreign_layers: bool) -> dict[Digest, Descriptor]:
-    """Configs and layers, each once. Layers that are kept elsewhere (foreign, with urls) only if asked for."""
+def _blobs(levels: Iterable[Iterable[Manifest | Index]]) -> dict[Digest, Descriptor]:
+    """Configs and layers, each once. Layers that are kept elsewhere (foreign, with urls) are not pushed."""
     found: dict[Digest, Descriptor] = {}
     for level in levels:
         for document in level:
             if isinstance(document, Manifest):
                 for blob in (*document.layers, document.config):
-                    if foreign_layers or not (blob.urls and media_types.is_foreign(blob.media_type)):
+                    if not (blob.urls and media_types.is_foreign(blob.media_type)):
                         found.setdefault(blob.digest, blob)
     return found

@@ -129,16 +129,6 @@ class Session:
             return answer
         raise self._refusal(answer, scopes)
 
-    def foreign(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """GET of what a document names outside any registry: no credentials, whatever it asks for (CVE-2020-15157)."""
-        self.greet()
-        check_destination(url, self.base_url, "the url of a foreign layer")
-        answer = self._follow("GET", url, headers, None, None, self.base_url, READ_TIMEOUT)
-        if answer.status in (200, 206):
-            return answer
-        body = answer.read_start(_MAX_ERROR_BODY)
-        raise ResponseError("GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after)
-
     def explain_auth(self, repository: str = "") -> str:
         """Which sources of credentials were asked for this registry, and which is used; never a secret."""
         return self._credentials(repository).explain()

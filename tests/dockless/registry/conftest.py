@@ -59,7 +59,9 @@ class ManualClock:
 def make_image(seed, *sizes):
     source = Memory()
     bytes_of = random.Random(seed)
-    layers = [source.add(bytes_of.randbytes(size) if hasattr(bytes_of, "randbytes") else os.urandom(size)) for size in sizes]
+    layers = [
+        source.add(bytes_of.randbytes(size) if hasattr(bytes_of, "randbytes") else os.urandom(size)) for size in sizes
+    ]
     config = source.add(b'{"os":"linux","architecture":"amd64","seed":%d}' % seed, media_types.OCI_CONFIG)
     return Image(make_manifest(config, layers), source)
 

@@ -30,7 +30,9 @@ FAULTS = {
     "error after the deed": ({"status": 500, "after": True}, True),
     "gateway page": ({"status": 502, "body": "<html>Bad Gateway</html>"}, True),
     "throttled for a day": ({"status": 429, "headers": {"Retry-After": "86400"}}, False),
-    **{f"status {status}": ({"status": status}, False) for status in (400, 401, 403, 404, 405, 409, 413, 415, 416, 422)},
+    **{
+        f"status {status}": ({"status": status}, False) for status in (400, 401, 403, 404, 405, 409, 413, 415, 416, 422)
+    },
     "early 413": ({"status": 413, "request_bytes": 10}, False),
     "teapot": ({"status": 418}, False),
     "empty 200": ({"status": 200}, False),

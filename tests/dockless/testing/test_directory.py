@@ -14,9 +14,7 @@ from dockless.errors import InvalidValue
 from dockless.testing import Registry
 
 DATA = b"some bytes"
-SERVE = (
-    "import sys; from dockless.testing.serve import serve; sys.exit(serve('127.0.0.1:0', sys.argv[1], faults=()))"
-)
+SERVE = "import sys; from dockless.testing.serve import serve; sys.exit(serve('127.0.0.1:0', sys.argv[1], faults=()))"
 
 
 def test_everything_is_there_after_a_restart(tmp_path, helpers):

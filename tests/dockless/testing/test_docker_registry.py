@@ -75,7 +75,8 @@ class Both:
             with socket.create_connection((host, int(port))) as sock:
                 sock.sendall(
                     f"{method} {target} HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {length}\r\n"
-                    "Content-Type: application/octet-stream\r\n\r\n".encode() + sent
+                    "Content-Type: application/octet-stream\r\n\r\n".encode()
+                    + sent
                 )
                 # Both must have taken what came before they see the end.
                 time.sleep(0.1)

@@ -67,12 +67,12 @@ def test_addresses_that_are_none(listen):
 
 def test_a_port_that_is_taken(registry):
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RegistryError, match=f"cannot listen on {registry.host}.*choose another port"):
+    with pytest.raises(RegistryError, match=rf"cannot listen on {registry.host}.*choose another port"):
         serve(registry.host)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
 def test_an_address_that_cannot_be_had():
     # TEST-NET-1 (RFC 5737): nobody has it.
-    with pytest.raises(RegistryError, match="cannot listen on 192.0.2.1:0"):
+    with pytest.raises(RegistryError, match=r"cannot listen on 192\.0\.2\.1:0"):
         serve("192.0.2.1:0", any_address=True)

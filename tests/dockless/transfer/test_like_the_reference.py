@@ -1,0 +1,292 @@
+"""What docs/reference-table.md says of registries and signing in, done end to end."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import time
+
+import pytest
+from made_images import make_image
+
+from dockless import (
+    Access,
+    Credentials,
+    CredentialsError,
+    Descriptor,
+    Digest,
+    Image,
+    InlineFile,
+    Layer,
+    RegistryClient,
+    RegistryError,
+    copy_image,
+    find_credentials,
+)
+from dockless.registry import RegistryContent
+from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
+
+HELLO = Layer.from_files({"/hello": InlineFile("hello world")})
+USERS = [User("alice", "alice's secret")]
+
+
+@pytest.fixture
+def login(tmp_path, monkeypatch):
+    """Writes docker's config, and puts helpers on PATH: name -> shell script."""
+
+    def write(config, **helpers):
+        (tmp_path / "docker").mkdir(exist_ok=True)
+        (tmp_path / "docker/config.json").write_text(json.dumps(config))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+        for name, script in helpers.items():
+            program = tmp_path / "docker" / f"docker-credential-{name}"
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'docker'}:{os.environ['PATH']}")
+
+    return write
+
+
+def built():
+    return Image.scratch().add_layer(HELLO)
+
+
+class TestRegistryClient:
+    def test_an_uploaded_blob_has_its_own_digest(self, registry):
+        data = b"hello world"
+        descriptor = Descriptor("application/octet-stream", Digest.of(data), len(data))
+
+        class Source:
+            def open(self, _):
+                return io.BytesIO(data)
+
+        with RegistryClient(registry.host) as client:
+            assert client.ensure_blob("app", descriptor, Source()).how == "sent"
+            assert client.ensure_blob("app", descriptor, Source()).how == "present"
+            assert client.blob_exists("app", descriptor.digest)
+            with RegistryContent(client, "app").open(descriptor) as blob:
+                assert hashlib.sha256(blob.read()).hexdigest() == descriptor.digest.hex
+        assert descriptor.digest == "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
+
+    def test_an_empty_blob(self, registry):
+        empty = Descriptor("application/octet-stream", Digest.of(b""), 0)
+
+        class Source:
+            def open(self, _):
+                return io.BytesIO()
+
+        with RegistryClient(registry.host) as client:
+            assert client.ensure_blob("app", empty, Source()).how == "sent"
+
+    def test_binary_blobs_come_as_bytes(self, registry):
+        data = bytes(range(256)) * 10
+        digest = registry.put_blob("app", data)
+        with RegistryClient(registry.host) as client:
+            found = RegistryContent(client, "app").open(Descriptor("x/y", digest, len(data))).read()
+        assert found == data
+
+    def test_only_404_means_that_a_blob_is_not_there(self, registry):
+        with RegistryClient(registry.host) as client:
+            registry.put_blob("app", b"x")
+            assert not client.blob_exists("app", Digest.of(b"other"))
+            registry.faults = [Fault(on="blob head", status=403)]
+            with pytest.raises(RegistryError, match="403|denied|refused"):
+                client.blob_exists("app", Digest.of(b"x"))
+
+    def test_a_dead_registry_is_an_error_that_names_it(self):
+        with Registry() as gone:
+            host = gone.host
+        with pytest.raises(RegistryError, match=host):
+            built().save(f"{host}/app")
+
+    @pytest.mark.parametrize("status", [202, 204, 201])
+    def test_what_a_chunk_is_answered_does_not_matter(self, status):
+        from dockless.testing import PROFILES
+
+        profile = PROFILES["strict"]._replace(chunk_status=status, single_post=False)
+        with Registry(profile=profile) as registry:
+            assert built().save(f"{registry.host}/app").blobs_sent == 2
+
+    @pytest.mark.parametrize("absolute", [True, False])
+    def test_locations_relative_and_absolute(self, absolute):
+        from dockless.testing import PROFILES
+
+        with Registry(profile=PROFILES["strict"]._replace(absolute_locations=absolute)) as registry:
+            assert built().save(f"{registry.host}/app").blobs_sent == 2
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(on="upload *", nth=1, status=503),
+            Fault(on="upload *", nth=1, status=429, headers={"Retry-After": "0"}),
+            Fault(on="upload put", nth=1, request_bytes=10, reset=True),
+            Fault(on="manifest put", nth=1, drop=True, after=True),
+        ],
+        ids=["503", "429", "reset", "lost answer"],
+    )
+    def test_what_passes_is_survived(self, registry, fault):
+        registry.faults = [fault]
+        pushed = built().save(f"{registry.host}/app:1")
+        assert registry.manifest("app", "1").digest == pushed.digest
+
+    def test_a_registrys_own_words_are_in_the_error(self, registry):
+        body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded for team"}]})
+        registry.faults = [Fault(on="upload post", status=403, body=body)]
+        with pytest.raises(RegistryError, match="DENIED.*quota exceeded for team"):
+            built().save(f"{registry.host}/app")
+
+    def test_a_blob_that_was_tampered_with_is_refused(self, registry, push, tmp_path):
+        image = make_image(b"x" * 1000)
+        push(registry, "app", "1", image)
+        registry.faults = [Fault(on="blob get", reference=image.manifest.config.digest, corrupt=3)]
+        with pytest.raises(RegistryError, match="damaged|digest"):
+            Image.from_registry(f"{registry.host}/app:1")
+
+    def test_a_manifest_of_another_digest_is_refused(self, registry, push):
+        image, other = make_image(b"x"), make_image(b"y")
+        push(registry, "app", "1", image)
+        registry.faults = [Fault(on="manifest get", corrupt=-5, status=0)] if False else []
+        registry.faults = [
+            Fault(
+                on="manifest get",
+                status=200,
+                body=other.manifest.raw,
+                headers={"Content-Type": other.manifest.media_type, "Docker-Content-Digest": image.manifest.digest},
+            )
+        ]
+        with pytest.raises(RegistryError, match=str(other.manifest.digest)):
+            Image.from_registry(f"{registry.host}/app@{image.manifest.digest}")
+
+    def test_docker_and_oci_manifests_are_stored_as_what_they_are(self, registry):
+        for image_format in ("oci", "docker"):
+            image = Image.scratch(image_format=image_format).add_layer(HELLO)
+            image.save(f"{registry.host}/app:{image_format}")
+            assert registry.manifest("app", image_format).media_type == image.documents.manifest.media_type
+
+    def test_delete(self, registry):
+        digest = built().save(f"{registry.host}/app:1").digest
+        with RegistryClient(registry.host) as client:
+            client.ping()
+            client.delete_manifest("app", digest)
+            assert client.head_manifest("app", "1") is None
+
+
+class TestSigningIn:
+    def test_nobody_needs_no_options(self, registry):
+        built().save(f"{registry.host}/app")
+        assert not any(request.headers["Authorization"] for request in registry.requests)
+
+    @pytest.mark.parametrize("auth", [BasicAuth(USERS), TokenAuth(USERS)], ids=["basic", "token"])
+    def test_any_registrys_challenge_is_answered(self, auth, login):
+        with Registry(auth=auth) as registry:
+            secret = base64.b64encode(b"alice:alice's secret").decode()
+            login({"auths": {registry.host: {"auth": secret}}})
+            built().save(f"{registry.host}/app")
+            assert Image.from_registry(f"{registry.host}/app") == built()
+
+    def test_a_token_that_ends_is_renewed(self):
+        with Registry(auth=TokenAuth(USERS, lifetime=300)) as registry:
+            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            image = Image.scratch()
+            with access:
+                for n in range(3):
+                    registry.expire_tokens()
+                    image = image.add_layer(Layer.from_files({"/n": InlineFile(str(n))}))
+                    image.save(f"{registry.host}/app:{n}", access=access)
+            assert set(registry.tags("app")) == {"0", "1", "2"}
+
+    def test_a_mount_asks_for_both_repositories(self):
+        with Registry(auth=TokenAuth(USERS)) as registry:
+            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            built().save(f"{registry.host}/one", access=access)
+            pushed = copy_image(f"{registry.host}/one", f"{registry.host}/two", access=access)
+            assert (pushed.blobs_mounted, pushed.bytes_sent) == (2, 0)
+
+    def test_a_wrong_password_names_the_registry_and_where_it_came_from_and_not_itself(self, login):
+        with Registry(auth=BasicAuth(USERS)) as registry:
+            login({"auths": {registry.host: {"username": "alice", "password": "not-that-one"}}})
+            with pytest.raises(RegistryError) as caught:
+                built().save(f"{registry.host}/app")
+            assert registry.host in str(caught.value) and "config.json" in str(caught.value)
+            assert "not-that-one" not in str(caught.value)
+
+    def test_a_helper_gets_the_host_with_its_port(self, login, tmp_path):
+        with Registry(auth=BasicAuth(USERS)) as registry:
+            answer = json.dumps({"Username": "alice", "Secret": "alice's secret"}).replace("'", "'\\''")
+            login(
+                {"credHelpers": {registry.host: "fake"}},
+                fake=f"[ $1 = get ] && cat > '{tmp_path}/asked' && echo '{answer}'",
+            )
+            built().save(f"{registry.host}/app")
+            assert (tmp_path / "asked").read_text().strip() == registry.host
+
+    def test_a_store_for_all_hosts_and_its_miss(self, login, registry):
+        login({"credsStore": "store"}, store="echo 'credentials not found in native keychain'; exit 1")
+        assert built().save(f"{registry.host}/app").blobs_sent == 2
+
+    def test_a_helper_that_fails_or_is_absent_is_an_error_of_one_line(self, login, registry):
+        login({"credHelpers": {registry.host: "broken"}}, broken="echo 'no keyring'; exit 2")
+        with Registry(auth=BasicAuth(USERS)) as locked:
+            login({"credHelpers": {locked.host: "broken"}}, broken="echo 'no keyring'; exit 2")
+            with pytest.raises(CredentialsError, match="docker-credential-broken .*no keyring"):
+                built().save(f"{locked.host}/app")
+            login({"credHelpers": {locked.host: "absent"}})
+            with pytest.raises(CredentialsError, match="docker-credential-absent .*not on PATH"):
+                built().save(f"{locked.host}/app")
+
+    def test_a_config_file_that_is_broken_is_named(self, login, tmp_path):
+        with Registry(auth=BasicAuth(USERS)) as locked:
+            login({})
+            (tmp_path / "docker/config.json").write_text("{")
+            with pytest.raises(CredentialsError, match=r"docker/config\.json"):
+                built().save(f"{locked.host}/app")
+
+    def test_docker_hub_is_known_by_all_its_names(self, tmp_path):
+        for key in ("https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"):
+            (tmp_path / "auth.json").write_text(json.dumps({"auths": {key: {"username": "u", "password": "p"}}}))
+            found = find_credentials("docker.io", auth_file=str(tmp_path / "auth.json")).credentials
+            assert found is not None and found.username == "u"
+
+    def test_credentials_are_for_whole_components(self):
+        given = {"a.example": Credentials("u", "p"), "b.example/team": Credentials("t", "p")}
+        for host, repository, user in (
+            ("a.example", "x", "u"),
+            ("a.example.evil", "x", ""),
+            ("xa.example", "x", ""),
+            ("b.example", "team/app", "t"),
+            ("b.example", "teammate/app", ""),
+            ("b.example", "app", ""),
+        ):
+            found = find_credentials(host, repository, given=given, environ={"HOME": "/nonexistent"}).credentials
+            assert (found.username if found else "") == user
+
+    def test_authorization_does_not_follow_a_redirect_to_another_host(self):
+        from dockless.testing import PROFILES
+
+        with Registry(profile=PROFILES["strict"]._replace(blob_redirect=307), auth=BasicAuth(USERS)) as registry:
+            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            built().save(f"{registry.host}/app", access=access)
+            registry.reset_requests()
+            Image.from_registry(f"{registry.host}/app", access=access)
+            elsewhere = [r for r in registry.requests if r.operation.startswith("blob") and r.status == 200]
+            own = int(registry.host.rpartition(":")[2])
+            assert elsewhere and all(r.listener != own for r in elsewhere)
+            assert not any(r.headers["Authorization"] for r in elsewhere)
+
+    def test_an_access_token_outright(self, registry):
+        access = Access(credentials={registry.host: Credentials(registry_token="abc")})
+        with Registry(auth=TokenAuth()) as locked:
+            access = Access(credentials={locked.host: Credentials(registry_token="abc")})
+            with pytest.raises(RegistryError):
+                built().save(f"{locked.host}/app", access=access)
+            assert "Bearer abc" in {request.headers["Authorization"] for request in locked.requests}
+
+
+def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
+    registry.faults = [Fault(on="manifest get", delay=3)]
+    monkeypatch.setattr("dockless.registry.transport.READ_TIMEOUT", 0.2)
+    began = time.monotonic()
+    with pytest.raises(RegistryError):
+        Image.from_registry(f"{registry.host}/app:1")
+    assert time.monotonic() - began < 30
