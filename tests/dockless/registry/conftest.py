@@ -35,6 +35,7 @@ class Image:
     def __init__(self, root, source):
         self.root = root
         self.source = source
+        source.blobs[root.digest] = root.raw
 
     @property
     def digest(self):

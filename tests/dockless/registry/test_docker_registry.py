@@ -1,0 +1,241 @@
+"""Debian's docker-registry: plain, with users, behind TLS, and with pushes that are killed."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from real_tools import ROOT, DockerRegistry, need, run
+
+from dockless.errors import RegistryError
+from dockless.layout.write import write_layout
+from dockless.manifest import make_index
+from dockless.registry import Credentials, RegistryContent, push
+from dockless.registry.errors import ResponseError, Unauthorized
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    registry = DockerRegistry(tmp_path_factory.mktemp("plain"))
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    need("htpasswd")
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "ann", "s3cret:with:colons").out)
+    registry = DockerRegistry(folder, f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n")
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A CA and a certificate for localhost of it, by openssl."""
+    need("openssl")
+    folder = tmp_path_factory.mktemp("ca")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    ca = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca", "-days", "30")
+    run("openssl", "req", "-x509", *key, *ca, "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)
+    run("openssl", "req", *key, "-keyout", "srv.key", "-out", "srv.csr", "-subj", "/CN=localhost", cwd=folder)
+    (folder / "ext").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", "ext")
+    run("openssl", "x509", "-req", "-in", "srv.csr", *signing, "-out", "srv.crt", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory, authority):
+    folder = tmp_path_factory.mktemp("secure")
+    registry = DockerRegistry(folder, http=f", tls: {{certificate: {authority}/srv.crt, key: {authority}/srv.key}}")
+    registry.host = registry.host.replace("127.0.0.1", "localhost")
+    yield registry
+    registry.stop()
+
+
+def test_push_pull_and_push_again(plain, connect, multi_platform):
+    first = connect(plain.host)
+    pushed = push(multi_platform.root, multi_platform.source, first, "app", ["v1", "v1", "latest"])
+    assert pushed.digest == multi_platform.digest
+    assert pushed.references == (f"{plain.host}/app:v1", f"{plain.host}/app:latest")
+    assert (pushed.blobs_sent, pushed.blobs_present) == (6, 0)
+    assert sorted(first.tags("app")) == ["latest", "v1"]
+    found = first.get_manifest("app", "v1")
+    assert found.raw == multi_platform.root.raw
+    content = RegistryContent(first, "app")
+    for child in found.parse("app").manifests:
+        with content.open(child) as file:
+            assert file.read() == multi_platform.source.blobs[child.digest]
+
+    plain.forget()
+    push(multi_platform.root, multi_platform.source, connect(plain.host), "app", ["v1"])
+    assert plain.requests() == ["GET /v2/", "HEAD /v2/app/manifests/v1"]
+
+    again = connect(plain.host)
+    plain.forget()
+    mount_from = {blob: ["app"] for blob in multi_platform.source.blobs}
+    moved = push(multi_platform.root, multi_platform.source, again, "other/place", ["v1"], mount_from=mount_from)
+    assert (moved.blobs_sent, moved.blobs_mounted) == (0, 6)
+    assert not [line for line in plain.requests() if line.startswith(("PATCH", "PUT")) and "/blobs/" in line]
+
+
+def test_delete(plain, connect, make):
+    image = make(41, 10)
+    client = connect(plain.host)
+    push(image.root, image.source, client, "gone", ["v1"])
+    client.delete_manifest("gone", image.digest)
+    assert client.head_manifest("gone", "v1") is None
+    config = image.root.config.digest
+    client.delete_blob("gone", config)
+    assert not client.blob_exists("gone", config)
+    with pytest.raises(ResponseError, match="404"):
+        client.delete_blob("gone", config)
+
+
+def test_referrers_by_tag(plain, connect, make):
+    subject, note = make(42, 10), make(43, 20)
+    client = connect(plain.host)
+    push(subject.root, subject.source, client, "ref", ["v1"])
+    push(note.root, note.source, client, "ref", [])
+    assert client.referrers("ref", subject.digest) == ()
+    index = make_index([note.root.descriptor._replace(artifact_type="a/b")])
+    client.put_manifest("ref", subject.digest.replace(":", "-"), index.raw, index.media_type)
+    assert [found.digest for found in client.referrers("ref", subject.digest, "a/b")] == [note.digest]
+    assert client.referrers("ref", subject.digest, "c/d") == ()
+
+
+def test_credentials_of_a_config_file(guarded, connect, environ, image):
+    auth = base64.b64encode(b"ann:s3cret:with:colons").decode()
+    path = os.path.join(environ["HOME"], ".docker/config.json")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as file:
+        json.dump({"auths": {guarded.host: {"auth": auth}}}, file)
+    assert push(image.root, image.source, connect(guarded.host), "app", ["v1"]).blobs_sent == 4
+    assert path in connect(guarded.host).explain_auth()
+
+
+def test_wrong_password(guarded, connect, image):
+    client = connect(guarded.host, credentials=Credentials("ann", "S3CR3T-Kanary", source="the test"))
+    guarded.forget()
+    with pytest.raises(Unauthorized) as caught:
+        push(image.root, image.source, client, "wrong", ["v1"])
+    text = str(caught.value)
+    assert "401" in text and "the test as user ann" in text and guarded.host in text and "Kanary" not in text
+    assert len(guarded.requests()) == 2
+
+
+def test_nobody(guarded, connect, image, environ):
+    with pytest.raises(Unauthorized, match=r"no credentials were found; looked in .*/\.docker/config\.json"):
+        push(image.root, image.source, connect(guarded.host), "nobody", ["v1"])
+
+
+def test_private_ca(secure, authority, connect, environ, image):
+    with pytest.raises(RegistryError, match="signed by nobody that is trusted here; name its CA with --ca-file"):
+        push(image.root, image.source, connect(secure.host), "app", ["v1"])
+    push(image.root, image.source, connect(secure.host, ca_file=str(authority / "ca.crt")), "app", ["v1"])
+    push(image.root, image.source, connect(secure.host, insecure=True), "app", ["v2"])
+    variable = {**environ, "SSL_CERT_FILE": str(authority / "ca.crt")}
+    assert connect(secure.host, environ=variable).head_manifest("app", "v2") == image.digest
+    folder = os.path.join(environ["HOME"], ".config/containers/certs.d", secure.host)
+    os.makedirs(folder)
+    os.symlink(authority / "ca.crt", os.path.join(folder, "ca.crt"))
+    assert connect(secure.host).head_manifest("app", "v1") == image.digest
+
+
+def test_certificate_of_another_name(secure, authority, connect):
+    client = connect(secure.host.replace("localhost", "127.0.0.1"), ca_file=str(authority / "ca.crt"))
+    with pytest.raises(RegistryError, match=r"certificate is not for 127\.0\.0\.1"):
+        client.ping()
+
+
+_PUSH = """
+import sys
+sys.path.insert(0, {source!r})
+from dockless.layout.oci import OciLayout
+from dockless.registry import RegistryClient, push
+layout = OciLayout({layout!r})
+with RegistryClient({host!r}, jobs=2) as client:
+    push(layout.manifest(layout.root()), layout, client, "killed", ["v1"])
+"""
+
+
+class Killing(threading.Thread):
+    """Passes connections on to a registry, and kills `victim` when its nth request begins."""
+
+    victim: subprocess.Popen
+
+    def __init__(self, target, nth):
+        super().__init__(daemon=True)
+        self.target, self.nth = target, nth
+        self.count = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.lock = threading.Lock()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self.pump, args=(client,), daemon=True).start()
+
+    def pump(self, client):
+        host, port = self.target.rsplit(":", 1)
+        with contextlib.suppress(OSError), client, socket.create_connection((host, int(port))) as server:
+            threading.Thread(target=self.copy, args=(server, client), daemon=True).start()
+            while data := client.recv(65536):
+                if data.split(b" ", 1)[0] in (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH"):
+                    with self.lock:
+                        self.count += 1
+                        if self.count == self.nth:
+                            self.victim.kill()
+                            return
+                server.sendall(data)
+
+    def copy(self, server, client):
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+
+
+def test_killed_at_every_request(plain, connect, environ, make, tmp_path):
+    """SIGKILL before the nth request arrives; then a push sends nothing that is stored, and the tag is right."""
+    image = make(44, 2_000_000, 40_000, 10)
+    layout = str(tmp_path / "layout")
+    named = image.root.descriptor
+    blobs = [*image.root.layers, image.root.config]
+    write_layout(layout, [named], [named, *blobs], image.source)
+    n = 0
+    while True:
+        n += 1
+        proxy = Killing(plain.host, n)
+        proxy.start()
+        script = _PUSH.format(source=str(ROOT / "src"), layout=layout, host=proxy.host)
+        proxy.victim = subprocess.Popen([sys.executable, "-c", script], env=environ)
+        code = proxy.victim.wait(60)
+        proxy.listener.close()
+        client = connect(plain.host)
+        tagged = client.head_manifest("killed", "v1")
+        stored = [blob.digest for blob in blobs if client.blob_exists("killed", blob.digest)]
+        plain.forget()
+        pushed = push(image.root, image.source, connect(plain.host), "killed", ["v1"])
+        assert client.get_manifest("killed", "v1").raw == image.root.raw
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        assert tagged is None
+        # A request that was under way may have come to its end since.
+        assert pushed.blobs_sent <= 4 - len(stored)
+        sent = [line for line in plain.requests() if line.startswith("PUT") and "/blobs/" in line]
+        assert not [digest for digest in stored for line in sent if digest in line]
+        client.delete_manifest("killed", image.digest)
+        for blob in blobs:
+            client.delete_blob("killed", blob.digest)
+    assert n > 12
