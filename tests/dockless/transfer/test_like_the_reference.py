@@ -25,7 +25,7 @@ from dockless import (
     find_credentials,
 )
 from dockless.registry import RegistryContent
-from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
+from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 
 HELLO = Layer.from_files({"/hello": InlineFile("hello world")})
 USERS = [User("alice", "alice's secret")]
@@ -91,7 +91,7 @@ class TestRegistryClient:
             registry.put_blob("app", b"x")
             assert not client.blob_exists("app", Digest.of(b"other"))
             registry.faults = [Fault(on="blob head", status=403)]
-            with pytest.raises(RegistryError, match="403|denied|refused"):
+            with pytest.raises(RegistryError, match=r"403|denied|refused"):
                 client.blob_exists("app", Digest.of(b"x"))
 
     def test_a_dead_registry_is_an_error_that_names_it(self):
@@ -102,16 +102,12 @@ class TestRegistryClient:
 
     @pytest.mark.parametrize("status", [202, 204, 201])
     def test_what_a_chunk_is_answered_does_not_matter(self, status):
-        from dockless.testing import PROFILES
-
         profile = PROFILES["strict"]._replace(chunk_status=status, single_post=False)
         with Registry(profile=profile) as registry:
             assert built().save(f"{registry.host}/app").blobs_sent == 2
 
     @pytest.mark.parametrize("absolute", [True, False])
     def test_locations_relative_and_absolute(self, absolute):
-        from dockless.testing import PROFILES
-
         with Registry(profile=PROFILES["strict"]._replace(absolute_locations=absolute)) as registry:
             assert built().save(f"{registry.host}/app").blobs_sent == 2
 
@@ -133,20 +129,19 @@ class TestRegistryClient:
     def test_a_registrys_own_words_are_in_the_error(self, registry):
         body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded for team"}]})
         registry.faults = [Fault(on="upload post", status=403, body=body)]
-        with pytest.raises(RegistryError, match="DENIED.*quota exceeded for team"):
+        with pytest.raises(RegistryError, match=r"DENIED.*quota exceeded for team"):
             built().save(f"{registry.host}/app")
 
-    def test_a_blob_that_was_tampered_with_is_refused(self, registry, push, tmp_path):
+    def test_a_blob_that_was_tampered_with_is_refused(self, registry, push):
         image = make_image(b"x" * 1000)
         push(registry, "app", "1", image)
         registry.faults = [Fault(on="blob get", reference=image.manifest.config.digest, corrupt=3)]
-        with pytest.raises(RegistryError, match="damaged|digest"):
+        with pytest.raises(RegistryError, match=r"damaged|digest"):
             Image.from_registry(f"{registry.host}/app:1")
 
     def test_a_manifest_of_another_digest_is_refused(self, registry, push):
         image, other = make_image(b"x"), make_image(b"y")
         push(registry, "app", "1", image)
-        registry.faults = [Fault(on="manifest get", corrupt=-5, status=0)] if False else []
         registry.faults = [
             Fault(
                 on="manifest get",
@@ -229,10 +224,10 @@ class TestSigningIn:
         login({"credHelpers": {registry.host: "broken"}}, broken="echo 'no keyring'; exit 2")
         with Registry(auth=BasicAuth(USERS)) as locked:
             login({"credHelpers": {locked.host: "broken"}}, broken="echo 'no keyring'; exit 2")
-            with pytest.raises(CredentialsError, match="docker-credential-broken .*no keyring"):
+            with pytest.raises(CredentialsError, match=r"docker-credential-broken .*no keyring"):
                 built().save(f"{locked.host}/app")
             login({"credHelpers": {locked.host: "absent"}})
-            with pytest.raises(CredentialsError, match="docker-credential-absent .*not on PATH"):
+            with pytest.raises(CredentialsError, match=r"docker-credential-absent .*not on PATH"):
                 built().save(f"{locked.host}/app")
 
     def test_a_config_file_that_is_broken_is_named(self, login, tmp_path):
@@ -262,20 +257,17 @@ class TestSigningIn:
             assert (found.username if found else "") == user
 
     def test_authorization_does_not_follow_a_redirect_to_another_host(self):
-        from dockless.testing import PROFILES
-
         with Registry(profile=PROFILES["strict"]._replace(blob_redirect=307), auth=BasicAuth(USERS)) as registry:
             access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
             built().save(f"{registry.host}/app", access=access)
             registry.reset_requests()
             Image.from_registry(f"{registry.host}/app", access=access)
-            elsewhere = [r for r in registry.requests if r.operation.startswith("blob") and r.status == 200]
+            elsewhere = [r for r in registry.requests if r.operation == "storage get"]
             own = int(registry.host.rpartition(":")[2])
             assert elsewhere and all(r.listener != own for r in elsewhere)
             assert not any(r.headers["Authorization"] for r in elsewhere)
 
-    def test_an_access_token_outright(self, registry):
-        access = Access(credentials={registry.host: Credentials(registry_token="abc")})
+    def test_an_access_token_outright(self):
         with Registry(auth=TokenAuth()) as locked:
             access = Access(credentials={locked.host: Credentials(registry_token="abc")})
             with pytest.raises(RegistryError):
