@@ -6,7 +6,6 @@ Docker's pages "Token Authentication Specification" and "OAuth2 Token Authentica
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import secrets
 import threading
@@ -192,7 +191,7 @@ class Access:
             return None
         try:
             name, _, password = base64.b64decode(text, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
         return next((user for user in users if (user.name, user.password) == (name, password)), None)
 

@@ -12,7 +12,7 @@ from dockless.testing.message import ApiError, Request, Response
 from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
 
-_RANGE = re.compile(r"bytes=(?P<first>[0-9]*)-(?P<last>[0-9]*)\Z")
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})\Z")
 
 
 class Blobs:
@@ -45,6 +45,8 @@ class Blobs:
         if request.method != "GET" or request.query.get("X-Signature") != "c2lnbmVk":
             return Response.make(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
         repository, _, reference = route.reference.rpartition("/")
+        if repository not in self._storage.repositories():
+            raise ApiError(404, "NAME_UNKNOWN", "repository name not known to registry")
         digest, size = self._find(Route("blob", "GET", repository, reference))
         return serve_range(request, self._storage.open_blob(repository, digest), digest, size, self._profile)
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import struct
 from email.message import Message
 from http import HTTPStatus
 from typing import NamedTuple
 
-from dockless.testing.message import CHUNK, BrokenBody
+from dockless.testing.message import CHUNK, BrokenBody, parse_number
 
 _MAX_LINE = 65536
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
 
 
 class BadRequest(Exception):
@@ -68,7 +70,7 @@ class Connection:
         except ValueError:
             phrase = "Unknown"
         lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        self._sock.sendall("\r\n".join(lines).encode("latin-1")[:only])
+        self._sock.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape")[:only])
 
     def send(self, data: bytes) -> None:
         self._sock.sendall(data)
@@ -110,10 +112,11 @@ class RequestBody:
     def __init__(self, connection: Connection, head: Head) -> None:
         self._connection = connection
         self._chunked = "chunked" in head.headers.get("Transfer-Encoding", "").lower()
-        length = head.headers.get("Content-Length", "0").strip()
-        if not self._chunked and not length.isdigit():
-            raise BadRequest(f"Content-Length is {length[:80]!r}")
-        self._left = 0 if self._chunked else int(length)
+        text = head.headers.get("Content-Length", "0").strip()
+        length = parse_number(text)
+        if not self._chunked and length is None:
+            raise BadRequest(f"Content-Length is {text[:80]!r}")
+        self._left = 0 if self._chunked else length or 0
         self._ended = not self._chunked and not self._left
         # A client that asks first sends no body before it hears this (RFC 9110, 10.1.1).
         self._expects_continue = head.headers.get("Expect", "").lower() == "100-continue"
@@ -155,10 +158,10 @@ class RequestBody:
         reader = self._connection.reader
         if self._chunked and not self._left:
             line = reader.readline(_MAX_LINE)
-            try:
-                self._left = int(line.split(b";")[0].strip() or b"x", 16)
-            except ValueError:
-                raise BrokenBody(f"no chunk size: {line[:40]!r}") from None
+            size_text = line.split(b";")[0].strip()
+            if not _CHUNK_SIZE.match(size_text):
+                raise BrokenBody(f"no chunk size: {line[:40]!r}")
+            self._left = int(size_text, 16)
             if not self._left:
                 while reader.readline(_MAX_LINE) not in (b"\r\n", b"\n", b""):
                     pass

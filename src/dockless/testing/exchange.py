@@ -53,28 +53,35 @@ class Exchange:
         self._stopping = stopping
 
     def serve(self, connection: Connection) -> None:
-        reset = False
+        # Whatever happens in here, no client is left waiting.
+        reset = True
         try:
             while not self._stopping.is_set():
                 head = connection.read_head()
                 if head is None or not self._serve_one(connection, head):
                     break
+            reset = False
         except _Ended as end:
             reset = end.reset
         except BadRequest as error:
+            reset = False
             with contextlib.suppress(OSError):
                 self._send(connection, Response.make(400, {"Connection": "close"}, f"{error}\n".encode()), False, [])
         except OSError:
             reset = False
-        if reset:
-            connection.reset()
-        else:
-            connection.close()
+        finally:
+            if reset:
+                connection.reset()
+            else:
+                connection.close()
 
     def _serve_one(self, connection: Connection, head: Head) -> bool:
         """Whether the connection may serve another request."""
         body = RequestBody(connection, head)
-        url = urlsplit(head.target)
+        try:
+            url = urlsplit(head.target)
+        except ValueError:
+            raise BadRequest(f"no usable target: {head.target[:80]!r}") from None
         path = unquote(url.path)
         route = self._find(head.method, path)
         origin = f"{urlsplit(self._origin).scheme}://{head.headers.get('Host') or self._host}"

@@ -68,7 +68,7 @@ class Manifests:
         if not self._profile.delete_manifests:
             raise unsupported()
         if ":" not in route.reference and self._profile.delete_tags:
-            if not self._storage.delete_tag(route.repository, route.reference):
+            if not self._storage.delete_tag(route.repository, _tag(route.reference)):
                 raise ApiError(404, "MANIFEST_UNKNOWN", "manifest unknown", detail={"Tag": route.reference})
             return Response.make(202)
         if not self._storage.delete_manifest(route.repository, parse_digest(route.reference)):

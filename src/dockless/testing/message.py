@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from email.message import Message
 from typing import Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 CHUNK = 1024 * 1024
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class BrokenBody(ConnectionError):
@@ -58,8 +60,7 @@ class Request(NamedTuple):
 
     @property
     def content_length(self) -> int | None:
-        text = self.header("Content-Length")
-        return int(text) if text.isdigit() else None
+        return parse_number(self.header("Content-Length"))
 
     def read_all(self, limit: int) -> bytes | None:
         """The whole body, or None if it holds more than `limit` bytes. Raises BrokenBody."""
@@ -114,6 +115,11 @@ class ApiError(Exception):
         if self.detail is not None:
             error["detail"] = self.detail
         return Response.of_json(self.status, {"errors": [error]}, self.headers)
+
+
+def parse_number(text: str) -> int | None:
+    """A number without sign that any machine can hold, else None. (`isdigit` and `int` take much more.)"""
+    return int(text) if _NUMBER.match(text) else None
 
 
 def pieces(body: Body | BinaryIO) -> Iterator[bytes]:

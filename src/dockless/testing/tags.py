@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
+from dockless.document import parse_document
+from dockless.errors import InvalidDocument
 from dockless.media_types import OCI_INDEX
 from dockless.testing.blobs import parse_digest
 from dockless.testing.content import Storage, StoredManifest
-from dockless.testing.message import ApiError, Request, Response
+from dockless.testing.message import ApiError, Request, Response, parse_number
 from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
 
@@ -21,10 +22,11 @@ def list_tags(storage: Storage, profile: Profile, request: Request, route: Route
     headers = {}
     if profile.tag_pages:
         text = request.query.get("n")
-        if text is not None and not text.isdigit():
+        asked = parse_number(text or "")
+        if text is not None and asked is None:
             raise ApiError(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", detail={"n": text})
         most = profile.tag_page_maximum or len(tags)
-        count = min(int(text), most) if text is not None else most
+        count = most if asked is None else min(asked, most)
         last = request.query.get("last")
         if last is not None:
             tags = [tag for tag in tags if tag > last]
@@ -53,13 +55,25 @@ def list_referrers(storage: Storage, profile: Profile, request: Request, route: 
 
 
 def subject_of(manifest: StoredManifest) -> str:
-    subject = json.loads(manifest.raw).get("subject")
-    return str(subject.get("digest", "")) if isinstance(subject, dict) else ""
+    return str(_objects_of(manifest)["subject"].get("digest", ""))
+
+
+def _objects_of(manifest: StoredManifest) -> dict[str, Any]:
+    """The document, its subject and config objects at all events: a test may have put there what is neither."""
+    try:
+        document = parse_document(manifest.raw, "manifest")
+    except InvalidDocument:
+        document = {}
+    return {**document, **{key: _object(document.get(key)) for key in ("subject", "config")}}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _descriptor(manifest: StoredManifest) -> dict[str, Any]:
-    document = json.loads(manifest.raw)
-    kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+    document = _objects_of(manifest)
+    kind = document.get("artifactType") or document["config"].get("mediaType")
     found: dict[str, Any] = {
         "mediaType": manifest.media_type,
         "digest": str(manifest.digest),

@@ -20,10 +20,11 @@ SCHEMAS = os.environ.get("IMAGE_SPEC_SCHEMAS", "")
 
 @pytest.fixture(scope="module")
 def check():
-    jsonschema = pytest.importorskip("jsonschema")
-    referencing = pytest.importorskip("referencing")
     if not SCHEMAS:
         pytest.skip("NOT TESTED: IMAGE_SPEC_SCHEMAS names no folder with the image spec's schemas")
+    # After the skip: beside Pants' old typing-extensions these cannot even be imported.
+    jsonschema = pytest.importorskip("jsonschema")
+    referencing = pytest.importorskip("referencing")
     from referencing.jsonschema import DRAFT4
 
     schemas = {path.name: json.loads(path.read_text()) for path in Path(SCHEMAS).glob("*.json")}

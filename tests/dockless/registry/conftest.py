@@ -76,7 +76,8 @@ def make_multi_platform(seed, *sizes):
         config = source.add(b'{"os":"linux","architecture":"%s"}' % architecture.encode(), media_types.OCI_CONFIG)
         own = source.add(b"layer of %d" % n)
         manifest = make_manifest(config, [*one.root.layers, own])
-        source.blobs.update(one.source.blobs)
+        for layer in one.root.layers:
+            source.blobs[layer.digest] = one.source.blobs[layer.digest]
         source.blobs[manifest.digest] = manifest.raw
         children.append(manifest.descriptor._replace(platform=Platform("linux", architecture)))
     return Image(make_index(children), source)

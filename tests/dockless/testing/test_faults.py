@@ -3,12 +3,13 @@
 import http.client
 import json
 import socket
+import threading
 import time
 
 import pytest
 
 from dockless.errors import InvalidValue
-from dockless.testing import Fault, TokenAuth, read_faults
+from dockless.testing import BasicAuth, Fault, TokenAuth, User, read_faults
 
 DATA = bytes(range(256)) * 40
 PING = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -306,3 +307,71 @@ def test_expect_100_continue(registry, call, helpers):
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"later")
         assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+HOSTILE = [
+    b"GET http://[x/v2/ HTTP/1.1\r\n\r\n",
+    b"PUT /v2/a/manifests/x HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n",
+    b"PUT /v2/a/manifests/x HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    b"PUT /v2/a/manifests/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello",
+    b"PUT /v2/a/manifests/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 5000 + b"\r\nx",
+    b"GET /v2/a/tags/list?n=%C2%B2 HTTP/1.1\r\n\r\n",
+    b"GET /v2/a/tags/list?n=" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n",
+    b"DELETE /v2/a/manifests/%2e%2e HTTP/1.1\r\n\r\n",
+    b"GET /v2/a%00b/manifests/x HTTP/1.1\r\n\r\n",
+    b"GET /v2/../../etc/manifests/passwd HTTP/1.1\r\n\r\n",
+    b"GET /v2/a/blobs/uploads/%00?_state=%ff%fe HTTP/1.1\r\n\r\n",
+    b"GET /v2/a/blobs/uploads/x?_state=" + b"W1tb" * 10_000 + b" HTTP/1.1\r\n\r\n",
+    b"GET /v2/a/blobs/sha256:" + b"0" * 64 + b" HTTP/1.1\r\nRange: bytes=" + b"9" * 5000 + b"-\r\n\r\n",
+    b"GET /storage/../a%00/sha256:" + b"0" * 64 + b"?X-Signature=c2lnbmVk HTTP/1.1\r\n\r\n",
+    b"GET /v2/ HTTP/1.1\r\nAuthorization: Basic \xff\xff\r\n\r\n",
+    b"POST /token HTTP/1.1\r\nContent-Length: 4\r\n\r\n\xff&=%\xff",
+    b"POST /v2/a/blobs/uploads/?mount=%00&from=../.. HTTP/1.1\r\n\r\n",
+    b"PATCH /v2/a/blobs/uploads/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+]
+
+
+@pytest.mark.parametrize("auth", [None, BasicAuth([User("a", "b")]), TokenAuth()], ids=["open", "basic", "token"])
+def test_hostile_requests_are_answered(registry_factory, tmp_path, monkeypatch, auth):
+    crashes = []
+    monkeypatch.setattr(threading, "excepthook", crashes.append)
+    registry = registry_factory(tmp_path / "data", auth=auth)
+    for sent in HOSTILE:
+        found, _ = talk(registry, sent.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        status = int(found.split(b" ")[1]) if found else 0
+        # A chunk that is none ends the connection; an open registry looks at no Authorization.
+        fine = b"chunked" in sent or b"mount" in sent or (auth is None and b"Authorization" in sent)
+        assert 400 <= status < 500 or fine, (sent[:80], found[:200])
+    assert crashes == []
+    assert registry.repositories() in ([], ["a"])
+
+
+def test_a_repository_of_rubbish_has_no_referrers(registry, call, helpers):
+    for raw in (b"no JSON", b"[]", b'{"subject": 3, "config": "x"}'):
+        registry.put_manifest("a", raw, helpers.MANIFEST)
+    answer = call("GET", f"/v2/a/referrers/{helpers.digest(b'x')}")
+    assert (answer.status, answer.json["manifests"]) == (200, [])
+
+
+def test_many_clients_at_once(registry_factory, tmp_path, helpers):
+    for storage in ("memory", tmp_path / "data"):
+        registry = registry_factory(storage)
+        errors = []
+
+        def work(number, registry=registry, errors=errors):
+            try:
+                call = helpers.Client(registry.host)
+                for n in range(5):
+                    call.push(f"r{number % 3}", bytes([n]) * 100_000)
+                    call.push(f"r{number % 3}", bytes([n, number]) * 1000)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        found = set().union(*(registry.blobs(f"r{n}") for n in range(3)))
+        assert len(found) == 5 + 8 * 5

@@ -5,7 +5,9 @@ import hashlib
 import io
 import json
 import os
+import sys
 import time
+import types
 
 import pytest
 from made_images import make_image
@@ -282,3 +284,25 @@ def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
     with pytest.raises(RegistryError):
         Image.from_registry(f"{registry.host}/app:1")
     assert time.monotonic() - began < 30
+
+
+def test_googles_own_credentials_are_for_googles_registries_alone(monkeypatch):
+    class Found:
+        valid, token = True, "ya29.token"
+
+    modules = {name: types.ModuleType(name) for name in ("google", "google.auth", "google.auth.exceptions")}
+    modules["google.auth"].default = lambda scopes: (Found(), "project")
+    modules["google.auth"].exceptions = modules["google.auth.exceptions"]
+    modules["google.auth.exceptions"].DefaultCredentialsError = type("DefaultCredentialsError", (Exception,), {})
+    modules["google.auth.exceptions"].GoogleAuthError = type("GoogleAuthError", (Exception,), {})
+    modules["google"].auth = modules["google.auth"]
+    for name in ("google.auth.transport", "google.auth.transport.requests"):
+        modules[name] = types.ModuleType(name)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    home = {"HOME": "/nonexistent"}
+    for host in ("gcr.io", "eu.gcr.io", "europe-docker.pkg.dev"):
+        found = find_credentials(host, "project/app", environ=home).credentials
+        assert found is not None and (found.username, found.password) == ("oauth2accesstoken", "ya29.token")
+    for host in ("evilgcr.io", "gcr.io.evil.example", "pkg.dev.example"):
+        assert find_credentials(host, "project/app", environ=home).credentials is None

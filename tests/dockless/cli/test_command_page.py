@@ -1,0 +1,29 @@
+"""docs/command.md names every option of every command, and none that is not there."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from dockless.cli.parser import make_parser
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs/command.md").read_text()
+(COMMANDS,) = (a.choices for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
+SECTIONS = {m[1]: m[2] for m in re.finditer(r"^## dockless (\w+).*?\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)}
+(COMMON,) = re.findall(r"^## What all commands have\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def named(text):
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("| `"))
+    return set(re.findall(r"`(--?[a-z][a-z-]*)", tables))
+
+
+def test_every_command_has_a_section():
+    assert set(SECTIONS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options(command):
+    there = {option for action in COMMANDS[command]._actions for option in action.option_strings}
+    assert named(SECTIONS[command]) | named(COMMON) == there

@@ -1,0 +1,277 @@
+"""How a blob gets there: looked for, mounted, whole, in chunks, taken up again."""
+
+import io
+import os
+import stat
+import threading
+import time
+
+import pytest
+
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.errors import DocklessError, LayoutError
+from dockless.registry import push
+from dockless.registry.errors import ResponseError, Unexpected
+from dockless.testing import PROFILES, Fault, Registry
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def chunks(monkeypatch):
+    """Chunks of 64 KiB."""
+    monkeypatch.setattr("dockless.registry.upload.CHUNK", 64 * 1024)
+
+
+@pytest.fixture
+def blob(image):
+    """The descriptor of 200,000 bytes in `image`."""
+    return image.root.layers[0]
+
+
+def operations(registry):
+    return [request.operation for request in registry.requests if request.path != "/v2/"]
+
+
+def received(registry, repository="app"):
+    return sum(request.received for request in registry.requests if request.repository == repository)
+
+
+def test_looked_for_then_sent_whole(connect, image, blob):
+    with Registry() as registry:
+        assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
+        assert operations(registry) == ["blob head", "upload post", "upload put"]
+        registry.reset_requests()
+        assert connect(registry.host).ensure_blob("app", blob, image.source) == ("present", 0)
+        assert operations(registry) == ["blob head"]
+
+
+def test_one_client_sends_a_blob_once(connect, image, blob):
+    with Registry() as registry:
+        client = connect(registry.host, jobs=8)
+        results = []
+        threads = [
+            threading.Thread(target=lambda: results.append(client.ensure_blob("app", blob, image.source)))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == [("present", 0)] * 7 + [("sent", blob.size)]
+        assert received(registry) == blob.size
+
+
+def test_what_was_sent_to_one_repository_is_mounted_in_the_next(connect, image, blob):
+    with Registry() as registry:
+        client = connect(registry.host)
+        client.ensure_blob("app", blob, image.source)
+        assert client.ensure_blob("app2", blob, image.source) == ("mounted", 0)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("known", [[], ["base"], ["nowhere", "base"], ["app", "nowhere"]])
+def test_mounted_where_it_can_be(profile, known, connect, image, blob):
+    with Registry(profile=profile, repositories=["app", "base"]) as registry:
+        registry.put_blob("base", image.source.blobs[blob.digest])
+        result = connect(registry.host).ensure_blob("app", blob, image.source, mount_from=known)
+        mounted = "base" in known and PROFILES[profile].mount
+        assert result.how == ("mounted" if mounted else "sent")
+        assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
+
+
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 405}, {"status": 500}, {"reset": True}])
+def test_a_mount_that_is_refused_is_no_error(fault, connect, image, blob):
+    with Registry() as registry:
+        registry.put_blob("base", image.source.blobs[blob.digest])
+        registry.faults = [Fault(on="upload post", nth=1 if fault.get("status", 500) < 500 else (1, 2), **fault)]
+        result = connect(registry.host).ensure_blob("app", blob, image.source, mount_from=["base"])
+        assert result.how == "sent"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("cut", [1, 70_000, 199_999])
+def test_broken_in_the_midst(profile, cut, connect, image, blob, chunks):
+    """Three times, at different bytes, whatever the registry's habits."""
+    with Registry(profile=profile, repositories=["app"]) as registry:
+        registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3, 4), request_bytes=cut, reset=True)]
+        result = connect(registry.host).ensure_blob("app", blob, image.source)
+        assert result.how == "sent"
+        assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
+
+
+def test_goes_on_where_it_broke(connect, image, blob, chunks):
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload put", nth=1, request_bytes=150_000, reset=True)]
+        connect(registry.host).ensure_blob("app", blob, image.source)
+        assert received(registry) == blob.size
+        assert "upload get" in operations(registry) and operations(registry).count("upload post") == 1
+
+
+def test_a_link_that_breaks_all_the_time_but_moves_on(connect, make, chunks, manual):
+    """More failures than attempts: what counts is that each brings the blob further."""
+    image = make(3, 2 * MIB)
+    blob = image.root.layers[0]
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload p[ua]*", nth=tuple(range(1, 60, 2)), request_bytes=40_000, drop=True)]
+        assert connect(registry.host).ensure_blob("app", blob, image.source).how == "sent"
+        assert received(registry) < 1.1 * blob.size
+
+
+def test_chunks_are_as_long_as_the_registry_wants(connect, make, chunks):
+    image = make(4, 400_000)
+    profile = PROFILES["strict"]._replace(chunk_minimum=100_000, chunk_minimum_told=True)
+    with Registry(profile=profile) as r:
+        r.faults = [Fault(on="upload put", nth=1, lose_sessions=True, reset=True)]
+        connect(r.host).ensure_blob("app", image.root.layers[0], image.source)
+        patched = [request.received for request in r.requests if request.operation == "upload patch"]
+        assert patched and min(patched) >= 100_000
+
+
+def test_no_progress_is_bounded(connect, image, blob, chunks, manual):
+    """A registry that for ever says it has less than was sent."""
+    with Registry() as registry:
+        registry.faults = [
+            Fault(on="upload put", nth=1, request_bytes=70_000, drop=True),
+            Fault(on="upload patch", headers={"Range": "0-1"}),
+        ]
+        connect(registry.host).ensure_blob("app", blob, image.source)
+        assert len(registry.requests) < 40
+
+
+@pytest.mark.parametrize("empty", ["strict", "docker-registry"])
+def test_empty_blob(empty, connect):
+    nothing = Descriptor("application/x", Digest.of(b""), 0)
+
+    class Empty:
+        def open(self, descriptor):
+            return io.BytesIO()
+
+    with Registry(profile=empty) as registry:
+        assert connect(registry.host).ensure_blob("app", nothing, Empty()) == ("sent", 0)
+        assert registry.blob("app", nothing.digest) == b""
+        assert not [request for request in registry.requests if "Transfer-Encoding" in request.headers]
+
+
+@pytest.mark.parametrize("content", [b"short", b"x" * 200_000, b"x" * 300_000])
+def test_our_own_copy_is_damaged(content, connect, image, blob):
+    """Named as ours, not sent again and again; nothing is stored."""
+
+    class Damaged:
+        def open(self, descriptor):
+            return io.BytesIO(content)
+
+    with Registry() as registry:
+        with pytest.raises(LayoutError, match=f"{blob.digest} to be pushed (is damaged|ends)"):
+            connect(registry.host).ensure_blob("app", blob, Damaged())
+        assert registry.blobs("app") == {}
+        assert operations(registry).count("upload put") <= 1
+
+
+def test_damaged_on_the_way(connect, image, blob):
+    """A registry says the digest is wrong, and ours is right: sent again, from the start."""
+    with Registry() as registry:
+        body = '{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}'
+        registry.faults = [Fault(on="upload put", nth=1, status=400, body=body)]
+        assert connect(registry.host).ensure_blob("app", blob, image.source).how == "sent"
+        registry.faults = [Fault(on="upload put", status=400, body=body)]
+        with pytest.raises(ResponseError, match="DIGEST_INVALID"):
+            connect(registry.host).ensure_blob("other", blob, image.source)
+
+
+def test_a_registry_that_says_no_and_drops_the_rest(connect, make):
+    """An early answer is seen although the body is not sent to its end."""
+    image = make(5, 20 * MIB)
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload put", status=413, request_bytes=10)]
+        with pytest.raises(ResponseError, match="413.*refuses uploads of this size"):
+            connect(registry.host).ensure_blob("app", image.root.layers[0], image.source)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"headers": {"Docker-Content-Digest": "sha256:" + "0" * 64}}, {"status": 200, "after": True}]
+)
+def test_an_odd_answer_is_checked(odd, connect, image, blob):
+    """Not 201, or another digest: the registry is asked what it has, and what it has is not sent again."""
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload put", **odd)]
+        assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
+        registry.faults = [Fault(on="upload put", status=200)]
+        with pytest.raises(Unexpected, match="did not store the blob that was sent"):
+            connect(registry.host).ensure_blob("other", blob, image.source)
+
+
+def test_a_killed_push_goes_on(connect, make, environ):
+    """What a session holds is not sent again by the next process; the Location is nobody else's to read."""
+    image = make(6, 3 * MIB)
+    blob = image.root.layers[0]
+    kept = os.path.join(environ["HOME"], ".cache/dockless/uploads")
+    with Registry() as registry:
+        registry.faults = [
+            Fault(on="upload put", request_bytes=2 * MIB, drop=True),
+            Fault(on="upload get", status=500),
+        ]
+        with pytest.raises(DocklessError):
+            connect(registry.host).ensure_blob("app", blob, image.source)
+        assert stat.S_IMODE(os.stat(kept).st_mode) == 0o700
+        assert [stat.S_IMODE(entry.stat().st_mode) for entry in os.scandir(kept)] == [0o600]
+        registry.faults = []
+        registry.reset_requests()
+        assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", MIB)
+        assert operations(registry) == ["blob head", "upload get", "upload put"]
+        assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
+        assert os.listdir(kept) == []
+
+
+@pytest.mark.parametrize("spoilt", ["no json", "old", "elsewhere", "lost"])
+def test_a_session_that_is_no_use(spoilt, connect, make, environ):
+    image = make(7, 2 * MIB)
+    blob = image.root.layers[0]
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload p[ua]*", drop=True), Fault(on="upload get", status=500)]
+        with pytest.raises(DocklessError):
+            connect(registry.host).ensure_blob("app", blob, image.source)
+        [entry] = os.scandir(os.path.join(environ["HOME"], ".cache/dockless/uploads"))
+        if spoilt == "no json":
+            open(entry.path, "w").close()
+        if spoilt == "old":
+            os.utime(entry.path, (time.time() - 90_000, time.time() - 90_000))
+        if spoilt == "elsewhere":
+            with open(entry.path, "w") as file:
+                file.write('{"location": "http://169.254.169.254/x"}')
+        registry.faults = []
+        if spoilt == "lost":
+            registry.lose_sessions()
+        assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
+
+
+def test_nowhere_to_keep_a_session(connect, make):
+    image = make(8, 2 * MIB)
+    with Registry() as registry:
+        for environ in ({}, {"HOME": "/proc/nothing"}, {"XDG_CACHE_HOME": "relative"}):
+            connect(registry.host, environ=environ).ensure_blob("app", image.root.layers[0], image.source)
+
+
+def test_progress_adds_up(connect, image, blob, chunks):
+    """Bytes that must be sent again are taken back: the sum is the blob's size."""
+    moved, retried = [], []
+    with Registry(profile="docker-registry") as registry:
+        registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3), request_bytes=90_000, reset=True)]
+        connect(registry.host).ensure_blob(
+            "app", blob, image.source, moved=moved.append, retried=lambda error, pause: retried.append((error, pause))
+        )
+    assert sum(moved) == blob.size and min(moved) < 0
+    assert len(retried) == 2 and all(pause > 0 for _, pause in retried)
+
+
+def test_told_events(connect, image):
+    events = []
+    with Registry() as registry:
+        registry.faults = [Fault(on="upload post", nth=1, status=503)]
+        push(image.root, image.source, connect(registry.host), "app", ["v1"], progress=events.append)
+    kinds = [event.kind for event in events]
+    assert kinds.count("began") == kinds.count("sent") == 4 and kinds.count("retry") == 1 and kinds[-1] == "tagged"
+    assert events[-1].reference == f"{registry.host}/app:v1"
+    [retry] = [event for event in events if event.kind == "retry"]
+    assert "503" in retry.error and retry.pause > 0
