@@ -37,6 +37,13 @@ def guarded(tmp_path_factory):
     registry.stop()
 
 
+LEAF = """subjectAltName=DNS:localhost
+extendedKeyUsage=serverAuth
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+"""
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     """A CA and a certificate for localhost of it, by openssl."""
@@ -44,9 +51,11 @@ def authority(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ca")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     ca = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca", "-days", "30")
-    run("openssl", "req", "-x509", *key, *ca, "-addext", "basicConstraints=critical,CA:TRUE", cwd=folder)
+    # CPython 3.13 checks certificates strictly (RFC 5280): a CA says that it signs, a certificate whose key signed it.
+    says = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    run("openssl", "req", "-x509", *key, *ca, *says, cwd=folder)
     run("openssl", "req", *key, "-keyout", "srv.key", "-out", "srv.csr", "-subj", "/CN=localhost", cwd=folder)
-    (folder / "ext").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
+    (folder / "ext").write_text(LEAF)
     signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", "ext")
     run("openssl", "x509", "-req", "-in", "srv.csr", *signing, "-out", "srv.crt", cwd=folder)
     return folder
