@@ -44,4 +44,15 @@ class SkipPushField(BoolField):
     help = "Whether `publish` leaves this out."
 
 
-PUSH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField)
+class CopyForeignLayersField(BoolField):
+    alias = "copy_foreign_layers"
+    default = False
+    help = help_text(
+        """
+        Whether `publish` pushes the base's foreign (non-distributable) layers too, from the base's registry or else
+        from the first of their urls that works, without credentials. By default they are left where they are.
+        """
+    )
+
+
+PUSH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField, CopyForeignLayersField)

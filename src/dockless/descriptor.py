@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from dockless import media_types
 from dockless.digest import Digest
 from dockless.errors import InvalidDocument
 from dockless.platform import Platform
@@ -62,6 +63,11 @@ class Descriptor(NamedTuple):
             artifact_type=artifact_type,
             extra=rest or None,
         )
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a layer that a registry need not hold, because its urls say where it is."""
+        return bool(self.urls) and media_types.is_foreign(self.media_type)
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}

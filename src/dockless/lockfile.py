@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.document import parse_document
+from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import DocklessError, InvalidDocument
 from dockless.image.documents import ImageDocuments
 from dockless.manifest import Index, Manifest, parse_manifest
@@ -235,6 +235,11 @@ def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> Loc
 
 
 def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage:
+    if manifest.config.size > DEFAULT_LIMIT:
+        raise InvalidDocument(
+            f"the config {manifest.config.digest} of {reference} is too large",
+            cause=f"its manifest says {manifest.config.size} bytes, more than {DEFAULT_LIMIT}",
+        )
     raw = fetch(manifest.config)
     config = ImageDocuments.read(manifest, raw, str(reference)).config
     try:

@@ -21,7 +21,13 @@ from pants_dockless import engine
 from pants_dockless.errors import TargetError
 from pants_dockless.goals.package import ImageArtifact
 from pants_dockless.layer_fields import ImageContentField
-from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
+from pants_dockless.push_fields import (
+    CopyForeignLayersField,
+    ImageTagsField,
+    RegistriesField,
+    RepositoryField,
+    SkipPushField,
+)
 from pants_dockless.rules.destinations import Destination
 from pants_dockless.rules.image import BuiltImage
 from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
@@ -51,6 +57,7 @@ class PublishImageFieldSet(PublishFieldSet):
     repository: RepositoryField
     image_tags: ImageTagsField
     skip_push: SkipPushField
+    copy_foreign_layers: CopyForeignLayersField
 
     def get_output_data(self) -> PublishOutputData:
         return PublishOutputData({"publisher": "dockless", **super().get_output_data()})
@@ -150,6 +157,7 @@ def _program(field_set: Any, image: BuiltImage, destination: Destination, option
         "tags": destination.tags,
         "insecure": destination.insecure,
         "jobs": options.jobs,
+        "copy_foreign_layers": field_set.copy_foreign_layers.value,
         # Layers that are in no tree of ours, and where they are.
         "remote": [
             {

@@ -23,12 +23,13 @@ COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"
 
 @dataclass(frozen=True)
 class RemoteLayer:
-    """A layer that is in no tree of ours: its digest, and where it is."""
+    """A layer that is in no tree of ours: its digest, and where it is. Only foreign layers have urls."""
 
     digest: str
     size: int
     registry: str
     repository: str
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def base_for(locked: LockedBase, platform: Platform, field: Any, address: Addres
         str(reference._replace(digest=None)),
         locked.digest,
         tuple(
-            RemoteLayer(str(layer.digest), layer.size, reference.registry, reference.repository)
+            RemoteLayer(str(layer.digest), layer.size, reference.registry, reference.repository, layer.urls)
             for layer in image.manifest.layers
         ),
     )

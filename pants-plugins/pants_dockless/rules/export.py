@@ -38,6 +38,7 @@ async def complete_layout(
             {
                 "digest": layer.digest,
                 "size": layer.size,
+                "urls": layer.urls,
                 "registry": layer.registry,
                 "repository": layer.repository,
                 "insecure": options.is_insecure(layer.registry),

@@ -51,18 +51,27 @@ def is_whole(path: str, digest: str) -> bool:
 
 
 def download(client: object, layer: dict, path: str) -> None:
-    """Its final name comes when it was verified to the end."""
+    """From its registry, a foreign layer else from its urls. Its final name comes when it was verified to the end."""
     from dockless.descriptor import Descriptor
     from dockless.digest import Digest
+    from dockless.errors import LayoutError
     from dockless.registry import RegistryContent
+    from dockless.registry.hosts import is_loopback, split_host
+    from dockless.transfer.foreign import ForeignContent
 
-    descriptor = Descriptor("application/octet-stream", Digest(layer["digest"]), layer["size"])
+    descriptor = Descriptor("application/octet-stream", Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
+    content = ForeignContent(
+        RegistryContent(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
+    )
     handle, staged = tempfile.mkstemp(dir=os.path.dirname(path))
     try:
-        with os.fdopen(handle, "wb") as sink, RegistryContent(client, layer["repository"]).open(descriptor) as source:
+        with os.fdopen(handle, "wb") as sink, content.open(descriptor) as source:
             shutil.copyfileobj(source, sink, 1 << 20)
+        if not is_whole(staged, layer["digest"]):
+            raise LayoutError(f"the layer {layer['digest']} came damaged", cause="its bytes have another digest")
         os.replace(staged, path)
     finally:
+        content.close()
         if os.path.exists(staged):
             os.unlink(staged)
 

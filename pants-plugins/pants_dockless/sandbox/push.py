@@ -21,6 +21,8 @@ def main(plan_path: str) -> int:
     from dockless.errors import DocklessError
     from dockless.layout.oci import OciLayout
     from dockless.registry import RegistryClient, RegistryContent, push
+    from dockless.registry.hosts import is_loopback, split_host
+    from dockless.transfer.foreign import ForeignContent
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -40,13 +42,20 @@ def main(plan_path: str) -> int:
                 routes[digest] = RegistryContent(clients[layer["registry"]], layer["repository"])
                 if layer["registry"] == plan["registry"]:
                     mounts[digest] = (layer["repository"],)
+            content = RoutedContent(layout, routes)
+            if plan["copy_foreign_layers"]:
+                bases = {layer["registry"] for layer in plan["remote"]}
+                local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)
+                content = ForeignContent(content, local=local)
+                stack.callback(content.close)
             pushed = push(
                 root,
-                RoutedContent(layout, routes),
+                content,
                 clients[plan["registry"]],
                 plan["repository"],
                 plan["tags"],
                 mount_from=mounts,
+                keep_foreign_layers=not plan["copy_foreign_layers"],
             )
     except DocklessError as error:
         print(f"error: {plan['address']}: {error}", file=sys.stderr)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
@@ -50,22 +49,25 @@ def push(
     *,
     mount_from: Mapping[Digest, Collection[str]] | None = None,
     force: bool = False,
+    keep_foreign_layers: bool = True,
     progress: Progress = silent,
 ) -> Pushed:
     """Makes `repository` hold the image `root`, and each of `tags` (none: no tag) name it.
 
     Manifests and blobs below `root` are read from `source`. `mount_from` says which repositories of the same registry
-    may have a blob already. `force` uploads even what is there. Foreign layers with urls are left where they are.
-    Raises DocklessError; the first there was.
+    may have a blob already. `force` uploads even what is there. Foreign layers with urls are left where they are with
+    `keep_foreign_layers`, else pushed as others are. Raises DocklessError; the first there was.
     """
     check_repository(repository)
     wanted = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
     check_manifest_size(root.raw, f"{client.registry}/{repository}")
     pushing = _Push(source, client, repository, mount_from or {}, force, progress)
-    if not force and wanted and pushing.all_tagged(wanted, root.digest):
-        return pushing.result(root, wanted)
     levels = pushing.levels(root)
-    pushing.blobs = _blobs(levels)
+    pushing.blobs = _blobs(levels, keep_foreign_layers)
+    # A manifest may be there, and right, without its foreign layers.
+    proves_all = not any(blob.is_foreign for blob in pushing.blobs.values())
+    if not force and wanted and proves_all and pushing.all_tagged(wanted, root.digest):
+        return pushing.result(root, wanted)
     pushing.below = [manifest for level in reversed(levels[1:]) for manifest in level]
     pushing.ensure_blobs()
     pushing.put_below()
@@ -216,13 +218,13 @@ class _Push:
         self.progress(ProgressEvent(result.how, blob))
 
 
-def _blobs(levels: Iterable[Iterable[Manifest | Index]]) -> dict[Digest, Descriptor]:
-    """Configs and layers, each once. Layers that are kept elsewhere (foreign, with urls) are not pushed."""
+def _blobs(levels: Iterable[Iterable[Manifest | Index]], keep_foreign_layers: bool) -> dict[Digest, Descriptor]:
+    """Configs and layers, each once."""
     found: dict[Digest, Descriptor] = {}
     for level in levels:
         for document in level:
             if isinstance(document, Manifest):
                 for blob in (*document.layers, document.config):
-                    if not (blob.urls and media_types.is_foreign(blob.media_type)):
+                    if not (keep_foreign_layers and blob.is_foreign):
                         found.setdefault(blob.digest, blob)
     return found

@@ -8,7 +8,7 @@ from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import DocklessError, InvalidValue
-from dockless.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, is_foreign
+from dockless.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
 from dockless.reference import check_tag
 from dockless.testing.blobs import parse_digest, unsupported
 from dockless.testing.content import Storage, StoredManifest
@@ -129,7 +129,7 @@ class Manifests:
             size = None if child is None else len(child.raw)
         else:
             size = self._storage.blob_size(repository, descriptor.digest)
-            if size is None and descriptor.urls and is_foreign(descriptor.media_type):
+            if size is None and descriptor.is_foreign:
                 return
         if size is None:
             raise ApiError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail=str(descriptor.digest))

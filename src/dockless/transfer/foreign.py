@@ -8,7 +8,6 @@ import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin
 
-from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, RegistryError
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-
-
-def is_elsewhere(layer: Descriptor) -> bool:
-    """Whether a registry need not hold this layer."""
-    return bool(layer.urls) and media_types.is_foreign(layer.media_type)
 
 
 class ForeignContent:
@@ -57,7 +51,7 @@ class ForeignContent:
         raise RegistryError(
             f"the layer {descriptor.digest} is to be had nowhere",
             cause="; ".join(tried),
-            hint="leave foreign layers where they are (--keep-foreign-layers)",
+            hint="leave foreign layers where they are: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
         )
 
     def close(self) -> None:

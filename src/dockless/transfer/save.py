@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
@@ -20,7 +19,6 @@ from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.push import Pushed, push
 from dockless.transfer.access import Access
 from dockless.transfer.contents import MemoryContent
-from dockless.transfer.foreign import is_elsewhere
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
 from dockless.transfer.sources import read_documents
 from dockless.transfer.tree import Tree
@@ -53,7 +51,7 @@ def save(
         return _to_docker_archive(tree, content, destination, tags, told)
     names = list(dict.fromkeys(check_name(name) for name in (destination.name, *tags) if name))
     roots = named(_listed(tree, content, destination), names)
-    blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and is_elsewhere(blob))]
+    blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and blob.is_foreign)]
     if destination.kind == OCI:
         write_layout(destination.path, roots, blobs, content, moved=told.moved, jobs=access.jobs)
     else:
@@ -100,28 +98,16 @@ def _to_registry(
     if not wanted and not reference.digest:
         wanted = ["latest"]
     client = access.client(reference)
-    foreign = [] if keep_foreign else [blob for blob in tree.blobs.values() if is_elsewhere(blob)]
-    results = []
-    if foreign:
-        # `push` leaves them out, as registries allow; a manifest that keeps their urls may be stored either way.
-        with ThreadPoolExecutor(access.jobs) as pool:
-            results = list(
-                pool.map(
-                    lambda blob: client.ensure_blob(
-                        reference.repository, blob, content, mount_from=mount_from.get(blob.digest, ())
-                    ),
-                    foreign,
-                )
-            )
-    pushed = push(
-        tree.root, content, client, reference.repository, wanted, mount_from=mount_from, force=force, progress=progress
-    )
-    hows = [result.how for result in results]
-    return pushed._replace(
-        blobs_sent=pushed.blobs_sent + hows.count("sent"),
-        bytes_sent=pushed.bytes_sent + sum(result.bytes_sent for result in results),
-        blobs_mounted=pushed.blobs_mounted + hows.count("mounted"),
-        blobs_present=pushed.blobs_present + hows.count("present"),
+    return push(
+        tree.root,
+        content,
+        client,
+        reference.repository,
+        wanted,
+        mount_from=mount_from,
+        force=force,
+        keep_foreign_layers=keep_foreign,
+        progress=progress,
     )
 
 

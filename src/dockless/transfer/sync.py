@@ -11,7 +11,6 @@ from typing import NamedTuple
 from dockless.descriptor import Descriptor
 from dockless.registry.upload import BlobResult
 from dockless.transfer.access import Access
-from dockless.transfer.foreign import is_elsewhere
 from dockless.transfer.locations import Location
 from dockless.transfer.origins import Origins, mounts, opened
 
@@ -42,7 +41,7 @@ def start_sync(layers: Sequence[Descriptor], origins: Origins, destination: Loca
 
 def _sync(layers: Sequence[Descriptor], origins: Origins, destination: Location, access: Access) -> Synced:
     reference = destination.registry_reference
-    wanted = {layer.digest: layer for layer in layers if not is_elsewhere(layer)}
+    wanted = {layer.digest: layer for layer in layers if not layer.is_foreign}
     mount_from = mounts(origins, destination)
     with ExitStack() as stack:
         stack.enter_context(access)

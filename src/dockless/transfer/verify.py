@@ -21,7 +21,6 @@ from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.platform import Platform
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.transfer.access import Access
-from dockless.transfer.foreign import is_elsewhere
 from dockless.transfer.locations import OCI, OCI_ARCHIVE, Location, to_location
 from dockless.transfer.sources import choose, open_source
 from dockless.transfer.verify_layer import wrong_in_layer
@@ -150,7 +149,7 @@ class _Verifying:
         try:
             file = content.open(layer)
         except DocklessError as error:
-            if is_elsewhere(layer):
+            if layer.is_foreign:
                 self._elsewhere[layer.digest] = None
                 return []
             return [str(error)]
