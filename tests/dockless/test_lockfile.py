@@ -152,3 +152,30 @@ def test_what_was_edited_by_hand_is_found_with_both_digests(change, said):
     assert "\n" not in line
     if "hand" in line:
         assert line.count("sha256:") == 2
+
+
+@pytest.mark.parametrize(
+    "config, size, said",
+    [
+        (b"<html>", None, "JSON"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, None, "nested too deep"),
+        (b"\xff{}", None, "UTF-8"),
+        # Nothing of it is fetched: the digest of these bytes is another.
+        (b"{}", 200 * 2**20, "is too large: its manifest says 209715200 bytes, more than 4194304"),
+    ],
+)
+def test_a_config_that_is_none_is_named(config, size, said):
+    base = Base(AMD64)
+    fetched = []
+    manifest = make_manifest(Descriptor(mt.OCI_CONFIG, base.keep(config), size or len(config)), [])
+
+    def fetch(descriptor):
+        fetched.append(descriptor.digest)
+        return base.fetch(descriptor)
+
+    with pytest.raises(InvalidDocument) as caught:
+        lock_base(PYTHON, [], manifest, fetch)
+    assert said in str(caught.value)
+    assert "python:3.12-slim" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(fetched) == (size is None)

@@ -76,6 +76,15 @@ def test_registries_outrank_the_repository_and_may_be_insecure(backend, publish)
     assert plan(backend, published)["insecure"] is True
 
 
+def test_foreign_layers_are_copied_where_the_target_says_so(backend, publish):
+    backend.write_files(build(""))
+    (published,) = publish()
+    assert plan(backend, published)["copy_foreign_layers"] is False
+    backend.write_files(build("copy_foreign_layers=True"))
+    (published,) = publish()
+    assert plan(backend, published)["copy_foreign_layers"] is True
+
+
 def test_push_image_pushes_the_image_elsewhere(backend, publish):
     backend.write_files(build(""))
     (published,) = publish("push")

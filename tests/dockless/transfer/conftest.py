@@ -1,8 +1,6 @@
-import http.server
-import threading
-
 import pytest
 from made_images import make_image
+from web_server import web_server
 
 from dockless.testing import Registry
 
@@ -48,32 +46,5 @@ def image():
 
 @pytest.fixture
 def web():
-    """Files on a web server: path -> bytes. What it was asked, with the headers, is in `requests`."""
-    files, requests = {}, []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            requests.append((self.path, dict(self.headers)))
-            data = files.get(self.path)
-            if isinstance(data, str):
-                self.send_response(302)
-                self.send_header("Location", data)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-            self.wfile.write(data or b"")
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    server.files, server.requests, server.url = files, requests, f"http://127.0.0.1:{server.server_port}"
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with web_server() as server:
+        yield server

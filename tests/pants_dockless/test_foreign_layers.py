@@ -1,0 +1,127 @@
+"""Foreign layers of a base, in the processes that publish and that fetch for archives, run as Pants runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pants_dockless
+import pytest
+from made_images import make_image
+from pants_dockless.rules.wire import import_roots
+from web_server import web_server
+
+from dockless.layout.write import write_layout
+from dockless.testing import Registry
+
+SANDBOX = Path(pants_dockless.__file__).parent / "sandbox"
+
+
+@pytest.fixture
+def web():
+    with web_server() as server:
+        yield server
+
+
+@pytest.fixture
+def image(web):
+    """Its first layer is foreign: neither in a layout nor in the base's registry."""
+    image = make_image(b"windows", b"own", urls=[f"{web.url}/gone", f"{web.url}/layer"])
+    web.files["/layer"] = image.blobs[image.manifest.layers[0].digest]
+    return image
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(program, plan):
+        path = tmp_path / "plan.json"
+        path.write_text(json.dumps({"import_from": import_roots(), **plan}))
+        return subprocess.run(
+            (sys.executable, "-I", str(SANDBOX / program), str(path)),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={"HOME": str(tmp_path)},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def publish(run, tmp_path, image):
+    """publish(registry, copy) pushes the image, which stands on a base in the same registry."""
+    foreign, *held = image.manifest.layers
+    blobs = [image.manifest.descriptor, image.manifest.config, *held]
+    write_layout(str(tmp_path / "image"), [image.manifest.descriptor], blobs, image.blobs)
+    remote = {"digest": foreign.digest, "repository": "base", "insecure": False}
+
+    def publish(registry, copy):
+        plan = {
+            "address": "app:image",
+            "layout": "image",
+            "registry": registry.host,
+            "repository": "app",
+            "tags": ["1"],
+            "insecure": False,
+            "jobs": 2,
+            "copy_foreign_layers": copy,
+            "remote": [{**remote, "registry": registry.host}],
+        }
+        return run("push.py", plan)
+
+    return publish
+
+
+def test_left_where_they_are_unless_asked_for(publish, image, web):
+    foreign = image.manifest.layers[0].digest
+    with Registry() as registry:
+        done = publish(registry, False)
+        assert done.returncode == 0, done.stderr
+        assert foreign not in registry.blobs("app")
+        assert web.requests == []
+        # The tag names the image already; its foreign layer is missing all the same.
+        done = publish(registry, True)
+        assert done.returncode == 0, done.stderr
+        assert registry.blob("app", foreign) == image.blobs[foreign]
+        assert registry.manifest("app", "1").raw == image.manifest.raw
+    assert [path for path, _ in web.requests] == ["/gone", "/layer"]
+    assert not any("authorization" in map(str.lower, headers) for _, headers in web.requests)
+
+
+def test_one_that_is_to_be_had_nowhere_is_named_and_the_tag_is_not_made(publish, image, web):
+    del web.files["/layer"]
+    with Registry() as registry:
+        done = publish(registry, True)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: app:image: the layer {image.manifest.layers[0].digest} is to be had")
+        assert "copy_foreign_layers=False" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert registry.tags("app") == {}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_fetched_for_archives_and_verified(run, image, web, tmp_path, damaged):
+    layer = image.manifest.layers[0]
+    if damaged:
+        web.files["/layer"] = b"x" * layer.size
+    (tmp_path / "cache").mkdir()
+    with Registry() as registry:
+        registry.put_blob("base", b"something else")
+        wanted = {
+            "digest": layer.digest,
+            "size": layer.size,
+            "urls": layer.urls,
+            "registry": registry.host,
+            "repository": "base",
+            "insecure": False,
+        }
+        done = run("fetch.py", {"layers": [wanted], "cache": "cache", "blobs": "blobs/sha256"})
+    kept = [*(tmp_path / "cache").iterdir(), *(tmp_path / "blobs/sha256").iterdir()]
+    if damaged:
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: the layer {layer.digest} came damaged") and done.stderr.count("\n") == 1
+        assert kept == []
+    else:
+        assert done.returncode == 0, done.stderr
+        assert [path.read_bytes() for path in kept] == [image.blobs[layer.digest]] * 2

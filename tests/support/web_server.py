@@ -1,0 +1,39 @@
+"""A web server that is no registry: what urls outside of registries name."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
+    """Serves `files`: path -> bytes, or the url to redirect to. `requests` are what it was asked: path and headers."""
+    files, requests = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append((self.path, dict(self.headers)))
+            data = files.get(self.path)
+            if isinstance(data, str):
+                self.send_response(302)
+                self.send_header("Location", data)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(404 if data is None else 200)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.requests, server.url = files, requests, f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
