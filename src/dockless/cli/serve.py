@@ -32,11 +32,15 @@ def add_to(commands: Commands) -> None:
         default="strict",
         help="whose habits it has, such as docker-registry (default: strict)",
     )
+    parser.add_argument(
+        "--faults", metavar="FILE", help="a JSON file of what is to go wrong, and when (docs/testing.md has the fields)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     from dockless.cli.output import print_json
+    from dockless.testing import read_faults
     from dockless.testing.serve import serve
 
     def announce(url: str, where: str) -> None:
@@ -52,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.listen,
         arguments.data,
         arguments.profile,
+        faults=read_faults(arguments.faults) if arguments.faults else (),
         any_address=arguments.any_address,
         announce=announce,
     )

@@ -67,6 +67,21 @@ def test_serve_answers_until_it_is_told_to_end(start, tmp_path):
     assert again.wait(10) == 143
 
 
+def test_serve_fails_as_it_is_told(start, tmp_path):
+    (tmp_path / "faults.json").write_text('{"faults": [{"on": "manifest put", "status": 403}]}')
+    serving = start("serve", "--listen", "127.0.0.1:0", "--faults", "faults.json", "--json")
+    found = json.loads("".join(iter(lambda: serving.stdout.readline().decode(), "}\n")) + "}")
+    layout_of(tmp_path / "l", make_image(b"x").manifest.descriptor, blobs=make_image(b"x").blobs)
+    status, _, err = lines_of(start("copy", "oci:l", f"{found['registry']}/app:1"))
+    assert status == 1 and "PUT" in err and "403" in err
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait(10) == 130
+    (tmp_path / "faults.json").write_text('{"faults": [{"on": "manifest put", "stats": 403}]}')
+    status, out, err = lines_of(start("serve", "--listen", "127.0.0.1:0", "--faults", "faults.json"))
+    assert (status != 0, out) == (True, "")
+    assert "faults.json: faults[0]: " in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_pull_leaves_nothing(start, tmp_path, number, status):
     image = make_image(os.urandom(3_000_000))
