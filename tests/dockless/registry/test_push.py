@@ -1,0 +1,307 @@
+"""A whole push: order, what is spared, what a failure leaves."""
+
+import threading
+import time
+
+import pytest
+
+from dockless import media_types
+from dockless.digest import Digest
+from dockless.errors import DocklessError, InvalidDocument, InvalidValue
+from dockless.manifest import make_index, make_manifest
+from dockless.registry import RetryPolicy, push
+from dockless.registry.errors import ResponseError
+from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
+
+
+def operations(registry):
+    return [request.operation for request in registry.requests]
+
+
+def test_order(connect, multi_platform, holds):
+    """Blobs, manifests by digest, the tags; each tag one request."""
+    with Registry() as registry:
+        push(multi_platform.root, multi_platform.source, connect(registry.host, jobs=8), "app", ["a", "b"])
+        holds(registry, "app", multi_platform, "a", "b")
+        log = [(request.operation, request.reference) for request in registry.requests]
+        puts = [place for place, (operation, _) in enumerate(log) if operation == "upload put"]
+        manifests = [place for place, (operation, _) in enumerate(log) if operation == "manifest put"]
+        assert max(puts) < min(manifests)
+        put = [log[place][1] for place in manifests]
+        assert {str(child.digest) for child in multi_platform.root.manifests} == set(put[:2])
+        assert put[2:] == ["a", "b"]
+
+
+def test_shared_layers_are_sent_once(connect, multi_platform):
+    with Registry() as registry:
+        pushed = push(multi_platform.root, multi_platform.source, connect(registry.host), "app", ["a"])
+        blobs = registry.blobs("app")
+        assert pushed.blobs_sent == len(blobs) == 6
+        assert pushed.bytes_sent == sum(blobs.values())
+
+
+def test_without_a_tag(connect, image):
+    with Registry() as registry:
+        pushed = push(image.root, image.source, connect(registry.host), "app", [])
+        assert registry.tags("app") == {}
+        assert pushed.references == (f"{registry.host}/app@{image.digest}",)
+        assert registry.manifest("app", image.digest).raw == image.root.raw
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_unchanged_costs_two_requests(profile, connect, image):
+    with Registry(profile=profile, repositories=["app"]) as registry:
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        registry.reset_requests()
+        again = push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        assert (again.blobs_sent, again.references) == (0, (f"{registry.host}/app:v1",))
+        asked = [operation for operation in operations(registry) if operation != "token get"]
+        assert asked == ["ping get", "manifest head"]
+
+
+def test_one_token_serves_the_whole_push(connect, image):
+    auth = TokenAuth(anonymous="pull,push")
+    with Registry(auth=auth) as registry:
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        assert operations(registry).count("token get") == 1
+
+
+def test_force_sends_all(connect, image):
+    with Registry() as registry:
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        forced = push(image.root, image.source, connect(registry.host), "app", ["v1"], force=True)
+        assert forced.blobs_sent == 4
+
+
+def test_foreign_layers_stay_where_they_are(connect, image):
+    kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    layer = image.root.layers[0]._replace(media_type=kind, urls=("https://example.com/x",))
+    root = make_manifest(image.root.config, [layer, *image.root.layers[1:]])
+    with Registry(profile=PROFILES["strict"]._replace(name="lax")) as registry:
+        try:
+            push(root, image.source, connect(registry.host), "app", ["v1"])
+        except ResponseError as error:
+            assert error.codes == ("MANIFEST_BLOB_UNKNOWN",)
+        assert layer.digest not in registry.blobs("app")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_registry_that_was_wrong_about_a_blob(named, connect, image, holds):
+    """HEAD says it is there, PUT of the manifest says it is not: sent in spite of what HEAD says."""
+    missing = image.root.layers[1].digest
+    with Registry() as registry:
+        body = f'{{"errors":[{{"code":"MANIFEST_BLOB_UNKNOWN","detail":"{missing if named else ""}"}}]}}'
+        registry.faults = [
+            Fault(on="blob head", reference=str(missing), status=200),
+            Fault(on="manifest put", nth=1, status=400, body=body),
+        ]
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        holds(registry, "app", image, "v1")
+
+
+def test_a_blob_deleted_while_it_is_pushed(connect, image, holds):
+    """The race with a garbage collection."""
+    with Registry() as registry:
+        client = connect(registry.host)
+        push(image.root, image.source, client, "app", ["v1"])
+        registry.storage.delete_blob("app", image.root.layers[0].digest)
+        registry.storage.delete_manifest("app", image.digest)
+        push(image.root, image.source, client, "app", ["v2"])
+        holds(registry, "app", image, "v2")
+
+
+def test_immutable_tag(connect, image, make):
+    profile = PROFILES["ecr"]._replace(immutable_tags=True)
+    with Registry(profile=profile, repositories=["app"]) as registry:
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        push(image.root, image.source, connect(registry.host), "app", ["v1"], force=True)
+        with pytest.raises(ResponseError, match="the tag v1 of .*/app was refused: PUT .*: 4"):
+            other = make(12, 5)
+            push(other.root, other.source, connect(registry.host), "app", ["v1"])
+        assert registry.tags("app") == {"v1": image.digest}
+
+
+def test_repository_that_is_not_made_by_a_push(connect, image):
+    with Registry(profile="ecr") as registry:
+        with pytest.raises(ResponseError, match="404: NAME_UNKNOWN .* want it created first"):
+            push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        assert sum(request.received for request in registry.requests) == 0
+
+
+def test_may_only_pull(connect, image):
+    from dockless.registry import Credentials
+
+    auth = TokenAuth([User("ann", "pw", "pull")])
+    with Registry(auth=auth) as registry:
+        client = connect(registry.host, credentials=Credentials("ann", "pw", source="the test"))
+        with pytest.raises(ResponseError, match="401.* used the test as user ann.* with the right to do this"):
+            push(image.root, image.source, client, "app", ["v1"])
+        assert sum(request.received for request in registry.requests) == 0
+
+
+@pytest.mark.parametrize("tag", ["", "latest ", ".x", "-x", "x" * 129, "a/b", "ä", "a:b", "a\n"])
+def test_bad_tag(tag, connect, image):
+    with pytest.raises(InvalidValue, match="invalid tag .*; write 1 to 128 of"):
+        push(image.root, image.source, connect("registry.invalid"), "app", ["good", tag])
+
+
+@pytest.mark.parametrize(
+    "repository", ["Acme/App", "", "/", "a//b", "/a", "a/", "x" * 256, "a..b", ".a", "a-", "a\r\nb"]
+)
+def test_bad_repository(repository, connect, image):
+    with pytest.raises(InvalidValue, match="invalid repository"):
+        push(image.root, image.source, connect("registry.invalid"), repository, ["v1"])
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 10_000, "abc", True, 1.5])
+def test_bad_jobs(jobs, connect):
+    with pytest.raises(InvalidValue, match="jobs is .*; write a number from 1 to 64"):
+        connect("registry.invalid", jobs=jobs)
+
+
+def test_manifest_too_large(connect, image):
+    root = make_manifest(image.root.config, image.root.layers, annotations={"a": "x" * (5 << 20)})
+    with pytest.raises(InvalidValue, match=r"has 5\d+ bytes: registries take at most 4194304; shorten its annotations"):
+        push(root, image.source, connect("registry.invalid"), "app", ["v1"])
+
+
+def test_damaged_child(connect, multi_platform):
+    child = multi_platform.root.manifests[0].digest
+    multi_platform.source.blobs[child] = multi_platform.source.blobs[child][:-1] + b" "
+    with Registry() as registry:
+        with pytest.raises(InvalidDocument, match=f"{child} to be pushed is damaged"):
+            push(multi_platform.root, multi_platform.source, connect(registry.host), "app", ["v1"])
+        assert sum(request.received for request in registry.requests) == 0
+
+
+def test_indexes_of_indexes(connect, image):
+    root = image.root
+    for _ in range(5):
+        root = make_index([root.descriptor])
+        image.source.blobs[root.digest] = root.raw
+    with Registry() as registry, pytest.raises(InvalidDocument, match="more than 4 deep"):
+        push(root, image.source, connect(registry.host), "app", ["v1"])
+    root = make_index([make_index([image.root.descriptor]).descriptor])
+    image.source.blobs[root.manifests[0].digest] = make_index([image.root.descriptor]).raw
+    with Registry() as registry:
+        push(root, image.source, connect(registry.host), "app", ["v1"])
+        assert registry.tags("app") == {"v1": root.digest}
+
+
+@pytest.mark.parametrize("on", ["ping get", "token get", "manifest *", "blob *", "upload post", "upload put", "* *"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reset": True},
+        {"drop": True, "after": True},
+        {"status": 503},
+        {"status": 429, "headers": {"Retry-After": "1"}},
+        {"status": 401},
+        {"status": 404},
+        {"status": 200, "body": "<html>"},
+        {"status": 307, "headers": {"Location": "{path}"}},
+        {"headers": {"Location": None}},
+        {"lose_sessions": True},
+        {"expire_tokens": True},
+    ],
+    ids=str,
+)
+def test_what_is_always_wrong_ends(on, fault, connect, make, keep, holds, manual):
+    """In an error, soon and with a bounded number of requests; the tag stays."""
+    before, image = make(20, 10), make(21, 30_000, 10)
+    with Registry(auth=TokenAuth(anonymous="pull,push")) as registry:
+        keep(registry, "app", before, "v1")
+        registry.faults = [Fault(on=on, **fault)]
+        try:
+            push(image.root, image.source, connect(registry.host, jobs=2), "app", ["v1"])
+        except DocklessError as error:
+            assert str(error).isprintable() and str(error)
+            if registry.tags("app")["v1"] != image.digest:
+                assert registry.tags("app")["v1"] == before.digest
+        else:
+            holds(registry, "app", image, "v1")
+        assert len(registry.requests) < 150
+        assert sum(manual.sleeps) < 400
+
+
+def test_a_failure_stops_the_other_uploads(connect, make):
+    """A large upload does not go on for its own sake."""
+    image = make(22, 30 << 20, 10)
+    small = image.root.layers[1].digest
+    begun = threading.Event()
+    read = []
+    others = set(threading.enumerate())
+
+    class Slow:
+        def open(self, descriptor):
+            if descriptor.digest != small:
+                begun.set()
+                return Trickle(image.source.open(descriptor))
+            begun.wait(5)
+            raise InvalidDocument("no such layer")
+
+    class Trickle:
+        def __init__(self, file):
+            self.file = file
+
+        def read(self, n):
+            time.sleep(0.01)
+            data = self.file.read(n)
+            read.append(len(data))
+            return data
+
+        def seekable(self):
+            return False
+
+        def close(self):
+            pass
+
+    with Registry() as registry:
+        with pytest.raises(InvalidDocument, match="no such layer"):
+            push(image.root, Slow(), connect(registry.host), "app", ["v1"])
+        assert sum(read) < image.root.layers[0].size
+    assert set(threading.enumerate()) <= others
+
+
+def test_the_budget_is_for_time_without_progress(connect, make, manual, monkeypatch):
+    monkeypatch.setattr("dockless.registry.upload.CHUNK", 100_000)
+    image = make(23, 1_000_000)
+    with Registry() as registry:
+        registry.faults = [
+            Fault(on="upload p[ua]*", nth=tuple(range(1, 40, 2)), status=503, headers={"Retry-After": "50"})
+        ]
+        policy = RetryPolicy(budget=120)
+        push(image.root, image.source, connect(registry.host, retry=policy, jobs=1), "app", ["v1"])
+        assert sum(manual.sleeps) > 300
+        registry.faults = [Fault(on="upload put", status=503, headers={"Retry-After": "50"})]
+        manual.sleeps.clear()
+        with pytest.raises(ResponseError, match="503"):
+            push(image.root, image.source, connect(registry.host, retry=policy, jobs=1), "other", ["v1"])
+        # Once after the first request, which broke; then the budget of what no longer moves on.
+        assert sum(manual.sleeps) <= 50 + 120
+
+
+def test_pushed_by_several_at_once(connect, make, holds):
+    """Eight pushes of images that share layers, to one tag: each ends right, and the tag names one of them."""
+    images = [make(30, 100_000, 50_000) for _ in range(8)]
+    for n, image in enumerate(images):
+        own = image.source.add(b"%d" % n)
+        image.root = make_manifest(image.root.config, [*image.root.layers, own])
+    with Registry() as registry:
+        failures = []
+
+        def work(image):
+            try:
+                push(image.root, image.source, connect(registry.host), "app", ["v1", f"t{images.index(image)}"])
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(image,)) for image in images]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert registry.tags("app")["v1"] in {Digest.of(image.root.raw) for image in images}
+        assert len(registry.tags("app")) == 9
+        assert registry.manifest("app", "v1").media_type == media_types.OCI_MANIFEST
