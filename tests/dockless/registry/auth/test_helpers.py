@@ -1,0 +1,183 @@
+"""Credential helpers: real programs that keep secrets, lie, hang and shout."""
+
+import json
+import os
+import time
+
+import pytest
+
+from dockless.errors import CredentialsError
+from dockless.registry import Credentials, find_credentials, push
+from dockless.registry.auth.helpers import ask_helper
+from dockless.testing import Registry, TokenAuth, User
+
+HOST = "reg.example:5000"
+SECRET = "S3CR3T-Kanary"
+
+
+@pytest.fixture
+def helper(environ, tmp_path):
+    """`helper(name, script)` installs a credential helper, a shell script."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    environ["PATH"] = f"{folder}:{environ['PATH']}"
+
+    def install(name, script, mode=0o755):
+        path = folder / f"docker-credential-{name}"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(mode)
+
+    return install
+
+
+@pytest.fixture
+def config(environ):
+    def write(content):
+        path = os.path.join(environ["HOME"], ".docker/config.json")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            json.dump(content, file)
+        return path
+
+    return write
+
+
+def answer(username, secret):
+    return f"""cat >/dev/null; echo '{json.dumps({"ServerURL": "x", "Username": username, "Secret": secret})}'"""
+
+
+def test_it_is_asked_for_the_host_on_stdin_and_told_the_end(helper, config, environ, tmp_path):
+    asked = tmp_path / "asked"
+    # `cat` ends only with its input.
+    helper("keep", f'echo "$1" >{asked}; cat >>{asked}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
+    config({"credHelpers": {HOST: "keep"}})
+    found = find_credentials(HOST, environ=environ)
+    assert found.credentials == Credentials("ann", "pw", source="docker-credential-keep")
+    assert asked.read_text() == f"get\n{HOST}"
+
+
+def test_docker_hub_is_asked_for_by_its_old_address(helper, environ, tmp_path):
+    helper("keep", f"cat >{tmp_path}/asked; echo '{{}}'")
+    assert ask_helper("keep", "docker.io", environ) is None
+    assert (tmp_path / "asked").read_text() == "https://index.docker.io/v1/"
+
+
+def test_order_within_a_file(helper, config, environ):
+    helper("own", answer("own", "pw"))
+    helper("store", answer("store", "pw"))
+    auths = {HOST: {"username": "entry", "password": "pw"}, "b.example": {"username": "entry", "password": "pw"}}
+    config({"credHelpers": {HOST: "own"}, "credsStore": "store", "auths": auths})
+    assert find_credentials(HOST, environ=environ).credentials.username == "own"
+    assert find_credentials("b.example", environ=environ).credentials.username == "store"
+    # A helper that keeps nothing for the host leaves the word to the entry.
+    helper("store", "echo 'credentials not found in native keychain'; exit 1")
+    found = find_credentials("b.example", environ=environ)
+    assert found.credentials.username == "entry"
+    assert "docker-credential-store of " in found.tried[1] and "(nothing for b.example)" in found.tried[1]
+
+
+@pytest.mark.parametrize(
+    "said", ["credentials not found in native keychain", "  credentials not found in native keychain\\n"]
+)
+def test_nothing_kept_is_nobody(said, helper, config, environ):
+    helper("keep", f"printf '{said}\\n'; exit 1")
+    config({"credsStore": "keep"})
+    found = find_credentials(HOST, environ=environ)
+    assert found.credentials is None
+    assert f"(nothing for {HOST})" in found.explain()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'the vault is sealed'; exit 1", "exit status 1: the vault is sealed"),
+        ("echo loud >&2; exit 3", "exit status 3: it said nothing"),
+        ('echo \'{"Secret": "S3CR3T-Kanary"}\'; exit 1', "exit status 1: (its answer is not shown)"),
+        ("printf 'a\\033[31mred\\n'; exit 1", "exit status 1: a\\x1b[31mred"),
+        ("kill -9 $$", "exit status -9: it said nothing"),
+        ("echo S3CR3T-Kanary", "its answer is not JSON"),
+        ("echo '[]'", "its answer is no object"),
+        ('echo \'{"Username": "ann", "Secret": 7}\'', "its answer has no Username and Secret"),
+        ("yes S3CR3T-Kanary", "its answer is larger than 1048576 bytes"),
+    ],
+)
+def test_one_that_fails(script, why, helper, environ):
+    helper("bad", script)
+    with pytest.raises(CredentialsError) as caught:
+        ask_helper("bad", HOST, environ)
+    text = str(caught.value)
+    assert text == f"the credential helper docker-credential-bad failed for {HOST}: {why}"
+    assert "Kanary" not in text
+
+
+def test_what_it_writes_to_stderr_is_the_users_to_read(helper, environ, capfd):
+    helper("loud", "echo 'touch the key now' >&2; " + answer("ann", "pw"))
+    assert ask_helper("loud", HOST, environ).username == "ann"
+    assert capfd.readouterr().err == "touch the key now\n"
+
+
+def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path):
+    helper("slow", f"sleep 300 & echo $! >{tmp_path}/child; wait")
+    began = time.monotonic()
+    with pytest.raises(CredentialsError) as caught:
+        ask_helper("slow", HOST, environ, timeout=0.5)
+    assert time.monotonic() - began < 20
+    assert str(caught.value).endswith(f"docker-credential-slow failed for {HOST}: it gave no answer in 0.5 s")
+    child = int((tmp_path / "child").read_text())
+    for _ in range(200):
+        # A dead child that nobody waited for is a zombie until init does.
+        if not os.path.exists(f"/proc/{child}") or open(f"/proc/{child}/stat").read().split()[2] == "Z":
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("what the helper started lives on")
+
+
+def test_one_that_closes_its_answer_and_stays(helper, environ):
+    helper("stays", "echo '{}'; exec >&-; sleep 300")
+    with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: it did not end in 0\.5 s"):
+        ask_helper("stays", HOST, environ, timeout=0.5)
+
+
+def test_not_installed_or_not_executable(helper, environ):
+    helper("plain", "echo", mode=0o644)
+    for name in ("absent", "plain"):
+        with pytest.raises(CredentialsError) as caught:
+            ask_helper(name, HOST, environ)
+        text = str(caught.value)
+        assert f"docker-credential-{name} failed for {HOST}: it is not on PATH ({environ['PATH']})" in text
+        assert text.endswith("install it, or take it out of the config file")
+
+
+def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
+    path = tmp_path / "bin/docker-credential-odd"
+    path.write_text("#!/no/such/shell\n")
+    path.chmod(0o755)
+    with pytest.raises(CredentialsError, match="docker-credential-odd cannot be run: No such file or directory"):
+        ask_helper("odd", HOST, environ)
+
+
+@pytest.mark.parametrize("name", ["../../bin/evil", "a b", "-x", "x;y", "x\ny", ".hidden"])
+def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path):
+    config({"credHelpers": {HOST: name}})
+    with pytest.raises(CredentialsError) as caught:
+        find_credentials(HOST, environ=environ)
+    text = str(caught.value)
+    assert "is no name of a credential helper; mend credHelpers or credsStore" in text and text.isprintable()
+
+
+def test_a_broken_one_of_another_registry_has_no_effect(config, environ):
+    config({"credHelpers": {"b.example": "absent"}, "auths": {HOST: {"username": "ann", "password": "pw"}}})
+    assert find_credentials(HOST, environ=environ).credentials.username == "ann"
+
+
+def test_an_identity_token_is_traded_for_access_tokens(helper, config, connect, image, environ):
+    users = [User("ann", "unused", identity_token=SECRET)]
+    with Registry(auth=TokenAuth(users, anonymous="")) as registry:
+        helper("keep", answer("<token>", SECRET))
+        config({"credHelpers": {registry.host: "keep"}})
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        asked = [request for request in registry.requests if request.operation.startswith("token")]
+        assert [request.method for request in asked] == ["POST"]
+        assert f"refresh_token={SECRET}".encode() in asked[0].body
+        assert not any(SECRET in str(request.headers) for request in registry.requests)
