@@ -33,7 +33,9 @@ def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
     server.files, server.requests, server.url = files, requests, f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 from typing import TYPE_CHECKING, Any
 
 from dockless.registry.clock import Clock
+from dockless.registry.hosts import redact
 from dockless.registry.pace import Pace
 
 if TYPE_CHECKING:
@@ -106,7 +108,11 @@ def session(jobs: int, clock: Clock) -> requests.Session:
         def set_cookie(self, *args: Any, **kwargs: Any) -> None:
             pass
 
-    made = requests.Session()
+    class Session(requests.Session):
+        def get_redirect_target(self, *args: Any) -> None:
+            """Redirects are followed elsewhere; requests, told not to, would still rewind the body for the next one."""
+
+    made = Session()
     # ~/.netrc would replace a Bearer token by Basic and follow redirects; proxies and CAs are read on purpose instead.
     made.trust_env = False
     made.headers.clear()
@@ -115,7 +121,15 @@ def session(jobs: int, clock: Clock) -> requests.Session:
     adapter = Adapter(pool_connections=8, pool_maxsize=jobs + 2, max_retries=urllib3.Retry(0, read=False))
     made.mount("http://", adapter)
     made.mount("https://", adapter)
+    logging.getLogger("urllib3.connectionpool").addFilter(_redacted)
     return made
+
+
+def _redacted(record: logging.LogRecord) -> bool:
+    """urllib3 logs whole paths at its lowest level: the query of a signed URL is a credential."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(redact(part) if isinstance(part, str) and "?" in part else part for part in record.args)
+    return True
 
 
 def _is_socks(manager: Any) -> bool:

@@ -87,7 +87,8 @@ def redact(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(f"{piece.partition('=')[0]}=..." for piece in parts.query.split("&")) if parts.query else ""
-    return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}"
+    origin = f"{parts.scheme}://{host}" if parts.scheme else host
+    return f"{origin}{parts.path}{'?' + query if query else ''}"
 
 
 def _port(parts: SplitResult) -> int:

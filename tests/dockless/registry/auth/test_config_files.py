@@ -224,7 +224,8 @@ def test_keys_that_mean_the_host(key, host, home, environ):
 
 
 @pytest.mark.parametrize(
-    "key", ["reg.example", "reg.example:5001", "xreg.example:5000", "reg.example:5000.evil", "example:5000", "docker.io"]
+    "key",
+    ["reg.example", "reg.example:5001", "xreg.example:5000", "reg.example:5000.evil", "example:5000", "docker.io"],
 )
 def test_keys_that_mean_another_host(key, home, environ):
     home(".docker/config.json", {"auths": {key: {"auth": packed("ann:pw")}}})

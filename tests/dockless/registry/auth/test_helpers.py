@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -125,8 +126,12 @@ def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path
     assert str(caught.value).endswith(f"docker-credential-slow failed for {HOST}: it gave no answer in 0.5 s")
     child = int((tmp_path / "child").read_text())
     for _ in range(200):
-        # A dead child that nobody waited for is a zombie until init does.
-        if not os.path.exists(f"/proc/{child}") or open(f"/proc/{child}/stat").read().split()[2] == "Z":
+        try:
+            state = Path(f"/proc/{child}/stat").read_text().split()[2]
+        except OSError:
+            break
+        if state == "Z":
+            # Dead, and a zombie until init waits for it.
             break
         time.sleep(0.02)
     else:

@@ -1,0 +1,352 @@
+"""Bearer tokens: when they are fetched, from where, with what, and what is refused."""
+
+import base64
+import json
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from web_server import web_server
+
+from dockless.errors import RegistryError
+from dockless.registry import Credentials, push
+from dockless.registry.errors import Unauthorized, Unexpected
+from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
+
+SECRET = "S3CR3T-Kanary"
+ANN = Credentials("ann", SECRET, source="the test")
+USERS = [User("ann", SECRET)]
+
+
+@pytest.fixture
+def locked():
+    with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
+        yield registry
+
+
+def tokens(registry):
+    return [request for request in registry.requests if request.operation.startswith("token")]
+
+
+def answers(registry, **document):
+    """From now on the token server answers this."""
+    registry.faults = [Fault(on="token get", status=200, body=json.dumps(document))]
+
+
+def challenged(registry, realm, status=401):
+    challenge = f'Bearer realm="{realm}",service="x"'
+    return [
+        Fault(on="ping get", status=status, headers={"WWW-Authenticate": challenge}),
+        Fault(on="manifest *", status=status, headers={"WWW-Authenticate": challenge}),
+    ]
+
+
+def test_what_the_token_server_is_asked(locked, connect, image):
+    push(image.root, image.source, connect(locked.host, credentials=ANN), "team/app", ["v1"])
+    (asked,) = tokens(locked)
+    assert asked.query.all("scope") == ["repository:team/app:pull,push"]
+    assert asked.query.get("service") == locked.host and asked.query.get("account") == "ann"
+    assert asked.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
+    # Nobody else gets the password.
+    others = [request for request in locked.requests if request is not asked]
+    assert not any((request.headers["Authorization"] or "").startswith("Basic") for request in others)
+
+
+def test_the_challenge_of_the_ping_is_kept(connect, image):
+    """gcr.io sends 401 without a challenge later."""
+    with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
+        registry.faults = [Fault(on="manifest *", headers={"WWW-Authenticate": None})]
+        push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+        assert registry.tags("app") == {"v1": image.digest}
+
+
+def test_anonymous(connect, image, keep):
+    with Registry(auth=TokenAuth(USERS, anonymous="pull")) as registry:
+        keep(registry, "app", image, "v1")
+        assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
+        (asked,) = tokens(registry)
+        assert asked.headers["Authorization"] is None and asked.query.get("account") is None
+
+
+def test_anonymous_may_not_push(connect, image, environ):
+    with Registry(auth=TokenAuth(USERS, anonymous="pull")) as registry:
+        with pytest.raises(Unauthorized) as caught:
+            push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        text = str(caught.value)
+        assert "401" in text and "no credentials were found; looked in" in text
+        assert f"{environ['HOME']}/.docker/config.json" in text and f"log in to {registry.host}" in text
+        assert not registry.blobs("app")
+
+
+@pytest.mark.parametrize("field", ["token", "access_token"])
+def test_either_field(field, connect, image):
+    with Registry(auth=TokenAuth(USERS, anonymous="", token_field=field)) as registry:
+        push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+        assert len(tokens(registry)) == 1
+
+
+def test_a_token_that_ends_before_its_time(locked, connect, image):
+    locked.faults = [Fault(on="upload put", nth=(1, 3), expire_tokens=True)]
+    push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
+    assert locked.tags("app") == {"v1": image.digest}
+    assert len(tokens(locked)) == 3
+
+
+def test_a_token_is_renewed_before_its_end(connect, manual, keep, image):
+    with Registry(auth=TokenAuth(USERS, anonymous="", expires_in=100)) as registry:
+        keep(registry, "app", image, "v1")
+        client = connect(registry.host, credentials=ANN)
+        client.get_manifest("app", "v1")
+        manual.time += 80
+        client.get_manifest("app", "v1")
+        assert len(tokens(registry)) == 1
+        manual.time += 10
+        client.get_manifest("app", "v1")
+        assert len(tokens(registry)) == 2
+        # No request was spent on finding out.
+        assert not [r for r in registry.requests if r.status == 401 and r.operation != "ping get"]
+
+
+@pytest.mark.parametrize("said", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])
+def test_a_lifetime_that_is_none_is_a_minute(said, locked, connect, manual, keep, image):
+    keep(locked, "app", image, "v1")
+    client = connect(locked.host, credentials=ANN)
+    client.get_manifest("app", "v1")
+    good = locked.requests[-1].headers["Authorization"].split()[1]
+    client = connect(locked.host, credentials=ANN)
+    document = {"token": good} if said is None else {"token": good, "expires_in": said}
+    locked.reset_requests()
+    answers(locked, **document)
+    client.get_manifest("app", "v1")
+    manual.time += 44
+    client.get_manifest("app", "v1")
+    assert len(tokens(locked)) == 1
+    manual.time += 2
+    client.get_manifest("app", "v1")
+    # 1e400 is infinity: a day.
+    assert len(tokens(locked)) == (1 if said == 1e400 else 2)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"token": ""},
+        {"token": None},
+        {"token": 7},
+        {"token": "with space"},
+        {"token": "with\r\nline"},
+        {"token": "nul\0"},
+        {"token": "ünicode"},
+        {"token": ["x"]},
+    ],
+)
+def test_no_usable_token(document, locked, connect):
+    answers(locked, **document)
+    with pytest.raises(RegistryError) as caught:
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+    url = f"{locked.url}/token"
+    assert str(caught.value) == (f"{url} answered without a usable token; the token server of the registry has trouble")
+    assert len(tokens(locked)) == 2
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", '"x"', "<html>", "[" * 100_000])
+def test_no_json(body, locked, connect):
+    locked.faults = [Fault(on="token get", status=200, body=body)]
+    with pytest.raises(RegistryError, match="answered without a usable token"):
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+
+
+def test_an_answer_that_is_too_large(locked, connect):
+    answers(locked, token="x" * 200_000)
+    with pytest.raises(RegistryError, match=r"the token at http://.*/token.* is too large"):
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+
+
+def test_an_answer_that_is_compressed(locked, connect):
+    """A bomb is not read."""
+    locked.faults = [Fault(on="token get", status=200, body="x" * 100, headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(RegistryError, match="answered in the encoding gzip, unasked"):
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_wrong_password_is_tried_once(status, locked, connect):
+    """More tries could lock an account."""
+    body = json.dumps({"details": "incorrect username or password"})
+    locked.faults = [Fault(on="token get", status=status, body=body)]
+    with pytest.raises(Unauthorized) as caught:
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+    text = str(caught.value)
+    assert text == (
+        f"GET {locked.url}/token: {status}: incorrect username or password; "
+        f"used the test as user ann; looked in the test; log in to {locked.host}"
+    )
+    assert len(tokens(locked)) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_token_server_that_is_in_trouble_for_a_moment(status, locked, connect, image):
+    locked.faults = [Fault(on="token get", nth=(1, 2), status=status)]
+    push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
+    assert locked.tags("app") == {"v1": image.digest}
+
+
+def test_fresh_tokens_that_are_refused_are_the_end(locked, connect, image):
+    locked.faults = [Fault(on="upload post", expire_tokens=True)]
+    with pytest.raises(Unauthorized, match="used the test as user ann"):
+        push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
+    assert len([request for request in locked.requests if request.operation == "upload post"]) == 2
+
+
+def test_one_request_for_all_threads(locked, connect, image):
+    locked.faults = [Fault(on="token get", delay=0.1)]
+    client = connect(locked.host, credentials=ANN, jobs=8)
+    blobs = [locked.put_blob("app", b"%d" % n) for n in range(8)]
+    gate = threading.Barrier(8)
+    found = []
+
+    def look(digest):
+        gate.wait()
+        found.append(client.blob_exists("app", digest))
+
+    threads = [threading.Thread(target=look, args=(digest,)) for digest in blobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 8
+    assert len(tokens(locked)) == 1
+    # And one refresh for all.
+    locked.expire_tokens()
+    locked.reset_requests()
+    found.clear()
+    gate.reset()
+    threads = [threading.Thread(target=look, args=(digest,)) for digest in blobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 8
+    assert len(tokens(locked)) == 1
+
+
+def test_a_mount_asks_for_both_repositories_the_pushed_first(locked, connect, image, keep):
+    keep(locked, "base", image, "v1")
+    client = connect(locked.host, credentials=ANN)
+    layer = image.root.layers[0]
+    assert client.ensure_blob("app", layer, image.source, mount_from=["base"]).how == "mounted"
+    assert tokens(locked)[-1].query.all("scope") == ["repository:app:pull,push", "repository:base:pull"]
+
+
+def test_a_scope_that_the_challenge_adds(connect, image):
+    """Harbor's and GitLab's challenges may ask for more than the specification would."""
+    with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
+        more = f'Bearer realm="{registry.url}/token",service="x",scope="repository:app:pull,push registry:catalog:*"'
+        registry.faults = [Fault(on="manifest head", nth=1, status=401, headers={"WWW-Authenticate": more})]
+        push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+        assert tokens(registry)[-1].query.all("scope") == ["repository:app:pull,push", "registry:catalog:*"]
+
+
+# Identity tokens (OAuth2)
+
+
+def test_a_refresh_token_replaces_the_one_before(connect, keep, image, manual):
+    users = [User("ann", SECRET, identity_token="first")]
+    with Registry(auth=TokenAuth(users, anonymous="")) as registry:
+        keep(registry, "app", image, "v1")
+        client = connect(registry.host, credentials=Credentials(identity_token="first"))
+        body = json.dumps({"access_token": "abc", "refresh_token": "second"})
+        registry.faults = [Fault(on="token post", nth=1, status=200, body=body)]
+        with pytest.raises(RegistryError):
+            client.get_manifest("app", "v1")
+        sent = [parse_qs(request.body.decode()) for request in tokens(registry)]
+        assert [form["refresh_token"] for form in sent] == [["first"], ["second"]]
+        assert sent[0]["grant_type"] == ["refresh_token"] and sent[0]["client_id"] == ["dockless"]
+        assert sent[0]["scope"] == ["repository:app:pull"] and sent[0]["service"] == [registry.host]
+
+
+def test_a_server_without_post_gets_a_get(connect, keep, image):
+    profile = PROFILES["strict"]._replace(token_post=False)
+    with Registry(profile=profile, auth=TokenAuth(USERS, anonymous="")) as registry:
+        keep(registry, "app", image, "v1")
+        client = connect(registry.host, credentials=Credentials("ann", SECRET, identity_token="idt"))
+        assert client.get_manifest("app", "v1").digest == image.digest
+        assert [request.method for request in tokens(registry)] == ["POST", "GET"]
+
+
+# Realms
+
+
+@pytest.mark.parametrize(
+    ("realm", "why"),
+    [
+        ("http://169.254.169.254/latest/token", "is an address inside this network"),
+        ("http://[fe80::1]/token", "is an address inside this network"),
+        ("http://0.0.0.0/token", "is an address inside this network"),
+        ("http://10.0.0.1/token", "is an address inside this network"),
+        ("http://[::ffff:10.0.0.1]/token", "is an address inside this network"),
+        ("http://2852039166/token", "is an address inside this network"),
+        ("http://0xa9fea9fe/token", "is an address inside this network"),
+        ("http://ann:pw@{host}/token", "holds a user name"),
+        ("http://@{host}/token", "holds a user name"),
+        ("file:///etc/passwd", "is no http address"),
+        ("ftp://{host}/token", "is no http address"),
+        ("http:///token", "is no http address"),
+        ("http://[x/token", "is no URL"),
+        ("http://{host}9999/token", "has no usable port"),
+        ("/token", "its realm is '/token'"),
+        ("token", "its realm is 'token'"),
+        ("", "its realm is ''"),
+    ],
+)
+def test_realms_that_are_refused(realm, why, locked, connect):
+    locked.faults = challenged(locked, realm)
+    with pytest.raises(Unexpected) as caught:
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+    text = str(caught.value)
+    assert why in text and SECRET not in text and "ann:pw" not in text
+    # Nothing was sent to anywhere but the registry, and nothing with it.
+    assert not any(request.headers["Authorization"] for request in locked.requests)
+
+
+def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(connect, image, keep):
+    """auth.docker.io is another host than registry-1.docker.io."""
+    with web_server() as server, Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
+        keep(registry, "app", image, "v1")
+        # A token server of its own: the registry's tokens are served by a redirect of our making.
+        first = connect(registry.host, credentials=ANN)
+        first.get_manifest("app", "v1")
+        good = registry.requests[-1].headers["Authorization"].split()[1]
+        registry.reset_requests()
+        port = urlsplit(server.url).port
+        realm = f"http://localhost:{port}/token"
+        registry.faults = challenged(registry, realm)[:1]
+        server.files["/token?service=x&scope=repository%3Aapp%3Apull&account=ann"] = json.dumps(
+            {"token": good}
+        ).encode()
+        assert connect(registry.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
+        ((_, headers),) = server.requests
+        assert headers["Authorization"].startswith("Basic ")
+        assert not any(SECRET in str(request.headers) for request in registry.requests)
+        assert {request.headers["Authorization"] for request in registry.requests} == {None, f"Bearer {good}"}
+
+
+def test_a_redirect_of_the_token_server_is_not_followed(locked, connect):
+    """go-containerregistry's issue 2291: it would lead credentials to a metadata service."""
+    with web_server() as server:
+        locked.faults = [Fault(on="token get", status=307, headers={"Location": f"{server.url}/steal"})]
+        with pytest.raises(RegistryError, match=r"GET http://.*/token: 307.*this is not followed there"):
+            connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+        assert server.requests == []
+
+
+def test_from_https_to_http_is_refused(tmp_path, connect):
+    from dockless.testing import make_certificate, server_context
+
+    ca = make_certificate(tmp_path)
+    with Registry(auth=TokenAuth(USERS, anonymous="")) as plain, Registry(tls=server_context(tmp_path)) as registry:
+        registry.faults = challenged(registry, f"http://{plain.host}/token")
+        with pytest.raises(Unexpected, match="leads from https to http; nothing was sent there"):
+            connect(registry.host, credentials=ANN, ca_file=str(ca)).get_manifest("app", "v1")
+        assert plain.requests == []
