@@ -26,6 +26,7 @@ from dockless.registry.session import Session
 from dockless.registry.state import UploadState
 from dockless.registry.transport import Answer
 from dockless.registry.upload import BlobResult, Upload
+from dockless.registry.upload_session import UploadSession
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ _ACCEPT = ", ".join(
         "*/*;q=0.1",
     )
 )
+
+_EMPTY = Digest.of(b"")
 
 
 class RemoteManifest(NamedTuple):
@@ -254,20 +257,38 @@ class RegistryClient:
 
     def blob_exists(self, repository: str, digest: Digest) -> bool:
         """Whether a repository has a blob."""
+        return self.repeat(lambda: self.blob_size(repository, digest)) is not None
 
-        def ask() -> bool:
-            answer = self._request("HEAD", _blob_path(repository, digest), repository, expect=(200, 404))
-            answer.close()
-            return answer.status == 200
+    def blob_size(self, repository: str, digest: Digest, *, actions: str = PULL) -> int | None:
+        """The bytes of a blob, -1 where the registry does not say; None where it has none. Not repeated."""
+        answer = self._request("HEAD", _blob_path(repository, digest), repository, actions=actions, expect=(200, 404))
+        answer.close()
+        if answer.status == 404:
+            return None
+        return answer.length if answer.length or digest == _EMPTY else -1
 
-        return self.repeat(ask)
+    def get_blob(
+        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None, *, actions: str = PULL
+    ) -> Answer:
+        """A blob's bytes from `start` up to, not with, `stop` (None: to its end), as an open answer.
 
-    def get_blob(self, repository: str, digest: Digest, start: int = 0, *, actions: str = PULL) -> Answer:
-        """A blob's bytes from `start`, as an open answer (200 or, for a part, 206). Neither verified nor repeated."""
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        Its status is 206 for a part, or 200 from a registry that knows no ranges and sends the whole. Neither verified
+        nor repeated: RegistryContent is both.
+        """
+        ranged = bool(start) or stop is not None
+        headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if ranged else {}
         return self._request(
             "GET", _blob_path(repository, digest), repository, actions=actions, expect=(200, 206), headers=headers
         )
+
+    def open_upload(self, repository: str, *, mount: Digest | None = None, source: str = "") -> UploadSession | None:
+        """Begins an upload, for those who send chunks themselves; `ensure_blob` does all of it. Not repeated.
+
+        With `mount` the registry is asked to take that blob from its repository `source`; None: it did.
+        """
+        session = UploadSession(self.session, check_repository(repository))
+        mounted = session.open(mount=mount, source=check_repository(source) if mount else "")
+        return None if mounted else session
 
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Deletes a blob where the registry allows it."""
