@@ -19,8 +19,9 @@ from dockless.registry.auth.chain import Given
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
-from dockless.registry.listing import list_referrers, list_tags
+from dockless.registry.listing import list_tags
 from dockless.registry.once import Once
+from dockless.registry.referrers import list_referrers, register_referrer
 from dockless.registry.retry import Retries, RetryPolicy
 from dockless.registry.session import Session
 from dockless.registry.state import UploadState
@@ -200,14 +201,17 @@ class RegistryClient:
         return self.repeat(ask)
 
     def put_manifest(self, repository: str, version: str, raw: bytes, media_type: str) -> Digest:
-        """Stores a manifest or index under a tag or its digest. Every blob it names must be there."""
+        """Stores a manifest or index under a tag or its digest. Every blob it names must be there.
+
+        One with a subject is found by `referrers` from then on, whether the registry knows of them or not.
+        """
         digest = Digest.of(raw)
         wanted = _digest_or_tag(version)
         if isinstance(wanted, Digest) and wanted != digest:
             raise InvalidValue(f"the manifest has the digest {digest}", cause=f"it is to be stored as {wanted}")
         check_manifest_size(raw, f"{self.registry}/{repository}")
 
-        def ask() -> None:
+        def ask() -> bool:
             try:
                 answer = self._request(
                     "PUT",
@@ -236,8 +240,10 @@ class RegistryClient:
                     transient=True,
                     attempts=3,
                 )
+            return bool(answer.header("OCI-Subject"))
 
-        self.repeat(ask)
+        if not self.repeat(ask) and b'"subject"' in raw:
+            register_referrer(self, repository, raw, media_type)
         return digest
 
     def delete_manifest(self, repository: str, version: str) -> None:

@@ -1,0 +1,109 @@
+"""What refers to an image: listed by the API, by pages, or by the tag that clients keep."""
+
+import json
+
+import pytest
+
+from dockless import media_types
+from dockless.errors import DocklessError, InvalidDocument
+from dockless.manifest import make_manifest
+from dockless.registry import push
+from dockless.registry.errors import ResponseError, Unexpected
+from dockless.testing import PROFILES, Fault, Registry
+
+EMPTY = b"{}"
+
+
+def sbom(image, kind="application/spdx+json", **more):
+    """A manifest, as bytes, that says of `image` what is in it."""
+    config = image.source.add(EMPTY, "application/vnd.oci.empty.v1+json")
+    document = make_manifest(config, [config]).json
+    document.update(artifactType=kind, subject=image.root.descriptor.to_json(), **more)
+    return json.dumps(document).encode()
+
+
+def pushed(client, registry, image):
+    push(image.root, image.source, client, "app", ["v1"])
+    registry.put_blob("app", EMPTY)
+
+
+# Where tags cannot change, the tag that lists referrers cannot either.
+@pytest.mark.parametrize("profile", [name for name, profile in PROFILES.items() if not profile.immutable_tags])
+def test_found_at_every_registry(profile, connect, image):
+    with Registry(profile=PROFILES[profile], repositories=["app"]) as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        assert client.referrers("app", image.digest) == ()
+        first, second = sbom(image, annotations={"a": "b"}), sbom(image, "application/x")
+        for raw in (first, second, first):
+            client.put_manifest("app", "a-tag", raw, media_types.OCI_MANIFEST)
+        found = client.referrers("app", image.digest)
+        assert sorted(d.artifact_type for d in found) == ["application/spdx+json", "application/x"]
+        [one] = client.referrers("app", image.digest, "application/spdx+json")
+        assert one.size == len(first) and one.annotations == {"a": "b"}
+        has_api = PROFILES[profile].referrers == 200
+        assert any(tag.startswith("sha256-") for tag in registry.tags("app")) != has_api
+
+
+def test_the_type_is_the_configs_where_no_other_is_said(connect, image):
+    with Registry(profile="docker-registry") as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        raw = sbom(image, None)
+        client.put_manifest("app", "a-tag", raw, media_types.OCI_MANIFEST)
+        assert [d.artifact_type for d in client.referrers("app", image.digest)] == ["application/vnd.oci.empty.v1+json"]
+
+
+def test_an_api_that_does_not_say_so_in_its_answer(connect, image):
+    """The registry of go-containerregistry lists referrers and sends no OCI-Subject."""
+    with Registry() as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        registry.faults = [Fault(on="manifest put", headers={"OCI-Subject": None})]
+        client.put_manifest("app", "a-tag", sbom(image), media_types.OCI_MANIFEST)
+        assert set(registry.tags("app")) == {"v1", "a-tag"}
+        assert len(client.referrers("app", image.digest)) == 1
+
+
+def test_the_tag_is_something_else(connect, image):
+    with Registry(profile="docker-registry") as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        client.put_manifest("app", f"sha256-{image.digest.hex}", image.root.raw, image.root.media_type)
+        with pytest.raises(Unexpected, match="should list referrers, and is no index"):
+            client.referrers("app", image.digest)
+        with pytest.raises(Unexpected, match="should list referrers, and is no index"):
+            client.put_manifest("app", "a-tag", sbom(image), media_types.OCI_MANIFEST)
+
+
+@pytest.mark.parametrize("status", [401, 403, 418])
+def test_another_refusal_is_an_error(status, connect, image):
+    with Registry() as registry:
+        pushed(connect(registry.host), registry, image)
+        registry.faults = [Fault(on="referrers get", status=status)]
+        with pytest.raises(ResponseError, match=f"referrers/{image.digest}: {status}"):
+            connect(registry.host).referrers("app", image.digest)
+
+
+def test_an_answer_that_is_no_index(connect, image):
+    with Registry() as registry:
+        pushed(connect(registry.host), registry, image)
+        for body in ("[]", "{}", '{"schemaVersion": 2, "manifests": [7]}'):
+            registry.faults = [Fault(on="referrers get", status=200, body=body)]
+            with pytest.raises(InvalidDocument, match=f"the referrers of {image.digest}"):
+                connect(registry.host).referrers("app", image.digest)
+
+
+def test_referrers_in_pages(connect, image):
+    """The second page is a link; one to another host, or in a circle, is refused."""
+    with Registry() as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        for kind in ("application/x", "application/y"):
+            client.put_manifest("app", "a-tag", sbom(image, kind), media_types.OCI_MANIFEST)
+        registry.faults = [Fault(on="referrers get", nth=1, headers={"Link": '<{path}?page=2>; rel="next"'})]
+        assert len(client.referrers("app", image.digest)) == 4
+        for link, said in (("{path}", "in a circle"), ("http://127.0.0.2/x", "another host")):
+            registry.faults = [Fault(on="referrers get", headers={"Link": f"<{link}>; rel=next"})]
+            with pytest.raises(DocklessError, match=said):
+                client.referrers("app", image.digest)
