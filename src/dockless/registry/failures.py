@@ -45,7 +45,7 @@ def wrapped(error: Exception, method: str, url: str) -> DocklessError:
         return failed("the proxy refused, or is not there", hint, reason="unreachable")
     certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
-        return failed(_certificate_cause(certificate, host), "name its CA with --ca-file", reason="certificate")
+        return failed(*_certificate_cause(certificate, host), reason="certificate")
     if any(isinstance(link, ssl.SSLError) for link in chain) and _not_tls(text):
         return failed("it speaks plain http, not https", "allow that for this registry (insecure)", reason="plain http")
     if any(isinstance(link, urllib3.exceptions.NameResolutionError) for link in chain) or "Name or service" in text:
@@ -85,14 +85,15 @@ def _not_tls(text: str) -> bool:
     return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text.upper().replace(" ", "_")
 
 
-def _certificate_cause(error: ssl.SSLCertVerificationError, host: str) -> str:
+def _certificate_cause(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
+    """The cause, and what to do."""
     said = (error.verify_message or str(error)).lower()
     if "expired" in said:
-        return "its certificate has expired (or this machine's clock is wrong: check it)"
+        return "its certificate has expired", "check this machine's clock; then the registry needs a new one"
     if "not yet valid" in said:
-        return "its certificate is not valid yet (or this machine's clock is wrong: check it)"
+        return "its certificate is not valid yet", "check this machine's clock"
     if "mismatch" in said or "not valid for" in said or "doesn't match" in said:
-        return f"its certificate is not for {host}"
+        return f"its certificate is not for {host}", "check the name; the certificate must hold it"
     if "self-signed" in said or "self signed" in said or "unable to get" in said:
-        return "its certificate is signed by nobody that is trusted here"
-    return f"its certificate cannot be verified: {printable(said, 100)}"
+        return "its certificate is signed by nobody that is trusted here", "name its CA with --ca-file"
+    return f"its certificate cannot be verified: {printable(said, 100)}", "name its CA with --ca-file"

@@ -84,7 +84,8 @@ class Session:
                     if self._greeted(scheme):
                         return
                 except ConnectionFailed as error:
-                    failed = failed or error
+                    # Whoever shows a certificate speaks https: what http came to says nothing then.
+                    failed = error if failed is None or error.reason == "certificate" else failed
                     if error.reason in ("unreachable", "refused", "certificate"):
                         break
                     # Whoever breaks a TLS handshake must not get us to speak plain http.
@@ -275,7 +276,9 @@ class Session:
         return origin_of(url) == origin_of(self.base_url)
 
     def _refusal(self, answer: Answer, scopes: tuple[str, ...]) -> ResponseError:
-        body = answer.read_start(_MAX_ERROR_BODY)
+        # To a range that it does not have docker-registry 2.8 announces the whole blob, and sends nothing: no waiting.
+        silent = answer.status == 416 and answer.method == "GET"
+        body = answer.read_start(0 if silent else _MAX_ERROR_BODY)
         shown = redact(answer.url)
         if not self._is_mine(answer.url):
             hint = f"{self.registry} led there; no credentials were sent" if answer.status in (401, 403) else ""

@@ -58,7 +58,8 @@ def _certs_d(registry: str, environ: Mapping[str, str]) -> str:
 def _checked(path: str, named_by: str) -> str:
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            ssl.create_default_context(cadata=file.read())
+            # For nothing at all it would take the usual CAs.
+            ssl.create_default_context(cadata=file.read() or "nothing")
     except OSError as error:
         # ssl.SSLError is an OSError: what PEM does not hold is told apart by having no file name.
         cause = (error.strerror or str(error)) if error.filename else "it holds no PEM certificate"

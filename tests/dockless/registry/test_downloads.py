@@ -1,0 +1,218 @@
+"""Blobs read from a registry: verified, taken up where they broke, refused when they are not what was asked for."""
+
+import tracemalloc
+
+import pytest
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.errors import DocklessError, RegistryError
+from dockless.registry import RegistryContent
+from dockless.registry.errors import ResponseError, Unexpected
+from dockless.testing import PROFILES, Fault, Registry
+
+MIB = 1 << 20
+DATA = bytes(range(256)) * 12288  # 3 MiB
+DIGEST = Digest.of(DATA)
+BLOB = Descriptor(media_types.OCI_LAYER, DIGEST, len(DATA))
+
+
+@pytest.fixture
+def registry():
+    with Registry() as registry:
+        registry.put_blob("app", DATA)
+        yield registry
+
+
+@pytest.fixture
+def fetch(registry, connect):
+    """All bytes of the blob, read in pieces as a copy does."""
+
+    def fetch(descriptor=BLOB, content=None):
+        content = content or RegistryContent(connect(registry.host), "app")
+        found = bytearray()
+        with content.open(descriptor) as file:
+            while piece := file.read(100_000):
+                found += piece
+        return bytes(found)
+
+    return fetch
+
+
+def gets(registry):
+    return [request for request in registry.requests if request.operation == "blob get"]
+
+
+def test_read_and_verified(registry, fetch):
+    assert fetch() == DATA
+    assert len(gets(registry)) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_from_every_registry(profile, connect):
+    """Some redirect to a store that refuses our credentials."""
+    with Registry(profile=profile, repositories=["app"]) as registry:
+        registry.put_blob("app", DATA)
+        with RegistryContent(connect(registry.host), "app").open(BLOB) as file:
+            assert file.read() == DATA
+
+
+@pytest.mark.parametrize("how", ["drop", "reset"])
+def test_goes_on_where_it_broke(how, registry, fetch):
+    registry.faults = [Fault("blob get", nth=(1, 2), response_bytes=MIB, **{how: True})]
+    assert fetch() == DATA
+    ranges = [request.headers["Range"] for request in gets(registry)]
+    # What was in the sockets when the connection was reset may be lost.
+    assert ranges[0] is None and len(ranges) == 3 and all(r.endswith("-") for r in ranges[1:])
+    if how == "drop":
+        assert ranges[1:] == [f"bytes={MIB}-", f"bytes={2 * MIB}-"]
+
+
+def test_ranges_are_not_known(registry, fetch):
+    """200 and the whole blob: what came already is passed over."""
+    whole = {"status": 200, "body": DATA}
+    registry.faults = [
+        Fault("blob get", nth=1, response_bytes=MIB, drop=True),
+        Fault("blob get", nth=2, **whole),
+    ]
+    assert fetch() == DATA
+
+
+@pytest.mark.parametrize(
+    "said", ["bytes 0-{end}/{size}", "bytes {at}-{at}/{size}", "bytes x", "", "bytes {at}-{end}/{size}, 5-6"]
+)
+def test_another_part_than_was_asked_for(said, registry, fetch):
+    value = said.format(at=MIB, end=len(DATA) - 1, size=len(DATA))
+    registry.faults = [
+        Fault("blob get", nth=1, response_bytes=MIB, drop=True),
+        Fault("blob get", nth=(2, 3, 4, 5, 6, 7), headers={"Content-Range": value}),
+    ]
+    with pytest.raises(Unexpected, match=f"the blob {DIGEST} .* came in another part than was asked for"):
+        fetch()
+
+
+def test_the_rest_is_refused(registry, fetch):
+    """docker-registry answers 416 with a Content-Length and no body: it is not waited for."""
+    registry.faults = [
+        Fault("blob get", nth=1, response_bytes=MIB, drop=True),
+        Fault("blob get", nth=2, status=416, headers={"Content-Length": "5000000"}),
+    ]
+    with pytest.raises(ResponseError, match="416"):
+        fetch()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_damaged(times, registry, connect):
+    """Reading to the end fails, whoever begins anew gets it right once the damage is gone."""
+    registry.faults = [Fault("blob get", nth=tuple(range(1, times + 1)), corrupt=7)]
+    content = RegistryContent(connect(registry.host), "app")
+    for attempt in range(times):
+        with pytest.raises(Unexpected, match=f"{DIGEST} .* is damaged: its digest is sha256:") as caught:
+            content.open(BLOB).read()
+        assert caught.value.transient == (attempt == 0)
+    with content.open(BLOB) as file:
+        assert file.read() == DATA
+
+
+@pytest.mark.parametrize("size", [0, 1, len(DATA) - 1, len(DATA) + 1, 2**62])
+def test_another_size_than_the_manifest_says(size, registry, fetch):
+    """Known before a byte is read."""
+    with pytest.raises(Unexpected, match=f"another size than it should: {len(DATA)} bytes, not {size}"):
+        fetch(BLOB._replace(size=size))
+
+
+def test_without_a_length_it_ends_where_the_manifest_says(registry, fetch):
+    """An endless answer is cut at the size that is known; a short one is an error."""
+    registry.faults = [Fault("blob get", status=200, body=DATA + b"x" * MIB, headers={"Content-Length": None})]
+    assert fetch() == DATA
+    registry.faults = [Fault("blob get", status=200, body=DATA[:-5], headers={"Content-Length": None})]
+    with pytest.raises(RegistryError, match=f"was cut off: {len(DATA) - 5} of {len(DATA)} bytes came"):
+        fetch()
+
+
+def test_a_compressed_answer_is_not_unpacked(registry, fetch):
+    """A bomb would be: what has a digest is not encoded once more, and we say so in each request."""
+    registry.faults = [Fault("blob get", headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(Unexpected, match="answered in the encoding gzip, unasked"):
+        fetch()
+    assert all(request.headers["Accept-Encoding"] == "identity" for request in registry.requests)
+
+
+def test_memory_does_not_grow_with_the_blob(registry, connect):
+    big = DATA * 10
+    registry.put_blob("app", big)
+    content = RegistryContent(connect(registry.host), "app")
+    descriptor = Descriptor(media_types.OCI_LAYER, Digest.of(big), len(big))
+    tracemalloc.start()
+    try:
+        with content.open(descriptor) as file:
+            while file.read(65536):
+                pass
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_missing_blob_is_known_when_it_is_opened(registry, connect):
+    other = Descriptor(media_types.OCI_LAYER, Digest.of(b"x"), 1)
+    with pytest.raises(ResponseError, match=f"GET .*/v2/app/blobs/{other.digest}: 404: BLOB_UNKNOWN"):
+        RegistryContent(connect(registry.host), "app").open(other)
+
+
+def test_a_link_that_breaks_all_the_time_but_moves_on(registry, fetch):
+    """More failures than attempts: what counts is that each brings it further."""
+    big = DATA * 6
+    registry.put_blob("app", big)
+    registry.faults = [Fault("blob get", nth=tuple(range(1, 13)), response_bytes=MIB + 100_000, drop=True)]
+    assert fetch(Descriptor(media_types.OCI_LAYER, Digest.of(big), len(big))) == big
+
+
+def test_a_link_that_breaks_and_does_not_move_is_given_up(registry, fetch, manual):
+    registry.faults = [Fault("blob get", response_bytes=0, drop=True)]
+    with pytest.raises(DocklessError):
+        fetch()
+    assert len(gets(registry)) < 10 and sum(manual.sleeps) < 300
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [("sha256:" + "0" * 64, "does not match the digest it is served with"), ("sha512:x", None), ("nonsense", None)],
+)
+def test_the_digest_that_a_manifest_is_served_with(header, said, connect, image, keep):
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("manifest get", headers={"Docker-Content-Digest": header})]
+        client = connect(registry.host)
+        if said is None:
+            assert client.get_manifest("app", "v1").digest == image.digest
+            return
+        with pytest.raises(Unexpected, match=said):
+            client.get_manifest("app", "v1")
+        assert len([r for r in registry.requests if r.operation == "manifest get"]) == 2
+
+
+def test_a_pinned_manifest_that_is_another(connect, image, make, keep):
+    """Even where the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
+    other = make(77, 5)
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [
+            Fault(
+                "manifest get",
+                status=200,
+                body=other.root.raw,
+                headers={"Docker-Content-Digest": str(image.digest), "Content-Type": media_types.OCI_MANIFEST},
+            )
+        ]
+        with pytest.raises(Unexpected, match=f"asked for {image.digest}, got {other.digest}"):
+            connect(registry.host).get_manifest("app", image.digest)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_manifest_without_end(told, connect):
+    with Registry() as registry:
+        length = {} if told else {"Content-Length": None}
+        registry.faults = [Fault("manifest get", status=200, body=b" " * (5 * MIB), headers=length)]
+        with pytest.raises(Unexpected, match="the manifest v1 at .* is too large: .*more than 4194304"):
+            connect(registry.host).get_manifest("app", "v1")

@@ -1,0 +1,206 @@
+"""Proxies and CAs, read from where they belong and nowhere else."""
+
+import base64
+import socket
+import threading
+
+import pytest
+
+from dockless.errors import RegistryError
+from dockless.registry import Credentials, push
+from dockless.registry.proxies import choose_proxy
+from dockless.registry.trust import Trust
+from dockless.testing import Registry, TokenAuth, User, make_certificate, server_context
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "proxy"),
+    [
+        ("https://reg.example/v2/", {"HTTPS_PROXY": PROXY}, PROXY),
+        ("https://reg.example/v2/", {"https_proxy": PROXY, "HTTPS_PROXY": "http://other:1"}, PROXY),
+        ("https://reg.example/v2/", {"HTTP_PROXY": PROXY}, None),
+        ("http://reg.example/v2/", {"HTTP_PROXY": PROXY}, PROXY),
+        ("http://reg.example/v2/", {"HTTP_PROXY": PROXY, "REQUEST_METHOD": "GET"}, None),
+        ("https://reg.example/v2/", {"ALL_PROXY": PROXY}, PROXY),
+        ("https://reg.example/v2/", {"HTTPS_PROXY": "proxy.example:3128"}, PROXY),
+        ("https://reg.example/v2/", {"HTTPS_PROXY": " "}, None),
+        ("http://127.0.0.1:5000/v2/", {"ALL_PROXY": PROXY}, None),
+        ("http://localhost:5000/v2/", {"HTTP_PROXY": PROXY}, None),
+        ("http://[::1]:5000/v2/", {"HTTP_PROXY": PROXY}, None),
+    ],
+)
+def test_which_proxy(url, environ, proxy):
+    assert choose_proxy(url, environ) == proxy
+
+
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "direct"),
+    [
+        ("reg.example", "reg.example", True),
+        ("reg.example", "other, reg.example", True),
+        ("reg.example", "other reg.example", True),
+        ("reg.example", ".example", True),
+        ("reg.example", "example", True),
+        ("reg.example", "*.example", True),
+        ("reg.example", "*", True),
+        ("REG.example", "reg.EXAMPLE", True),
+        ("xreg.example", "reg.example", False),
+        ("reg.example.evil", "reg.example", False),
+        ("reg.example:5000", "reg.example:5000", True),
+        ("reg.example:5000", "reg.example:5001", False),
+        ("reg.example:5000", "reg.example", True),
+        ("10.1.2.3", "10.0.0.0/8", True),
+        ("11.1.2.3", "10.0.0.0/8", False),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("[fd00::1]", "fd00::/8", True),
+        ("[fd00::1]", "fe00::/8", False),
+    ],
+)
+def test_no_proxy(host, no_proxy, direct):
+    assert (choose_proxy(f"https://{host}/v2/", {"HTTPS_PROXY": PROXY, "NO_PROXY": no_proxy}) is None) == direct
+
+
+@pytest.mark.parametrize("proxy", ["http://", "http://host:99999", "http://u:S3CR3T@[x", "//"])
+def test_a_proxy_that_is_none(proxy):
+    with pytest.raises(RegistryError, match="the proxy that HTTPS_PROXY names cannot be used; write") as caught:
+        choose_proxy("https://reg.example/", {"HTTPS_PROXY": proxy})
+    assert "S3CR3T" not in str(caught.value)
+
+
+@pytest.fixture
+def proxy():
+    """A proxy that answers what it is told, and what it was told in return."""
+    server = socket.create_server(("127.0.0.1", 0))
+    seen = []
+    answer = {"head": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"}
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(10)
+                head = b""
+                while b"\r\n\r\n" not in head and (piece := connection.recv(65536)):
+                    head += piece
+                seen.append(head.decode())
+                connection.sendall(answer["head"])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    server_url = f"127.0.0.1:{server.getsockname()[1]}"
+    yield server_url, seen, answer
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+def test_the_proxys_password_goes_to_the_proxy_alone(proxy, connect, environ):
+    url, seen, _ = proxy
+    environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
+    with pytest.raises(
+        RegistryError, match="the proxy wants a user and password; check those in HTTPS_PROXY"
+    ) as caught:
+        connect("reg.example").get_manifest("app", "v1")
+    assert "S3CR3T" not in str(caught.value)
+    packed = base64.b64encode(b"ann:S3CR3T").decode()
+    assert len(seen) == 1 and seen[0].startswith("CONNECT reg.example:443 ") and packed in seen[0]
+
+
+def test_the_registrys_credentials_do_not_go_to_a_proxy(proxy, connect, environ):
+    url, seen, answer = proxy
+    answer["head"] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    environ["HTTPS_PROXY"] = f"http://{url}"
+    with pytest.raises(RegistryError, match="the proxy refused, or is not there; check HTTPS_PROXY"):
+        connect("reg.example", credentials=Credentials("ann", "S3CR3T")).get_manifest("app", "v1")
+    assert seen and not any("Authorization" in head for head in seen)
+
+
+def test_a_dead_proxy(connect, environ):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@127.0.0.1:{port}"
+    with pytest.raises(RegistryError, match="the proxy refused, or is not there") as caught:
+        connect("reg.example").get_manifest("app", "v1")
+    assert "S3CR3T" not in str(caught.value)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return str(make_certificate(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["ca_file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "certs.d"])
+def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep):
+    with Registry(tls=server_context(tmp_path)) as registry:
+        keep(registry, "app", image, "v1")
+        with pytest.raises(RegistryError, match="signed by nobody that is trusted here; name its CA with --ca-file"):
+            connect(registry.host).get_manifest("app", "v1")
+        options = {}
+        if how == "ca_file":
+            options = {"ca_file": certificate}
+        elif how == "certs.d":
+            folder = tmp_path / "home/.config/containers/certs.d" / registry.host
+            folder.mkdir(parents=True)
+            (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+        else:
+            environ[how] = certificate
+        assert connect(registry.host, **options).get_manifest("app", "v1").digest == image.digest
+
+
+def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
+    """CVE-2024-35195: what was not verified for one host must be for the next."""
+    trust = Trust("reg.example:5000", True, None, {})
+    assert trust.verify("reg.example") is False and trust.verify("store.example") is True
+
+
+def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):
+    with Registry(tls=server_context(tmp_path)) as one, Registry(tls=server_context(tmp_path)) as other:
+        keep(one, "app", image, "v1")
+        connect(one.host, insecure=True).get_manifest("app", "v1")
+        with pytest.raises(RegistryError, match="certificate"):
+            connect(other.host).get_manifest("app", "v1")
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("hello", "no PEM certificate"), ("", "no PEM")])
+@pytest.mark.parametrize("named", ["the CA file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_ca_file_that_is_none(content, said, named, tmp_path, connect, environ):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    options = {"ca_file": str(path)} if named == "the CA file" else {}
+    if not options:
+        environ[named] = str(path)
+    with pytest.raises(RegistryError, match=f"cannot use {named} .*ca.pem: .*{said}.*; name a PEM file"):
+        connect("reg.example", **options)
+
+
+def test_a_certificate_for_another_host(certificate, tmp_path, connect):
+    """It is the cause that is told, though plain http, which loopback is asked first, came to nothing either."""
+    with Registry(tls=server_context(tmp_path), address="127.0.0.2") as registry:
+        with pytest.raises(RegistryError, match=r"its certificate is not for 127\.0\.0\.2; check the name"):
+            connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
+        assert registry.requests == []
+
+
+def test_plain_http_is_for_loopback_or_those_who_say_so(connect, environ, monkeypatch, image, keep):
+    """A registry elsewhere that speaks plain http is refused, with the option that allows it."""
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        monkeypatch.setattr("dockless.registry.session.is_loopback", lambda host: False)
+        with pytest.raises(RegistryError, match="it speaks plain http, not https; allow that for this registry"):
+            connect(registry.host).get_manifest("app", "v1")
+        assert registry.requests == []
+        assert connect(registry.host, insecure=True).get_manifest("app", "v1").digest == image.digest
+
+
+def test_tokens_over_tls(certificate, tmp_path, connect, image, holds):
+    auth = TokenAuth([User("ann", "secret")], anonymous="")
+    with Registry(tls=server_context(tmp_path), auth=auth) as registry:
+        client = connect(registry.host, credentials=Credentials("ann", "secret"), ca_file=certificate)
+        push(image.root, image.source, client, "app", ["v1"])
+        holds(registry, "app", image, "v1")

@@ -1,0 +1,157 @@
+"""Where a registry may send us, and what goes along."""
+
+import pytest
+
+from dockless.errors import DocklessError
+from dockless.registry import Credentials, push
+from dockless.registry.errors import ResponseError, Unexpected
+from dockless.registry.hosts import check_destination, follow, is_loopback, origin_of, redact
+from dockless.testing import BasicAuth, Fault, Registry, User
+
+HTTPS = "https://reg.example:5000"
+LOCAL = "http://127.0.0.1:5000"
+ANN = Credentials("ann", "secret")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://store.example/x?sig=1", HTTPS),
+        ("https://reg.example:5000/other", HTTPS),
+        ("https://reg.example/other-port", HTTPS),
+        ("http://store.example/x", "http://reg.example"),
+        ("https://store.example/x", "http://reg.example"),
+        ("http://127.0.0.1:6000/x", LOCAL),
+        ("http://localhost:6000/x", LOCAL),
+        ("http://[::1]:6000/x", LOCAL),
+        ("http://10.0.0.7:9000/minio", "http://10.0.0.5:5000"),
+        ("https://10.0.0.5:5000/x", "https://10.0.0.5:5000"),
+    ],
+)
+def test_may_lead_there(url, base):
+    check_destination(url, base, "the place")
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "said"),
+    [
+        ("http://reg.example:5000/x", HTTPS, "leads from https to http"),
+        ("http://store.example/x", HTTPS, "leads from https to http"),
+        ("https://u:p@store.example/x", HTTPS, "holds a user name"),
+        ("https://u@reg.example:5000/x", HTTPS, "holds a user name"),
+        ("ftp://store.example/x", HTTPS, "is no http address"),
+        ("file:///etc/passwd", HTTPS, "is no http address"),
+        ("https:///x", HTTPS, "is no http address"),
+        ("//x", HTTPS, "is no http address"),
+        ("https://store.example:99999/x", HTTPS, "has no usable port"),
+        ("https://[x/", HTTPS, "is no URL"),
+        ("https://127.0.0.1/x", HTTPS, "inside this network"),
+        ("https://169.254.169.254/x", HTTPS, "inside this network"),
+        ("https://10.1.2.3/x", HTTPS, "inside this network"),
+        ("https://192.168.1.1/x", HTTPS, "inside this network"),
+        ("https://172.16.0.1/x", HTTPS, "inside this network"),
+        ("https://0.0.0.0/x", HTTPS, "inside this network"),
+        ("https://[::1]/x", HTTPS, "inside this network"),
+        ("https://[::ffff:127.0.0.1]/x", HTTPS, "inside this network"),
+        ("https://[fd00::1]/x", HTTPS, "inside this network"),
+        ("https://[fe80::1]/x", HTTPS, "inside this network"),
+        ("https://2130706433/x", HTTPS, "inside this network"),
+        ("https://0x7f.1/x", HTTPS, "inside this network"),
+        ("https://127.1/x", HTTPS, "inside this network"),
+        ("http://169.254.169.254/x", LOCAL, "inside this network"),
+        ("http://0.0.0.0/x", LOCAL, "inside this network"),
+    ],
+)
+def test_may_not_lead_there(url, base, said):
+    with pytest.raises(Unexpected, match=said) as caught:
+        check_destination(url, base, "the place")
+    assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://127.0.0.1:6000/t", "http://[::1]:5000/t", "http://10.0.0.1/t", "http://169.254.169.254/t"]
+)
+def test_credentials_go_to_no_other_inner_address(realm):
+    """An address as a realm must be the registry's own; one by name may be a company's token server."""
+    with pytest.raises(Unexpected, match="inside this network"):
+        check_destination(realm, LOCAL, "the token realm", strict=True)
+    check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
+
+
+def test_a_realm_whose_name_stands_for_this_machine():
+    with pytest.raises(Unexpected, match="stands for an address of this machine"):
+        check_destination("https://localhost/t", HTTPS, "the token realm", strict=True)
+
+
+def test_names_and_addresses():
+    for host in ("localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.255.0.9", "::1"):
+        assert is_loopback(host), host
+    for host in ("localhost.example", "xlocalhost", "128.0.0.1", "0.0.0.0", "::2", "127.0.0.1.example", ""):
+        assert not is_loopback(host), host
+    assert origin_of("https://HOST/x") == origin_of("https://host:443/y") == ("https", "host", 443)
+    assert origin_of("http://host") != origin_of("http://host:443")
+
+
+def test_locations_keep_their_query():
+    assert follow("http://h/v2/a/", "/x?_state=a%3D%2Fb&c", "it") == "http://h/x?_state=a%3D%2Fb&c"
+    assert follow("http://h/v2/a/b", "c?d", "it") == "http://h/v2/a/c?d"
+    assert follow("http://h/v2/a", "https://g/y", "it") == "https://g/y"
+    with pytest.raises(Unexpected, match="is no URL"):
+        follow("http://h", "http://[x", "it")
+
+
+def test_urls_for_people_hold_no_secret():
+    assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&flag=...&e=..."
+    assert redact("/x?sig=abc") == "/x?sig=..."
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["get_manifest", "head_manifest"])
+def test_what_is_read_is_followed(status, method, connect, image, keep):
+    with Registry() as registry, Registry() as other:
+        keep(other, "app", image, "v1")
+        registry.faults = [
+            Fault("manifest", nth=1, status=status, headers={"Location": f"http://{other.host}{{path}}"})
+        ]
+        found = getattr(connect(registry.host), method)("app", "v1")
+        assert getattr(found, "digest", found) == image.digest
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_an_upload_is_followed_with_its_body(status, connect, image, holds):
+    """The body is opened anew for the place that it is sent to."""
+    with Registry() as registry:
+        registry.faults = [
+            Fault("upload put", nth=(1, 3), status=status, headers={"Location": "{path}"}),
+            Fault("manifest put", nth=1, status=status, headers={"Location": "{path}"}),
+        ]
+        push(image.root, image.source, connect(registry.host, jobs=1), "app", ["v1"])
+        holds(registry, "app", image, "v1")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_an_upload_that_would_become_a_get_is_not_followed(status, connect, image):
+    with Registry() as registry:
+        registry.faults = [Fault("upload put", status=status, headers={"Location": "/elsewhere"})]
+        with pytest.raises(ResponseError, match=f"PUT .*: {status}; it leads elsewhere"):
+            push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        assert not [request for request in registry.requests if request.path == "/elsewhere"]
+
+
+def test_in_a_circle(connect):
+    with Registry() as registry:
+        registry.faults = [Fault("manifest", status=307, headers={"Location": "{path}"})]
+        with pytest.raises(Unexpected, match="redirects more than 10 times"):
+            connect(registry.host).get_manifest("app", "v1")
+        assert len(registry.requests) == 12
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/login", "https://example.com"])
+def test_a_host_whose_ping_leads_elsewhere(path, connect):
+    """A web page behind a redirect is no registry, and no credentials are sent to find out."""
+    with Registry(auth=BasicAuth([User("ann", "secret")])) as registry:
+        headers = {"Location": f"{path}" if "://" not in path else "http://169.254.169.254/"}
+        registry.faults = [Fault("ping get", status=302, headers=headers)]
+        with pytest.raises(DocklessError):
+            connect(registry.host, credentials=ANN).get_manifest("app", "v1")
+        assert not any(request.headers["Authorization"] for request in registry.requests)

@@ -1,0 +1,114 @@
+"""Tags, page by page, from registries that mean well and others."""
+
+import json
+
+import pytest
+
+from dockless.errors import DocklessError, InvalidValue
+from dockless.registry.errors import ResponseError, Unexpected
+from dockless.testing import PROFILES, Fault, Registry
+
+
+@pytest.fixture
+def tagged(image, keep):
+    """`tagged(registry, n)`: n tags on one image."""
+
+    def tagged(registry, n):
+        keep(registry, "app", image, "t0000")
+        for k in range(1, n):
+            registry.put_manifest("app", image.root.raw, image.root.media_type, f"t{k:04}")
+
+    return tagged
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_all_of_250(profile, connect, tagged):
+    with Registry(
+        profile=PROFILES[profile]._replace(tag_page_maximum=100 if PROFILES[profile].tag_pages else 0),
+        repositories=["app"],
+    ) as registry:
+        tagged(registry, 250)
+        assert sorted(connect(registry.host).tags("app")) == [f"t{n:04}" for n in range(250)]
+        pages = [request for request in registry.requests if request.operation == "tags get"]
+        assert len(pages) in (1, 3)
+
+
+def test_no_page_is_asked_for_before_it_is_wanted(connect, tagged):
+    with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=10)) as registry:
+        tagged(registry, 50)
+        tags = connect(registry.host).tags("app")
+        next(tags)
+        assert len([request for request in registry.requests if request.operation == "tags get"]) == 1
+
+
+@pytest.mark.parametrize("body", [{"name": "app", "tags": None}, {"name": "app", "tags": []}, {"name": "app"}])
+def test_none(body, connect):
+    """docker-registry says null for a repository whose tags were deleted."""
+    with Registry() as registry:
+        registry.faults = [Fault("tags get", status=200, body=json.dumps(body))]
+        assert list(connect(registry.host).tags("app")) == []
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"tags": "v1"}', '{"tags": [1]}', '{"tags": ["a b"]}', '{"tags": ["\\u001b[31m"]}', "<html>"]
+)
+def test_no_list_of_tags(body, connect):
+    with Registry() as registry:
+        registry.faults = [Fault("tags get", status=200, body=body)]
+        with pytest.raises(DocklessError) as caught:
+            list(connect(registry.host).tags("app"))
+        assert str(caught.value).isprintable()
+
+
+def test_an_error_is_no_list(connect):
+    with Registry() as registry, pytest.raises(ResponseError, match="404: NAME_UNKNOWN .*check the repository's name"):
+        list(connect(registry.host).tags("app"))
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("<{path}>; rel=next", "in a circle"),
+        ("<http://127.0.0.2/v2/app/tags/list>; rel=next", "names another host for its next page"),
+        ("<//example.com/v2/app/tags/list>; rel=next", "names another host"),
+        ("<file:///etc/passwd>; rel=next", "names another host"),
+        ("<http://[x>; rel=next", "is no URL"),
+    ],
+)
+def test_links_that_lead_astray(link, said, connect, tagged):
+    with Registry() as registry:
+        tagged(registry, 1)
+        registry.faults = [Fault("tags get", headers={"Link": link})]
+        with pytest.raises(Unexpected, match=said):
+            list(connect(registry.host).tags("app"))
+
+
+@pytest.mark.parametrize("link", ["<{path}?last=t>; rel=prev", "nonsense", "<>", ""])
+def test_links_that_are_none(link, connect, tagged):
+    with Registry() as registry:
+        tagged(registry, 1)
+        registry.faults = [Fault("tags get", headers={"Link": link})]
+        assert list(connect(registry.host).tags("app")) == ["t0000"]
+
+
+def test_pages_without_end_are_bounded(connect, tagged, monkeypatch):
+    monkeypatch.setattr("dockless.registry.listing._MAX_PAGES", 5)
+    with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=1)) as registry:
+        tagged(registry, 9)
+        with pytest.raises(Unexpected, match="lists the tags of app without end: 5 pages came"):
+            list(connect(registry.host).tags("app"))
+
+
+def test_a_page_that_fails_is_asked_for_again(connect, tagged):
+    with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=10)) as registry:
+        tagged(registry, 30)
+        registry.faults = [Fault("tags get", nth=(2, 4), status=503)]
+        assert len(list(connect(registry.host).tags("app"))) == 30
+
+
+@pytest.mark.parametrize("repository", ["", "App", "../x", "a//b"])
+def test_bad_repositories_are_refused_here(repository, connect):
+    with Registry() as registry:
+        with pytest.raises(InvalidValue):
+            list(connect(registry.host).tags(repository))
+        assert registry.requests == []

@@ -1,0 +1,185 @@
+"""Timeouts, the least pace, pauses, and how many requests are in flight."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from dockless.errors import RegistryError
+from dockless.registry import Clock, RetryPolicy, push
+from dockless.registry.errors import Unexpected
+from dockless.registry.pace import Pace
+from dockless.registry.retry import Retries, Stopped, parse_retry_after
+from dockless.registry.session import Session
+from dockless.testing import Fault, Registry
+
+
+@contextlib.contextmanager
+def raw_server(answer):
+    """A server that does `answer(connection)` for each connection, in threads."""
+    server = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+
+            def work(connection=connection):
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(30)
+                    answer(connection)
+
+            threads.append(threading.Thread(target=work))
+            threads[-1].start()
+
+    accepting = threading.Thread(target=serve)
+    accepting.start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        for thread in (accepting, *threads):
+            thread.join()
+
+
+def test_a_silent_server(connect, monkeypatch):
+    """Nothing waits without end; the pauses between attempts are the manual clock's."""
+    monkeypatch.setitem(Session.request.__kwdefaults__, "read_timeout", 0.2)
+    with Registry() as registry:
+        registry.faults = [Fault("manifest", delay=1.0)]
+        with pytest.raises(RegistryError, match="no answer in time"):
+            connect(registry.host, retry=RetryPolicy(attempts=2)).head_manifest("app", "v1")
+
+
+def test_the_least_pace():
+    """1 KiB a second over a minute of waiting: not less."""
+    pace = Pace()
+    assert not any(pace.stalled(1024, 1.0) for _ in range(300))
+    pace = Pace()
+    assert [pace.stalled(1000, 1.0) for _ in range(60)] == [False] * 59 + [True]
+    # Our own side's pauses are not the peer's.
+    pace = Pace()
+    assert not any(pace.stalled(10, 0.001) for _ in range(10_000))
+
+
+def test_a_trickle_is_given_up(connect):
+    """A byte at a time, each before the timeout of a single read."""
+
+    class Time:
+        value = 0.0
+
+    def answer(connection):
+        while b"\r\n\r\n" not in connection.recv(65536):
+            pass
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(200):
+            Time.value += 5.0
+            connection.sendall(b" ")
+            time.sleep(0.002)
+
+    clock = Clock(lambda: Time.value, lambda: Time.value, lambda seconds: None, lambda: 0.5)
+    with raw_server(answer) as host:
+        client = connect(host, clock=clock, retry=RetryPolicy(attempts=1))
+        with pytest.raises(RegistryError, match="less than 1 KiB a second"):
+            client.session.request("GET", "/v2/", (), expect=(200,)).read(1 << 20, "it")
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
+    """Counted at the registry, while many blobs want to go."""
+    image = make(21, *range(1000, 1030))
+    most, now, lock = [0], [0], threading.Lock()
+    with Registry() as registry:
+        client = connect(registry.host, jobs=jobs)
+        send = client.session._transport._session.request
+
+        def counted(*args, **kwargs):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            try:
+                return send(*args, **kwargs)
+            finally:
+                with lock:
+                    now[0] -= 1
+
+        client.session._transport._session.request = counted
+        push(image.root, image.source, client, "app", ["v1"])
+    assert most[0] == jobs
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("9" * 30, 999999999.0),
+        ("Thu, 99 Foo 1970", None),
+    ],
+)
+def test_retry_after(text, seconds, manual):
+    assert parse_retry_after(text, manual.clock()) == seconds
+
+
+@pytest.mark.parametrize(("asked", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
+def test_the_registry_asks_to_wait(asked, waits, connect, image, keep, manual):
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": asked})]
+        client = connect(registry.host)
+        if waits:
+            client.get_manifest("app", "v1")
+            assert manual.sleeps == [float(asked)]
+        else:
+            with pytest.raises(RegistryError, match=f"asks to wait {asked} s: try again then"):
+                client.get_manifest("app", "v1")
+            assert manual.sleeps == []
+
+
+def test_pauses_grow_with_jitter_and_end(manual):
+    policy = RetryPolicy(attempts=8)
+    retries = Retries(policy, manual.clock())
+    error = Unexpected("x", transient=True)
+    with pytest.raises(Unexpected):
+        while True:
+            retries.wait(error)
+    # With a die that always says one half: three quarters of the most.
+    assert manual.sleeps == [0.375, 0.75, 1.5, 3.0, 6.0, 12.0, 22.5]
+
+
+def test_the_budget_ends_what_attempts_do_not(manual):
+    retries = Retries(RetryPolicy(attempts=1000), manual.clock())
+    error = Unexpected("x", transient=True)
+    with pytest.raises(Unexpected):
+        while True:
+            retries.wait(error)
+    assert sum(manual.sleeps) <= 300.0
+
+
+def test_permanent_errors_are_final_at_once(manual):
+    with pytest.raises(Unexpected):
+        Retries(RetryPolicy(), manual.clock()).wait(Unexpected("x"))
+    assert manual.sleeps == []
+
+
+def test_who_is_stopped_does_not_go_on(manual):
+    stop = threading.Event()
+    retries = Retries(RetryPolicy(), manual.clock(), stop=stop)
+    stop.set()
+    with pytest.raises(Stopped):
+        retries.wait(Unexpected("x", transient=True))
+    with pytest.raises(Stopped):
+        retries.check()
