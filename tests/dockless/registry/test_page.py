@@ -1,0 +1,37 @@
+"""docs/registry-client.md: its program runs, its numbers are those of the code."""
+
+import re
+from pathlib import Path
+
+from dockless.registry import RetryPolicy, connection, pace, state, transport, upload
+from dockless.registry.auth import helpers
+from dockless.registry.errors import _TRANSIENT
+from dockless.registry.failures import _ATTEMPTS_TO_REACH
+from dockless.testing import BasicAuth, Registry, User
+
+PAGE = (Path(__file__).parents[3] / "docs/registry-client.md").read_text()
+
+
+def test_the_program_runs(connect, image, keep):
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    with Registry(auth=BasicAuth([User("ann", "secret")])) as registry:
+        keep(registry, "team/app", image, "1.0")
+        exec(compile(program, "docs/registry-client.md", "exec"), {"host": registry.host})
+        assert registry.tags("team/app") == {"1.0": image.digest}
+
+
+def test_the_numbers():
+    policy = RetryPolicy()
+    pauses = [policy.base * 2**n for n in range(policy.attempts - 1)]
+    assert f"{policy.attempts} attempts, pauses of up to {', '.join(f'{p:g}' for p in pauses)} s" in PAGE
+    assert f"a host that is not there {_ATTEMPTS_TO_REACH} times" in PAGE
+    assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
+    assert f"in any case after {policy.budget:g} s" in PAGE
+    assert f"chunks of {upload.CHUNK >> 20} MiB" in PAGE
+    assert f"Timeouts: {connection.CONNECT:g} s for a connection, {transport.SEND_TIMEOUT:g} s for each block" in PAGE
+    assert transport.READ_TIMEOUT == transport.SEND_TIMEOUT
+    assert (pace._SLOWEST, pace._WINDOW, state.SMALLEST, state._OLDEST) == (1024, 60, 1 << 20, 86400)
+    assert f"Helpers get {helpers.TIMEOUT:g} s" in PAGE
+    (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]
+    told = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))
+    assert told == _TRANSIENT
