@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -207,6 +208,7 @@ class Run:
         self.bench, self.case, self.store = bench, case, bench.store
         self.repository = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self.folder = folder
+        self.failures = []
         self.sleeps = []
         self.slept = 0.0
         self.lock = threading.Lock()
@@ -296,7 +298,8 @@ class Run:
 
     def lose_sessions(self):
         for folder in self.store.sessions(self.repository):
-            run("rm", "-r", str(folder))
+            # Another thread may lose it at the same time.
+            shutil.rmtree(folder, ignore_errors=True)
 
     def signal(self, number):
         """Sends it to the command, and waits until that has ended."""
@@ -314,9 +317,16 @@ class Run:
             headers = {name: changed(value) for name, value in trouble.headers.items()}
             trouble = dataclasses.replace(trouble, headers=headers)
             if getattr(trouble, "hook", None):
-                trouble = dataclasses.replace(trouble, hook=functools.partial(trouble.hook, self))
+                trouble = dataclasses.replace(trouble, hook=functools.partial(self._call, trouble.hook))
             found.append(trouble)
         return found
+
+    def _call(self, hook):
+        try:
+            hook(self)
+        except Exception as error:
+            self.failures.append(error)
+            raise
 
     # The two runs
 
@@ -357,6 +367,7 @@ class Run:
             said = self.ended()
         else:
             said = self.command()
+        assert self.failures == []
         self.judge_words(said)
         for server in (self.proxy, self.tokens, self.stranger):
             assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{said}"
