@@ -251,19 +251,26 @@ class _Stumbling(io.BytesIO):
         return super().read(size)
 
 
-class Stranger(FaultyServer):
-    """A host that has no business with another's credentials: it serves `files` (path -> bytes), or asks for some."""
+class Stranger(FaultProxy):
+    """A host that has no business with another's credentials: it serves `files` (path -> bytes), or asks for some.
+
+    With a `target` it leads to that registry.
+    """
+
+    def __init__(self):
+        super().__init__("")
 
     def restore(self):
         super().restore()
         self.files = {}
+        self.target = ""
 
     def handle(self, request):
-        while request.body.read():
+        if self.target:
+            return super().handle(request)
+        for _ in pieces(request.body):
             pass
         if request.path in self.files:
             return Response.make(200, {"Content-Type": "application/octet-stream"}, self.files[request.path])
-        challenge = (
-            f'Bearer realm="{self.url}/token",service="stranger",scope="repository:app:pull,push", Basic realm="x"'
-        )
-        return Response.make(401, {"WWW-Authenticate": challenge, "Content-Type": "application/json"}, b"{}")
+        wants = f'Bearer realm="{self.url}/token",service="x",scope="repository:app:pull,push", Basic realm="x"'
+        return Response.make(401, {"WWW-Authenticate": wants, "Content-Type": "application/json"}, b"{}")

@@ -182,6 +182,7 @@ class Case:
     auth: str = "token"
     user: str = "ann"
     pull: bool = False
+    by_digest: bool = False
     index: bool = False
     https: bool = False
     own_registry: bool = False
@@ -207,7 +208,7 @@ class Run:
     def __init__(self, bench, case, name, folder, patch, leave):
         self.bench, self.case, self.store = bench, case, bench.store
         self.repository = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        self.folder = folder
+        self.folder, self.patch = folder, patch
         self.failures = []
         self.sleeps = []
         self.slept = 0.0
@@ -309,7 +310,7 @@ class Run:
     def _bound(self, troubles):
         def changed(value):
             if not isinstance(value, str):
-                return value
+                return value and [changed(one) for one in value]
             return value.replace("{stranger}", self.stranger.url).replace("{realm}", self.tokens.realm)
 
         found = []
@@ -333,7 +334,8 @@ class Run:
     @property
     def argv(self):
         there = f"oci:{self.folder}/new"
-        argv = ["copy", self.name, f"oci:{self.folder}/out:v1"] if self.case.pull else ["copy", there, self.name]
+        name = f"{self.host}/{self.repository}@{self.image.digest}" if self.case.by_digest else self.name
+        argv = ["copy", name, f"oci:{self.folder}/out:v1"] if self.case.pull else ["copy", there, name]
         argv += ["--all-platforms"] if self.case.index else []
         return argv + (["--ca-file", str(self.bench.ca)] if self.case.https else [])
 
@@ -456,7 +458,7 @@ class Run:
             server.restore()
         if self.registry.process.poll() is not None:
             self.start_registry()
-        self.log_in("ann" if self.case.user else "", SECRET)
+        self.log_in("ann", SECRET)
         missing = {digest for digest in self._blobs_below() if self.store.blob(self.repository, digest) is None}
         there = _digest(self.store.manifest(self.repository, "v1")) == self.image.digest
         said = self.command()
