@@ -46,7 +46,12 @@ class LayoutError(DocklessError):
 
 
 class RegistryError(DocklessError):
-    """A registry could not be reached, refused a request, or answered wrongly."""
+    """A registry could not be reached, refused a request, or answered wrongly.
+
+    `damaged_once`: a blob came damaged, for the first time; read from its start once more it may be right.
+    """
+
+    damaged_once = False
 
 
 class CredentialsError(DocklessError):

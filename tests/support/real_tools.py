@@ -46,15 +46,15 @@ def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = 
 
 
 class DockerRegistry:
-    """Debian's docker-registry on a free port, with its access log."""
+    """Debian's docker-registry on a free port, with its access log. `data`: a storage that it shares with others."""
 
-    def __init__(self, folder: Path, extra: str = "", http: str = "") -> None:
+    def __init__(self, folder: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
         need("docker-registry")
         config = folder / "config.yml"
         config.write_text(
             "version: 0.1\n"
             "log: {level: info}\n"
-            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}},"
+            f"storage: {{filesystem: {{rootdirectory: {data or folder / 'data'}}}, delete: {{enabled: true}},"
             " maintenance: {uploadpurging: {enabled: false}}}\n"
             f'http: {{addr: "127.0.0.1:0", secret: x{http}}}\n{extra}'
         )

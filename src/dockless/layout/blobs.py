@@ -10,7 +10,7 @@ from typing import BinaryIO, Callable
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
-from dockless.errors import LayoutError
+from dockless.errors import LayoutError, RegistryError
 
 _CHUNK = 1 << 20
 # Told of each piece that was written: which blob, and how many bytes.
@@ -22,7 +22,19 @@ def ignored(descriptor: Descriptor, size: int) -> None:
 
 
 def copy_blob(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved = ignored) -> None:
-    """Writes a blob's bytes to `sink`. Raises LayoutError when they are not what `descriptor` says."""
+    """Writes a blob's bytes to `sink`, which can seek. Raises LayoutError when they are not what `descriptor` says."""
+    begin = sink.tell()
+    try:
+        _copy(source, descriptor, sink, moved)
+    except RegistryError as error:
+        if not error.damaged_once:
+            raise
+        moved(descriptor, begin - sink.tell())
+        sink.seek(begin)
+        _copy(source, descriptor, sink, moved)
+
+
+def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved) -> None:
     found = hashlib.sha256()
     size = 0
     with source.open(descriptor) as file:

@@ -142,10 +142,11 @@ class RegistryClient:
     def get_manifest(self, repository: str, version: str) -> RemoteManifest:
         """The manifest or index of a tag or digest; verified, and with the bytes that the registry sent."""
         wanted = _digest_or_tag(version)
+        what = f"the manifest {version} of {self.registry}/{repository}"
 
         def ask() -> RemoteManifest:
             answer = self._request("GET", _manifest_path(repository, version), repository, accept=_ACCEPT)
-            raw = answer.read(DEFAULT_LIMIT, f"the manifest {version}")
+            raw = answer.read(DEFAULT_LIMIT, what)
             found = Digest.of(raw)
             if isinstance(wanted, Digest) and found != wanted:
                 raise Unexpected(
@@ -164,7 +165,7 @@ class RegistryClient:
                     attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
-            return RemoteManifest(raw, _known_type(raw, media_type, version), found)
+            return RemoteManifest(raw, _known_type(raw, media_type, what), found)
 
         return self.repeat(ask)
 
@@ -392,6 +393,6 @@ def _digest_or_tag(version: str) -> Digest | str:
     return Digest(version) if ":" in version else check_tag(version)
 
 
-def _known_type(raw: bytes, served_as: str, version: str) -> str:
+def _known_type(raw: bytes, served_as: str, what: str) -> str:
     known = media_types.MANIFESTS | media_types.INDEXES
-    return served_as if served_as in known else parse_manifest(raw, f"the manifest {version}").media_type
+    return served_as if served_as in known else parse_manifest(raw, what).media_type

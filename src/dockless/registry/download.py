@@ -131,12 +131,14 @@ class _BlobReader(io.RawIOBase):
             # Damaged on the way or in the store: whoever can begin anew may do so once.
             once = digest not in self._damaged
             self._damaged.add(digest)
-            raise Unexpected(
+            error = Unexpected(
                 f"{self._what} is damaged",
                 cause=f"its digest is {found}",
                 hint="do not use this image: the registry or something before it changed it",
                 transient=once,
             )
+            error.damaged_once = once
+            raise error
 
     def _drop(self) -> None:
         if self._answer is not None:

@@ -44,11 +44,12 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     itself. `strict`, for whoever gets credentials (token realms): such an address must be the registry's own, and a
     name must not stand for one of this machine. (That a name stands for a private one is a company's own token server.)
     """
+    registry = urlsplit(registry_url).netloc
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise Unexpected(f"{what} {printable(url, 200)!r} is no URL") from None
-    shown = f"{what} {printable(redact(url), 200)!r} of {origin_of(registry_url)[1]}"
+        raise Unexpected(f"{what} {printable(url, 200)!r} of {registry} is no URL") from None
+    shown = f"{what} {printable(redact(url), 200)!r} of {registry}"
     try:
         port = _port(parts)
     except ValueError:
@@ -79,7 +80,7 @@ def follow(base: str, location: str, what: str) -> str:
     try:
         return urljoin(base, location)
     except ValueError:
-        raise Unexpected(f"{what} {printable(location, 200)!r} is no URL") from None
+        raise Unexpected(f"{what} {printable(location, 200)!r} of {urlsplit(base).netloc} is no URL") from None
 
 
 def redact(url: str) -> str:

@@ -1,5 +1,6 @@
 import gzip
 import json
+import random
 import tarfile
 
 import pytest
@@ -14,6 +15,7 @@ from dockless.registry import Credentials
 from dockless.testing import BasicAuth, Registry, User
 from dockless.transfer.access import Access
 from dockless.transfer.copy import copy_image
+from dockless.transfer.verify import verify_image
 
 
 def operations(registry):
@@ -225,6 +227,22 @@ def test_a_damaged_layer_in_a_registry_gets_no_name(tmp_path, registry, image, p
     with pytest.raises((RegistryError, LayoutError), match="damaged"):
         copy_image(f"{registry.host}/app:1", f"oci:{tmp_path}/o")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_that_was_damaged_on_its_way_is_read_once_more(tmp_path, registry, push):
+    from dockless.testing import Fault
+
+    image = make_image(random.Random(1).randbytes(3_000_000))
+    push(registry, "app", "1", image)
+    (layer,) = image.manifest.layers
+    for kind in ("oci", "oci-archive"):
+        registry.faults = [Fault(on="blob get", nth=1, reference=layer.digest, corrupt=2_000_000)]
+        told = []
+        where = f"{kind}:{tmp_path}/{kind}"
+        copied = copy_image(f"{registry.host}/app:1", where, progress=told.append)
+        assert copied.digest == image.manifest.digest
+        assert sum(event.bytes for event in told if event.descriptor.digest == layer.digest) == layer.size
+        assert verify_image(where).wrong == ()
 
 
 def test_an_artifact_is_copied_as_it_is(tmp_path, registry, other):

@@ -1,0 +1,70 @@
+"""The registry did what was asked, and the answer got lost."""
+
+import pytest
+from fault_proxy import Trouble
+from fault_run import BIG, CONFIG, MIDDLE, SIZES, SMALL, Case
+
+HALF = SIZES[BIG] // 2
+# A first request for the big blob that breaks: what follows comes in chunks.
+BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=HALF, drop=True)
+
+
+def lost(on, nth=1, **more):
+    return Trouble(on=on, nth=nth, after=True, **{"drop": "reset" not in more, **more})
+
+
+def one_upload(digest):
+    """The blob's bytes came once: that it was there already was seen."""
+
+    def check(run, said):
+        sent = [r for r in run.proxy.requests if r.operation == "upload put" and r.query.get("digest") == digest]
+        assert len(sent) == 1
+
+    return check
+
+
+def tag_put_at_most(times):
+    def check(run, said):
+        assert len([request for request in run.proxy.requests if request.operation == "manifest put"]) <= times
+
+    return check
+
+
+CASES = {
+    "to the ping": Case((lost("ping get"),)),
+    "to the look at the tag": Case((lost("manifest head", reset=True),)),
+    "to the look at a blob": Case((lost("blob head"),)),
+    "to every first look at a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
+    "to a session opened": Case((lost("upload post"),)),
+    "to every first session opened": Case((lost("upload post", (1, 2, 3, 4)),)),
+    "to the big blob": Case((lost("upload put", digest=BIG),), check=one_upload(BIG)),
+    "to the big blob, reset": Case((lost("upload put", digest=BIG, reset=True),), check=one_upload(BIG)),
+    "to the small blob": Case((lost("upload put", digest=SMALL),), check=one_upload(SMALL)),
+    "to the config": Case((lost("upload put", digest=CONFIG, reset=True),), check=one_upload(CONFIG)),
+    "to every blob": Case((lost("upload put", (1, 2, 3, 4)),), check=one_upload(MIDDLE)),
+    "to a blob, and to the look whether it came": Case(
+        (lost("upload put", digest=BIG), lost("blob head", (2, 3), reference=BIG)), check=one_upload(BIG)
+    ),
+    "to the first chunk": Case((BROKEN, lost("upload patch", 1))),
+    "to a chunk in the middle": Case((BROKEN, lost("upload patch", 3, reset=True))),
+    "to the end of the chunks": Case((BROKEN, lost("upload put", 2, digest=BIG))),
+    "to the manifest": Case((lost("manifest put"),), check=tag_put_at_most(2)),
+    "to the manifest, three times": Case((lost("manifest put", (1, 2, 3), reset=True),), check=tag_put_at_most(4)),
+    "to the manifest, always": Case((lost("manifest put", ()),), error="PUT .*/manifests/v1", check=tag_put_at_most(6)),
+    "to the manifests below an index": Case((lost("manifest put", (1, 2)),), index=True),
+    "to the index": Case((lost("manifest put", reference="v1"),), index=True),
+    "to the token request": Case(at_tokens=(lost("token get"),)),
+    "500 after the blob was stored": Case(
+        (lost("upload put", digest=BIG, drop=False, status=500),), check=one_upload(BIG)
+    ),
+    "502 page after the blob was stored": Case(
+        (lost("upload put", digest=BIG, drop=False, status=502, body="<html>Bad Gateway"),), check=one_upload(BIG)
+    ),
+    "504 after the manifest was stored": Case((lost("manifest put", drop=False, status=504),)),
+    "503 after a session was opened": Case((lost("upload post", drop=False, status=503),)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_run(name, judged):
+    judged(name, CASES[name])

@@ -1,0 +1,131 @@
+"""Tokens that come to their end, and a token server that has trouble or is of no use."""
+
+import pytest
+from fault_proxy import Trouble
+from fault_run import BIG, IDENTITY, SIZES, Case
+
+from dockless.registry.transport import Transport
+
+BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
+
+
+def expired(on, nth=1, **more):
+    return Trouble(on=on, nth=nth, expire_tokens=True, **more)
+
+
+def answers(body, status=200, nth=(), **headers):
+    return Trouble(on="token get", nth=nth, status=status, body=body, headers=headers)
+
+
+def server(**switches):
+    """The token server is so."""
+
+    def prepare(run):
+        for name, value in switches.items():
+            assert hasattr(run.tokens, name)
+            setattr(run.tokens, name, value)
+
+    return prepare
+
+
+def entry(user="", password="", **more):
+    return lambda run: run.log_in(user, password, **more)
+
+
+def asked(least, most):
+    """So many tokens were asked for."""
+
+    def check(run, said):
+        assert least <= len(run.tokens.requests) <= most
+
+    return check
+
+
+def no_blob_was_sent(run, said):
+    assert not [request for request in run.proxy.requests if request.operation in ("upload put", "upload patch")]
+    # Each of the requests under way may try a token of its own.
+    assert len(run.tokens.requests) <= 5
+
+
+def only_posts(run, said):
+    assert {request.method for request in run.tokens.requests} == {"POST"}
+
+
+def short_wait(run):
+    run.patch.setitem(Transport.send.__kwdefaults__, "read_timeout", 0.3)
+
+
+CASES = {
+    "expired before the look at the tag": Case((expired("manifest head"),), check=asked(2, 2)),
+    "expired before a look at a blob": Case((expired("blob head", 2),), check=asked(2, 2)),
+    "expired before a session": Case((expired("upload post", 1),), check=asked(2, 2)),
+    "expired before the big blob": Case((expired("upload put", digest=BIG),), check=asked(2, 2)),
+    "expired before a session and before the tag": Case(
+        (expired("upload post", 1), expired("manifest put")), check=asked(3, 3)
+    ),
+    "expired between chunks": Case((BROKEN, expired("upload patch", 2)), check=asked(2, 2)),
+    "expired before the tag": Case((expired("manifest put"),), check=asked(2, 2)),
+    "expired before the tag, and the token server fails once": Case(
+        (expired("manifest put"),), at_tokens=(answers("", 500, nth=2),), check=asked(3, 3)
+    ),
+    "expired before the tag, and the token server is gone": Case(
+        (expired("manifest put"),), at_tokens=(answers("", 503, nth=tuple(range(2, 30))),), error="/token: 503"
+    ),
+    "pull: expired before a blob": Case((expired("blob get", 2),), pull=True, check=asked(2, 2)),
+    "index: expired before a manifest and before the tag": Case(
+        (expired("manifest put", 1), expired("manifest put", reference="v1")), index=True, check=asked(3, 3)
+    ),
+    "server fails once": Case(at_tokens=(answers("", 500, nth=1),)),
+    "server fails always": Case(at_tokens=(answers('{"details": "no disk"}', 500),), error="/token: 500: no disk"),
+    "server resets twice": Case(at_tokens=(Trouble(on="token get", nth=(1, 2), reset=True),)),
+    "server cuts its answer": Case(at_tokens=(Trouble(on="token get", nth=1, response_bytes=50, drop=True),)),
+    "server is slow": Case(at_tokens=(Trouble(on="token get", delay=0.4),)),
+    "server hangs once": Case(at_tokens=(Trouble(on="token get", nth=1, delay=1.5),), prepare=short_wait),
+    "server hangs always": Case(
+        at_tokens=(Trouble(on="token get", delay=1.5),), prepare=short_wait, error="/token.*: no answer in time"
+    ),
+    "server is malformed once": Case(at_tokens=(answers('{"token": "abc', nth=1),)),
+    "server is malformed always": Case(
+        at_tokens=(answers('{"token": "abc'),), error="/token answered without a usable token", check=asked(2, 2)
+    ),
+    "server gives no token": Case(at_tokens=(answers("{}"),), error="answered without a usable token"),
+    "server gives null": Case(at_tokens=(answers('{"token": null}'),), error="answered without a usable token"),
+    "server gives a token of two lines": Case(
+        at_tokens=(answers('{"token": "a\\r\\nX-Evil: 1"}'),), error="answered without a usable token"
+    ),
+    "server gives a page": Case(
+        at_tokens=(answers("<html>log in</html>", **{"Content-Type": "text/html"}),), error="without a usable token"
+    ),
+    "server gives a token of a megabyte": Case(
+        at_tokens=(answers('{"token": "%s"}' % ("a" * 1_000_000)),), error="the token at .*/token.* is too large"
+    ),
+    "server gives somebody else's token": Case(
+        at_tokens=(answers('{"token": "abc.def.ghi"}'),), error="/v2/.*: 401", check=asked(2, 2)
+    ),
+    "server's clock is an hour late": Case(prepare=server(skew=-3600), error="/v2/.*: 401", check=asked(2, 2)),
+    "server's clock is an hour early": Case(prepare=server(skew=3600), error="/v2/.*: 401", check=asked(2, 2)),
+    "tokens said to be good for a second": Case(prepare=server(expires_in=1), check=asked(1, 3)),
+    "tokens said to have ended": Case(prepare=server(expires_in=-100), check=asked(1, 3)),
+    "tokens said to be good for ever": Case((expired("manifest put"),), prepare=server(expires_in=10**30)),
+    "tokens with nothing said": Case(prepare=server(expires_in=0), check=asked(1, 3)),
+    "token called access_token": Case(prepare=server(field="access_token")),
+    "wrong password": Case(
+        prepare=entry("ann", "wrong"),
+        error="/token: 401: .*wrong user or password; used .* as user ann",
+        check=asked(1, 2),
+    ),
+    "no password at all": Case(user="", error="/v2/.*: 401.*no credentials were found", check=no_blob_was_sent),
+    "may only pull": Case(user="reader", error="/blobs/uploads/: 401.*used .* as user reader", check=no_blob_was_sent),
+    "identity token": Case(prepare=entry(identitytoken=IDENTITY), check=only_posts),
+    "identity token, expired before the tag": Case(
+        (expired("manifest put"),), prepare=entry(identitytoken=IDENTITY), check=only_posts
+    ),
+    "identity token that is wrong": Case(
+        prepare=entry(identitytoken=f"{IDENTITY}-wrong"), error="/token: 401: .*wrong grant", check=only_posts
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_run(name, judged):
+    judged(name, CASES[name])

@@ -1,0 +1,276 @@
+"""A man in the middle before a real registry: it passes requests on, records them, and lets faults strike them.
+
+Connections, faults and the log are those of `dockless.testing`; what answers is the registry behind it.
+"""
+
+import dataclasses
+import http.client
+import io
+import threading
+from typing import Callable, NamedTuple, Optional
+
+from dockless.testing import Fault
+from dockless.testing.exchange import Exchange
+from dockless.testing.faults import FaultScript
+from dockless.testing.message import BrokenBody, Response, pieces
+from dockless.testing.profiles import PROFILES
+from dockless.testing.routes import Routes
+from dockless.testing.server import Server
+
+# Of one connection alone (RFC 9110, 7.6.1), or written by the exchange itself.
+_NOT_PASSED = frozenset(
+    ("connection", "keep-alive", "transfer-encoding", "date", "docker-distribution-api-version", "expect")
+)
+
+
+class Place(NamedTuple):
+    """Where in an exchange: after so many bytes of the body of its `request` or `reply`.
+
+    With byte 0 of the request the registry knows nothing yet, with byte 0 of the reply it has done what was asked.
+    """
+
+    of: str
+    byte: int = 0
+
+
+BEFORE = Place("request")
+AFTER = Place("reply")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble(Fault):
+    """A fault that also knows what is pushed, and the real registry.
+
+    `digest`: strikes only requests with this digest in their query, as the last of an upload has. `damage`: the byte at
+    this place of the request's body is changed. `hook` is called at the place `at`.
+    """
+
+    digest: str = ""
+    damage: Optional[int] = None
+    hook: Optional[Callable[[], None]] = None
+    at: Place = BEFORE
+
+    def __post_init__(self):
+        if self.damage is None and self.hook is None:
+            super().__post_init__()
+
+    def matches(self, asked):
+        return super().matches(asked) and self.digest in ("", asked.digest)
+
+
+class _Asked(NamedTuple):
+    """What a fault matches."""
+
+    operation: str
+    repository: str
+    reference: str
+    digest: Optional[str]
+
+
+class FaultyServer:
+    """Listens on 127.0.0.1 and answers by `handle(request)`, struck by `faults`. A context manager.
+
+    `requests` is the log, `struck` are the faults that did something. `broken_connections`: the number of a connection,
+    from 1 -> after how many bytes of it the connection is reset.
+    """
+
+    def __init__(self, tls=None, port=0):
+        self.restore()
+        self._lock = threading.Lock()
+        # Of the request that this thread serves.
+        self._here = threading.local()
+        self._stopping = threading.Event()
+        self._server = Server(("127.0.0.1", port), tls)
+        self.host = self._server.host
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
+        self._exchange = Exchange(
+            self.url,
+            Routes(PROFILES["docker-registry"]).find,
+            self._strike,
+            self._record,
+            self._effects,
+            lambda request, route: self.handle(request),
+            self._stopping,
+        )
+
+    def restore(self):
+        """As it was in the beginning: nothing goes wrong, and nothing was asked."""
+        self.requests = []
+        self.struck = []
+        self.connections = 0
+        self.broken_connections: dict[int, int] = {}
+        self._script = FaultScript(())
+
+    def __enter__(self):
+        self._server.start(self._serve)
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        self._server.stop()
+
+    @property
+    def faults(self):
+        return self._script.faults
+
+    @faults.setter
+    def faults(self, faults):
+        self._script = FaultScript(faults)
+
+    def handle(self, request):
+        raise NotImplementedError
+
+    def expire_tokens(self):
+        """What a fault's `expire_tokens` does."""
+
+    @property
+    def hooks(self):
+        return [fault for fault in self._here.struck if getattr(fault, "hook", None)]
+
+    @property
+    def damages(self):
+        return [fault.damage for fault in self._here.struck if getattr(fault, "damage", None) is not None]
+
+    def _serve(self, connection):
+        with self._lock:
+            self.connections += 1
+            broken_after = self.broken_connections.get(self.connections)
+        if broken_after is None:
+            self._exchange.serve(connection)
+            return
+        connection.reader.read(broken_after)
+        connection.reset()
+
+    def _record(self, request):
+        self._here.request = request
+        self.requests.append(request)
+
+    def _strike(self, route):
+        digest = self._here.request.query.get("digest")
+        asked = _Asked(route.operation, route.repository, route.reference, digest)
+        self._here.struck = self._script.strike(asked)
+        self.struck += self._here.struck
+        return self._here.struck
+
+    def _effects(self, fault):
+        if fault.expire_tokens:
+            self.expire_tokens()
+
+
+class FaultProxy(FaultyServer):
+    """Before the registry at `target` (HOST:PORT), which speaks plain http; `tokens` is its token server."""
+
+    def __init__(self, target, *, tokens=None, tls=None, port=0):
+        super().__init__(tls, port)
+        self.target = target
+        self._tokens = tokens
+        # The registry builds its Locations from Host, which is passed on as it is, and from this.
+        self._scheme = "https" if tls else "http"
+
+    def expire_tokens(self):
+        self._tokens.expire()
+
+    def handle(self, request):
+        for fault in self.hooks:
+            if fault.at == BEFORE:
+                fault.hook()
+        connection = http.client.HTTPConnection(self.target, timeout=30)
+        try:
+            answer = self._ask(connection, request)
+            status, headers, body = answer.status, answer.getheaders(), answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise BrokenBody(f"the registry is gone: {error}") from None
+        finally:
+            connection.close()
+        passed = [(name, value) for name, value in headers if name.lower() not in _NOT_PASSED]
+        if request.method != "HEAD" and status not in (204, 304):
+            # What came in chunks goes on in one piece.
+            passed = [(name, value) for name, value in passed if name.lower() != "content-length"]
+        content = body
+        for fault in self.hooks:
+            if fault.at == AFTER:
+                fault.hook()
+            elif fault.at.of == "reply":
+                content = _Stumbling(body, fault.at.byte, fault.hook)
+        return Response(status, tuple(passed), content, len(body))
+
+    def _ask(self, connection, request):
+        connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+        chunked = False
+        for name, value in request.headers.items():
+            if name.lower() == "authorization" and self._tokens:
+                value = self._tokens.as_of_now(value)
+            if name.lower() == "transfer-encoding":
+                chunked = True
+            if name.lower() not in _NOT_PASSED or name.lower() == "transfer-encoding":
+                connection.putheader(name, value)
+        connection.putheader("X-Forwarded-Proto", self._scheme)
+        connection.endheaders()
+        try:
+            for piece in self._body(request.body):
+                connection.send(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            if chunked:
+                connection.send(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            # It has answered before it read everything.
+            pass
+        return connection.getresponse()
+
+    def _body(self, body):
+        """The request's body, damaged, with hooks called at their places."""
+        hooks = sorted((f.at.byte, f.hook) for f in self.hooks if f.at.of == "request" and f.at.byte)
+        damages = self.damages
+        at = 0
+        for piece in pieces(body):
+            for damage in damages:
+                if at <= damage < at + len(piece):
+                    piece = piece[: damage - at] + bytes([piece[damage - at] ^ 1]) + piece[damage - at + 1 :]
+            while hooks and hooks[0][0] < at + len(piece):
+                byte, hook = hooks.pop(0)
+                yield piece[: byte - at]
+                piece, at = piece[byte - at :], byte
+                hook()
+            yield piece
+            at += len(piece)
+
+
+class _Stumbling(io.BytesIO):
+    """A reply's body that calls `hook` when `byte` bytes of it were sent."""
+
+    def __init__(self, data, byte, hook):
+        super().__init__(data)
+        self._byte = byte
+        self._hook = hook
+
+    def read(self, size=-1):
+        if self.tell() < self._byte:
+            return super().read(min(size, self._byte - self.tell()) if size >= 0 else self._byte - self.tell())
+        if self._hook:
+            hook, self._hook = self._hook, None
+            hook()
+        return super().read(size)
+
+
+class Stranger(FaultProxy):
+    """A host that has no business with another's credentials: it serves `files` (path -> bytes), or asks for some.
+
+    With a `target` it leads to that registry.
+    """
+
+    def __init__(self):
+        super().__init__("")
+
+    def restore(self):
+        super().restore()
+        self.files = {}
+        self.target = ""
+
+    def handle(self, request):
+        if self.target:
+            return super().handle(request)
+        for _ in pieces(request.body):
+            pass
+        if request.path in self.files:
+            return Response.make(200, {"Content-Type": "application/octet-stream"}, self.files[request.path])
+        wants = f'Bearer realm="{self.url}/token",service="x",scope="repository:app:pull,push", Basic realm="x"'
+        return Response.make(401, {"WWW-Authenticate": wants, "Content-Type": "application/json"}, b"{}")

@@ -1,0 +1,496 @@
+"""One fault run: the command meets troubles on its way to a real registry, and everything about it is judged."""
+
+import base64
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import http.client
+import io
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Callable, NamedTuple
+
+from fault_proxy import FaultProxy, Stranger
+from made_images import layout_of, make_image
+from real_tools import ROOT, DockerRegistry, need, run
+from token_server import Account, TokenServer
+
+from dockless.cli import main
+from dockless.manifest import make_index
+from dockless.platform import Platform
+from dockless.registry.clock import Clock
+from dockless.testing import make_certificate, server_context
+
+SECRET = "S3CR3T-Kanary"
+NETRC = "N3TRC-Kanary"
+IDENTITY = "1D3NT1TY-Kanary"
+
+
+def _random(seed, size):
+    return random.Random(seed).randbytes(size)
+
+
+OLD = make_image(b"old")
+# The annotation is for bytes that are changed on the way: what has them is still JSON.
+NEW = make_image(_random(1, 300_000), _random(2, 5000), b"0123456789", manifest={"annotations": {"note": "n" * 500}})
+THIRD = make_image(b"third", _random(3, 2000))
+BIG, MIDDLE, SMALL = (layer.digest for layer in NEW.manifest.layers)
+CONFIG = NEW.manifest.config.digest
+SIZES = {blob.digest: blob.size for blob in (*NEW.manifest.layers, NEW.manifest.config)}
+
+
+class Indexed(NamedTuple):
+    """An index of two images that share layers."""
+
+    index: object
+    blobs: dict
+
+
+def _indexed():
+    arm = make_image(_random(2, 5000), b"for arm", architecture="arm64")
+    children = [
+        image.manifest.descriptor._replace(platform=Platform("linux", name))
+        for image, name in ((NEW, "amd64"), (arm, "arm64"))
+    ]
+    index = make_index(children)
+    return Indexed(index, {**NEW.blobs, **arm.blobs, index.digest: index.raw})
+
+
+INDEXED = _indexed()
+
+
+class Store:
+    """What a registry really holds, asked of a docker-registry that shares its storage and wants no credentials."""
+
+    def __init__(self, registry, data):
+        self.host = registry.host
+        self.data = data
+
+    def ask(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection(self.host, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def put_blob(self, repository, data):
+        status, headers, _ = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
+        assert status == 202
+        location = headers["Location"].split(self.host, 1)[1]
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        status, _, said = self.ask("PUT", f"{location}&digest={digest}", data)
+        assert status == 201, said
+
+    def put(self, repository, image, tag):
+        for blob in image.all_blobs[:-1]:
+            self.put_blob(repository, image.blobs[blob.digest])
+        kind = {"Content-Type": image.manifest.media_type}
+        status, _, said = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
+        assert status == 201, said
+
+    def delete(self, repository, kind, digest):
+        status, _, said = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
+        assert status in (202, 404), said
+
+    def manifest(self, repository, reference):
+        """The manifest's bytes, or None."""
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
+        status, _, raw = self.ask("GET", f"/v2/{repository}/manifests/{reference}", None, accept)
+        return raw if status == 200 else None
+
+    def blob(self, repository, digest):
+        status, _, data = self.ask("GET", f"/v2/{repository}/blobs/{digest}")
+        return data if status == 200 else None
+
+    def sessions(self, repository):
+        """The folders of the upload sessions that are open."""
+        folder = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
+        return sorted(folder.iterdir()) if folder.exists() else []
+
+    def check_complete(self, repository, raw):
+        """Everything under the manifest `raw` is there, and right."""
+        document = json.loads(raw)
+        for child in document.get("manifests", []):
+            found = self.manifest(repository, child["digest"])
+            assert found is not None and _digest(found) == child["digest"], child
+            self.check_complete(repository, found)
+        for blob in [*document.get("layers", []), *([document["config"]] if "config" in document else [])]:
+            found = self.blob(repository, blob["digest"])
+            assert found is not None and _digest(found) == blob["digest"], blob
+
+
+def _digest(data):
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class Bench:
+    """Real registries over one storage: `plain`, with a password file, with tokens; and a host that is a stranger."""
+
+    def __init__(self, folder, leave):
+        need("htpasswd", "openssl")
+        self.folder = folder
+        self.data = folder / "data"
+        accounts = {
+            "ann": Account(SECRET, {"*": "pull,push,delete"}, IDENTITY),
+            "reader": Account(SECRET, {"*": "pull"}),
+        }
+        self.tokens = leave.enter_context(TokenServer(folder, accounts))
+        self.stranger = leave.enter_context(Stranger())
+        (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
+        self.registries = {
+            "plain": self.registry("plain"),
+            "basic": self.registry("basic", f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n"),
+            "token": self.registry("token", self.tokens.registry_auth),
+        }
+        for registry in self.registries.values():
+            leave.callback(registry.stop)
+        self.store = Store(self.registries["plain"], self.data)
+        self.ca = make_certificate(folder)
+        self.tls = server_context(folder)
+
+    def registry(self, name, auth=""):
+        """One more docker-registry over the storage."""
+        folder = self.folder / f"{name}-{time.monotonic_ns()}"
+        folder.mkdir()
+        return DockerRegistry(folder, auth, data=self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What goes wrong, and what is to come of it.
+
+    `troubles` strike the registry's requests, `at_tokens` those of the token server, `at_stranger` the stranger's; in
+    their headers {stranger} is that host's url and {realm} the token server's. Their hooks are called with the Run, as
+    is `prepare` before the command, and `check` after it with what it said. `error` (a pattern): the command fails with
+    that; without, it survives. `most`: how often one thing is asked for at most. `again`: whether the second run is to
+    find the tag as it shall be. `on_sleep` is called with the Run and the number of the pause.
+    """
+
+    troubles: tuple = ()
+    error: str = ""
+    auth: str = "token"
+    user: str = "ann"
+    pull: bool = False
+    by_digest: bool = False
+    index: bool = False
+    https: bool = False
+    own_registry: bool = False
+    broken_connections: dict = dataclasses.field(default_factory=dict)
+    at_tokens: tuple = ()
+    at_stranger: tuple = ()
+    prepare: Callable = None
+    check: Callable = None
+    on_sleep: Callable = None
+    kill: int = 0
+    most: int = 8
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+class Run:
+    """A repository of its own for one case, its proxy, and a home with credentials and a netrc."""
+
+    def __init__(self, bench, case, name, folder, patch, leave):
+        self.bench, self.case, self.store = bench, case, bench.store
+        self.repository = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        self.folder, self.patch = folder, patch
+        self.failures = []
+        self.sleeps = []
+        self.slept = 0.0
+        self.lock = threading.Lock()
+        self.process = None
+        self.image = INDEXED.index if case.index else NEW.manifest
+        self.blobs = INDEXED.blobs if case.index else NEW.blobs
+        self.tokens, self.stranger = bench.tokens, bench.stranger
+        self.tokens.restore()
+        self.stranger.restore()
+        if case.own_registry:
+            self.registry = bench.registry(case.auth)
+            leave.callback(lambda: self.registry.stop())
+        else:
+            self.registry = bench.registries[case.auth]
+        tokens = self.tokens if case.auth == "token" else None
+        tls = bench.tls if case.https else None
+        self.proxy = leave.enter_context(FaultProxy(self.registry.host, tokens=tokens, tls=tls))
+        self._prepare_home(patch)
+
+    @property
+    def host(self):
+        return self.proxy.host
+
+    @property
+    def name(self):
+        return f"{self.host}/{self.repository}:v1"
+
+    @property
+    def secrets(self):
+        return [form for secret in (SECRET, NETRC, IDENTITY) for form in forms(secret)] + self.tokens.issued
+
+    def _prepare_home(self, patch):
+        home = self.folder / "home"
+        home.mkdir()
+        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "LANG": "C.UTF-8"}
+        for variable in list(os.environ):
+            if (
+                variable.startswith(("DOCKER", "REGISTRY_AUTH", "XDG_", "SSL_", "REQUESTS_"))
+                or "proxy" in variable.lower()
+            ):
+                patch.delenv(variable)
+        for variable, value in self.env.items():
+            if variable != "PYTHONPATH":
+                patch.setenv(variable, value)
+        patch.chdir(self.folder)
+        patch.setattr("dockless.registry.client.Clock", self.clock)
+        patch.setattr("dockless.registry.upload.CHUNK", 64 * 1024)
+        patch.setattr("dockless.registry.upload.SMALLEST", 64 * 1024)
+        netrc = home / ".netrc"
+        machines = [f"machine {host} login ann password {NETRC}\n" for host in ("127.0.0.1", "localhost")]
+        netrc.write_text("".join(machines) + f"default login ann password {NETRC}\n")
+        netrc.chmod(0o600)
+        self.log_in(self.case.user, SECRET)
+
+    def log_in(self, user, password="", **entry):
+        """What the auth file says of the registry."""
+        if user:
+            entry["auth"] = base64.b64encode(f"{user}:{password}".encode()).decode()
+        (self.folder / "home/.docker").mkdir(exist_ok=True)
+        auths = {self.host: entry} if self.case.auth != "plain" else {}
+        (self.folder / "home/.docker/config.json").write_text(json.dumps({"auths": auths}))
+
+    # What troubles do
+
+    def clock(self):
+        return Clock(lambda: time.monotonic() + self.slept, lambda: time.time() + self.slept, self._sleep, lambda: 0.5)
+
+    def _sleep(self, seconds):
+        with self.lock:
+            self.sleeps.append(seconds)
+            self.slept += seconds
+            if self.case.on_sleep:
+                self.case.on_sleep(self, len(self.sleeps))
+
+    def restart_registry(self):
+        """SIGKILL, and another on the same storage."""
+        self.kill_registry()
+        self.start_registry()
+
+    def kill_registry(self):
+        self.registry.process.kill()
+        self.registry.process.wait()
+
+    def start_registry(self):
+        self.registry = self.bench.registry(self.case.auth)
+        self.proxy.target = self.registry.host
+
+    def lose_sessions(self):
+        for folder in self.store.sessions(self.repository):
+            # Another thread may lose it at the same time.
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def signal(self, number):
+        """Sends it to the command, and waits until that has ended."""
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+    def _bound(self, troubles):
+        def changed(value):
+            if not isinstance(value, str):
+                return value and [changed(one) for one in value]
+            return value.replace("{stranger}", self.stranger.url).replace("{realm}", self.tokens.realm)
+
+        found = []
+        for trouble in troubles:
+            headers = {name: changed(value) for name, value in trouble.headers.items()}
+            trouble = dataclasses.replace(trouble, headers=headers)
+            if getattr(trouble, "hook", None):
+                trouble = dataclasses.replace(trouble, hook=functools.partial(self._call, trouble.hook))
+            found.append(trouble)
+        return found
+
+    def _call(self, hook):
+        try:
+            hook(self)
+        except Exception as error:
+            self.failures.append(error)
+            raise
+
+    # The two runs
+
+    @property
+    def argv(self):
+        there = f"oci:{self.folder}/new"
+        name = f"{self.host}/{self.repository}@{self.image.digest}" if self.case.by_digest else self.name
+        argv = ["copy", name, f"oci:{self.folder}/out:v1"] if self.case.pull else ["copy", there, name]
+        argv += ["--all-platforms"] if self.case.index else []
+        return argv + (["--ca-file", str(self.bench.ca)] if self.case.https else [])
+
+    def command(self):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(self.argv)
+        return Said(status, out.getvalue(), err.getvalue())
+
+    def start(self):
+        """The command in a process of its own."""
+        pipe = subprocess.PIPE
+        argv = [sys.executable, "-m", "dockless", *self.argv]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=self.env)
+
+    def ended(self):
+        out, err = self.process.communicate(timeout=60)
+        return Said(self.process.returncode, out.decode(), err.decode())
+
+    def go(self):
+        """The case, from its preparation to the second run."""
+        self.prepare()
+        self.proxy.faults = self._bound(self.case.troubles)
+        self.proxy.broken_connections = dict(self.case.broken_connections)
+        self.tokens.faults = self._bound(self.case.at_tokens)
+        self.stranger.faults = self._bound(self.case.at_stranger)
+        if self.case.prepare:
+            self.case.prepare(self)
+        if self.case.kill:
+            self.start()
+            said = self.ended()
+        else:
+            said = self.command()
+        assert self.failures == []
+        self.judge_words(said)
+        for server in (self.proxy, self.tokens, self.stranger):
+            assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{said}"
+        self.judge_wire()
+        self.judge_tag(survived=said.status == 0)
+        if self.case.check:
+            self.case.check(self, said)
+        self.run_again(said)
+
+    def prepare(self):
+        layout_of(self.folder / "new", self.image.descriptor, blobs=self.blobs, names=["v1"])
+        if self.case.pull:
+            self.store.put(self.repository, NEW, "v1")
+            layout_of(self.folder / "out", OLD.manifest.descriptor, blobs=OLD.blobs, names=["v1"])
+        else:
+            self.store.put(self.repository, OLD, "v1")
+
+    def judge_words(self, said):
+        text = f"{said}\n{self.sleeps}"
+        case = self.case
+        if case.kill:
+            assert said.status == case.kill, text
+        else:
+            assert said.status == (1 if case.error else 0), text
+        assert "Traceback" not in said.err and "should not happen" not in said.err, text
+        assert not [secret for secret in self.secrets if secret in said.out + said.err], text
+        lines = said.err.splitlines()
+        assert all(line.isprintable() for line in lines), text
+        complaints = [line for line in lines if "error" in line]
+        if case.error:
+            assert complaints == lines[-1:] and lines[-1].startswith("dockless: error: "), text
+            assert re.search(case.error, lines[-1]), text
+            hosts = [self.host, self.repository, self.tokens.realm.split("/")[2]]
+            assert any(host in lines[-1] for host in hosts), text
+            assert said.out == ""
+        elif not case.kill:
+            assert not complaints, text
+            destination = f"oci:{self.folder}/out:v1" if case.pull else self.name
+            assert said.out == f"{destination}@{self.image.digest}\n", text
+        left = [path for path in (self.folder / "home").rglob("*") if path.is_file() and path.name != ".netrc"]
+        left = [path.read_text() for path in left if path.name != "config.json"]
+        assert not [secret for secret in self.secrets for text in left if secret in text]
+
+    def judge_wire(self):
+        log = self.proxy.requests
+        assert not [request for request in [*log, *self.tokens.requests] if _has(request, forms(NETRC))]
+        if self.case.auth == "token":
+            # The password is for the token server alone.
+            assert not [request for request in log if _has(request, [*forms(SECRET), *forms(IDENTITY)])]
+        strange = self.stranger.requests
+        assert not [request for request in strange if request.headers["Authorization"] or _has(request, self.secrets)]
+        asked = Counter(
+            (r.operation, r.reference if r.operation[:6] != "upload" else r.query.get("digest")) for r in log
+        )
+        asked.update((request.operation, "token server") for request in self.tokens.requests)
+        for (operation, what), count in asked.items():
+            one_for_each_blob = operation.startswith("upload") and what is None
+            assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, what, count)
+
+    def judge_tag(self, survived):
+        new, old = self.image.digest, OLD.manifest.digest
+        if self.case.pull:
+            found = self._in_layout()
+            assert found in ([new] if survived else [old, new])
+            assert sorted(path.name for path in self.folder.iterdir()) == ["home", "new", "out"]
+            return
+        raw = self.store.manifest(self.repository, "v1")
+        assert _digest(raw) in ([new] if survived else [old, new])
+        self.store.check_complete(self.repository, raw)
+
+    def _in_layout(self):
+        """What v1 is in the layout; everything under it is there."""
+        (root,) = json.loads((self.folder / "out/index.json").read_text())["manifests"]
+        assert root["annotations"] == {"org.opencontainers.image.ref.name": "v1"}
+        blobs = self.folder / "out/blobs/sha256"
+        for path in blobs.iterdir():
+            assert _digest(path.read_bytes()) == f"sha256:{path.name}"
+        manifest = json.loads((blobs / root["digest"][7:]).read_text())
+        for blob in (manifest["config"], *manifest["layers"]):
+            assert (blobs / blob["digest"][7:]).stat().st_size == blob["size"]
+        return root["digest"]
+
+    def run_again(self, first):
+        """Without the troubles it succeeds, and sends nothing that is there."""
+        for server in (self.proxy, self.tokens, self.stranger):
+            server.restore()
+        if self.registry.process.poll() is not None:
+            self.start_registry()
+        self.log_in("ann", SECRET)
+        missing = {digest for digest in self._blobs_below() if self.store.blob(self.repository, digest) is None}
+        there = _digest(self.store.manifest(self.repository, "v1")) == self.image.digest
+        said = self.command()
+        assert (said.status, f"@{self.image.digest}\n" in said.out) == (0, True), f"{first}\nthen {said}"
+        self.judge_tag(survived=True)
+        if not self.case.pull:
+            uploads = [
+                request for request in self.proxy.requests if request.operation in ("upload put", "upload patch")
+            ]
+            sent = sum(request.received for request in uploads)
+            assert sent <= sum(len(self.blobs[digest]) for digest in missing), (sent, missing)
+            assert {request.query.get("digest") for request in uploads} <= {*missing, None}
+            if there:
+                assert {request.method for request in self.proxy.requests} <= {"GET", "HEAD"}
+
+    def _blobs_below(self):
+        manifests = (
+            [NEW.manifest]
+            if not self.case.index
+            else [json.loads(self.blobs[child.digest]) for child in self.image.manifests]
+        )
+        if not self.case.index:
+            return SIZES
+        return {blob["digest"] for found in manifests for blob in (found["config"], *found["layers"])}
+
+
+def forms(secret):
+    """As it would be found: bare, and in base64 at any offset."""
+    shifted = [base64.b64encode(b" " * n + secret.encode())[4:-4].decode() for n in range(3)]
+    return [secret, *shifted, *(base64.b64encode(f"{u}:{secret}".encode()).decode() for u in ("ann", "reader"))]
+
+
+def _has(request, secrets):
+    text = f"{request.path} {request.query} {request.headers} {request.body!r}"
+    return any(secret in text for secret in secrets)

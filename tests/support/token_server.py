@@ -1,0 +1,175 @@
+"""The token server of a docker-registry with `auth: token` (distribution's "Token Authentication" pages)."""
+
+import base64
+import datetime
+import json
+import secrets
+import time
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.x509.oid import NameOID
+from fault_proxy import FaultyServer
+
+from dockless.testing.message import ApiError, Query, Response
+
+ISSUER = "test-issuer"
+SERVICE = "test-registry"
+# docker-registry takes a token for a minute more than it is good.
+LEEWAY = 60
+
+
+class Account(NamedTuple):
+    """`rights`: a pattern of repositories -> actions there."""
+
+    password: str
+    rights: dict
+    identity_token: str = ""
+
+
+class TokenServer(FaultyServer):
+    """Issues tokens to `accounts` (by name; "" is nobody) at `/token`, by GET and by POST.
+
+    `lifetime`: seconds that a token is good, from `skew` seconds from now on. `expires_in`: what is said of it; 0 says
+    nothing. `field`: the name of the token in the answer. `takes_post`: whether OAuth2 is spoken. `issued` are all
+    tokens so far.
+    """
+
+    def __init__(self, folder, accounts):
+        super().__init__()
+        self.accounts = accounts
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = _certificate(self._key)
+        self.bundle = folder / "token.crt"
+        self.bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        # By name: a realm at another port's loopback address is refused by careful clients.
+        self.realm = self.url.replace("127.0.0.1", "localhost") + "/token"
+
+    def restore(self):
+        super().restore()
+        self.lifetime = 300
+        self.skew = 0
+        self.expires_in = 300
+        self.field = "token"
+        self.takes_post = True
+        self.issued = []
+        self._expired = {}
+
+    @property
+    def registry_auth(self):
+        """The section of docker-registry's configuration."""
+        return (
+            f"auth: {{token: {{realm: '{self.realm}', service: {SERVICE}, issuer: {ISSUER},"
+            f" rootcertbundle: {self.bundle}}}}}\n"
+        )
+
+    def expire(self):
+        """Time passes for all tokens that were issued."""
+        for token in self.issued:
+            claims = json.loads(_unpacked(token.split(".")[1]))
+            claims.update(exp=int(time.time()) - LEEWAY - 60, nbf=int(time.time()) - 3600)
+            self._expired[token] = self._sign(claims)
+
+    def as_of_now(self, authorization):
+        """An Authorization header as the registry would see it: with a token that has come to its end in between."""
+        scheme, _, token = authorization.partition(" ")
+        return f"{scheme} {self._expired[token]}" if token in self._expired else authorization
+
+    def handle(self, request):
+        if request.path != "/token":
+            raise ApiError(404, "UNSUPPORTED", "there are only tokens here")
+        if request.method == "GET":
+            form, name = request.query, self._basic_user(request)
+        elif request.method == "POST" and self.takes_post:
+            form = Query.parse((request.read_all(65536) or b"").decode())
+            name = self._form_user(form)
+        else:
+            raise ApiError(405, "UNSUPPORTED", "The operation is unsupported.")
+        claims = {
+            "iss": ISSUER,
+            "sub": name,
+            # As a string: docker-registry 2.8 refuses a list.
+            "aud": form.get("service"),
+            "iat": int(time.time()) + self.skew,
+            "nbf": int(time.time()) + self.skew - 5,
+            "exp": int(time.time()) + self.skew + self.lifetime,
+            "jti": secrets.token_hex(8),
+            "access": [self._access(name, scope) for scope in " ".join(form.all("scope")).split()],
+        }
+        token = self._sign(claims)
+        self.issued.append(token)
+        document = {self.field: token}
+        if self.expires_in:
+            document["expires_in"] = self.expires_in
+        return Response.of_json(200, document)
+
+    def _basic_user(self, request):
+        header = request.header("Authorization")
+        if not header:
+            return ""
+        scheme, _, text = header.partition(" ")
+        name, _, password = base64.b64decode(text).decode().partition(":")
+        if scheme != "Basic" or name not in self.accounts or self.accounts[name].password != password:
+            raise ApiError(401, "UNAUTHORIZED", "wrong user or password")
+        return name
+
+    def _form_user(self, form):
+        if form.get("grant_type") == "refresh_token":
+            found = [
+                n
+                for n, a in self.accounts.items()
+                if a.identity_token and a.identity_token == form.get("refresh_token")
+            ]
+        else:
+            found = [
+                n for n, a in self.accounts.items() if (n, a.password) == (form.get("username"), form.get("password"))
+            ]
+        if not found:
+            raise ApiError(401, "UNAUTHORIZED", "wrong grant")
+        return found[0]
+
+    def _access(self, name, scope):
+        kind, _, rest = scope.partition(":")
+        repository, _, actions = rest.rpartition(":")
+        rights = self.accounts[name].rights if name in self.accounts else {}
+        allowed = {
+            action for pattern, some in rights.items() if fnmatchcase(repository, pattern) for action in some.split(",")
+        }
+        wanted = sorted(allowed) if actions == "*" else actions.split(",")
+        return {"type": kind, "name": repository, "actions": [action for action in wanted if action in allowed]}
+
+    def _sign(self, claims):
+        der = self._certificate.public_bytes(serialization.Encoding.DER)
+        # The signer's certificate itself: how a `kid` is made differs between the releases of distribution.
+        head = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(der).decode()]}
+        text = ".".join(_packed(json.dumps(part).encode()) for part in (head, claims))
+        r, s = decode_dss_signature(self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{text}.{_packed(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def _certificate(key):
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-tokens")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _packed(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unpacked(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
