@@ -81,10 +81,8 @@ class RegistryClient:
         retry: RetryPolicy | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
-            raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
         self.registry = check_registry(registry)
-        self.jobs = jobs
+        self.jobs = check_jobs(jobs)
         self.clock = clock or Clock()
         self.policy = retry or RetryPolicy()
         self.state = UploadState(os.environ if environ is None else environ)
@@ -160,7 +158,8 @@ class RegistryClient:
                     attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
-            return RemoteManifest(raw, _known_type(raw, media_type, version), found)
+            shown = f"{self.registry}/{repository}{'@' if ':' in version else ':'}{version}"
+            return RemoteManifest(raw, _known_type(raw, media_type, shown), found)
 
         return self.repeat(ask)
 
@@ -343,6 +342,13 @@ class RegistryClient:
         self.repeat(ask)
 
 
+def check_jobs(jobs: int) -> int:
+    """`jobs` if it may be the most requests at a time, else InvalidValue."""
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
+        raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
+    return jobs
+
+
 def check_manifest_size(raw: bytes, where: str) -> None:
     """Raises InvalidValue for a manifest that registries refuse: before anything is uploaded for it."""
     if len(raw) > DEFAULT_LIMIT:
@@ -365,6 +371,6 @@ def _digest_or_tag(version: str) -> Digest | str:
     return Digest(version) if ":" in version else check_tag(version)
 
 
-def _known_type(raw: bytes, served_as: str, version: str) -> str:
+def _known_type(raw: bytes, served_as: str, what: str) -> str:
     known = media_types.MANIFESTS | media_types.INDEXES
-    return served_as if served_as in known else parse_manifest(raw, f"the manifest {version}").media_type
+    return served_as if served_as in known else parse_manifest(raw, what).media_type

@@ -84,7 +84,8 @@ class Session:
                     if self._greeted(scheme):
                         return
                 except ConnectionFailed as error:
-                    failed = failed or error
+                    # That http was not understood says nothing where there is TLS, which we do not trust.
+                    failed = error if error.reason == "certificate" else failed or error
                     if error.reason in ("unreachable", "refused", "certificate"):
                         break
                     # Whoever breaks a TLS handshake must not get us to speak plain http.
