@@ -9,6 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from dockless.descriptor import string_map
@@ -24,7 +25,9 @@ CREATED_BY = "dockless"
 _PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?\Z")
 _USER = re.compile(r"[^\s:\x00]+(?::[^\s:\x00]+)?\Z")
 _VARIABLE = re.compile(r"\\\$|\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
+)
 _MAX_ID = 2**32 - 1
 
 
@@ -294,6 +297,10 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
 
 def is_time(text: str) -> bool:
     """Whether `text` is a time as RFC 3339 writes it, section 5.6."""
+    try:
+        datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return False
     return bool(_TIME.match(text))
 
 

@@ -86,7 +86,7 @@ class Reference(NamedTuple):
         if slash and ("." in first or ":" in first or first == "localhost"):
             registry, rest = check_registry(first), path
         elif default_registry is None:
-            _no("reference", text, "name the registry: registry/repository:tag")
+            _no("reference", text, f"name the registry: registry/repository:tag (Docker Hub's is {DOCKER_HUB})")
         else:
             registry = check_registry(default_registry)
         name, colon, tag = rest.partition(":")

@@ -65,6 +65,7 @@ def _repeatable(group: Any) -> Any:
 def run(arguments: argparse.Namespace) -> int:
     from dockless.cli.output import print_saved
     from dockless.cli.progress import progress_of
+    from dockless.transfer.locations import to_destination
 
     edit = {
         "entrypoint": _json_list("--entrypoint", arguments.entrypoint),
@@ -79,13 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
     }
     annotations = _pairs("--annotation", arguments.annotation)
     layers = _layers(arguments)
+    destination = to_destination(arguments.destination)
     with access_of(arguments) as access:
         image = _base(arguments, access)
         for layer in layers:
             image = image.add_layer(layer)
         # Last: each edit says anew when the image was created.
         image = image.with_annotations(annotations or {}).with_config(**edit, created=arguments.created)
-        pushed = image.save(arguments.destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
+        pushed = image.save(destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
     print_saved(arguments, pushed, platform=str(image.platform), layers=[x.descriptor.digest for x in image.layers])
     return 0
 

@@ -41,12 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.cli.output import print_saved
     from dockless.cli.progress import progress_of
     from dockless.transfer.copy import copy_image
-    from dockless.transfer.locations import Location
 
     with access_of(arguments) as access:
         pushed = copy_image(
-            Location.parse(arguments.source),
-            Location.parse(arguments.destination),
+            arguments.source,
+            arguments.destination,
             access=access,
             tags=arguments.tag,
             platform=platform_of(arguments),

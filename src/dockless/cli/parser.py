@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any, NoReturn
 
 from dockless import __version__
 from dockless.cli import build, copy, inspect, serve, tags, verify
@@ -21,9 +22,33 @@ Credentials are those of docker login and podman login.
 _EPILOG = "dockless COMMAND --help says more of each. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is one line as well: what is not known, and what may have been meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_suggestion(unknown, known)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; usage: {self.prog} --help\n")
+
+
+def _suggestion(unknown: list[str], known: list[str]) -> str:
+    import difflib
+
+    for argument in unknown:
+        likely = difflib.get_close_matches(argument.partition("=")[0], known, 1) if argument.startswith("-") else []
+        if likely:
+            return f" (did you mean {likely[0]}?)"
+    return ""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dockless",
         description=_DESCRIPTION,
         epilog=_EPILOG,

@@ -8,6 +8,7 @@ from dockless import media_types
 from dockless.config import EPOCH, ConfigEdit, ImageConfig
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
+from dockless.document import DEFAULT_LIMIT
 from dockless.errors import InvalidValue
 from dockless.image.documents import ImageDocuments, ImageLayer
 from dockless.image.history import in_step, layer_entry, without
@@ -108,6 +109,9 @@ def put_together(
 ) -> ImageDocuments:
     """The image of `config` and `layers`; other keys of its manifest are those of `start`."""
     config_bytes = config.to_bytes()
+    _check_size("config", config_bytes, "labels and env")
+    if annotations and "" in annotations:
+        raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
     document = start.json if start else {}
     # A subject says what this manifest is attached to: that holds of the base, not of what is made of it.
     document.pop("subject", None)
@@ -118,7 +122,17 @@ def put_together(
         annotations=annotations,
         start=document,
     )
+    _check_size("manifest", manifest.raw, "annotations")
     return ImageDocuments(manifest, config, config_bytes)
+
+
+def _check_size(what: str, raw: bytes, large: str) -> None:
+    if len(raw) > DEFAULT_LIMIT:
+        raise InvalidValue(
+            f"the image's {what} would have {len(raw)} bytes",
+            cause=f"registries and runtimes take at most {DEFAULT_LIMIT}",
+            hint=f"shorten its {large}",
+        )
 
 
 def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:

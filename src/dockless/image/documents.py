@@ -46,7 +46,7 @@ class ImageDocuments(NamedTuple):
             raise InvalidDocument(
                 f"{what} is an artifact, not an image", cause=f"its config is of the type {manifest.config.media_type}"
             )
-        config = ImageConfig.from_bytes(config_bytes, f"the config of {what}")
+        config = ImageConfig.from_bytes(config_bytes, f"the config {found} of {what}")
         if len(config.diff_ids) != len(manifest.layers):
             raise InvalidDocument(
                 f"the documents of {what} do not fit together",

@@ -52,9 +52,27 @@ def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: 
             f"the blob {descriptor.digest} is damaged",
             cause=f"it has {'more than ' if size > descriptor.size else ''}{min(size, descriptor.size)} bytes"
             + ("" if size > descriptor.size else f", not {descriptor.size}"),
+            hint=_write_anew(file),
         )
     if found.hexdigest() != descriptor.digest.hex:
-        raise LayoutError(f"the blob {descriptor.digest} is damaged", cause=f"its digest is sha256:{found.hexdigest()}")
+        raise LayoutError(
+            f"the blob {descriptor.digest} is damaged",
+            cause=f"its digest is sha256:{found.hexdigest()}",
+            hint=_write_anew(file),
+        )
+
+
+def _write_anew(file: BinaryIO) -> str:
+    """What to do about bytes that are wrong in a file of ours; nothing can be said of a stream."""
+    name = getattr(file, "name", None)
+    return f"write {name} anew" if isinstance(name, str) else ""
+
+
+def refused(error: OSError) -> str:
+    """Why the file system refuses to write a path."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "a file stands where a folder must be"
+    return error.strerror or str(error)
 
 
 @contextmanager
@@ -76,7 +94,7 @@ def staged_file(path: str) -> Iterator[BinaryIO]:
         os.replace(staged, path)
         staged = ""
     except OSError as error:
-        raise LayoutError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+        raise LayoutError(f"cannot write {path}", cause=refused(error)) from error
     finally:
         if staged:
             _remove(staged)

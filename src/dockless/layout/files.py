@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -36,11 +37,13 @@ class FolderFiles:
             # Without O_NONBLOCK, opening a FIFO waits for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
+            cause = "it is a symlink" if error.errno == errno.ELOOP else error.strerror or str(error)
+            raise LayoutError(f"cannot read {path}", cause=cause) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise LayoutError(f"cannot read {path}", cause="it is no plain file")
-        return os.fdopen(descriptor, "rb")
+        # Opened by its name, which it then has for errors.
+        return open(path, "rb", opener=lambda *_: descriptor)
 
     def size(self, name: str) -> int | None:
         try:
@@ -60,9 +63,13 @@ def read_small(files: Files, name: str, limit: int) -> bytes:
 
 
 class Part(io.RawIOBase):
-    """A part of an open file, with a position of its own, so that threads may read parts of one file at a time."""
+    """A part of an open file, with a position of its own, so that threads may read parts of one file at a time.
 
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+    `name` is the whole file's, for errors.
+    """
+
+    def __init__(self, descriptor: int, offset: int, size: int, name: str) -> None:
+        self.name = name
         self._descriptor = descriptor
         self._offset = offset
         self._size = size

@@ -62,7 +62,7 @@ class TarFiles:
 
     def open(self, name: str) -> BinaryIO:
         member = self._find(name)
-        return io.BufferedReader(Part(self._file.fileno(), member.offset, member.size), 1 << 16)
+        return io.BufferedReader(Part(self._file.fileno(), member.offset, member.size, self.where), 1 << 16)
 
     def size(self, name: str) -> int | None:
         try:

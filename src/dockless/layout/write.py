@@ -15,7 +15,7 @@ from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.document import DEFAULT_LIMIT, parse_document, write_document
 from dockless.errors import LayoutError
-from dockless.layout.blobs import Moved, copy_blob, ignored, staged_file
+from dockless.layout.blobs import Moved, copy_blob, ignored, refused, staged_file
 from dockless.layout.files import FolderFiles, read_small
 from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
 from dockless.manifest import make_index
@@ -45,7 +45,7 @@ def write_layout(
         else:
             _create(directory, roots, list(wanted.values()), source, moved, jobs)
     except OSError as error:
-        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=error.strerror or str(error)) from error
+        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=refused(error)) from error
 
 
 def _create(

@@ -85,10 +85,8 @@ class RegistryClient:
         retry: RetryPolicy | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
-            raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
         self.registry = check_registry(registry)
-        self.jobs = jobs
+        self.jobs = check_jobs(jobs)
         self.clock = clock or Clock()
         self.policy = retry or RetryPolicy()
         self.state = UploadState(os.environ if environ is None else environ)
@@ -369,6 +367,13 @@ class RegistryClient:
             self._request("DELETE", path, repository, actions=DELETE, expect=(200, 202, 204)).close()
 
         self.repeat(ask)
+
+
+def check_jobs(jobs: int) -> int:
+    """`jobs` if it may be the most requests at a time, else InvalidValue."""
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
+        raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
+    return jobs
 
 
 def check_manifest_size(raw: bytes, where: str) -> None:

@@ -71,7 +71,7 @@ class ResponseError(Failure):
         retry_after: float | None = None,
     ) -> None:
         codes, said = parse_errors(body)
-        super().__init__(f"{method} {url}: {status}", cause=said, hint=hint or hint_for(status, codes))
+        super().__init__(f"{method} {url}: {status}", cause=said, hint=hint or hint_for(status, codes, said))
         self.method = method
         self.path = urlsplit(url).path
         self.status = status
@@ -109,7 +109,7 @@ def parse_errors(body: bytes) -> tuple[tuple[str, ...], str]:
     return codes, printable("; ".join(words) or text, _SHOWN_BODY)
 
 
-def hint_for(status: int, codes: tuple[str, ...]) -> str:
+def hint_for(status: int, codes: tuple[str, ...], said: str = "") -> str:
     """What to do about an error status, where that is known."""
     if status == 429 or "TOOMANYREQUESTS" in codes:
         return "the registry limits how often it is asked: try again later, or log in for a higher limit"
@@ -117,6 +117,8 @@ def hint_for(status: int, codes: tuple[str, ...]) -> str:
         return "check the repository's name; some registries (ECR, GAR) want it created first"
     if status == 404:
         return "check the name, and whether you may see it"
+    if "TAG_INVALID" in codes or "immutable" in said.lower():
+        return "a tag that is there cannot be moved: push another tag"
     if status == 405 or "UNSUPPORTED" in codes:
         return "this registry does not do that, or does not allow it"
     if status == 407:

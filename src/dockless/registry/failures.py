@@ -13,8 +13,11 @@ from dockless.registry.hosts import origin_of, redact
 _ATTEMPTS_TO_REACH = 4
 
 
-def wrapped(error: Exception, method: str, url: str) -> DocklessError:
-    """What to raise for `error`. One of our own, of a body that was read while it was sent, passes through."""
+def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -> DocklessError:
+    """What to raise for `error`. One of our own, of a body that was read while it was sent, passes through.
+
+    `proxy` is the one that the request went through.
+    """
     import requests
     import urllib3
 
@@ -38,11 +41,15 @@ def wrapped(error: Exception, method: str, url: str) -> DocklessError:
     if any(isinstance(link, (requests.exceptions.InvalidHeader, UnicodeError)) for link in chain):
         return Unexpected(shown, cause="a header holds characters that HTTP forbids")
     if any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain):
+        named = redact(proxy or "")
         if "failed: 407" in text:
-            cause = "the proxy wants a user and password"
+            cause = f"the proxy {named} wants a user and password"
             return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-        return failed("the proxy refused, or is not there", hint, reason="unreachable")
+        return failed(f"the proxy {named} refused, or is not there", hint, reason="unreachable")
+    if any(isinstance(link, requests.exceptions.InvalidSchema) for link in chain) and proxy:
+        cause = f"the proxy {redact(proxy)} needs PySocks"
+        return ConnectionFailed(shown, cause=cause, hint="install it, or name an http proxy", transient=False)
     certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
         return failed(*_certificate_cause(certificate, host), reason="certificate")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from dockless.errors import RegistryError
 from dockless.registry.hosts import is_loopback
+
+_SCHEMES = frozenset(("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
+_HOST = re.compile(r"[0-9a-zA-Z._:-]+\Z")
 
 
 def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
@@ -26,7 +30,7 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     found = proxy if "://" in proxy else f"http://{proxy}"
     try:
         usable = urlsplit(found)
-        good = bool(usable.hostname) and (usable.port is None or usable.port > 0)
+        good = usable.scheme in _SCHEMES and bool(_HOST.match(usable.hostname or "")) and usable.port != 0
     except ValueError:
         good = False
     if not good:

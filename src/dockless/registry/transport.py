@@ -173,7 +173,7 @@ class Transport:
                 # Of the body, which is read while it is sent.
                 raise
             except Exception as error:
-                raise wrapped(error, method, url) from error
+                raise wrapped(error, method, url, proxy) from error
         return Answer(response, method, self._clock)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dockless.errors import InvalidValue
 from dockless.reference import Reference
 from dockless.registry.auth.credentials import Account, Credentials
-from dockless.registry.client import RegistryClient
+from dockless.registry.client import RegistryClient, check_jobs
 
 DEFAULT_JOBS = 4
 
@@ -34,7 +34,7 @@ class Access:
         auth_file: str | None = None,
         jobs: int = DEFAULT_JOBS,
     ) -> None:
-        self.jobs = jobs
+        self.jobs = check_jobs(jobs)
         self.insecure = insecure
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):

@@ -15,7 +15,7 @@ from dockless.registry.push import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.contents import MemoryContent
 from dockless.transfer.foreign import ForeignContent
-from dockless.transfer.locations import Location, to_location
+from dockless.transfer.locations import Location, to_destination
 from dockless.transfer.origins import Origins, mounts, opened
 from dockless.transfer.save import save
 from dockless.transfer.tree import Tree
@@ -36,6 +36,7 @@ def save_everywhere(
     """Saves `root`, which is or lists `images`, to each destination; the counts are summed."""
     if not destinations:
         raise InvalidValue("nothing says where to save the image", hint="name a destination")
+    places = [to_destination(where) for where in destinations]
     documents: dict[Digest, Manifest | Index] = {root.digest: root}
     blobs: dict[Digest, Descriptor] = {}
     memory: dict[Digest, bytes] = {}
@@ -50,7 +51,7 @@ def save_everywhere(
         content = stack.enter_context(opened(origins, blobs))
         foreign = ForeignContent(content, ca_file=used.ca_file)
         stack.callback(foreign.close)
-        for where in map(to_location, destinations):
+        for where in places:
             results.append(
                 save(
                     Tree(root, documents, blobs),

@@ -22,7 +22,15 @@ from dockless.registry.progress import Progress, silent
 from dockless.registry.push import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.everywhere import save_everywhere
-from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, REGISTRY, Location, to_location
+from dockless.transfer.locations import (
+    DOCKER_ARCHIVE,
+    OCI,
+    OCI_ARCHIVE,
+    REGISTRY,
+    Location,
+    to_destination,
+    to_location,
+)
 from dockless.transfer.origins import Origins, Place, Scratch
 from dockless.transfer.sources import choose, open_source, read_documents
 from dockless.transfer.sync import Synced, start_sync
@@ -284,7 +292,7 @@ class Image:
         While they are copied, more layers can be built; `save` then finds these there. `result()` of what is returned
         waits, and raises what went wrong. Raises InvalidValue for a destination that is no registry.
         """
-        where = to_location(destination)
+        where = to_destination(destination)
         if where.kind != REGISTRY:
             raise InvalidValue(f"cannot sync to {where}", cause="it is no registry", hint="save to it")
         return start_sync(self._documents.manifest.layers, self._origins, where, access or Access())

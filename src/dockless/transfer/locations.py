@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dockless.errors import InvalidValue, printable
-from dockless.reference import Reference
+from dockless.reference import DOCKER_HUB, Reference
 
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
 _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
@@ -23,10 +23,11 @@ class Location(NamedTuple):
     reference: Reference | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Location:
+    def parse(cls, text: str, *, default_registry: str | None = DOCKER_HUB) -> Location:
         """`ghcr.io/acme/app:1`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`.
 
-        As for skopeo, a path on disk holds no colon: what follows one is the image's name. Raises InvalidValue.
+        As for skopeo, a path on disk holds no colon: what follows one is the image's name. A reference that names no
+        registry is one of `default_registry`'s; with None there that is an error. Raises InvalidValue.
         """
         kind, colon, rest = text.partition(":")
         if colon and kind in _ON_DISK:
@@ -40,7 +41,7 @@ class Location(NamedTuple):
             text = text[len("docker://") :]
         elif colon and kind in _NOT_OURS:
             raise InvalidValue(f"{printable(text, 200)!r} is no place that Dockless knows", hint=_HINT)
-        return cls(REGISTRY, reference=Reference.parse(text))
+        return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
     @property
     def registry_reference(self) -> Reference:
@@ -61,3 +62,8 @@ class Location(NamedTuple):
 def to_location(where: str | Location) -> Location:
     """`where`, read if it is text. Raises InvalidValue."""
     return Location.parse(where) if isinstance(where, str) else where
+
+
+def to_destination(where: str | Location) -> Location:
+    """As `to_location`; but nothing is sent to Docker Hub unless it is named. Raises InvalidValue."""
+    return Location.parse(where, default_registry=None) if isinstance(where, str) else where

@@ -49,7 +49,7 @@ def save(
     told = _Told(progress)
     if destination.kind == DOCKER_ARCHIVE:
         return _to_docker_archive(tree, content, destination, tags, told)
-    names = list(dict.fromkeys(check_name(name) for name in (destination.name, *tags) if name))
+    names = list(dict.fromkeys(check_name(name) for name in _named(destination.name, tags)))
     roots = named(_listed(tree, content, destination), names)
     blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and blob.is_foreign)]
     if destination.kind == OCI:
@@ -61,9 +61,14 @@ def save(
 
 def check_name(name: str) -> str:
     """`name` if it may name an image in a layout (image spec, annotations.md, `ref.name`). Raises InvalidValue."""
-    if name.isascii() and name.isprintable() and " " not in name:
+    if name and name.isascii() and name.isprintable() and " " not in name:
         return name
     raise InvalidValue(f"{name!r:.100} cannot name an image in a layout", hint="write letters, digits and -._:@/+")
+
+
+def _named(own: str, tags: Sequence[str]) -> list[str]:
+    """The destination's own name, if it has one, and the others. One that is empty is a slip, not no name."""
+    return [own, *tags] if own else [*tags]
 
 
 def _listed(tree: Tree, content: ContentSource, destination: Location) -> Descriptor:
@@ -94,7 +99,7 @@ def _to_registry(
         raise InvalidValue(
             f"cannot save to {reference}", cause=f"the image has the digest {digest}", hint="name a tag, or no version"
         )
-    wanted = [tag for tag in (reference.tag, *tags) if tag]
+    wanted = _named(reference.tag, tags)
     if not wanted and not reference.digest:
         wanted = ["latest"]
     client = access.client(reference)
@@ -121,7 +126,7 @@ def _to_docker_archive(
     references = []
     if destination.name:
         own = Reference.parse(destination.name)
-        found = [tag for tag in (own.tag, *tags) if tag] or ["latest"]
+        found = _named(own.tag, tags) or ["latest"]
         references = [own._replace(tag=check_tag(tag)) for tag in dict.fromkeys(found)]
     documents = read_documents(tree.root, content, str(destination))
     write_docker_archive(destination.path, documents, references, content, moved=told.moved)

@@ -5,13 +5,14 @@ import os
 import random
 
 import pytest
+from manual_clock import ManualClock
 
 from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.manifest import make_index, make_manifest
 from dockless.platform import Platform
-from dockless.registry import Clock, RegistryClient
+from dockless.registry import RegistryClient
 
 
 class Memory:
@@ -40,21 +41,6 @@ class Image:
     @property
     def digest(self):
         return self.root.digest
-
-
-class ManualClock:
-    """Time passes only in sleeps."""
-
-    def __init__(self):
-        self.time = 1000.0
-        self.sleeps = []
-
-    def sleep(self, seconds):
-        self.sleeps.append(seconds)
-        self.time += seconds
-
-    def clock(self):
-        return Clock(lambda: self.time, lambda: self.time, self.sleep, lambda: 0.5)
 
 
 def make_image(seed, *sizes):

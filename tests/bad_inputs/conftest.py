@@ -1,0 +1,124 @@
+"""What is wrong, and what the command says of it.
+
+Each test carries the row of the table of bad inputs (B01 to B78) that it is of; `test_every_row` counts them.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from made_images import layout_of, make_image
+from manual_clock import ManualClock
+from the_command import dockless, in_a_folder_of_its_own, start
+
+from dockless.testing import Registry
+
+__all__ = ["dockless", "in_a_folder_of_its_own", "start"]
+
+_PROXIES_AND_CAS = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SOURCE_DATE_EPOCH"),
+)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "row(name): the row of the table of bad inputs that a test is of")
+
+
+@pytest.fixture(autouse=True)
+def manual(monkeypatch):
+    """A clock that does not wait, and no proxies or CAs of this machine."""
+    for name in _PROXIES_AND_CAS:
+        monkeypatch.delenv(name, raising=False)
+    found = ManualClock()
+    monkeypatch.setattr("dockless.registry.client.Clock", found.clock)
+    return found
+
+
+@pytest.fixture(scope="module")
+def module_registry():
+    with Registry() as found:
+        yield found
+
+
+@pytest.fixture
+def registry(module_registry):
+    """Shared by a file's tests: each has repositories of its own."""
+    module_registry.faults = ()
+    module_registry.reset_requests()
+    return module_registry
+
+
+@pytest.fixture
+def image(tmp_path):
+    """An image, which is the layout `base`."""
+    found = make_image(b"one", b"two")
+    layout_of(tmp_path / "base", found.manifest.descriptor, blobs=found.blobs, names=["v1"])
+    return found
+
+
+@pytest.fixture
+def keep(registry):
+    """`keep(repository, image, tag)`: puts an image into the registry, with no request."""
+
+    def keep(repository, image, tag):
+        for data in image.blobs.values():
+            registry.put_blob(repository, data)
+        registry.put_manifest(repository, image.manifest.raw, image.manifest.media_type, tag)
+
+    return keep
+
+
+@pytest.fixture
+def refused(dockless, registry, tmp_path):
+    """`refused(*argv)`: the one line that the command fails with.
+
+    It has changed nothing on disk and nothing in the registry; unless `writes`, it has not even tried.
+    """
+
+    def call(*argv, status=1, writes=False):
+        registry.reset_requests()
+        before = _files(tmp_path), _names(registry)
+        said = dockless(*argv, "-q")
+        assert said.status == status, said
+        assert said.out == ""
+        (line,) = said.err.splitlines()
+        assert line.isprintable()
+        assert (_files(tmp_path), _names(registry)) == before
+        assert writes or {request.method for request in registry.requests} <= {"GET", "HEAD"}
+        begin = "dockless: error: "
+        assert line.startswith(begin if status == 1 else "dockless"), line
+        return line[len(begin) :] if status == 1 else line
+
+    return call
+
+
+@pytest.fixture
+def works(dockless):
+    """`works(*argv)`: what the command says as JSON, when it is done."""
+
+    def call(*argv):
+        said = dockless(*argv, "--json", "-q")
+        assert (said.status, said.err) == (0, ""), said
+        return said.json
+
+    return call
+
+
+def _files(folder):
+    """All that is in a folder: names, and what a change would change."""
+    found = {}
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            state = os.lstat(os.path.join(path, name))
+            found[Path(path, name)] = (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns)
+    for path, state in found.items():
+        # A new and removed file in a folder changes its time; it may be there for a while.
+        if path.is_dir():
+            found[path] = state[:2]
+    return found
+
+
+def _names(registry):
+    return {name: (registry.tags(name), set(registry.manifests(name))) for name in registry.repositories()}

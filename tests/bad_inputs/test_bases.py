@@ -1,0 +1,257 @@
+"""B14 to B23 and B76: images that others made, to be built on or copied."""
+
+import json
+
+import pytest
+from made_images import make_image
+from rows import case, row
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.manifest import make_index
+from dockless.testing import Fault
+
+GOOD = make_image(b"one", b"two")
+LAYER = media_types.OCI_LAYER
+
+
+@pytest.fixture
+def base(registry, tmp_path):
+    """`base(manifest, *blobs)`: puts an image there as it is, and returns its reference."""
+    count = iter(range(100))
+
+    def put(manifest, *blobs, media_type=media_types.OCI_MANIFEST):
+        name = f"{tmp_path.name.replace('_', '-').lower().strip('-')}-{next(count)}"
+        for blob in (*GOOD.blobs.values(), *blobs):
+            registry.put_blob(name, blob)
+        raw = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
+        registry.put_manifest(name, raw, media_type, "1")
+        return f"{registry.host}/{name}:1"
+
+    return put
+
+
+def with_config(config, **said):
+    return {
+        **GOOD.manifest.json,
+        "config": {
+            "mediaType": media_types.OCI_CONFIG,
+            "digest": str(Digest.of(config)),
+            "size": len(config),
+            **said,
+        },
+    }
+
+
+@row("B14")
+def test_a_tag_or_digest_that_is_not_there(refused, registry, keep):
+    keep("b14", GOOD, "1")
+    url = f"GET {registry.url}/v2/b14/manifests"
+    said = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and whether you may see it"
+    assert refused("build", "oci:out", "--base", f"{registry.host}/b14:2") == f"{url}/2: {said}"
+    assert refused("copy", f"{registry.host}/b14", "oci:out") == f"{url}/latest: {said}"
+    digest = "sha256:" + "a" * 64
+    assert refused("copy", f"{registry.host}/b14@{digest}", "oci:out") == f"{url}/{digest}: {said}"
+
+
+@row("B15")
+def test_a_platform_that_the_base_lacks(refused, registry, keep):
+    images = [make_image(name.encode(), architecture=name) for name in ("amd64", "arm64", "s390x")]
+    for image in images:
+        keep("b15", image, None)
+    index = make_index([image.documents.descriptor for image in images])
+    registry.put_manifest("b15", index.raw, index.media_type, "1")
+    where = f"{registry.host}/b15:1"
+    for wanted in ("linux/riscv64", "linux/arm64/v9", "windows/amd64"):
+        said = f"{where} has no image for {wanted}: it has linux/amd64, linux/arm64, linux/s390x"
+        for command in (("build", "oci:out", "--base", where), ("copy", where, "oci:out"), ("inspect", where)):
+            assert refused(*command, "--platform", wanted) == said
+    keep("b15", GOOD, "2")
+    said = f"{registry.host}/b15:2 has no image for linux/arm64: it is for linux/amd64"
+    assert refused("build", "oci:out", "--base", f"{registry.host}/b15:2", "--platform", "linux/arm64") == said
+
+
+@row("B16")
+def test_a_digest_that_the_registry_serves_other_bytes_for(refused, registry, keep):
+    keep("b16", GOOD, "1")
+    forged = GOOD.manifest.raw + b" "
+    # The header says what was asked for: the bytes decide.
+    headers = {"Docker-Content-Digest": str(GOOD.manifest.digest), "Content-Type": GOOD.manifest.media_type}
+    registry.faults = [Fault(on="manifest get", status=200, body=forged, headers=headers)]
+    where = f"{registry.host}/b16@{GOOD.manifest.digest}"
+    said = (
+        f"{registry.host}/b16 serves another manifest than was asked for: asked for {GOOD.manifest.digest}, "
+        f"got {Digest.of(forged)}; do not use this image: the registry or something before it changed it"
+    )
+    assert refused("build", "oci:out", "--base", where) == said
+    assert refused("copy", where, "oci:out") == said
+
+
+@pytest.mark.parametrize("media_type", [media_types.DOCKER_SCHEMA1_SIGNED, "application/json"])
+@row("B17")
+def test_docker_schema_1(refused, base, media_type):
+    where = base({"schemaVersion": 1, "name": "x", "fsLayers": [], "history": []}, media_type=media_type)
+    said = (
+        f"{where} is a Docker schema 1 manifest: application/vnd.docker.distribution.manifest.v1+prettyjws is not "
+        "supported; push the image again with a tool of after 2017"
+    )
+    assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == said
+
+
+@row("B18")
+def test_an_artifact(refused, base):
+    manifest = with_config(b"{}", mediaType="application/vnd.oci.empty.v1+json")
+    where = base({**manifest, "artifactType": "application/x", "layers": []}, b"{}")
+    said = f"{where} is an artifact, not an image: its config is of the type application/vnd.oci.empty.v1+json"
+    assert refused("build", "oci:out", "--base", where) == said
+    # Of an image's type, and no image's config all the same.
+    where = base(with_config(b"{}"), b"{}")
+    said = f"the config {Digest.of(b'{}')} of {where} has no rootfs.diff_ids: it is no image config"
+    assert refused("build", "oci:out", "--base", where) == said
+
+
+@row("B19")
+def test_indexes_of_indexes(refused, works, registry, keep):
+    keep("b19", GOOD, None)
+    descriptor = GOOD.manifest.descriptor
+    for depth in range(8):
+        index = make_index([descriptor])
+        registry.put_manifest("b19", index.raw, index.media_type, f"{depth}")
+        descriptor = Descriptor(index.media_type, index.digest, len(index.raw))
+    where = f"{registry.host}/b19"
+    assert works("copy", f"{where}:0", "oci:flat")["digest"] == GOOD.manifest.digest
+    said = f"{where}:1 lists an index for linux/amd64: an index of indexes is no image"
+    assert refused("build", "oci:out", "--base", f"{where}:1") == refused("copy", f"{where}:1", "oci:out") == said
+    said = f"{where}:7 has too many manifests: indexes more than 4 deep, or more than 10000"
+    assert refused("copy", f"{where}:7", "oci:out", "--all-platforms") == said
+
+
+@row("B19")
+def test_an_index_that_lists_itself(refused, registry, keep):
+    # No digest can name itself; a registry can serve one document for all.
+    keep("b19b", GOOD, "1")
+    index = make_index([Descriptor(media_types.OCI_INDEX, Digest.of(b"x"), 1)])
+    registry.faults = [Fault(on="manifest get", status=200, body=index.raw, headers={"Content-Type": index.media_type})]
+    line = refused("copy", f"{registry.host}/b19b:1", "oci:out", "--all-platforms")
+    assert f"asked for {Digest.of(b'x')}, got {index.digest}" in line
+
+
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        case("B20", "text", b"not json", "Expecting value at line 1, column 1"),
+        case("B20", "cut", GOOD.documents.config_bytes[:-1], "Expecting ',' delimiter at line 1, column 268"),
+        case("B20", "utf-8", b'{"os":"\xff"}', "it is not UTF-8 at byte 7"),
+        case("B20", "bom", b"\xef\xbb\xbf" + GOOD.documents.config_bytes, "it starts with a byte order mark"),
+        case("B20", "deep", b'{"a":' * 50_000, "it is nested too deep"),
+        case("B20", "deep and whole", b'{"a":' * 500 + b"1" + b"}" * 500, "it is nested too deep"),
+        case("B20", "array", b"[]", "it holds no object at its top"),
+        case("B20", "a key twice", b'{"os":"linux","os":"linux"}', "the key 'os' stands twice"),
+        case("B20", "NaN", b'{"os":NaN}', "NaN is not JSON"),
+        case("B20", "digits", b'{"os":' + b"9" * 100_000 + b"}", "a number of 100000 digits"),
+    ],
+)
+def test_configs_that_are_no_json(refused, base, config, said):
+    where = base(with_config(config), config)
+    line = f"the config {Digest.of(config)} of {where} is not a usable JSON document: {said}"
+    assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == line
+
+
+@row("B20")
+def test_a_config_of_200_mb_is_not_read(refused, registry, base):
+    where = base(with_config(GOOD.documents.config_bytes, size=200_000_000))
+    said = f"the config of {where} has 200000000 bytes: more than 4194304"
+    assert refused("build", "oci:out", "--base", where) == said
+    assert not [request for request in registry.requests if request.operation.startswith("blob")]
+
+
+@row("B21")
+def test_more_layers_than_diff_ids(refused, base):
+    config = json.loads(GOOD.documents.config_bytes)
+    config["rootfs"]["diff_ids"].pop()
+    raw = json.dumps(config).encode()
+    where = base(with_config(raw), raw)
+    said = f"the documents of {where} do not fit together: its manifest has 2 layers, its config 1 diff ids"
+    assert refused("build", "oci:out", "--base", where) == said
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        case("B22", "zstd", f"{LAYER}+zstd"),
+        case("B22", "encrypted", f"{LAYER}+gzip+encrypted"),
+        case(
+            "B22", "nondistributable", media_types.OCI_LAYER.replace("layer.v1", "layer.nondistributable.v1") + "+gzip"
+        ),
+        case("B22", "future", f"{LAYER}+lz4"),
+        case("B22", "anything", "text/html"),
+    ],
+)
+def test_layers_of_other_types_pass_through(works, refused, base, media_type):
+    manifest = json.loads(GOOD.manifest.raw)
+    manifest["layers"][0]["mediaType"] = media_type
+    where = base(manifest)
+    works("build", "oci:out", "--base", where, "--label", "a=b")
+    first = works("inspect", "oci:out")["layers"][0]
+    assert first["media_type"] == media_type and first["digest"] == GOOD.manifest.layers[0].digest
+    if media_type == "text/html":
+        said = (
+            "a layer of the type 'text/html' has no place in a docker image; keep the format of the image it comes from"
+        )
+        assert refused("build", "oci:other", "--base", where, "--format", "docker") == said
+
+
+@row("B23")
+def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless, works, base):
+    broken = GOOD.blobs[GOOD.manifest.layers[0].digest][:-9]
+    manifest = json.loads(GOOD.manifest.raw)
+    manifest["layers"][0].update(digest=str(Digest.of(broken)), size=len(broken))
+    where = base(manifest, broken)
+    assert works("build", "oci:out", "--base", where, "--label", "a=b")["layers"][0] == Digest.of(broken)
+    said = dockless("verify", "oci:out", "-q")
+    assert said.status == 1 and "gzip stream has no end" in said.out and str(Digest.of(broken)) in said.out
+
+
+@pytest.mark.parametrize(
+    "config, told",
+    [
+        case(
+            "B76",
+            "created",
+            {"created": "yesterday"},
+            "the config was created at 'yesterday', which is no time (RFC 3339)",
+        ),
+        case(
+            "B76",
+            "no 13th month",
+            {"created": "2024-13-01T00:00:00Z"},
+            "created at '2024-13-01T00:00:00Z', which is no time",
+        ),
+        case("B76", "number", {"created": 7}, "the config was created at 7, which is no time (RFC 3339)"),
+        case("B76", "history", {"history": [{"created_by": "x"}] * 9}, "history tells of 9 layers, the image has 2"),
+        case("B76", "no history", {"history": None}, ""),
+        case("B76", "short history", {"history": [{"empty_layer": True}] * 2 + [{"created_by": "x"}]}, ""),
+    ],
+)
+def test_time_and_history_are_normal_in_what_is_made_of_the_base(dockless, works, registry, keep, config, told):
+    keep("b76", make_image(b"one", b"two", config=config), "1")
+    said = dockless("verify", f"{registry.host}/b76:1", "-q")
+    assert (said.status, told in said.out) == (1 if told else 0, True)
+    works("build", "oci:out", "--base", f"{registry.host}/b76:1", "--label", "a=b")
+    assert works("verify", "oci:out")["wrong"] == []
+    made = json.loads(dockless("inspect", "oci:out", "--config").out)
+    assert made["created"] == "1970-01-01T00:00:00Z"
+    assert sum(not entry.get("empty_layer") for entry in made["history"]) == 2
+
+
+@row("B76")
+def test_no_time_to_be_created_at(refused):
+    for text in ("now", "2024-01-31", "2024-02-30T00:00:00Z", "2024-01-31T25:00:00Z", "2024-01-31T12:00:00+99:00", ""):
+        said = f"invalid created: {text!r} is no time; write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
+        assert refused("build", "oci:out", "--created", text) == said
+
+
+def test_the_image_that_all_are_made_of_is_right(works, registry, keep):
+    keep("good", GOOD, "1")
+    assert works("verify", f"{registry.host}/good:1")["wrong"] == []

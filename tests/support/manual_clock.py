@@ -1,0 +1,16 @@
+from dockless.registry import Clock
+
+
+class ManualClock:
+    """Time passes only in sleeps."""
+
+    def __init__(self):
+        self.time = 1000.0
+        self.sleeps = []
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+    def clock(self):
+        return Clock(lambda: self.time, lambda: self.time, self.sleep, lambda: 0.5)

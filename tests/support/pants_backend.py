@@ -1,0 +1,87 @@
+"""A RuleRunner with the backend in it."""
+
+import json
+
+import pytest
+from pants.backend.python.goals import package_dists
+from pants.core.goals.package import BuiltPackage
+from pants.core.goals.publish import PublishProcesses
+from pants.core.target_types import (
+    ArchiveTarget,
+    FilesGeneratorTarget,
+    FileTarget,
+    GenericTarget,
+    RelocatedFiles,
+    ResourcesGeneratorTarget,
+    ResourceTarget,
+)
+from pants.core.target_types import rules as core_target_types_rules
+from pants.core.util_rules import adhoc_binaries, archive, source_files, system_binaries
+from pants.engine.addresses import Address
+from pants.engine.fs import DigestContents
+from pants.engine.internals.scheduler import ExecutionError
+from pants.engine.rules import QueryRule
+from pants.testutil.rule_runner import RuleRunner
+from pants_dockless import register
+from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.goals.publish import PublishImageRequest, PublishPushRequest
+from pants_dockless.rules.image_fields import ContainerImageFieldSet
+
+assert package_dists
+
+
+class Backend(RuleRunner):
+    """A RuleRunner that speaks of images."""
+
+    def package(self, address: str, field_set_type=ContainerImageFieldSet) -> BuiltPackage:
+        target = self.get_target(_address(address))
+        return self.request(BuiltPackage, [field_set_type.create(target)])
+
+    def files(self, package: BuiltPackage) -> dict:
+        return {file.path: file.content for file in self.request(DigestContents, [package.digest])}
+
+    def description(self, address: str) -> dict:
+        files = self.files(self.package(address))
+        (path,) = [path for path in files if path.endswith(".json") and "/blobs/" not in path and "index" not in path]
+        return json.loads(files[path])
+
+    def refusal(self, ask) -> str:
+        """The one line that `ask` fails with."""
+        with pytest.raises(ExecutionError) as caught:
+            ask()
+        (error,) = caught.value.wrapped_exceptions
+        return str(error)
+
+
+def _address(text: str) -> Address:
+    path, name = text.split(":")
+    return Address(path, target_name=name)
+
+
+def make_backend() -> Backend:
+    runner = Backend(
+        rules=[
+            *register.rules(),
+            *core_target_types_rules(),
+            *adhoc_binaries.rules(),
+            *archive.rules(),
+            *source_files.rules(),
+            *system_binaries.rules(),
+            QueryRule(BuiltPackage, [ContainerImageFieldSet]),
+            QueryRule(BuiltPackage, [PushImageFieldSet]),
+            QueryRule(PublishProcesses, [PublishImageRequest]),
+            QueryRule(PublishProcesses, [PublishPushRequest]),
+        ],
+        target_types=[
+            *register.target_types(),
+            ArchiveTarget,
+            FileTarget,
+            FilesGeneratorTarget,
+            GenericTarget,
+            RelocatedFiles,
+            ResourceTarget,
+            ResourcesGeneratorTarget,
+        ],
+    )
+    runner.set_options([], env_inherit={"PATH"})
+    return runner

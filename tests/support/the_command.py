@@ -1,0 +1,74 @@
+"""The command, in this process or in one of its own: fixtures, which a conftest takes from here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dockless.cli import main
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def dockless(capfdbinary):
+    """The command, in this process."""
+
+    def call(*arguments):
+        capfdbinary.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = end.code
+        out, err = capfdbinary.readouterr()
+        return Said(status, out.decode(), err.decode())
+
+    return call
+
+
+@pytest.fixture
+def start():
+    """The command, in a process of its own."""
+    running = []
+
+    def begin(*arguments, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dockless", *map(str, arguments)],
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            env={**os.environ, "PYTHONPATH": str(SOURCES), **options.pop("env", {})},
+            **options,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
