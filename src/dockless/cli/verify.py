@@ -9,7 +9,8 @@ from dockless.cli.options import Commands, access_of, add_command, add_jobs, pla
 
 _DESCRIPTION = """\
 Reads all of an image and checks it: sizes and digests of every blob, what is inside of layers against the diff ids,
-the layers' tars, and the image specification's rules. Every platform of an index, every image of a layout.
+the layers' tars, and the image specification's rules. Every platform of an index, every image of a layout or archive
+unless one is named.
 
 Each thing that is wrong is a line on stdout; then the exit status is 1.
 """

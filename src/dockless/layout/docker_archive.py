@@ -35,7 +35,7 @@ class _Listed(NamedTuple):
 
 
 class DockerArchive:
-    """A docker-archive, compressed or not. A ContentSource for the images that `image` gave. `close` closes it."""
+    """A docker-archive, compressed or not. A ContentSource for the images that were read. `close` closes it."""
 
     def __init__(self, path: str) -> None:
         """Reads the archive's list. Raises LayoutError when `path` is no docker-archive."""
@@ -58,7 +58,13 @@ class DockerArchive:
 
     def image(self, reference: str = "") -> ImageDocuments:
         """The image of that name, or the only one. Raises LayoutError."""
-        listed = self._choose(reference)
+        return self._read(self._choose(reference))
+
+    def images(self) -> list[ImageDocuments]:
+        """All its images, in its order. Raises LayoutError."""
+        return [self._read(listed) for listed in self._listed]
+
+    def _read(self, listed: _Listed) -> ImageDocuments:
         try:
             config_bytes = read_small(self._files, listed.config, DEFAULT_LIMIT)
             config = ImageConfig.from_bytes(config_bytes, f"{self.where}: {listed.config}")
@@ -76,7 +82,7 @@ class DockerArchive:
         return made
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """A layer, config or manifest of an image that was given. Raises LayoutError for another."""
+        """A layer, config or manifest of an image that was read. Raises LayoutError for another."""
         if descriptor.digest in self._documents:
             return io.BytesIO(self._documents[descriptor.digest])
         if descriptor.digest not in self._blobs:
@@ -115,7 +121,7 @@ class DockerArchive:
         raise LayoutError(f"{self.where} holds no image {reference}", cause=f"it holds {there}")
 
     def _read_list(self) -> list[_Listed]:
-        if self._files.size(_LIST) is None:
+        if _LIST not in self._files:
             oci = self._files.size("oci-layout") is not None
             raise LayoutError(
                 f"{self.where} is no docker-archive",

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple
 
 from dockless.content import ContentSource
@@ -16,12 +17,13 @@ from dockless.errors import DocklessError, InvalidDocument
 from dockless.image.documents import ImageDocuments
 from dockless.image.rules import broken_rules
 from dockless.layout.blobs import copy_blob
+from dockless.layout.docker_archive import DockerArchive
 from dockless.layout.oci import OciLayout, name_of
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.platform import Platform
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.transfer.access import Access
-from dockless.transfer.locations import OCI, OCI_ARCHIVE, Location, to_location
+from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location, to_location
 from dockless.transfer.sources import choose, open_source
 from dockless.transfer.verify_layer import wrong_in_layer
 
@@ -49,13 +51,20 @@ def verify_image(
     """Reads every manifest, config and layer of the image at `where`, with `platform` only of that one.
 
     Checked are sizes and digests, what is inside of layers against the diff ids, their tars, and the image spec's
-    rules. A layout without a name is checked whole, with every blob in it. Raises DocklessError only for what cannot be
-    opened at all.
+    rules. A layout or archive without a name is checked whole, a layout with every blob in it. Raises DocklessError
+    only for what cannot be opened at all.
     """
     where = to_location(where)
     access = access or Access()
     wanted = Platform.parse(platform) if isinstance(platform, str) else platform
     verifying = _Verifying(access.jobs, progress)
+    if where.kind == DOCKER_ARCHIVE and not where.name and wanted is None:
+        with closing(DockerArchive(where.path)) as archive:
+            images = archive.images()
+            for image in images:
+                verifying.document(image.manifest, archive, str(where), None, 0)
+            verifying.layers(archive)
+        return verifying.result([image.manifest.digest for image in images])
     if where.kind in (OCI, OCI_ARCHIVE) and not where.name and wanted is None:
         layout = OciLayout(where.path) if where.kind == OCI else OciLayout.in_archive(where.path)
         try:

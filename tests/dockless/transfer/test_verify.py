@@ -4,11 +4,9 @@ import json
 import os
 import re
 import tarfile
-import tempfile
 
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
-from real_tools import need, run
 
 from dockless import media_types
 from dockless.digest import Digest
@@ -257,39 +255,3 @@ def test_a_registry_that_serves_damage(registry, push):
     push(registry, "app", "1", image)
     registry.faults = [Fault(on="blob get", reference=image.manifest.layers[0].digest, corrupt=30)]
     assert "damaged" in wrong(f"{registry.host}/app:1")
-
-
-def test_a_docker_archive_whose_layer_is_another(tmp_path):
-    image = make_image(b"one", compress=False, docker=True)
-    listed = [{"Config": "c.json", "RepoTags": None, "Layers": ["l.tar"]}]
-    files = {"manifest.json": json.dumps(listed).encode(), "c.json": image.documents.config_bytes}
-    (tmp_path / "good").write_bytes(tar_of({**files, "l.tar": tar_of({"f0": b"one"})}))
-    (tmp_path / "bad").write_bytes(tar_of({**files, "l.tar": tar_of({"f0": b"eno"})}))
-    assert wrong(f"docker-archive:{tmp_path}/good") == ""
-    assert "is damaged: its digest is" in wrong(f"docker-archive:{tmp_path}/bad")
-
-
-def test_what_other_tools_write_is_right(tmp_path):
-    need("skopeo", "umoci", "buildah")
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree/f").write_text("x" * 3)
-    (tmp_path / "tree/deep").mkdir()
-    (tmp_path / "tree/deep/link").symlink_to("../f")
-    at = {"cwd": tmp_path}
-    run("umoci", "init", "--layout", "u", **at)
-    run("umoci", "new", "--image", "u:v1", **at)
-    run("umoci", "insert", "--rootless", "--image", "u:v1", "tree", "/", **at)
-    run("umoci", "config", "--image", "u:v1", "--architecture", "amd64", "--os", "linux", **at)
-    for target in ("oci:o:v1", "oci-archive:oa.tar:v1", "docker-archive:da.tar:app:1"):
-        run("skopeo", "copy", "-q", "oci:u:v1", target, **at)
-    with tempfile.TemporaryDirectory(prefix="dl-") as short:
-        buildah = ("buildah", "--root", f"{short}/r", "--runroot", f"{short}/rr", "--storage-driver", "vfs")
-        made = run(*buildah, "from", "scratch").out.strip()
-        run(*buildah, "add", made, "tree", "/app", **at)
-        run(*buildah, "config", "--cmd", '["/app"]', made)
-        run(*buildah, "commit", "-q", made, f"oci:{tmp_path}/b:v1")
-        run(*buildah, "commit", "-q", "--format", "docker", made, f"docker-archive:{tmp_path}/bd.tar:app:1")
-    places = ["oci:u:v1", "oci:o", "oci-archive:oa.tar", "docker-archive:da.tar", "oci:b", "docker-archive:bd.tar"]
-    for place in places:
-        kind, _, rest = place.partition(":")
-        assert wrong(f"{kind}:{tmp_path}/{rest}") == "", place
