@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Event
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from dockless import media_types
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT
 from dockless.errors import InvalidValue, printable
-from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import check_registry, check_repository, check_tag
 from dockless.registry.auth.chain import Given
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
@@ -22,6 +20,7 @@ from dockless.registry.errors import RegistryError, ResponseError, Unexpected
 from dockless.registry.listing import list_tags
 from dockless.registry.once import Once
 from dockless.registry.referrers import list_referrers, register_referrer
+from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, check_manifest_size, known_type
 from dockless.registry.retry import Retries, RetryPolicy
 from dockless.registry.session import Session
 from dockless.registry.state import UploadState
@@ -31,32 +30,7 @@ from dockless.registry.upload_session import UploadSession
 
 T = TypeVar("T")
 
-_ACCEPT = ", ".join(
-    (
-        media_types.OCI_INDEX,
-        media_types.DOCKER_INDEX,
-        media_types.OCI_MANIFEST,
-        media_types.DOCKER_MANIFEST,
-        "*/*;q=0.1",
-    )
-)
-
 _EMPTY = Digest.of(b"")
-
-
-class RemoteManifest(NamedTuple):
-    """A manifest or index as a registry served it."""
-
-    raw: bytes
-    media_type: str
-    digest: Digest
-
-    @property
-    def descriptor(self) -> Descriptor:
-        return Descriptor(self.media_type, self.digest, len(self.raw))
-
-    def parse(self, what: str) -> Manifest | Index:
-        return parse_manifest(self.raw, what, media_type=self.media_type)
 
 
 class RegistryClient:
@@ -143,7 +117,7 @@ class RegistryClient:
         what = f"the manifest {version} of {self.registry}/{repository}"
 
         def ask() -> RemoteManifest:
-            answer = self._request("GET", _manifest_path(repository, version), repository, accept=_ACCEPT)
+            answer = self._request("GET", _manifest_path(repository, version), repository, accept=ACCEPT)
             raw = answer.read(DEFAULT_LIMIT, what)
             found = Digest.of(raw)
             if isinstance(wanted, Digest) and found != wanted:
@@ -163,7 +137,7 @@ class RegistryClient:
                     attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
-            return RemoteManifest(raw, _known_type(raw, media_type, what), found)
+            return RemoteManifest(raw, known_type(raw, media_type, what), found)
 
         return self.repeat(ask)
 
@@ -182,7 +156,7 @@ class RegistryClient:
                     _manifest_path(repository, version),
                     repository,
                     actions=actions,
-                    accept=_ACCEPT,
+                    accept=ACCEPT,
                     expect=(200, 404),
                 )
             except ResponseError as error:
@@ -376,16 +350,6 @@ def check_jobs(jobs: int) -> int:
     return jobs
 
 
-def check_manifest_size(raw: bytes, where: str) -> None:
-    """Raises InvalidValue for a manifest that registries refuse: before anything is uploaded for it."""
-    if len(raw) > DEFAULT_LIMIT:
-        raise InvalidValue(
-            f"the manifest for {where} has {len(raw)} bytes",
-            cause=f"registries take at most {DEFAULT_LIMIT}",
-            hint="shorten its annotations",
-        )
-
-
 def _manifest_path(repository: str, version: str) -> str:
     return f"/v2/{repository}/manifests/{version}"
 
@@ -396,8 +360,3 @@ def _blob_path(repository: str, digest: Digest) -> str:
 
 def _digest_or_tag(version: str) -> Digest | str:
     return Digest(version) if ":" in version else check_tag(version)
-
-
-def _known_type(raw: bytes, served_as: str, what: str) -> str:
-    known = media_types.MANIFESTS | media_types.INDEXES
-    return served_as if served_as in known else parse_manifest(raw, what).media_type

@@ -18,10 +18,11 @@ from dockless.errors import InvalidDocument
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
-from dockless.registry.client import RegistryClient, check_manifest_size
+from dockless.registry.client import RegistryClient
 from dockless.registry.crew import Crew
 from dockless.registry.errors import RegistryError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.remote_manifest import check_manifest_size
 
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))

@@ -1,0 +1,56 @@
+"""Manifests and indexes as registries serve and take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.document import DEFAULT_LIMIT
+from dockless.errors import InvalidValue
+from dockless.manifest import Index, Manifest, parse_manifest
+
+_KNOWN = media_types.MANIFESTS | media_types.INDEXES
+
+# docker-registry serves OCI types only to those who name them.
+ACCEPT = ", ".join(
+    (
+        media_types.OCI_INDEX,
+        media_types.DOCKER_INDEX,
+        media_types.OCI_MANIFEST,
+        media_types.DOCKER_MANIFEST,
+        "*/*;q=0.1",
+    )
+)
+
+
+class RemoteManifest(NamedTuple):
+    """A manifest or index as a registry served it."""
+
+    raw: bytes
+    media_type: str
+    digest: Digest
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor(self.media_type, self.digest, len(self.raw))
+
+    def parse(self, what: str) -> Manifest | Index:
+        """The document; `what` names it in errors. Raises InvalidDocument."""
+        return parse_manifest(self.raw, what, media_type=self.media_type)
+
+
+def known_type(raw: bytes, served_as: str, what: str) -> str:
+    """Its media type: as it was served, else as the document says. Raises InvalidDocument."""
+    return served_as if served_as in _KNOWN else parse_manifest(raw, what).media_type
+
+
+def check_manifest_size(raw: bytes, where: str) -> None:
+    """Raises InvalidValue for a manifest that registries refuse: before anything is uploaded for it."""
+    if len(raw) > DEFAULT_LIMIT:
+        raise InvalidValue(
+            f"the manifest for {where} has {len(raw)} bytes",
+            cause=f"registries take at most {DEFAULT_LIMIT}",
+            hint="shorten its annotations",
+        )
