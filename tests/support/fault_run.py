@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from dockless.manifest import make_index
 from dockless.platform import Platform
 from dockless.registry.clock import Clock
 from dockless.testing import make_certificate, server_context
+from dockless.testing.message import BrokenBody
 
 SECRET = "S3CR3T-Kanary"
 NETRC = "N3TRC-Kanary"
@@ -238,6 +240,10 @@ class Run:
         return f"{self.host}/{self.repository}:v1"
 
     @property
+    def killed(self):
+        return self.case.kill == -signal.SIGKILL
+
+    @property
     def secrets(self):
         return [form for secret in (SECRET, NETRC, IDENTITY) for form in forms(secret)] + self.tokens.issued
 
@@ -285,9 +291,12 @@ class Run:
                 self.case.on_sleep(self, len(self.sleeps))
 
     def restart_registry(self):
-        """SIGKILL, and another on the same storage."""
+        """SIGKILL, which ends its connections, and another on the same storage."""
+        self.proxy.up.clear()
         self.kill_registry()
         self.start_registry()
+        self.proxy.up.set()
+        raise BrokenBody("the registry is gone")
 
     def kill_registry(self):
         self.registry.process.kill()
@@ -302,10 +311,11 @@ class Run:
             # Another thread may lose it at the same time.
             shutil.rmtree(folder, ignore_errors=True)
 
-    def signal(self, number):
-        """Sends it to the command, and waits until that has ended."""
+    def send_signal(self, number):
+        """Sends it to the command, and waits until that has ended; its connection is at an end, too."""
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(10)
+        raise BrokenBody("the client is gone")
 
     def _bound(self, troubles):
         def changed(value):
@@ -325,6 +335,8 @@ class Run:
     def _call(self, hook):
         try:
             hook(self)
+        except BrokenBody:
+            raise
         except Exception as error:
             self.failures.append(error)
             raise
@@ -429,16 +441,19 @@ class Run:
             one_for_each_blob = operation.startswith("upload") and what is None
             assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, what, count)
 
+    def named_now(self):
+        """What v1 names at the destination, with all that is under it."""
+        if self.case.pull:
+            return self._in_layout()
+        raw = self.store.manifest(self.repository, "v1")
+        self.store.check_complete(self.repository, raw)
+        return _digest(raw)
+
     def judge_tag(self, survived):
         new, old = self.image.digest, OLD.manifest.digest
+        assert self.named_now() in ([new] if survived else [old, new])
         if self.case.pull:
-            found = self._in_layout()
-            assert found in ([new] if survived else [old, new])
             assert sorted(path.name for path in self.folder.iterdir()) == ["home", "new", "out"]
-            return
-        raw = self.store.manifest(self.repository, "v1")
-        assert _digest(raw) in ([new] if survived else [old, new])
-        self.store.check_complete(self.repository, raw)
 
     def _in_layout(self):
         """What v1 is in the layout; everything under it is there."""
@@ -447,6 +462,9 @@ class Run:
         blobs = self.folder / "out/blobs/sha256"
         for path in blobs.iterdir():
             assert _digest(path.read_bytes()) == f"sha256:{path.name}"
+        others = {path.name for path in (self.folder / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
+        # Nobody clears up after SIGKILL.
+        assert all(name.startswith(".dockless-") for name in others) if self.killed else not others
         manifest = json.loads((blobs / root["digest"][7:]).read_text())
         for blob in (manifest["config"], *manifest["layers"]):
             assert (blobs / blob["digest"][7:]).stat().st_size == blob["size"]

@@ -1,0 +1,1 @@
+"""Others at work in the same repository, and a registry whose storage is full or shut."""
