@@ -163,6 +163,9 @@ class FaultProxy(FaultyServer):
     def __init__(self, target, *, tokens=None, tls=None, port=0):
         super().__init__(tls, port)
         self.target = target
+        # Cleared while the registry is being restarted: a clock that does not wait would give up meanwhile.
+        self.up = threading.Event()
+        self.up.set()
         self._tokens = tokens
         # The registry builds its Locations from Host, which is passed on as it is, and from this.
         self._scheme = "https" if tls else "http"
@@ -174,6 +177,7 @@ class FaultProxy(FaultyServer):
         for fault in self.hooks:
             if fault.at == BEFORE:
                 fault.hook()
+        self.up.wait(30)
         connection = http.client.HTTPConnection(self.target, timeout=30)
         try:
             answer = self._ask(connection, request)

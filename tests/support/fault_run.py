@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from dockless.manifest import make_index
 from dockless.platform import Platform
 from dockless.registry.clock import Clock
 from dockless.testing import make_certificate, server_context
+from dockless.testing.message import BrokenBody
 
 SECRET = "S3CR3T-Kanary"
 NETRC = "N3TRC-Kanary"
@@ -172,9 +174,10 @@ class Case:
 
     `troubles` strike the registry's requests, `at_tokens` those of the token server, `at_stranger` the stranger's; in
     their headers {stranger} is that host's url and {realm} the token server's. Their hooks are called with the Run, as
-    is `prepare` before the command, and `check` after it with what it said. `error` (a pattern): the command fails with
-    that; without, it survives. `most`: how often one thing is asked for at most. `again`: whether the second run is to
-    find the tag as it shall be. `on_sleep` is called with the Run and the number of the pause.
+    is `prepare` before the command, and `check` after it with what it said, too. `error` (a pattern): the command fails
+    with that; without, it survives. `kill`: it runs in a process of its own and ends with this status. `most`: how
+    often one thing is asked for at most. `last`: what the tag may name after a command that survives; by default the
+    image. `on_sleep` is called with the Run and the number of the pause.
     """
 
     troubles: tuple = ()
@@ -194,6 +197,7 @@ class Case:
     on_sleep: Callable = None
     kill: int = 0
     most: int = 8
+    last: tuple = ()
 
 
 class Said(NamedTuple):
@@ -207,7 +211,7 @@ class Run:
 
     def __init__(self, bench, case, name, folder, patch, leave):
         self.bench, self.case, self.store = bench, case, bench.store
-        self.repository = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        self.repository = repository_of(name)
         self.folder, self.patch = folder, patch
         self.failures = []
         self.sleeps = []
@@ -236,6 +240,10 @@ class Run:
     @property
     def name(self):
         return f"{self.host}/{self.repository}:v1"
+
+    @property
+    def killed(self):
+        return self.case.kill == -signal.SIGKILL
 
     @property
     def secrets(self):
@@ -285,9 +293,12 @@ class Run:
                 self.case.on_sleep(self, len(self.sleeps))
 
     def restart_registry(self):
-        """SIGKILL, and another on the same storage."""
+        """SIGKILL, which ends its connections, and another on the same storage."""
+        self.proxy.up.clear()
         self.kill_registry()
         self.start_registry()
+        self.proxy.up.set()
+        raise BrokenBody("the registry is gone")
 
     def kill_registry(self):
         self.registry.process.kill()
@@ -297,15 +308,23 @@ class Run:
         self.registry = self.bench.registry(self.case.auth)
         self.proxy.target = self.registry.host
 
+    def other_push(self, image):
+        """Somebody else pushes an image to the same tag, straight to the registry; returns the process."""
+        folder = self.folder / "home" / image.manifest.digest.hex
+        layout_of(folder, image.manifest.descriptor, blobs=image.blobs)
+        argv = [sys.executable, "-m", "dockless", "copy", f"oci:{folder}", f"{self.store.host}/{self.repository}:v1"]
+        return subprocess.Popen(argv, env=self.env, stdout=subprocess.DEVNULL)
+
     def lose_sessions(self):
         for folder in self.store.sessions(self.repository):
             # Another thread may lose it at the same time.
             shutil.rmtree(folder, ignore_errors=True)
 
-    def signal(self, number):
-        """Sends it to the command, and waits until that has ended."""
+    def send_signal(self, number):
+        """Sends it to the command, and waits until that has ended; its connection is at an end, too."""
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(10)
+        raise BrokenBody("the client is gone")
 
     def _bound(self, troubles):
         def changed(value):
@@ -325,6 +344,8 @@ class Run:
     def _call(self, hook):
         try:
             hook(self)
+        except BrokenBody:
+            raise
         except Exception as error:
             self.failures.append(error)
             raise
@@ -410,7 +431,7 @@ class Run:
             destination = f"oci:{self.folder}/out:v1" if case.pull else self.name
             assert said.out == f"{destination}@{self.image.digest}\n", text
         left = [path for path in (self.folder / "home").rglob("*") if path.is_file() and path.name != ".netrc"]
-        left = [path.read_text() for path in left if path.name != "config.json"]
+        left = [path.read_bytes().decode("latin-1") for path in left if path.name != "config.json"]
         assert not [secret for secret in self.secrets for text in left if secret in text]
 
     def judge_wire(self):
@@ -429,16 +450,19 @@ class Run:
             one_for_each_blob = operation.startswith("upload") and what is None
             assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, what, count)
 
+    def named_now(self):
+        """What v1 names at the destination, with all that is under it."""
+        if self.case.pull:
+            return self._in_layout()
+        raw = self.store.manifest(self.repository, "v1")
+        self.store.check_complete(self.repository, raw)
+        return _digest(raw)
+
     def judge_tag(self, survived):
         new, old = self.image.digest, OLD.manifest.digest
+        assert self.named_now() in ((self.case.last or (new,)) if survived else (old, new))
         if self.case.pull:
-            found = self._in_layout()
-            assert found in ([new] if survived else [old, new])
             assert sorted(path.name for path in self.folder.iterdir()) == ["home", "new", "out"]
-            return
-        raw = self.store.manifest(self.repository, "v1")
-        assert _digest(raw) in ([new] if survived else [old, new])
-        self.store.check_complete(self.repository, raw)
 
     def _in_layout(self):
         """What v1 is in the layout; everything under it is there."""
@@ -447,6 +471,9 @@ class Run:
         blobs = self.folder / "out/blobs/sha256"
         for path in blobs.iterdir():
             assert _digest(path.read_bytes()) == f"sha256:{path.name}"
+        others = {path.name for path in (self.folder / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
+        # Nobody clears up after SIGKILL.
+        assert all(name.startswith(".dockless-") for name in others) if self.killed else not others
         manifest = json.loads((blobs / root["digest"][7:]).read_text())
         for blob in (manifest["config"], *manifest["layers"]):
             assert (blobs / blob["digest"][7:]).stat().st_size == blob["size"]
@@ -463,7 +490,7 @@ class Run:
         there = _digest(self.store.manifest(self.repository, "v1")) == self.image.digest
         said = self.command()
         assert (said.status, f"@{self.image.digest}\n" in said.out) == (0, True), f"{first}\nthen {said}"
-        self.judge_tag(survived=True)
+        assert self.named_now() == self.image.digest
         if not self.case.pull:
             uploads = [
                 request for request in self.proxy.requests if request.operation in ("upload put", "upload patch")
@@ -483,6 +510,11 @@ class Run:
         if not self.case.index:
             return SIZES
         return {blob["digest"] for found in manifests for blob in (found["config"], *found["layers"])}
+
+
+def repository_of(name):
+    """Where the case of this name pushes to."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def forms(secret):

@@ -7,11 +7,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Callable
 
 from dockless.content import ContentSource
+from dockless.crew import Crew, Stopped
 from dockless.descriptor import Descriptor
 from dockless.document import DEFAULT_LIMIT, parse_document, write_document
 from dockless.errors import LayoutError
@@ -63,11 +64,11 @@ def _create(
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, "blobs", "sha256"))
 
-        def put(blob: Descriptor) -> None:
+        def put(blob: Descriptor, moved: Moved) -> None:
             with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
                 copy_blob(source, blob, file, moved)
 
-        _each(put, blobs, jobs)
+        _each(put, blobs, moved, jobs)
         _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
         os.chmod(staged, 0o755)
         os.replace(staged, directory)
@@ -92,36 +93,40 @@ def _append(
             hint="choose another path",
         ) from error
     files = FolderFiles(directory)
+    staged = tempfile.mkdtemp(prefix=".dockless-", dir=directory)
     written: list[str] = []
 
-    def put(blob: Descriptor) -> None:
+    def put(blob: Descriptor, moved: Moved) -> None:
         path = os.path.join(directory, blob_path(blob.digest))
         if files.size(blob_path(blob.digest)) != blob.size:
-            with staged_file(path) as file:
+            part = os.path.join(staged, blob.digest.hex)
+            with open(part, "wb") as file:
                 copy_blob(source, blob, file, moved)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.replace(part, path)
             written.append(path)
 
     try:
-        _each(put, blobs, jobs)
+        _each(put, blobs, moved, jobs)
         with _locked(directory):
             _relist(files, os.path.join(directory, INDEX_FILE), roots)
         written = []
     finally:
         for path in written:
             os.unlink(path)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
-def _each(put: Callable[[Descriptor], None], blobs: Sequence[Descriptor], jobs: int) -> None:
-    """All of them, `jobs` at a time; the first failure stops those that have not begun."""
-    with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(put, blob) for blob in blobs]
-        try:
-            for future in running:
-                future.result()
-        except BaseException:
-            for future in running:
-                future.cancel()
-            raise
+def _each(put: Callable[[Descriptor, Moved], None], blobs: Sequence[Descriptor], moved: Moved, jobs: int) -> None:
+    """All of them, `jobs` at a time; the first failure, or Ctrl-C, stops the others at their next bytes."""
+    crew = Crew(jobs)
+
+    def told(blob: Descriptor, size: int) -> None:
+        if crew.stop.is_set():
+            raise Stopped
+        moved(blob, size)
+
+    crew.run([partial(put, blob, told) for blob in blobs])
 
 
 def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:

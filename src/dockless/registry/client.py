@@ -137,7 +137,8 @@ class RegistryClient:
                     attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
-            return RemoteManifest(raw, known_type(raw, media_type, what), found)
+            shown = f"{self.registry}/{repository}{'@' if ':' in version else ':'}{version}"
+            return RemoteManifest(raw, known_type(raw, media_type, shown), found)
 
         return self.repeat(ask)
 

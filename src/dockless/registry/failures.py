@@ -59,14 +59,21 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
         return failed(f"there is no host {host}", "check the name and the network", reason="unreachable")
     if any(isinstance(link, ConnectionRefusedError) for link in chain):
         return failed("connection refused", "check the port, and that the registry runs", reason="refused")
-    if any(isinstance(link, urllib3.exceptions.ConnectTimeoutError) for link in chain):
+    connecting = next((link for link in chain if isinstance(link, urllib3.exceptions.ConnectTimeoutError)), None)
+    # For urllib3 every error of a connect is one of time, too.
+    new = isinstance(connecting, urllib3.exceptions.NewConnectionError)
+    if connecting is not None and (not new or any(isinstance(link, TimeoutError) for link in chain)):
         return failed("no connection in time", "check the network and the proxy", reason="unreachable")
+    reset = any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain)
+    if new and not reset:
+        cause = next((link.strerror for link in chain if isinstance(link, OSError) and link.strerror), "no connection")
+        return failed(cause, "check the network and the proxy", reason="unreachable")
     stalled = next((link for link in chain if isinstance(link, Stalled)), None)
     if stalled is not None:
         return failed(str(stalled))
     if any(isinstance(link, (urllib3.exceptions.ReadTimeoutError, TimeoutError)) for link in chain):
         return failed("no answer in time")
-    if any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain):
+    if reset:
         return failed("the connection was reset")
     if any(isinstance(link, urllib3.exceptions.IncompleteRead) for link in chain):
         return failed("the answer was cut off")

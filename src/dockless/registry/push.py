@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dockless.content import ContentSource
+from dockless.crew import Crew
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import InvalidDocument
@@ -19,7 +20,6 @@ from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.crew import Crew
 from dockless.registry.errors import RegistryError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.remote_manifest import check_manifest_size

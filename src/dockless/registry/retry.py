@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import NamedTuple
 
+from dockless.crew import Stopped
 from dockless.registry.clock import Clock
 from dockless.registry.errors import Failure, RegistryError
 
@@ -26,10 +27,6 @@ class RetryPolicy(NamedTuple):
     cap: float = 30.0
     budget: float = 300.0
     longest_wait: float = 60.0
-
-
-class Stopped(Exception):
-    """Somebody else failed, or the user interrupted: the work has lost its point."""
 
 
 class Retries:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dockless.crew import Stopped
 from dockless.errors import DocklessError, RegistryError, printable
 from dockless.registry.clock import Clock
 from dockless.registry.connection import BLOCK, session
@@ -13,7 +14,7 @@ from dockless.registry.errors import Unexpected
 from dockless.registry.failures import wrapped
 from dockless.registry.hosts import origin_of, redact
 from dockless.registry.proxies import choose_proxy
-from dockless.registry.retry import Stopped, parse_retry_after
+from dockless.registry.retry import parse_retry_after
 from dockless.registry.trust import Trust
 
 if TYPE_CHECKING:

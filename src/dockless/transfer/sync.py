@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
+from dockless.crew import Crew
 from dockless.descriptor import Descriptor
 from dockless.registry.upload import BlobResult
 from dockless.transfer.access import Access
@@ -48,11 +50,14 @@ def _sync(layers: Sequence[Descriptor], origins: Origins, destination: Location,
         content = stack.enter_context(opened(origins, wanted))
         client = access.client(reference)
 
-        def ensure(layer: Descriptor) -> BlobResult:
-            return client.ensure_blob(reference.repository, layer, content, mount_from=mount_from.get(layer.digest, ()))
+        crew = Crew(access.jobs)
+        results: list[BlobResult] = []
 
-        with ThreadPoolExecutor(access.jobs) as pool:
-            results = list(pool.map(ensure, wanted.values()))
+        def ensure(layer: Descriptor) -> None:
+            sources = mount_from.get(layer.digest, ())
+            results.append(client.ensure_blob(reference.repository, layer, content, mount_from=sources, stop=crew.stop))
+
+        crew.run([partial(ensure, layer) for layer in wanted.values()])
     hows = [result.how for result in results]
     return Synced(
         hows.count("sent"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 from dockless.content import ContentSource
+from dockless.crew import Crew
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT
@@ -143,15 +144,14 @@ class _Verifying:
                 known[1].add(diff_ids[n])
 
     def layers(self, content: ContentSource) -> None:
-        with ThreadPoolExecutor(self._jobs) as pool:
-            running = [pool.submit(self._layer, *found, content) for found in self._layers.values()]
-            try:
-                for future in running:
-                    self.wrong += future.result()
-            except BaseException:
-                for future in running:
-                    future.cancel()
-                raise
+        found: dict[Digest, list[str]] = {}
+
+        def look(layer: Descriptor, diff_ids: set[Digest]) -> None:
+            found[layer.digest] = self._layer(layer, diff_ids, content)
+
+        Crew(self._jobs).run([partial(look, *entry) for entry in self._layers.values()])
+        for digest in self._layers:
+            self.wrong += found[digest]
 
     def _layer(self, layer: Descriptor, diff_ids: set[Digest], content: ContentSource) -> list[str]:
         self._progress(ProgressEvent("began", layer))

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from dockless.registry.retry import Stopped
-
 # What is under way when something failed is told to stop, and gets this many seconds to do so.
 _GRACE = 10.0
+
+
+class Stopped(Exception):
+    """Somebody else failed, or the user interrupted: the work has lost its point."""
 
 
 class Crew:

@@ -1,0 +1,34 @@
+"""No run gets lost: so many there are."""
+
+import importlib.util
+from pathlib import Path
+
+from fault_run import repository_of
+
+COUNTS = {
+    "test_corruption": 53,
+    "test_hostile": 47,
+    "test_kills": 31,
+    "test_lost_replies": 25,
+    "test_lost_sessions": 12,
+    "test_races": 21,
+    "test_resets": 32,
+    "test_throttling": 29,
+    "test_tokens": 39,
+}
+
+
+def cases_of(path):
+    spec = importlib.util.spec_from_file_location(f"counted_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CASES
+
+
+def test_every_run_is_there_and_has_a_repository_of_its_own():
+    here = Path(__file__)
+    found = {path.stem: cases_of(path) for path in here.parent.glob("test_*.py") if path != here}
+    assert {group: len(cases) for group, cases in found.items()} == COUNTS
+    assert sum(COUNTS.values()) >= 115
+    names = [name for cases in found.values() for name in cases]
+    assert len({repository_of(name) for name in names}) == len(names)
