@@ -35,13 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import logging
+
     from dockless.errors import DocklessError, printable
 
     if arguments.verbose:
-        import logging
-
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger("urllib3").setLevel(logging.WARNING)
+    else:
+        logging.basicConfig(level=logging.WARNING, format="dockless: warning: %(message)s", stream=sys.stderr)
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
