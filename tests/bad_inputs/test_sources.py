@@ -4,9 +4,9 @@ import gzip
 import io
 import json
 import os
-import shutil
 import socket
 import tarfile
+import tempfile
 
 import pytest
 from rows import case, row
@@ -248,17 +248,16 @@ def test_nothing_at_all(works, built, tmp_path):
 
 @row("B36")
 def test_many_files(works, tmp_path):
-    # A hundred thousand are the same five times over: what is not linear shows in these.
-    folder = tmp_path / "many"
-    for n in range(100):
-        (folder / f"{n}").mkdir(parents=True)
-        for m in range(200):
-            os.close(os.open(f"many/{n}/{m}", os.O_CREAT | os.O_WRONLY))
-    (layer,) = works("build", "oci:out", "--add", "many:/a")["layers"]
+    # In memory, where there is such a folder: a disk takes longer to make them than we to pack them.
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        for n in range(100):
+            os.mkdir(f"{folder}/{n}")
+            for m in range(1000):
+                os.close(os.open(f"{folder}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
+        (layer,) = works("build", "oci:out", "--add", f"{folder}:/a")["layers"]
     data = gzip.decompress((tmp_path / "out/blobs/sha256" / layer[7:]).read_bytes())
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        assert sum(1 for _ in tar) == 20_101
-    shutil.rmtree(folder)
+    assert data.count(b"ustar\0") == 100_101
 
 
 @row("B36")
