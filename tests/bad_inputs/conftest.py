@@ -121,4 +121,8 @@ def _files(folder):
 
 
 def _names(registry):
-    return {name: (registry.tags(name), set(registry.manifests(name))) for name in registry.repositories()}
+    return {
+        name: (registry.tags(name), set(registry.manifests(name)))
+        for name in registry.repositories()
+        if registry.manifests(name)
+    }
