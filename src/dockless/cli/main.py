@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed (one line on stderr says what, where, why and what to do), 2 wrong usage, 130 after Ctrl-C, 143
     after SIGTERM. With `--debug`, a failure is a traceback too.
     """
+    _open_streams()
     arguments = make_parser().parse_args(argv)
     previous = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -32,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
         stop.clear()
+
+
+def _open_streams() -> None:
+    """Where a shell closed one (`>&-`), the next file that is opened would take its place, and get what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
 
 
 def _run(arguments: argparse.Namespace) -> int:
