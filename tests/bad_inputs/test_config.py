@@ -19,6 +19,10 @@ WRONG = [
     case("B38", "no =", "--env", "PORT", "--env 'PORT' has no '='; write NAME=VALUE"),
     case("B38", "no name", "--env", "=x", "invalid env: an environment name is empty; write NAME: value"),
     case("B38", "NUL", "--env", "A=b\0", "invalid env: the value of A holds a NUL byte"),
+    case("B38", "no UTF-8", "--env", "A=\udcff", "invalid env: the value of A is not UTF-8"),
+    case("B39", "no UTF-8", "--cmd", '["\udcff"]', "invalid cmd: an argument is not UTF-8"),
+    case("B42", "no UTF-8", "--label", "a=\udcff", "invalid labels: the value of a is not UTF-8"),
+    case("B42", "annotation of no UTF-8", "--annotation", "a=\udcff", "the annotation a is not UTF-8"),
     case("B38", "NUL in the name", "--env", "A\0=b", "invalid env: an environment name holds a NUL byte"),
     case(
         *("B38", "unset", "--env", "PATH=$NOPE:/x"),
