@@ -236,24 +236,27 @@ def _check_env(env: Mapping[str, str]) -> None:
             raise InvalidValue(
                 f"the environment name {printable(name, 100)!r} holds '='", hint="write the value as the value"
             )
-        _no_nul(name, "an environment name")
-        _no_nul(value, f"the value of {printable(name, 100)}")
+        check_text(name, "an environment name")
+        check_text(value, f"the value of {printable(name, 100)}")
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if "" in labels:
         raise InvalidValue("a label's key is empty")
+    for name, value in labels.items():
+        check_text(name, "a label's key")
+        check_text(value, f"the value of {printable(name, 100)}")
 
 
 def _check_argv(argv: Sequence[str]) -> None:
     for argument in argv:
-        _no_nul(argument, "an argument")
+        check_text(argument, "an argument")
     if argv and not argv[0]:
         raise InvalidValue("the program's name is empty")
 
 
 def _check_working_dir(path: str) -> None:
-    _no_nul(path, "the path")
+    check_text(path, "the path")
     if not path.startswith("/"):
         raise InvalidValue(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
     if ".." in path.split("/"):
@@ -261,6 +264,7 @@ def _check_working_dir(path: str) -> None:
 
 
 def _check_user(user: str) -> None:
+    check_text(user, "it")
     if not _USER.match(user):
         raise InvalidValue(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
     for part in user.split(":"):
@@ -323,9 +327,14 @@ def _check_raw(raw: Mapping[str, Any]) -> None:
         raise InvalidValue("its config is not an object")
 
 
-def _no_nul(text: str, what: str) -> None:
+def check_text(text: str, what: str) -> None:
+    """Raises InvalidValue for what no runtime gets as it is: a NUL, or bytes of a command line that are no UTF-8."""
     if "\0" in text:
         raise InvalidValue(f"{what} holds a NUL byte")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidValue(f"{what} is not UTF-8") from None
 
 
 _RULES: dict[str, Any] = {

@@ -21,6 +21,12 @@ class ContentSource(Protocol):
         ...
 
 
+def write_anew(file: BinaryIO) -> str:
+    """What to do about a blob whose bytes are wrong: a file on disk is named, of a stream nothing is known."""
+    name = getattr(file, "name", None)
+    return f"write {name} anew" if isinstance(name, str) else ""
+
+
 class RoutedContent(NamedTuple):
     """Several sources as one: each of some blobs from its own, the others from `default`. A ContentSource."""
 

@@ -25,7 +25,8 @@ class DocklessError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        line = ": ".join(part for part in (self.problem, self.cause) if part)
+        # A path may have 4096 bytes: what comes after it must not be cut off.
+        line = ": ".join(part for part in (printable(self.problem, 1000), self.cause) if part)
         return printable(f"{line}; {self.hint}" if self.hint else line, limit=2000)
 
 

@@ -4,6 +4,7 @@ Each test carries the row of the table of bad inputs (B01 to B78) that it is of;
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def registry(module_registry):
     module_registry.faults = ()
     module_registry.reset_requests()
     return module_registry
+
+
+@pytest.fixture
+def repository(registry, tmp_path):
+    """A repository that only this test knows: `HOST/NAME`."""
+    return f"{registry.host}/{re.sub('[^a-z0-9]+', '-', tmp_path.name.lower()).strip('-')}"
 
 
 @pytest.fixture
@@ -121,4 +128,8 @@ def _files(folder):
 
 
 def _names(registry):
-    return {name: (registry.tags(name), set(registry.manifests(name))) for name in registry.repositories()}
+    return {
+        name: (registry.tags(name), set(registry.manifests(name)))
+        for name in registry.repositories()
+        if registry.manifests(name)
+    }

@@ -1,5 +1,6 @@
 """Images: manifest and config made in the rule, from descriptors of layers, never from their bytes."""
 
+import logging
 from dataclasses import dataclass
 from typing import Optional
 
@@ -25,6 +26,8 @@ from pants_dockless.rules.bases import Base, RemoteLayer, base_for, locked_base,
 from pants_dockless.rules.image_fields import ContainerImageFieldSet, config_edit
 from pants_dockless.rules.layer import Layer, LayerContext, build_layer
 from pants_dockless.subsystem import Dockless
+
+logger = logging.getLogger(__name__)
 
 _BASE_NAME = "org.opencontainers.image.base.name"
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -165,7 +168,7 @@ def _assemble(
     if base and base.name:
         annotations = {_BASE_NAME: base.name, _BASE_DIGEST: base.digest, **annotations}
     try:
-        return assemble_image(
+        image = assemble_image(
             platform,
             [ImageLayer(layer.built.descriptor, layer.built.diff_id) for layer in layers],
             edit,
@@ -176,6 +179,9 @@ def _assemble(
         )
     except DocklessError as error:
         raise TargetError.of(field_set.address, None, error) from None
+    for warning in image.warnings:
+        logger.warning(f"{field_set.address}: {warning}")
+    return image
 
 
 def _root(field_set: ContainerImageFieldSet, images: list) -> tuple[Descriptor, dict]:

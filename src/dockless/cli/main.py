@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed (one line on stderr says what, where, why and what to do), 2 wrong usage, 130 after Ctrl-C, 143
     after SIGTERM. With `--debug`, a failure is a traceback too.
     """
+    _open_streams()
     arguments = make_parser().parse_args(argv)
     previous = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -34,14 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop.clear()
 
 
+def _open_streams() -> None:
+    """Where a shell closed one (`>&-`), the next file that is opened would take its place, and get what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
 def _run(arguments: argparse.Namespace) -> int:
+    import logging
+
     from dockless.errors import DocklessError, printable
 
     if arguments.verbose:
-        import logging
-
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger("urllib3").setLevel(logging.WARNING)
+    else:
+        logging.basicConfig(level=logging.WARNING, format="dockless: warning: %(message)s", stream=sys.stderr)
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dockless import media_types
-from dockless.config import EPOCH, ConfigEdit, ImageConfig
+from dockless.config import EPOCH, ConfigEdit, ImageConfig, check_text
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT
@@ -110,8 +110,11 @@ def put_together(
     """The image of `config` and `layers`; other keys of its manifest are those of `start`."""
     config_bytes = config.to_bytes()
     _check_size("config", config_bytes, "labels and env")
-    if annotations and "" in annotations:
-        raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
+    for name, value in (annotations or {}).items():
+        if not name:
+            raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
+        check_text(name, "an annotation's key")
+        check_text(value, f"the annotation {name}")
     document = start.json if start else {}
     # A subject says what this manifest is attached to: that holds of the base, not of what is made of it.
     document.pop("subject", None)

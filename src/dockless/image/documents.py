@@ -12,6 +12,9 @@ from dockless.errors import InvalidDocument
 from dockless.manifest import Manifest
 from dockless.platform import Platform
 
+# Docker's limit, of overlayfs in older kernels.
+_MOST_LAYERS = 127
+
 
 class ImageLayer(NamedTuple):
     """A layer as an image needs it: where its blob is, the digest of what is inside, and its line of history."""
@@ -75,6 +78,16 @@ class ImageDocuments(NamedTuple):
         features = self.config.document.get("os.features")
         return self.manifest.descriptor._replace(
             platform=self.platform, extra={"platform": {"os.features": features}} if features else None
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and yet may not be meant, a line each."""
+        if len(self.manifest.layers) <= _MOST_LAYERS:
+            return ()
+        return (
+            f"the image has {len(self.manifest.layers)} layers: many runtimes mount at most {_MOST_LAYERS}; "
+            "put more into fewer",
         )
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dockless.errors import InvalidValue
 from dockless.image.documents import ImageDocuments
 from dockless.manifest import Index, make_index
+from dockless.platform import Platform
 
 
 def assemble_index(
@@ -21,12 +22,16 @@ def assemble_index(
     if not found:
         raise InvalidValue("an index needs an image")
     target = image_format or ("docker" if all(image.image_format == "docker" for image in found) else "oci")
-    seen: set[tuple[str, ...]] = set()
+    seen: dict[Platform, ImageDocuments] = {}
     for image in found:
         platform = image.platform.normalized()
         if platform in seen:
-            raise InvalidValue(f"two images are for {image.platform}", hint="give one image a platform")
-        seen.add(platform)
+            raise InvalidValue(
+                f"two images are for {image.platform}",
+                cause=f"{seen[platform].manifest.digest} and {image.manifest.digest}",
+                hint="give one image a platform",
+            )
+        seen[platform] = image
         if target == "docker" and image.image_format != "docker":
             raise InvalidValue(
                 f"the image for {image.platform} is of the format oci", hint="build it as docker, or the index as oci"

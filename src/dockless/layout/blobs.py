@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Callable
 
-from dockless.content import ContentSource
+from dockless.content import ContentSource, write_anew
 from dockless.descriptor import Descriptor
 from dockless.errors import LayoutError, RegistryError
 
@@ -52,20 +52,14 @@ def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: 
             f"the blob {descriptor.digest} is damaged",
             cause=f"it has {'more than ' if size > descriptor.size else ''}{min(size, descriptor.size)} bytes"
             + ("" if size > descriptor.size else f", not {descriptor.size}"),
-            hint=_write_anew(file),
+            hint=write_anew(file),
         )
     if found.hexdigest() != descriptor.digest.hex:
         raise LayoutError(
             f"the blob {descriptor.digest} is damaged",
             cause=f"its digest is sha256:{found.hexdigest()}",
-            hint=_write_anew(file),
+            hint=write_anew(file),
         )
-
-
-def _write_anew(file: BinaryIO) -> str:
-    """What to do about bytes that are wrong in a file of ours; nothing can be said of a stream."""
-    name = getattr(file, "name", None)
-    return f"write {name} anew" if isinstance(name, str) else ""
 
 
 def refused(error: OSError) -> str:

@@ -112,8 +112,10 @@ class OciLayout:
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
         """The manifest or index that `descriptor` names, verified by size and digest."""
         what = f"{self.where}: {descriptor.digest}"
+        if descriptor.size > DEFAULT_LIMIT:
+            raise LayoutError(f"{what} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
         with self.open(descriptor) as file:
-            raw = file.read(min(descriptor.size, DEFAULT_LIMIT) + 1)
+            raw = file.read(descriptor.size + 1)
         if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
             raise LayoutError(f"{what} does not match its digest", hint="the layout is damaged: write it anew")
         return parse_manifest(raw, what, media_type=descriptor.media_type)

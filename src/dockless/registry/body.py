@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from dockless.content import ContentSource
+from dockless.content import ContentSource, write_anew
 from dockless.descriptor import Descriptor
 from dockless.errors import LayoutError
 from dockless.registry.clock import Clock
@@ -65,10 +65,10 @@ class BlobPart(io.RawIOBase):
             self._file = self._open()
         data = self._file.read(min(self._left, n) if n >= 0 else self._left)
         if not data:
+            hint = write_anew(self._file) or "make the image anew"
             self.close()
             raise LayoutError(
-                f"the blob {self._descriptor.digest} to be pushed ends {self._left} bytes early",
-                hint="make the image anew",
+                f"the blob {self._descriptor.digest} to be pushed ends {self._left} bytes early", hint=hint
             )
         self._left -= len(data)
         self._sending(len(data))
@@ -102,5 +102,5 @@ def check_source(source: ContentSource, descriptor: Descriptor) -> None:
         raise LayoutError(
             f"the blob {descriptor.digest} to be pushed is damaged",
             cause=f"its content has the digest sha256:{digest.hexdigest()}",
-            hint="make the image anew",
+            hint=write_anew(file) or "make the image anew",
         )

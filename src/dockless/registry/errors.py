@@ -117,7 +117,7 @@ def hint_for(status: int, codes: tuple[str, ...], said: str = "") -> str:
         return "check the repository's name; some registries (ECR, GAR) want it created first"
     if status == 404:
         return "check the name, and whether you may see it"
-    if "TAG_INVALID" in codes or "immutable" in said.lower():
+    if "TAG_INVALID" in codes or "immutab" in said.lower():
         return "a tag that is there cannot be moved: push another tag"
     if status == 405 or "UNSUPPORTED" in codes:
         return "this registry does not do that, or does not allow it"

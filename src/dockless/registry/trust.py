@@ -57,9 +57,9 @@ def _certs_d(registry: str, environ: Mapping[str, str]) -> str:
 
 def _checked(path: str, named_by: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            # For nothing at all it would take the usual CAs.
-            ssl.create_default_context(cadata=file.read() or "nothing")
+        # Bundles have comments in any encoding between their certificates.
+        with open(path, encoding="ascii", errors="ignore") as file:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=file.read())
     except OSError as error:
         # ssl.SSLError is an OSError: what PEM does not hold is told apart by having no file name.
         cause = (error.strerror or str(error)) if error.filename else "it holds no PEM certificate"

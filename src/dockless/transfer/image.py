@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -34,6 +35,8 @@ from dockless.transfer.locations import (
 from dockless.transfer.origins import Origins, Place, Scratch
 from dockless.transfer.sources import choose, open_source, read_documents
 from dockless.transfer.sync import Synced, start_sync
+
+logger = logging.getLogger("dockless.image")
 
 
 class Buildable(Protocol):
@@ -274,6 +277,8 @@ class Image:
         `docker-archive:FILE[:REF]`. What is there is not sent again; layers of the same registry are mounted. The
         result has the digest, all references, and counts of blobs and bytes, summed. Raises DocklessError.
         """
+        for warning in self._documents.warnings:
+            logger.warning(warning)
         return save_everywhere(
             self._documents.manifest,
             [self._documents],
@@ -306,7 +311,10 @@ class Image:
 
 def _build(layer: Buildable) -> tuple[BuiltLayer, Scratch]:
     scratch = Scratch()
-    return layer.build(scratch.path), scratch
+    built = layer.build(scratch.path)
+    for warning in built.warnings:
+        logger.warning(warning)
+    return built, scratch
 
 
 def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None:

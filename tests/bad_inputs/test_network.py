@@ -1,0 +1,383 @@
+"""B61 to B67, and the clock of B72: registries that are not there, are none, or say odd things."""
+
+import datetime
+import http.server
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from made_images import layout_of, make_image
+from rows import case, row
+
+from dockless.testing import Fault, Registry, make_certificate, server_context
+
+IMAGE = make_image(b"one")
+
+
+@pytest.fixture(autouse=True)
+def image(tmp_path):
+    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs)
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch):
+    """reg.example and other.example are this machine, and no other name is anybody."""
+    really = socket.getaddrinfo
+
+    def look_up(host, *args, **options):
+        if host in ("reg.example", "other.example", "proxy.example"):
+            return really("127.0.0.1", *args, **options)
+        if not isinstance(host, str) or host.replace(".", "").isdigit() or host == "localhost":
+            return really(host, *args, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificate(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_registry(certificates):
+    with Registry(tls=server_context(certificates)) as found:
+        yield found
+
+
+@pytest.fixture
+def port():
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        yield found.getsockname()[1]
+
+
+def port_of(registry):
+    return registry.host.split(":")[1]
+
+
+@pytest.mark.parametrize("command", [("tags",), ("inspect",), ("build", "oci:out", "--base"), ("copy", "oci:base")])
+@row("B63")
+def test_no_such_host(refused, manual, command):
+    said = "there is no host nobody.example; check the name and the network"
+    assert refused(*command, "nobody.example/app") == f"GET https://nobody.example/v2/: {said}"
+    assert sum(manual.sleeps) < 15
+
+
+@row("B63")
+def test_refused(refused, manual, port):
+    said = "connection refused; check the port, and that the registry runs"
+    assert refused("copy", "oci:base", f"127.0.0.1:{port}/app") == f"GET http://127.0.0.1:{port}/v2/: {said}"
+    assert refused("copy", "oci:base", f"reg.example:{port}/app") == f"GET https://reg.example:{port}/v2/: {said}"
+    assert sum(manual.sleeps) < 15
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "reg.example"])
+@row("B63")
+def test_a_certificate_of_an_authority_that_nobody_knows(refused, tls_registry, manual, name):
+    tls_registry.reset_requests()
+    where = f"{name}:{port_of(tls_registry)}"
+    said = "its certificate is signed by nobody that is trusted here; name its CA with --ca-file"
+    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
+    assert manual.sleeps == [] and tls_registry.requests == []
+
+
+@row("B63")
+def test_a_certificate_of_another_name(refused, works, tls_registry, certificates):
+    where = f"reg.example:{port_of(tls_registry)}"
+    trust = ("--ca-file", certificates / "ca.crt")
+    said = "its certificate is not for reg.example; name its CA with --ca-file"
+    assert refused("copy", "oci:base", f"{where}/app", *trust) == f"GET https://{where}/v2/: {said}"
+    works("copy", "oci:base", f"{tls_registry.host}/app", *trust)
+
+
+@pytest.mark.parametrize(
+    "days, said",
+    [
+        case("B63", "expired", (-20, -10), "its certificate has expired (or this machine's clock is wrong: check it)"),
+        case(
+            "B72",
+            "the clock is at 1970",
+            (10, 20),
+            "its certificate is not valid yet (or this machine's clock is wrong: check it)",
+        ),
+    ],
+)
+def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, said):
+    begin, end = (
+        (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(day)).strftime("%Y%m%d%H%M%SZ")
+        for day in days
+    )
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    for name in ("ca.crt", "ca.key", "server.key", "server.csr", "extensions"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    (folder / "ca.conf").write_text(
+        "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n"
+        "[p]\ncommonName=supplied\n"
+    )
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("77\n")
+    command = (
+        "openssl ca -batch -config ca.conf -cert ca.crt -keyfile ca.key -in server.csr -out server.crt"
+        f" -extfile extensions -startdate {begin} -enddate {end}"
+    )
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    with Registry(tls=server_context(folder)) as registry:
+        line = refused("copy", "oci:base", f"{registry.host}/app", "--ca-file", folder / "ca.crt")
+        assert line == f"GET https://{registry.host}/v2/: {said}; name its CA with --ca-file"
+        assert registry.requests == []
+
+
+@row("B63")
+def test_http_where_https_is_spoken_and_https_where_http_is(refused, registry, manual):
+    where = f"reg.example:{port_of(registry)}"
+    said = "it speaks plain http, not https; allow that for this registry (insecure)"
+    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
+    assert manual.sleeps == [] and registry.requests == []
+
+
+@row("B63")
+def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
+    """Somebody in between who breaks the handshake gets no plain request, even where plain http would be allowed."""
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    heard.append(connection.recv(5))
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        where = f"reg.example:{server.getsockname()[1]}"
+        line = refused("copy", "oci:base", f"{where}/app", "--insecure")
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    assert line.startswith(f"GET https://{where}/v2/: ")
+    # A TLS record of a handshake begins with 22.
+    assert heard and {first[:1] for first in heard} == {b"\x16"}
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    [
+        case("B64", "absent", None, "No such file or directory"),
+        case("B64", "no PEM", b"hello", "it holds no PEM certificate"),
+        case("B64", "binary", b"\x30\x82\xff\0", "it holds no PEM certificate"),
+        case("B64", "empty", b"", "it holds no PEM certificate"),
+    ],
+)
+def test_no_file_of_authorities(refused, tls_registry, tmp_path, monkeypatch, content, why):
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    where = f"{tls_registry.host}/app"
+    tls_registry.reset_requests()
+    said = f"ca.pem: {why}; name a PEM file"
+    assert refused("copy", "oci:base", where, "--ca-file", "ca.pem") == f"cannot use the CA file {said}"
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        with monkeypatch.context() as patched:
+            patched.setenv(variable, "ca.pem")
+            assert refused("copy", "oci:base", where) == f"cannot use {variable} {said}"
+    assert tls_registry.requests == []
+
+
+@row("B64")
+def test_a_folder_of_authorities_without_any(refused, tls_registry, tmp_path):
+    (tmp_path / "cas").mkdir()
+    said = "its certificate is signed by nobody that is trusted here; name its CA with --ca-file"
+    line = refused("copy", "oci:base", f"{tls_registry.host}/app", "--ca-file", "cas")
+    assert line == f"GET https://{tls_registry.host}/v2/: {said}"
+
+
+@pytest.fixture
+def proxy():
+    """A proxy that wants a password."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            self.send_response(407)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        case("B65", value, value)
+        for value in ("http://", "http://proxy.example:99999", "http://a b:1", "ftp://proxy", "http://proxy:0")
+    ],
+)
+def test_proxies_that_are_none(refused, monkeypatch, value):
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    said = "the proxy that HTTPS_PROXY names cannot be used; write http://host:port (its value is not shown)"
+    assert refused("copy", "oci:base", "reg.example/app") == said
+
+
+@row("B65")
+def test_proxies_that_do_not_serve(refused, monkeypatch, manual, proxy, port):
+    url = "GET https://reg.example/v2/"
+    check = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    for value, said in (
+        (
+            f"http://ann:S3CR3T@proxy.example:{port}",
+            f"the proxy http://proxy.example:{port} refused, or is not there; {check}",
+        ),
+        (f"proxy.example:{port}", f"the proxy http://proxy.example:{port} refused, or is not there; {check}"),
+        ("http://nobody.example:3128", f"the proxy http://nobody.example:3128 refused, or is not there; {check}"),
+        (
+            f"http://ann:S3CR3T@proxy.example:{proxy}",
+            f"the proxy http://proxy.example:{proxy} wants a user and password; check those in HTTPS_PROXY",
+        ),
+        (
+            f"socks5://proxy.example:{port}",
+            f"the proxy socks5://proxy.example:{port} needs PySocks; install it, or name an http proxy",
+        ),
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", value)
+        assert refused("copy", "oci:base", "reg.example/app") == f"{url}: {said}"
+    assert sum(manual.sleeps) < 15
+
+
+@row("B65")
+def test_no_proxy_is_obeyed(refused, tls_registry, monkeypatch, port):
+    where = f"reg.example:{port_of(tls_registry)}"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://proxy.example:{port}")
+    assert "proxy.example" in refused("copy", "oci:base", f"{where}/app")
+    for value in ("reg.example", ".example", "*", f"reg.example:{port_of(tls_registry)}", "a.b, EXAMPLE"):
+        monkeypatch.setenv("NO_PROXY", value)
+        assert "signed by nobody" in refused("copy", "oci:base", f"{where}/app")
+    for value in ("eg.example", "reg.example:1", "garbage,,", "10.0.0.0/8"):
+        monkeypatch.setenv("NO_PROXY", value)
+        assert "proxy.example" in refused("copy", "oci:base", f"{where}/app")
+
+
+@pytest.mark.parametrize(
+    "fault, why",
+    [
+        case(
+            "B66",
+            "page",
+            {"status": 200, "body": "<html>hi", "headers": {"Content-Type": "text/html; charset=utf-8"}},
+            "it answers with a web page",
+        ),
+        case("B66", "page of no type", {"status": 200, "body": " <!DOCTYPE html>"}, "it answers with a web page"),
+        case("B66", "no such page", {"status": 404, "body": "nope"}, "GET URL/v2/: 404: nope"),
+        case("B66", "forbidden", {"status": 403, "body": ""}, "GET URL/v2/: 403: "),
+    ],
+)
+def test_no_registry(refused, registry, fault, why):
+    registry.faults = [Fault(on="ping get", **fault)]
+    why = why.replace("URL", registry.url)
+    said = f"{registry.host} does not speak the registry API: {why}; check the name and the port"
+    assert refused("copy", "oci:base", f"{registry.host}/app") == said
+    assert refused("tags", f"{registry.host}/app") == said
+
+
+@pytest.mark.parametrize(
+    "body, shown",
+    [
+        case("B67", "list", b'["x"]', '["x"]'),
+        case("B67", "string", b'"x"', '"x"'),
+        case("B67", "null", b"null", "null"),
+        case("B67", "errors of null", b'{"errors": [null]}', '{"errors": [null]}'),
+        case("B67", "errors of text", b'{"errors": "x"}', '{"errors": "x"}'),
+        case("B67", "odd errors", b'{"errors":[{"code":7,"message":["a"],"detail":{}}]}', "7 ['a']"),
+        case(
+            "B67", "right", b'{"errors":[{"code":"X","message":"because","detail":"of this"}]}', "X because (of this)"
+        ),
+        case("B67", "no UTF-8", b"\xff\xfe", "\ufffd\ufffd"),
+        case("B67", "page", b"<html>\n<b>no</b>\r\n</html>", "<html> <b>no</b> </html>"),
+        case("B67", "empty", b"", None),
+        case("B67", "escapes", b"\x1b]0;owned\x07 \x1b[31mred", r"\x1b]0;owned\x07 \x1b[31mred"),
+        case("B67", "escapes in JSON", rb'{"errors":[{"code":"X","message":"\u001b[2J"}]}', r"X \x1b[2J"),
+        case("B67", "long", b"z" * 5000, "z" * 200 + "..."),
+        case("B67", "deep", b'{"errors":' * 50_000, ('{"errors":' * 20) + "..."),
+        case("B67", "2 MB", b"y" * 2_000_000, "y" * 200 + "..."),
+    ],
+)
+def test_what_a_registry_says_of_an_error(refused, registry, body, shown):
+    registry.faults = [Fault(on="upload post", status=400, body=body)]
+    line = refused("copy", "oci:base", f"{registry.host}/b67", writes=True)
+    said = f": {shown}" if shown is not None else ""
+    url = f"{registry.url}/v2/b67/blobs/uploads/"
+    assert line == f"POST {url}: 400{said}; the registry does not take this as it is"
+
+
+@row("B61")
+def test_a_repository_that_is_not_created(refused, image):
+    with Registry(profile="ecr", repositories=["there"]) as registry:
+        line = refused("copy", "oci:base", f"{registry.host}/other")
+        assert line == (
+            f"POST {registry.url}/v2/other/blobs/uploads/: 404: NAME_UNKNOWN The repository with name 'other' does not "
+            "exist; check the repository's name; some registries (ECR, GAR) want it created first"
+        )
+        assert registry.repositories() == ["there"]
+        assert not any(request.received for request in registry.requests)
+
+
+@row("B62")
+def test_a_tag_that_cannot_move(refused, works):
+    with Registry(profile="ecr-immutable", repositories=["app"]) as registry:
+        where = f"{registry.host}/app:1"
+        digest = works("copy", "oci:base", where)["digest"]
+        # The same again is what was wanted.
+        assert works("copy", "oci:base", where)["digest"] == digest
+        line = refused("build", where, "--label", "a=b")
+        assert line == (
+            f"the tag 1 of {registry.host}/app was refused: PUT {registry.url}/v2/app/manifests/1: 400: TAG_INVALID "
+            "The image tag '1' already exists and cannot be overwritten; "
+            "a tag that is there cannot be moved: push another tag"
+        )
+        assert registry.tags("app") == {"1": digest}
+
+
+@pytest.mark.parametrize(
+    "status, code, message",
+    [
+        case("B62", "ECR", 400, "TAG_INVALID", "the tag cannot be overwritten"),
+        case("B62", "GAR", 400, "DENIED", "The repository has enabled tag immutability"),
+        case("B62", "Harbor", 412, "PRECONDITION", "configured as immutable"),
+        case("B62", "Nexus", 409, "DENIED", "this tag is immutable"),
+    ],
+)
+def test_how_registries_say_that(refused, registry, status, code, message):
+    body = f'{{"errors": [{{"code": "{code}", "message": "{message}"}}]}}'
+    registry.faults = [Fault(on="manifest put", reference="1", status=status, body=body)]
+    line = refused("copy", "oci:base", f"{registry.host}/b62:1", writes=True)
+    assert line.startswith(f"the tag 1 of {registry.host}/b62 was refused: PUT ")
+    assert line.endswith(f": {status}: {code} {message}; a tag that is there cannot be moved: push another tag")
+
+
+@pytest.mark.parametrize("now", [case("B72", "1970", 1.0), case("B72", "2100", 4102444800.0)])
+def test_the_clock_is_no_input(works, registry, monkeypatch, now):
+    digest = works("build", f"{registry.host}/b72:1", "--label", "a=b")["digest"]
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert works("build", f"{registry.host}/b72:2", "--label", "a=b")["digest"] == digest
+
+
+@row("B64")
+def test_a_bundle_with_comments_in_any_encoding(works, tls_registry, certificates, tmp_path):
+    authority = (certificates / "ca.crt").read_bytes()
+    (tmp_path / "bundle.pem").write_bytes(b"# T\xfcrk \xc3\x9c\n" + authority)
+    works("copy", "oci:base", f"{tls_registry.host}/bundle", "--ca-file", "bundle.pem")

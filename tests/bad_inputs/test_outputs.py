@@ -1,0 +1,354 @@
+"""B68 to B70, B78: images on disk, written and read."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+from made_images import layout_of, make_image
+from rows import case, row
+
+from dockless.digest import Digest
+from dockless.transfer.copy import copy_image
+
+IMAGE = make_image(b"one", b"two")
+(FIRST, SECOND), CONFIG = IMAGE.manifest.layers, IMAGE.manifest.config
+LONG = "n" * 300
+ABSENT = "No such file or directory"
+
+
+@pytest.fixture(autouse=True)
+def image(tmp_path):
+    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("mine")
+
+
+@pytest.fixture(scope="module")
+def readonly(tmp_path_factory):
+    """A small folder that nothing can be written to, another that is full."""
+    folder = tmp_path_factory.mktemp("mounts")
+    mounted = []
+    for name, options in (("readonly", "ro,size=1m"), ("full", "size=64k")):
+        (folder / name).mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder / name], capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            mounted.append(folder / name)
+    if len(mounted) < 2:
+        pytest.skip("NOT TESTED: nothing can be mounted here")
+    yield folder
+    for path in mounted:
+        subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize(
+    "destination, said",
+    [
+        case("B68", "layout, file", "oci:file", "cannot write an OCI layout to file: it is a file"),
+        case(
+            *("B68", "layout, below a file", "oci:file/x"),
+            "cannot write an OCI layout to file/x: a file stands where a folder must be",
+        ),
+        case(
+            *("B68", "layout, other folder", "oci:folder"),
+            f"cannot write an OCI layout to folder: it holds something else (cannot read folder/oci-layout: {ABSENT}); "
+            "choose another path",
+        ),
+        case("B68", "layout, long", f"oci:{LONG}", f"cannot write an OCI layout to {LONG}: File name too long"),
+        case("B68", "layout, proc", "oci:/proc/x", f"cannot write an OCI layout to /proc/x: {ABSENT}"),
+        *(
+            found
+            for kind in ("oci-archive", "docker-archive")
+            for found in (
+                case("B68", f"{kind}, folder", f"{kind}:folder", "cannot write folder: Is a directory"),
+                case(
+                    *("B68", f"{kind}, below a file", f"{kind}:file/x"),
+                    "cannot write file/x: a file stands where a folder must be",
+                ),
+                case("B68", f"{kind}, long", f"{kind}:{LONG}", f"cannot write {LONG}: File name too long"),
+                case("B68", f"{kind}, proc", f"{kind}:/proc/x", f"cannot write /proc/x: {ABSENT}"),
+            )
+        ),
+    ],
+)
+def test_places_that_cannot_be_written(refused, destination, said):
+    assert refused("copy", "oci:base", destination) == said
+    assert refused("build", destination, "--add", "folder:/a") == said
+
+
+@pytest.mark.parametrize(
+    "place, why",
+    [
+        case("B68", "read only", "readonly", "Read-only file system"),
+        case("B68", "full", "full", "No space left on device"),
+    ],
+)
+def test_disks_that_take_nothing(dockless, readonly, place, why):
+    large = make_image(os.urandom(200_000))
+    layout_of("large", large.manifest.descriptor, blobs=large.blobs)
+    for kind in ("oci", "oci-archive", "docker-archive"):
+        path = f"{readonly}/{place}/out"
+        said = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
+        what = f"an OCI layout to {path}" if kind == "oci" else path
+        assert (said.status, said.out, said.err) == (1, "", f"dockless: error: cannot write {what}: {why}\n")
+        assert os.listdir(f"{readonly}/{place}") == []
+
+
+@row("B68")
+def test_what_was_there_stays_when_the_new_one_fails(refused, works):
+    broken = make_image(b"three")
+    layout_of("broken", broken.manifest.descriptor, blobs=broken.blobs)
+    os.unlink(f"broken/blobs/sha256/{broken.manifest.layers[0].digest.hex}")
+    for destination in ("oci:out:1", "oci-archive:out.tar:1", "docker-archive:out2.tar:x:1"):
+        works("copy", "oci:base", destination)
+        # `refused` compares all that is on disk.
+        line = refused("copy", "oci:broken", destination)
+        assert line == f"broken lacks the blob {broken.manifest.layers[0].digest}: {ABSENT}"
+
+
+def unlink(*names):
+    return lambda folder: [os.unlink(folder / name) for name in names]
+
+
+def write(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def spoil(digest):
+    def change(folder):
+        path = folder / "blobs/sha256" / digest.hex
+        path.write_bytes(b"x" * path.stat().st_size)
+
+    return change
+
+
+def shorten(digest):
+    return lambda folder: os.truncate(folder / "blobs/sha256" / digest.hex, 10)
+
+
+def link_blob(folder):
+    path = folder / "blobs/sha256" / FIRST.digest.hex
+    path.rename(folder / "elsewhere")
+    path.symlink_to(folder / "elsewhere")
+
+
+def fifo_blob(folder):
+    path = folder / "blobs/sha256" / FIRST.digest.hex
+    path.unlink()
+    os.mkfifo(path)
+
+
+def two_images(folder):
+    index = json.loads((folder / "index.json").read_text())
+    other = {**index["manifests"][0], "digest": "sha256:" + "a" * 64}
+    other["annotations"] = {"org.opencontainers.image.ref.name": "v2"}
+    (folder / "index.json").write_text(json.dumps({**index, "manifests": [*index["manifests"], other]}))
+
+
+def climbing_digest(folder):
+    index = (folder / "index.json").read_text()
+    (folder / "index.json").write_text(index.replace(IMAGE.manifest.digest, "sha256:../../../etc/passwd"))
+
+
+def blob(digest):
+    return f"layout/blobs/sha256/{digest.hex}"
+
+
+X_OF = {size: Digest.of(b"x" * size) for size in (FIRST.size, CONFIG.size)}
+LAYOUTS = [
+    case(
+        "B69",
+        "no oci-layout",
+        unlink("oci-layout"),
+        f"layout is no OCI layout: cannot read layout/oci-layout: {ABSENT}",
+    ),
+    case("B69", "no index", unlink("index.json"), f"layout is no OCI layout: cannot read layout/index.json: {ABSENT}"),
+    case(
+        *("B69", "oci-layout that is none", write("oci-layout", "x")),
+        "layout: oci-layout is not a usable JSON document: Expecting value at line 1, column 1",
+    ),
+    case(
+        *("B69", "version", write("oci-layout", '{"imageLayoutVersion": "2.0.0"}')),
+        "layout: oci-layout is not of version 1.0.0: it says '2.0.0'",
+    ),
+    case(
+        *("B69", "index that is none", write("index.json", "{}")),
+        "layout: index.json is not a manifest: its schemaVersion is not 2",
+    ),
+    case(
+        *("B69", "empty index", write("index.json", '{"schemaVersion": 2, "manifests": []}')),
+        "layout holds 0 images: it holds none that has a name; name one",
+    ),
+    *(
+        case("B69", f"no {name}", unlink(f"blobs/sha256/{digest.hex}"), f"layout lacks the blob {digest}: {ABSENT}")
+        for name, digest in (("layer", FIRST.digest), ("config", CONFIG.digest), ("manifest", IMAGE.manifest.digest))
+    ),
+    *(
+        case(
+            *("B69", f"other {name}", spoil(found.digest)),
+            f"the blob {found.digest} is damaged: its digest is {X_OF[found.size]}; write {blob(found.digest)} anew",
+        )
+        for name, found in (("layer", FIRST), ("config", CONFIG))
+    ),
+    case(
+        *("B69", "other manifest", spoil(IMAGE.manifest.digest)),
+        f"layout: {IMAGE.manifest.digest} does not match its digest; the layout is damaged: write it anew",
+    ),
+    case(
+        *("B69", "short layer", shorten(FIRST.digest)),
+        f"the blob {FIRST.digest} is damaged: it has 10 bytes, not {FIRST.size}; write {blob(FIRST.digest)} anew",
+    ),
+    case("B69", "symlinked layer", link_blob, f"layout lacks the blob {FIRST.digest}: it is a symlink"),
+    case("B69", "fifo", fifo_blob, f"layout lacks the blob {FIRST.digest}: it is no plain file"),
+    case("B69", "two images", two_images, "layout holds 2 images: it holds v1, v2; name one"),
+    case(
+        *("B69", "a digest that climbs", climbing_digest),
+        "invalid digest 'sha256:../../../etc/passwd'; write `sha256:` and 64 lower-case hex digits",
+    ),
+]
+
+
+@pytest.mark.parametrize("change, said", LAYOUTS)
+def test_layouts(refused, repository, tmp_path, change, said):
+    shutil.copytree("base", "layout")
+    change(tmp_path / "layout")
+    assert refused("copy", "oci:layout", "oci:out") == said
+    line = refused("copy", "oci:layout", repository, writes=True)
+    if said.startswith("the blob ") and "not 136" not in said:
+        # It is found while it is sent.
+        said = said.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
+            "the digest is", "the digest"
+        )
+    elif said.startswith("the blob "):
+        said = said.replace(" is damaged: it has 10 bytes, not 136", " to be pushed ends 126 bytes early")
+    assert line == said
+
+
+@row("B69")
+def test_names_that_a_layout_lacks(refused):
+    assert refused("copy", "oci:base:v2", "oci:out") == "base holds no image v2: it holds v1"
+    assert refused("copy", "oci:nothere", "oci:out") == (
+        f"nothere is no OCI layout: cannot read nothere/oci-layout: {ABSENT}"
+    )
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    """Both kinds of archive, as bytes, made by the command itself."""
+    folder = tmp_path_factory.mktemp("archives")
+    layout_of(folder / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
+    found = {}
+    for kind in ("oci-archive", "docker-archive"):
+        copy_image(f"oci:{folder}/base", f"{kind}:{folder}/{kind}:acme/app:1")
+        found[kind] = (folder / kind).read_bytes()
+    return found
+
+
+def again(data, change):
+    """The tar `data` with its members changed: a list of names and bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar, tarfile.open(fileobj=out, mode="w") as made:
+        members = [(m, tar.extractfile(m).read() if m.isfile() else None) for m in tar.getmembers()]
+        for member, content in change(members):
+            member.size = len(content or b"")
+            made.addfile(member, io.BytesIO(content) if content is not None else None)
+    return out.getvalue()
+
+
+def without(*names):
+    return lambda members: [(m, data) for m, data in members if not m.name.endswith(names)]
+
+
+def with_text(name, text):
+    return lambda members: [(m, text if m.name == name else data) for m, data in members]
+
+
+ARCHIVES = [
+    case("B70", "empty", "oci-archive", lambda data: b"", "a.tar is cut off: in the tar header at byte 0"),
+    case("B70", "empty", "docker-archive", lambda data: b"", "a.tar is cut off: in the tar header at byte 0"),
+    case(
+        *("B70", "text", "oci-archive", lambda data: b"hello " * 200),
+        "a.tar is damaged: the tar header at byte 0 has a wrong checksum",
+    ),
+    case("B70", "cut off", "oci-archive", lambda data: data[:-1500], None),
+    case("B70", "cut off", "docker-archive", lambda data: data[:-1500], None),
+    case(
+        "B70",
+        "cut gzip",
+        "docker-archive",
+        lambda data: gzip.compress(data)[:-9],
+        "a.tar is cut off: its gzip stream has no end",
+    ),
+    case(
+        *("B70", "no index", "oci-archive", lambda data: again(data, without("index.json"))),
+        "a.tar is no OCI layout: a.tar holds no file index.json",
+    ),
+    case(
+        *("B70", "no oci-layout", "oci-archive", lambda data: again(data, without("oci-layout"))),
+        "a.tar is no OCI layout: a.tar holds no file oci-layout",
+    ),
+    case(
+        *("B70", "no blob", "oci-archive", lambda data: again(data, without(FIRST.digest.hex))),
+        f"a.tar lacks the blob {FIRST.digest}: a.tar holds no file blobs/sha256/{FIRST.digest.hex}",
+    ),
+    case(
+        *("B70", "no manifest", "docker-archive", lambda data: again(data, without("manifest.json"))),
+        "a.tar is no docker-archive: it holds no manifest.json",
+    ),
+    case(
+        *("B70", "no image", "docker-archive", lambda data: again(data, with_text("manifest.json", b"[]"))),
+        "a.tar: manifest.json lists no image",
+    ),
+    case("B70", "no layer", "docker-archive", lambda data: again(data, without(".tar")), None),
+    case(
+        "B70", "a file twice", "docker-archive", lambda data: again(data, lambda members: [*members, members[0]]), None
+    ),
+]
+
+
+@pytest.mark.parametrize("kind, change, said", ARCHIVES)
+def test_archives(refused, repository, archives, tmp_path, kind, change, said):
+    (tmp_path / "a.tar").write_bytes(change(archives[kind]))
+    line = refused("copy", f"{kind}:a.tar", "oci:out")
+    assert line == said if said else line.startswith("a.tar")
+    assert refused("copy", f"{kind}:a.tar", repository, writes=True) == line
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        case("B70", "gzip", gzip.compress),
+        case("B70", "wrong order", lambda data: again(data, lambda members: members[::-1])),
+        case("B70", "no end", lambda data: data[:-1024]),
+    ],
+)
+def test_archives_that_can_be_read(works, archives, tmp_path, change):
+    for kind, data in archives.items():
+        (tmp_path / "a.tar").write_bytes(data)
+        right = works("copy", f"{kind}:a.tar", "oci:right")["digest"]
+        (tmp_path / "a.tar").write_bytes(change(data))
+        assert works("copy", f"{kind}:a.tar", "oci:out")["digest"] == right
+
+
+@row("B78")
+def test_no_folder_for_what_is_kept_of_uploads(works, registry, readonly, monkeypatch, tmp_path):
+    """What is remembered between runs is a help, not a need: it is left out where nothing can be written."""
+    for place in (f"{readonly}/readonly", "/proc/nothing", str(tmp_path / "file")):
+        monkeypatch.setenv("XDG_CACHE_HOME", place)
+        monkeypatch.setenv("HOME", place)
+        works("copy", "oci:base", f"{registry.host}/b78:1", "--force-upload")
+        works("build", f"{registry.host}/b78:2", "--add", "folder:/a")
+
+
+@row("B78")
+def test_a_folder_for_what_is_temporary_that_cannot_be_written(start, readonly):
+    process = start("build", "oci:out", "--add", "folder:/a", env={"TMPDIR": f"{readonly}/readonly"})
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err

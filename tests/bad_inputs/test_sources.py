@@ -1,0 +1,286 @@
+"""B24 to B37: files, and the paths that they are to have in the image."""
+
+import gzip
+import io
+import json
+import os
+import socket
+import tarfile
+import tempfile
+
+import pytest
+from rows import case, row
+
+from dockless.layer import stream
+
+PATH_MEANT = "write the path it means"
+
+
+@pytest.fixture
+def src(tmp_path):
+    """A folder `src` of one file."""
+    folder = tmp_path / "src"
+    folder.mkdir()
+    (folder / "f").write_text("x")
+    return folder
+
+
+@pytest.fixture
+def built(works, tmp_path):
+    """`built(*argv)`: the members of the one layer that is built of them, in order."""
+    count = iter(range(100))
+
+    def call(*argv):
+        where = f"out{next(count)}"
+        (digest,) = works("build", f"oci:{where}", *argv)["layers"]
+        assert works("verify", f"oci:{where}")["wrong"] == []
+        data = gzip.decompress((tmp_path / where / "blobs/sha256" / digest[7:]).read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as tar:
+            return tar.getmembers()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "add, said",
+    [
+        case("B24", "missing", "nothere:/a", "nothere: cannot read nothere: No such file or directory"),
+        case("B24", "glob", "src/*.nothere:/a", "src/*.nothere: cannot read src/*.nothere: No such file or directory"),
+        case("B32", "relative", "src:app", "--add 'src:app' is not SRC:DEST; write as in ./src:/app"),
+        case("B32", "empty", "src:", "--add 'src:' is not SRC:DEST; write as in ./src:/app"),
+        case("B32", "no destination", "src", "--add 'src' is not SRC:DEST; write as in ./src:/app"),
+        case("B32", "climbs", "src:/a/../b", f"`destination`: the path '/a/../b' holds '..'; {PATH_MEANT}"),
+        case("B32", "climbs out", "src:/..", f"`destination`: the path '/..' holds '..'; {PATH_MEANT}"),
+        case("B32", "NUL", "src:/a\0b", r"`destination`: the path '/a\x00b' holds a NUL byte"),
+        case(
+            "B33",
+            "destination",
+            "src/f:/a/.wh.f",
+            "src/f: the name '.wh.f' would delete what is below; rename it, or say it in `whiteouts`",
+        ),
+    ],
+)
+def test_add(refused, src, add, said):
+    assert refused("build", "oci:out", "--label", "a=b", "--add", "src:/fine", "--add", add) == said
+
+
+@row("B24")
+def test_a_base_and_an_ignore_file_that_are_missing(refused, built, src):
+    said = "nothere is no OCI layout: cannot read nothere/oci-layout: No such file or directory"
+    assert refused("build", "oci:out", "--base", "oci:nothere") == said
+    # An ignore file is one where there is one: it is looked for in every folder.
+    assert [m.name for m in built("--add", "src:/a", "--ignore-file", ".nothere")] == ["a", "a/f"]
+    said = "`ignores` of src has a pattern that cannot be read: Invalid git pattern: '!'"
+    assert refused("build", "oci:out", "--add", "src:/a", "--ignore", "!") == said
+
+
+@row("B25")
+def test_an_unreadable_file(refused, src, monkeypatch):
+    really = os.open
+
+    def refuse(path, *args, **options):
+        if os.fsdecode(path).endswith("src/f"):
+            raise PermissionError(13, "Permission denied", path)
+        return really(path, *args, **options)
+
+    # Root may read all: the file system cannot be made to refuse.
+    monkeypatch.setattr("os.open", refuse)
+    assert refused("build", "oci:out", "--add", "src:/a") == "src: cannot read src/f: Permission denied"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        case("B26", "shrinks", lambda file: os.truncate(file, 10), "it shrank while it was read"),
+        case("B26", "grows", lambda file: file.write_bytes(bytes(3_000_001)), "it changed while it was read"),
+        case("B26", "vanishes", lambda file: file.unlink(), "No such file or directory"),
+    ],
+)
+def test_a_file_that_changes(dockless, src, monkeypatch, change, said):
+    (src / "g").write_bytes(bytes(3_000_000))
+    begin = stream.tar_header
+
+    def meanwhile(name, *rest):
+        if name == b"a/g" or (name == b"a/f" and said.startswith("No such")):
+            change(src / "g")
+        return begin(name, *rest)
+
+    monkeypatch.setattr(stream, "tar_header", meanwhile)
+    found = dockless("build", "oci:out", "--add", "src:/a")
+    assert (found.status, found.out, found.err) == (1, "", f"dockless: error: src: cannot read src/g: {said}\n")
+    assert not os.path.exists("out")
+
+
+@row("B27")
+def test_symlinks(refused, built, src, tmp_path):
+    (tmp_path / "outside").write_text("S3CR3T")
+    (src / "absolute").symlink_to("/etc/shadow")
+    (src / "dangling").symlink_to("nowhere")
+    (src / "loop").symlink_to("loop")
+    (src / "inside").symlink_to("../b/c")
+    members = {m.name: m for m in built("--add", "src:/a")}
+    links = {name: member.linkname for name, member in members.items() if member.issym()}
+    assert links == {"a/absolute": "/etc/shadow", "a/dangling": "nowhere", "a/loop": "loop", "a/inside": "../b/c"}
+    (src / "climbs").symlink_to("../../outside")
+    leaves = "leaves the image: it points to ../../outside; point it to a path inside the image"
+    assert refused("build", "oci:out", "--add", "src:/a") == f"src: the symlink /a/climbs {leaves}"
+    assert refused("build", "oci:out", "--add", "src/climbs:/a") == f"src/climbs: the symlink /a {leaves}"
+
+
+@row("B28")
+def test_what_is_no_file(refused, src):
+    why = "a layer holds files, folders and links"
+    os.mkfifo(src / "fifo")
+    assert refused("build", "oci:out", "--add", "src:/a") == f"src: src/fifo is a fifo: {why}"
+    assert refused("build", "oci:out", "--add", "src/fifo:/a") == f"src/fifo: src/fifo is a fifo: {why}"
+    os.unlink("src/fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("src/socket")
+        assert refused("build", "oci:out", "--add", "src:/a") == f"src: src/socket is a socket: {why}"
+    os.unlink("src/socket")
+    if os.geteuid() == 0:
+        os.mknod("src/device", 0o020644, os.makedev(1, 3))
+        assert refused("build", "oci:out", "--add", "src:/a") == f"src: src/device is a device: {why}"
+    assert refused("build", "oci:out", "--add", "/dev/null:/a") == f"/dev/null: /dev/null is a device: {why}"
+
+
+@row("B29")
+def test_odd_names_are_packed_exactly(built, src):
+    names = [
+        *(b"new\nline", b"\xff\xfe", b"-x", b"back\\slash", b"tab\t", b" ", b"'\"$(x)`", b"%41", "\u202e".encode()),
+        *("\U0001f600".encode() * 60, "\u00e9".encode(), "e\u0301".encode(), b"n" * 255),
+    ]
+    for name in names:
+        with open(os.path.join(b"src", name), "wb") as file:
+            file.write(name)
+    found = [os.fsencode(member.name) for member in built("--add", "src:/a")]
+    assert found == [b"a", *sorted(b"a/" + name for name in (*names, b"f"))]
+
+
+@row("B29")
+def test_long_paths(dockless, built, src):
+    inside = "/" + "d" * 200
+    destination = inside * 18
+    names = [member.name for member in built("--add", f"src:{destination}")]
+    assert names[-1] == f"{destination}/f"[1:] and len(names) == 19
+    # What no system call takes cannot be read: the line still says why.
+    folder = os.open("src", os.O_RDONLY)
+    try:
+        for _ in range(21):
+            os.mkdir("d" * 200, dir_fd=folder)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+    finally:
+        os.close(folder)
+    said = dockless("build", "oci:out", "--add", "src:/a")
+    assert (said.status, said.out) == (1, "") and not os.path.exists("out")
+    assert said.err.startswith("dockless: error: src: cannot read src/ddd")
+    assert said.err.endswith("...: File name too long\n")
+
+
+@row("B30")
+def test_names_that_differ_by_case(dockless, works, src, caplog):
+    (src / "F").write_text("X")
+    works("build", "oci:out", "--add", "src:/a")
+    assert caplog.messages == ["/a/F and /a/f differ by case alone"]
+
+
+@row("B30")
+def test_a_file_and_a_folder_at_one_path(works, src):
+    # Two layers: the upper one's folder takes the place of the lower one's file, as runtimes do it.
+    works("build", "oci:out", "--add", "src/f:/x", "--add", "src:/x")
+    assert works("verify", "oci:out")["wrong"] == []
+
+
+@row("B31")
+def test_the_last_of_two_layers_has_its_way(works, src):
+    (src / "g").write_text("y")
+    one = works("build", "oci:one", "--add", "src/f:/x", "--add", "src/g:/x")["digest"]
+    other = works("build", "oci:other", "--add", "src/g:/x", "--add", "src/f:/x")["digest"]
+    assert one != other
+    assert works("build", "oci:again", "--add", "src/f:/x", "--add", "src/g:/x")["digest"] == one
+
+
+@pytest.mark.parametrize(
+    "destination, names",
+    [
+        case("B32", "slash at the end", "/a/", ["a", "a/f"]),
+        case("B32", "root", "/", ["f"]),
+        case("B32", "slashes", "//", ["f"]),
+        case("B32", "slashes inside", "/a//b", ["a", "a/b", "a/b/f"]),
+        case("B32", "dot", "/./a", ["a", "a/f"]),
+    ],
+)
+def test_destinations_that_are_cleaned(built, src, destination, names):
+    assert [member.name for member in built("--add", f"src:{destination}")] == names
+
+
+@pytest.mark.parametrize("name", [".wh.f", ".wh..wh..opq", ".wh."])
+@row("B33")
+def test_whiteouts_among_sources(refused, src, name):
+    (src / name).write_text("")
+    said = f"src: the name {name!r} would delete what is below; rename it, or say it in `whiteouts`"
+    assert refused("build", "oci:out", "--add", "src:/a") == said
+
+
+@row("B34")
+def test_a_file_over_8_gib_has_its_size(monkeypatch):
+    """Octal digits end at 8 GiB: its header says more. That it can be read back is shown without its 8 GiB."""
+    from dockless.layer.header import tar_header
+
+    size = 9 << 30
+    raw = tar_header(b"big", b"0", 0o644, 0, 0, size, 0)
+    with tarfile.open(fileobj=io.BytesIO(raw + bytes(1024)), mode="r|") as tar:
+        assert tar.next().size == size
+
+
+@row("B35")
+def test_nothing_at_all(works, built, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert [(m.name, m.isdir()) for m in built("--add", "empty:/a")] == [("a", True)]
+    (tmp_path / "empty/nothing").write_bytes(b"")
+    assert [(m.name, m.size) for m in built("--add", "empty:/a")] == [("a", 0), ("a/nothing", 0)]
+    assert built("--add", "empty:/", "--ignore", "*") == []
+    assert works("build", "oci:none")["layers"] == []
+    assert works("verify", "oci:none")["wrong"] == []
+
+
+@row("B36")
+def test_many_files(works, tmp_path):
+    # In memory, where there is such a folder: a disk takes longer to make them than we to pack them.
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        for n in range(100):
+            os.mkdir(f"{folder}/{n}")
+            for m in range(1000):
+                os.close(os.open(f"{folder}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
+        (layer,) = works("build", "oci:out", "--add", f"{folder}:/a")["layers"]
+    data = gzip.decompress((tmp_path / "out/blobs/sha256" / layer[7:]).read_bytes())
+    assert data.count(b"ustar\0") == 100_101
+
+
+@row("B36")
+def test_130_layers_are_warned_of(works, src, caplog):
+    adds = [option for n in range(130) for option in ("--add", f"src:/{n:03}")]
+    assert len(works("build", "oci:out", *adds[:254])["layers"]) == 127
+    assert caplog.messages == []
+    assert len(works("build", "oci:more", *adds)["layers"]) == 130
+    assert caplog.messages == ["the image has 130 layers: many runtimes mount at most 127; put more into fewer"]
+
+
+@pytest.mark.parametrize("time", [case("B37", "before 1970", -1), case("B37", "after 2242", 2**33 + 5)])
+def test_times_of_files_are_no_input(built, src, time):
+    os.utime("src/f", (time, time))
+    assert {member.mtime for member in built("--add", "src:/a")} == {0}
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "99999999999999999999"])
+@row("B37")
+def test_source_date_epoch_is_not_read_unless_asked_for(built, src, monkeypatch, value):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
+    assert {member.mtime for member in built("--add", "src:/a")} == {0}
+
+
+def test_names_are_in_json_as_they_are(works, src):
+    assert json.loads(json.dumps(works("build", "oci:ä", "--add", "src:/ä")))["references"] == ["oci:ä"]
