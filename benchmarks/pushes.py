@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from typing import NamedTuple
 from measure import load, measure, median
 from registries import DockerRegistry
 from wire import Wire
+
+import dockless
 
 HEADER = """\
 Each run has a docker-registry on loopback and a store of its own. x: the multiple of Dockless. Requests are those of
@@ -94,13 +97,18 @@ def present(sides: dict) -> dict:
 
 
 def alone(home: str) -> None:
-    """Takes what this machine has of credentials, settings and CAs away from all that is started, or ends."""
+    """Takes what this machine has of credentials, settings and CAs away from all that is started, or ends.
+
+    Sources that nobody has compiled would be compiled at every start, as those of no installed program are.
+    """
     if not shutil.which("docker-registry"):
         sys.exit("docker-registry is not installed: there is nothing to push to")
     unwanted = "DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_RUNTIME_DIR XDG_CONFIG_HOME REQUESTS_CA_BUNDLE SSL_CERT_FILE"
     for name in unwanted.split():
         os.environ.pop(name, None)
     os.environ["HOME"] = home
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", os.path.dirname(dockless.__file__)], check=True)
 
 
 OCI = ("vnd.oci.image.manifest.v1+json", "vnd.oci.image.config.v1+json", "vnd.oci.image.layer.v1.tar+gzip")
