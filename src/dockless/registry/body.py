@@ -47,10 +47,6 @@ class BlobPart(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        # requests sends a body chunked, with no Content-Length, if it cannot tell where it stands.
-        return self._length - self._left
-
     def read(self, n: int = -1) -> bytes:
         now = self._clock.monotonic()
         if self._sent_at is not None and self._pace.stalled(self._last, now - self._sent_at):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import io
 import logging
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from dockless.registry.clock import Clock
 from dockless.registry.hosts import redact
 from dockless.registry.pace import Pace
+from dockless.registry.trust import tls_context
 
 if TYPE_CHECKING:
-    import requests
+    from urllib3 import BaseHTTPResponse, PoolManager
 
 BLOCK = 1 << 20
 # Seconds until there is a connection. A block sent and an answer awaited have the timeouts of their request.
@@ -50,13 +54,71 @@ class _Paced(io.RawIOBase):
         super().close()
 
 
-def session(jobs: int, clock: Clock) -> requests.Session:
-    """A session of requests that does only what it is told: no environment, netrc, cookies, retries."""
-    import requests
+class Connections:
+    """Pools of connections by the proxy and the trust that they want; nothing is retried or followed, or remembered.
+
+    Safe for threads.
+    """
+
+    def __init__(self, jobs: int, clock: Clock) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._managers: dict[tuple[str | None, bool | str], PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Any,
+        *,
+        timeouts: tuple[float, float],
+        verify: bool | str,
+        proxy: str | None,
+    ) -> BaseHTTPResponse:
+        """One request; the answer's body is still on the wire. Raises what urllib3, http.client and ssl raise.
+
+        `timeouts` are for what is sent and for what is awaited; `verify` as Trust says.
+        """
+        import urllib3
+        import urllib3.util
+
+        parts = urllib3.util.parse_url(url)
+        # Without TLS there is nothing to verify, unless on the way to the proxy.
+        secure = parts.scheme == "https" or (proxy or "").startswith("https:")
+        pool = self._manager(proxy, verify if secure else False).connection_from_url(url)
+        # A proxy for plain http is told the whole URL; all others see a path.
+        whole = parts.scheme == "http" and pool.proxy is not None
+        return pool.urlopen(
+            method,
+            parts._replace(auth=None, fragment=None).url if whole else parts.request_uri,
+            body=body,
+            headers=headers,
+            # There is one loop of retries, which knows of sessions and bodies, and it is not here.
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=urllib3.Timeout(connect=timeouts[0], read=timeouts[1]),
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+
+    def _manager(self, proxy: str | None, verify: bool | str) -> PoolManager:
+        with self._lock:
+            if (proxy, verify) not in self._managers:
+                self._managers[proxy, verify] = _make_manager(proxy, verify, self._jobs, self._clock)
+            return self._managers[proxy, verify]
+
+
+def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock) -> PoolManager:
     import urllib3.connection
     import urllib3.connectionpool
-    from requests.adapters import HTTPAdapter
-    from requests.cookies import RequestsCookieJar
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
@@ -88,41 +150,23 @@ def session(jobs: int, clock: Clock) -> requests.Session:
     class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
         ConnectionCls = Secure
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **{**kwargs, "blocksize": BLOCK})  # type: ignore[no-untyped-call]
-            self._own(self.poolmanager)
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            found = super().proxy_manager_for(proxy, **{**kwargs, "blocksize": BLOCK})  # type: ignore[no-untyped-call]
-            return self._own(found)
-
-        def _own(self, manager: Any) -> Any:
-            if not _is_socks(manager):
-                manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-            return manager
-
-    class NoCookies(RequestsCookieJar):
-        """A jar knows no ports: what one registry of a host sets, another would get."""
-
-        def set_cookie(self, *args: Any, **kwargs: Any) -> None:
-            pass
-
-    class Session(requests.Session):
-        def get_redirect_target(self, *args: Any) -> None:
-            """Redirects are followed elsewhere; requests, told not to, would still rewind the body for the next one."""
-
-    made = Session()
-    # ~/.netrc would replace a Bearer token by Basic and follow redirects; proxies and CAs are read on purpose instead.
-    made.trust_env = False
-    made.headers.clear()
-    made.cookies = NoCookies()
-    # urllib3's retries know nothing of sessions and bodies: there is one loop, and it is not here.
-    adapter = Adapter(pool_connections=8, pool_maxsize=jobs + 2, max_retries=urllib3.Retry(0, read=False))
-    made.mount("http://", adapter)
-    made.mount("https://", adapter)
+    context = tls_context(verify)
+    sizes: dict[str, Any] = {"num_pools": 8, "maxsize": jobs + 2, "blocksize": BLOCK, "ssl_context": context}
     logging.getLogger("urllib3.connectionpool").addFilter(_redacted)
-    return made
+    if proxy and proxy.lower().startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        # PySocks brings connections of its own.
+        return SOCKSProxyManager(proxy, **sizes)
+    manager: PoolManager
+    if proxy:
+        user = urllib3.util.parse_url(proxy).auth
+        own = urllib3.make_headers(proxy_basic_auth=unquote(user)) if user else None
+        manager = urllib3.ProxyManager(proxy, proxy_headers=own, proxy_ssl_context=context, **sizes)
+    else:
+        manager = urllib3.PoolManager(**sizes)
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    return manager
 
 
 def _redacted(record: logging.LogRecord) -> bool:
@@ -130,11 +174,6 @@ def _redacted(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(redact(part) if isinstance(part, str) and "?" in part else part for part in record.args)
     return True
-
-
-def _is_socks(manager: Any) -> bool:
-    """PySocks brings connections of its own."""
-    return type(manager).__name__ == "SOCKSProxyManager"
 
 
 def _connect(connect: Any, connection: Any) -> None:

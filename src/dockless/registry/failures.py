@@ -1,4 +1,4 @@
-"""Exceptions of requests, urllib3, http, ssl and socket, as ours: the cause in a word, and whether to try again."""
+"""Exceptions of urllib3, http, ssl and socket, as ours: the cause in a word, and whether to try again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
 
     `proxy` is the one that the request went through.
     """
-    import requests
     import urllib3
 
     shown = f"{method} {redact(url)}"
@@ -38,16 +37,16 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
 
     if any(isinstance(link, DocklessError) for link in chain):
         return next(link for link in chain if isinstance(link, DocklessError))
-    if any(isinstance(link, (requests.exceptions.InvalidHeader, UnicodeError)) for link in chain):
+    if any(_is_bad_header(link) for link in chain):
         return Unexpected(shown, cause="a header holds characters that HTTP forbids")
-    if any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain):
+    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain):
         named = redact(proxy or "")
         if "failed: 407" in text:
             cause = f"the proxy {named} wants a user and password"
             return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
         return failed(f"the proxy {named} refused, or is not there", hint, reason="unreachable")
-    if any(isinstance(link, requests.exceptions.InvalidSchema) for link in chain) and proxy:
+    if any(isinstance(link, ImportError) for link in chain) and proxy:
         cause = f"the proxy {redact(proxy)} needs PySocks"
         return ConnectionFailed(shown, cause=cause, hint="install it, or name an http proxy", transient=False)
     certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
@@ -81,7 +80,7 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and what it was raised for, in order: urllib3 and requests wrap each other."""
+    """The exception and what it was raised for, in order: urllib3 wraps what http.client and socket raise."""
     found: list[BaseException] = []
     todo: list[BaseException] = [error]
     while todo:
@@ -92,6 +91,11 @@ def _chain(error: BaseException) -> list[BaseException]:
         inner = [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
         todo += [other for other in inner if isinstance(other, BaseException)]
     return found
+
+
+def _is_bad_header(link: BaseException) -> bool:
+    """Of http.client's own check, and of what latin-1 cannot say."""
+    return isinstance(link, UnicodeError) or (isinstance(link, ValueError) and "Invalid header" in str(link))
 
 
 def _not_tls(text: str) -> bool:

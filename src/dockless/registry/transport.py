@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, over requests; nothing is retried, followed, decoded or authorised here."""
+"""One HTTP request and its answer, over urllib3; nothing is retried, followed, decoded or authorised here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dockless.crew import Stopped
 from dockless.errors import DocklessError, RegistryError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.connection import BLOCK, session
+from dockless.registry.connection import BLOCK, Connections
 from dockless.registry.errors import Unexpected
 from dockless.registry.failures import wrapped
 from dockless.registry.hosts import origin_of, redact
@@ -18,7 +18,7 @@ from dockless.registry.retry import parse_retry_after
 from dockless.registry.trust import Trust
 
 if TYPE_CHECKING:
-    import requests
+    from urllib3 import BaseHTTPResponse
 
 # Seconds for each block that is sent, and for each wait for something to come.
 SEND_TIMEOUT = 60.0
@@ -30,12 +30,12 @@ _MOST_DRAINED = 64 * 1024
 class Answer:
     """An answer whose body is still on the wire. Read it or close it."""
 
-    def __init__(self, response: requests.Response, method: str, clock: Clock) -> None:
+    def __init__(self, response: BaseHTTPResponse, method: str, url: str, clock: Clock) -> None:
         self._response = response
         self._clock = clock
         self.method = method
-        self.url: str = response.url or ""
-        self.status: int = response.status_code
+        self.url = url
+        self.status = response.status
 
     def header(self, name: str) -> str:
         """The header's value, or empty."""
@@ -44,7 +44,7 @@ class Answer:
 
     def headers(self, name: str) -> list[str]:
         """All values of a header that may stand several times."""
-        return list(self._response.raw.headers.getlist(name))
+        return list(self._response.headers.getlist(name))
 
     @property
     def retry_after(self) -> float | None:
@@ -85,7 +85,7 @@ class Answer:
             self._abandon()
             raise Unexpected(f"{redact(self.url)} answered in the encoding {printable(encoding, 50)}, unasked")
         try:
-            piece: bytes = self._response.raw.read1(n, decode_content=False)
+            piece: bytes = self._response.read1(n, decode_content=False)
             return piece
         except Exception as error:
             self._abandon()
@@ -97,7 +97,7 @@ class Answer:
         none = self.method == "HEAD" or self.status in (204, 304)
         if none or (length is not None and length <= _MOST_DRAINED):
             try:
-                self._response.raw.read(decode_content=False)
+                self._response.read(decode_content=False)
             except Exception:
                 self._abandon()
             return
@@ -116,6 +116,7 @@ class Answer:
 
     def _abandon(self) -> None:
         self._response.close()
+        self._response.release_conn()
 
 
 class Transport:
@@ -133,7 +134,7 @@ class Transport:
         self._trust = trust
         self._environ = environ
         self._slots = threading.BoundedSemaphore(jobs)
-        self._session = session(jobs, clock)
+        self._connections = Connections(jobs, clock)
 
     def send(
         self,
@@ -150,35 +151,33 @@ class Transport:
         head is there: bodies are read by whoever asked.
         """
         proxy = choose_proxy(url, self._environ)
-        proxies: Any = {"http": proxy, "https": proxy}
         sent = {
             "User-Agent": _user_agent(),
             "Accept-Encoding": "identity",
             **headers,
         }
+        if body is not None:
+            sent["Content-Length"] = str(len(body))
         with self._slots:
             try:
-                response = self._session.request(
+                response = self._connections.request(
                     method,
                     url,
-                    headers=sent,
-                    data=body,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(SEND_TIMEOUT, read_timeout),
-                    # On every request: the environment's bundle would win over the session's own setting.
+                    sent,
+                    body,
+                    timeouts=(SEND_TIMEOUT, read_timeout),
                     verify=self._verify(url),
-                    proxies=proxies,
+                    proxy=proxy,
                 )
             except (DocklessError, Stopped):
                 # Of the body, which is read while it is sent.
                 raise
             except Exception as error:
                 raise wrapped(error, method, url, proxy) from error
-        return Answer(response, method, self._clock)
+        return Answer(response, method, url, self._clock)
 
     def close(self) -> None:
-        self._session.close()
+        self._connections.close()
 
     def _verify(self, url: str) -> bool | str:
         verify = self._trust.verify(origin_of(url)[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Mapping
 
 from dockless.errors import RegistryError
@@ -14,10 +15,10 @@ _CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 class Trust:
-    """What `verify=` is to be for each host.
+    """What TLS is to be checked by, for each host.
 
     `ca_file`, else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE; else `certs.d/REGISTRY/ca.crt` for the registry's own host;
-    else the CAs that requests brings. With `insecure`, the registry's own host is not checked; all others are.
+    else certifi's. With `insecure`, the registry's own host is not checked; all others are.
     Raises RegistryError for a file that is not there or holds no CA.
     """
 
@@ -33,6 +34,36 @@ class Trust:
     def verify(self, host: str) -> bool | str:
         """A PEM file, a folder of CAs, True for the usual ones, or False."""
         return self._of_registry if host == self._host else self._of_all
+
+
+def tls_context(verify: bool | str) -> ssl.SSLContext:
+    """What `Trust.verify` says, for all connections: to read the usual CAs takes 30 ms."""
+    context = _Shared(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_protocols()
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if verify is True:
+        import certifi
+
+        verify = certifi.where()
+    folder = os.path.isdir(verify)
+    context.load_verify_locations(capath=verify if folder else None, cafile=None if folder else verify)
+    return context
+
+
+class _Shared(ssl.SSLContext):
+    """urllib3 sets the protocols at each connection, which others that begin meanwhile would read half-set."""
+
+    def set_protocols(self) -> None:
+        super().set_alpn_protocols(["http/1.1"])
+
+    def set_alpn_protocols(self, alpn_protocols: object) -> None:
+        pass
 
 
 def _named(ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
