@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-import requests
 import urllib3
 from made_images import layout_of, make_image
 from rows import case, row
@@ -183,16 +182,12 @@ def test_keys_that_mean_the_host(works, registry, config, key, name):
 def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatch):
     asked = []
 
-    def request(self, method, url, headers, **_):
+    def request(self, method, url, headers, body, **_):
         asked.append((url, headers.get("Authorization")))
-        response = requests.Response()
-        response.status_code, response.url = 401, url
         asks = {"WWW-Authenticate": 'Basic realm="x"'}
-        response.raw = urllib3.HTTPResponse(b"", headers=asks, preload_content=False)
-        response.headers.update(asks)
-        return response
+        return urllib3.HTTPResponse(b"", headers=asks, status=401, preload_content=False)
 
-    monkeypatch.setattr("requests.Session.request", request)
+    monkeypatch.setattr("dockless.registry.connection.Connections.request", request)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
     assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))

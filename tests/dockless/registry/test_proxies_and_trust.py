@@ -115,9 +115,7 @@ def test_the_registrys_credentials_do_not_go_to_a_proxy(proxy, connect, environ)
     url, seen, answer = proxy
     answer["head"] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
     environ["HTTPS_PROXY"] = f"http://{url}"
-    with pytest.raises(
-        RegistryError, match="the proxy http://127.0.0.1:[0-9]+ refused, or is not there"
-    ):
+    with pytest.raises(RegistryError, match="the proxy http://127.0.0.1:[0-9]+ refused, or is not there"):
         connect("reg.example", credentials=Credentials("ann", "S3CR3T")).get_manifest("app", "v1")
     assert seen and not any("Authorization" in head for head in seen)
 
