@@ -92,9 +92,9 @@ class RegistryClient:
         """A new count of attempts."""
         return Retries(self.policy, self.clock, stop=stop, tell=tell)
 
-    def repeat(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns, asked again where that may help: for what does no harm done twice."""
-        retries = self.retries()
+    def repeat(self, ask: Callable[[], T], *, stop: Event | None = None) -> T:
+        """What `ask` returns, asked again where that may help: for what does no harm done twice. See `retries`."""
+        retries = self.retries(stop=stop)
         while True:
             try:
                 return ask()
@@ -174,10 +174,13 @@ class RegistryClient:
 
         return self.repeat(ask)
 
-    def put_manifest(self, repository: str, version: str, raw: bytes, media_type: str) -> Digest:
+    def put_manifest(
+        self, repository: str, version: str, raw: bytes, media_type: str, *, stop: Event | None = None
+    ) -> Digest:
         """Stores a manifest or index under a tag or its digest. Every blob it names must be there.
 
-        One with a subject is found by `referrers` from then on, whether the registry knows of them or not.
+        One with a subject is found by `referrers` from then on, whether the registry knows of them or not. `stop` ends
+        the attempts from another thread.
         """
         digest = Digest.of(raw)
         wanted = _digest_or_tag(version)
@@ -216,7 +219,7 @@ class RegistryClient:
                 )
             return bool(answer.header("OCI-Subject"))
 
-        if not self.repeat(ask) and b'"subject"' in raw:
+        if not self.repeat(ask, stop=stop) and b'"subject"' in raw:
             register_referrer(self, repository, raw, media_type)
         return digest
 
@@ -272,6 +275,7 @@ class RegistryClient:
 
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Deletes a blob where the registry allows it."""
+        self._blobs.forget((repository, digest))
         self._delete(_blob_path(repository, digest), repository)
 
     def ensure_blob(
@@ -338,8 +342,14 @@ class RegistryClient:
         return self.session.request(method, path, (scope(repository, actions),), expect=expect, headers=sent, body=body)
 
     def _delete(self, path: str, repository: str) -> None:
+        asked_before = False
+
         def ask() -> None:
-            self._request("DELETE", path, repository, actions=DELETE, expect=(200, 202, 204)).close()
+            nonlocal asked_before
+            # The answer to the first attempt may have been lost after the deed.
+            done = (200, 202, 204, 404) if asked_before else (200, 202, 204)
+            asked_before = True
+            self._request("DELETE", path, repository, actions=DELETE, expect=done).close()
 
         self.repeat(ask)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import NamedTuple
 
 
@@ -15,3 +16,10 @@ class Clock(NamedTuple):
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
+
+    def pause(self, seconds: float, stop: Event | None) -> None:
+        """Sleeps, but not beyond `stop`."""
+        if stop is not None and self.sleep is time.sleep:
+            stop.wait(seconds)
+        else:
+            self.sleep(seconds)

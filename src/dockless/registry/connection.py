@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 # Seconds until there is a connection. A block sent and an answer awaited have the timeouts of their request.
 CONNECT = 20.0
+# Answers before the answer: 100, 102, 103.
+_MOST_INTERIM = 20
 
 
 class Stalled(TimeoutError):
@@ -126,6 +128,18 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
             self._paced = _Paced(self.fp.detach(), clock)
             self.fp: Any = io.BufferedReader(self._paced, 64 * 1024)
 
+        def _read_status(self) -> Any:
+            """The status of the final answer: http.client passes over 100 alone, and over any number of them.
+
+            What it took for final would leave the true answer to be read as that to the next request (RFC 9110, 15.2).
+            """
+            for _ in range(_MOST_INTERIM):
+                found = super()._read_status()  # type: ignore[misc]
+                if not 100 <= found[1] < 200 or found[1] == 101:
+                    return found
+                http.client.parse_headers(self.fp)
+            raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
+
         def begin(self) -> None:
             super().begin()
             # http.client takes an end for the empty line after the headers: what said 201 may have gone on to say more.
@@ -151,7 +165,7 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
         ConnectionCls = Secure
 
     context = tls_context(verify)
-    sizes: dict[str, Any] = {"num_pools": 8, "maxsize": jobs + 2, "blocksize": BLOCK, "ssl_context": context}
+    sizes: dict[str, Any] = {"num_pools": 8, "maxsize": 2 * jobs + 2, "blocksize": BLOCK, "ssl_context": context}
     logging.getLogger("urllib3.connectionpool").addFilter(_redacted)
     if proxy and proxy.lower().startswith("socks"):
         from urllib3.contrib.socks import SOCKSProxyManager

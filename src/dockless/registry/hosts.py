@@ -6,7 +6,7 @@ import ipaddress
 import re
 import socket
 from typing import Union
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
 
 from dockless.errors import printable
 from dockless.registry.errors import Unexpected
@@ -14,6 +14,13 @@ from dockless.registry.errors import Unexpected
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 _OLD_ADDRESS = re.compile(r"(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]+|[0-9]+)){0,3}\Z")
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?\Z")
+_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
+# IPv6 that stands for IPv4: NAT64 (RFC 6052), 6to4 (RFC 3056), the old compatible form (RFC 4291, 2.5.5.1).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# Where clouds keep a machine's credentials beside 169.254.169.254: Alibaba's and Oracle's.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -55,7 +62,8 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     except ValueError:
         raise Unexpected(f"{shown} has no usable port") from None
     host = (parts.hostname or "").lower()
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    # A host of other characters is another one to urllib3, which takes `%31` for a 1.
+    if parts.scheme not in _DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and _address(host))):
         raise Unexpected(f"{shown} is no http address")
     if parts.username is not None or parts.password is not None:
         raise Unexpected(f"{shown} holds a user name")
@@ -68,7 +76,10 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     if (host, port) == mine[1:]:
         return
     local = is_loopback(mine[1]) or _is_inner(_address(mine[1]))
-    address = _address(host)
+    address = _address(host) or (_LOOPBACK if is_loopback(host) and not local else None)
+    if _is_inner(address) and not local and not strict:
+        # A registry of the company, by name, leads to a store of the company, by address.
+        local = any(_is_inner(a) and not a.is_loopback for a in _resolved(mine[1])) and not is_loopback(host)
     if _is_inner(address) and (strict or not local or _is_nobodys(address)):
         raise Unexpected(f"{shown} is an address inside this network", hint="nothing was sent there")
     if strict and address is None and any(_is_nobodys(a) or (a.is_loopback and not local) for a in _resolved(host)):
@@ -78,7 +89,8 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
 def follow(base: str, location: str, what: str) -> str:
     """The URL that a Location or Link header stands for, its query as it came. Raises Unexpected."""
     try:
-        return urljoin(base, location)
+        # A fragment is not sent: what is put behind it would be lost.
+        return urldefrag(urljoin(base, location)).url
     except ValueError:
         raise Unexpected(f"{what} {printable(location, 200)!r} of {urlsplit(base).netloc} is no URL") from None
 
@@ -98,10 +110,14 @@ def _port(parts: SplitResult) -> int:
 
 def _address(host: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0].rstrip("."))
     except ValueError:
-        return _old_address(host)
-    return getattr(address, "ipv4_mapped", None) or address
+        return _old_address(host.rstrip("."))
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _old_address(host: str) -> Address | None:
@@ -115,12 +131,14 @@ def _old_address(host: str) -> Address | None:
 
 
 def _is_inner(address: Address | None) -> bool:
-    return address is not None and (address.is_loopback or address.is_private or _is_nobodys(address))
+    return address is not None and (not address.is_global or _is_nobodys(address))
 
 
 def _is_nobodys(address: Address | None) -> bool:
     """No registry's neighbour is there: 169.254.169.254 is the cloud's metadata service, 0.0.0.0 is ourselves."""
-    return address is not None and (address.is_link_local or address.is_unspecified)
+    if address is None:
+        return False
+    return address.is_link_local or address.is_unspecified or address.is_multicast or address in _METADATA
 
 
 def _resolved(host: str) -> list[Address]:

@@ -29,6 +29,11 @@ class Once(Generic[Key, T]):
             self._done[key] = found
             return found, True
 
+    def forget(self, key: Key) -> None:
+        """What was done is undone."""
+        with self._guard:
+            self._done.pop(key, None)
+
     def done(self) -> list[Key]:
         """The keys of what was done so far."""
         with self._guard:

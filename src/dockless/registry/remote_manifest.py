@@ -8,7 +8,7 @@ from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidDocument, InvalidValue
 from dockless.manifest import Index, Manifest, parse_manifest
 
 _KNOWN = media_types.MANIFESTS | media_types.INDEXES
@@ -42,8 +42,18 @@ class RemoteManifest(NamedTuple):
 
 
 def known_type(raw: bytes, served_as: str, what: str) -> str:
-    """Its media type: as it was served, else as the document says. Raises InvalidDocument."""
-    return served_as if served_as in _KNOWN else parse_manifest(raw, what).media_type
+    """Its media type: as it was served, else as the document says; as it was served if that is no image's.
+
+    What is not an image's manifest is for `parse` to refuse, not for who only wants its bytes.
+    """
+    if served_as in _KNOWN:
+        return served_as
+    try:
+        return parse_manifest(raw, what).media_type
+    except InvalidDocument:
+        if not served_as:
+            raise
+        return served_as
 
 
 def check_manifest_size(raw: bytes, where: str) -> None:

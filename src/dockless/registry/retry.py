@@ -79,7 +79,7 @@ class Retries:
         logger.info("%s; attempt %d of %d in %.1f s", error, self._failed + 1, most, pause)
         if self._tell:
             self._tell(error, pause)
-        self._clock.sleep(pause)
+        self._clock.pause(pause, self._stop)
         self.check()
 
     def check(self) -> None:

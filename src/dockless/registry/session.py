@@ -12,11 +12,11 @@ from typing import Any
 from dockless.reference import DOCKER_HUB
 from dockless.registry.auth.chain import Given, find_credentials
 from dockless.registry.auth.challenge import Challenge, choose_challenge, parse_challenges
-from dockless.registry.auth.credentials import Credentials, Found
+from dockless.registry.auth.credentials import Account, Credentials, Found
 from dockless.registry.auth.scopes import merge, repository_of
 from dockless.registry.auth.tokens import TokenSource, basic
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ConnectionFailed, ResponseError, Unauthorized, Unexpected
+from dockless.registry.errors import ConnectionFailed, RegistryError, ResponseError, Unauthorized, Unexpected
 from dockless.registry.hosts import check_destination, follow, is_loopback, origin_of, redact, split_host
 from dockless.registry.transport import READ_TIMEOUT, Answer, Transport
 from dockless.registry.trust import Trust
@@ -57,11 +57,13 @@ class Session:
         # A registry on loopback mostly speaks http, another that we are told to trust mostly https.
         local = is_loopback(split_host(registry))
         self._schemes = ("http", "https") if local else ("https", "http") if insecure else ("https",)
+        self._insecure = insecure
         self._scheme = ""
+        self._not_greeted: tuple[float, RegistryError] | None = None
         self._lock = threading.RLock()
         self._challenge: Challenge | None = None
         self._found: dict[str, Found] = {}
-        self._tokens: dict[str, TokenSource] = {}
+        self._tokens: dict[Account | Credentials | None, TokenSource] = {}
 
     @property
     def base_url(self) -> str:
@@ -75,29 +77,43 @@ class Session:
 
         gcr.io names its challenge here and not always later. Raises RegistryError.
         """
+        asked = self.clock.monotonic()
         with self._lock:
             if self._scheme:
                 return
-            failed: ConnectionFailed | None = None
-            for scheme in self._schemes:
-                try:
-                    if self._greeted(scheme):
-                        return
-                except ConnectionFailed as error:
-                    # Whoever shows a certificate speaks https: what http came to says nothing then.
-                    failed = error if failed is None or error.reason == "certificate" else failed
-                    if error.reason in ("unreachable", "refused", "certificate"):
-                        break
-                    # Whoever breaks a TLS handshake must not get us to speak plain http.
-                    if scheme == "https" and error.reason != "plain http":
-                        break
-            if failed is not None:
-                raise failed
-            raise Unexpected(
-                f"{self.registry} does not speak the registry API",
-                cause="it refuses http, and https",
-                hint="check the name and the port",
-            )
+            if self._not_greeted is not None and self._not_greeted[0] > asked:
+                # Another thread tried while this one waited for its turn: each more would wait as long again.
+                raise self._not_greeted[1]
+            try:
+                self._greet_once()
+            except RegistryError as error:
+                self._not_greeted = self.clock.monotonic(), error
+                raise
+
+    def _greet_once(self) -> None:
+        failed: ConnectionFailed | None = None
+        for scheme in self._schemes:
+            try:
+                if self._greeted(scheme):
+                    return
+            except ConnectionFailed as error:
+                # Whoever shows a certificate speaks https: what http came to says nothing then.
+                failed = error if failed is None or error.reason == "certificate" else failed
+                # Port 443 may be closed where port 80 is not: with no port in the name they are two places.
+                if error.reason == "refused" and self._insecure:
+                    continue
+                if error.reason in ("unreachable", "refused", "certificate"):
+                    break
+                # Whoever breaks a TLS handshake must not get us to speak plain http.
+                if scheme == "https" and error.reason != "plain http":
+                    break
+        if failed is not None:
+            raise failed
+        raise Unexpected(
+            f"{self.registry} does not speak the registry API",
+            cause="it refuses http, and https",
+            hint="check the name and the port",
+        )
 
     def request(
         self,
@@ -209,7 +225,7 @@ class Session:
                 return None
             fresh = found.renewed() if basic(credentials) == refused else credentials
             return basic(fresh or credentials)
-        tokens = self._tokens_of(credentials)
+        tokens = self._tokens_of(found)
         try:
             return "Bearer " + tokens.get(challenge, merge(scopes), credentials, refused)
         except Unauthorized as error:
@@ -219,8 +235,9 @@ class Session:
                 raise
             return "Bearer " + tokens.get(challenge, merge(scopes), fresh, refused)
 
-    def _tokens_of(self, credentials: Credentials | None) -> TokenSource:
-        who = f"{credentials.source} {credentials.username}" if credentials else ""
+    def _tokens_of(self, found: Found) -> TokenSource:
+        """Tokens are of one account: two of the same name, or without one, have nothing in common."""
+        who = found.account or found.credentials
         with self._lock:
             if who not in self._tokens:
                 self._tokens[who] = TokenSource(self.base_url, self._transport.send, self.clock)

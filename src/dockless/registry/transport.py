@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockless.crew import Stopped
@@ -25,6 +26,10 @@ SEND_TIMEOUT = 60.0
 READ_TIMEOUT = 60.0
 # More is not read away for the sake of using the connection again.
 _MOST_DRAINED = 64 * 1024
+
+
+# Of each thread: whether one of its requests is under way, at whatever registry.
+_busy = threading.local()
 
 
 class Answer:
@@ -158,7 +163,7 @@ class Transport:
         }
         if body is not None:
             sent["Content-Length"] = str(len(body))
-        with self._slots:
+        with self._slot():
             try:
                 response = self._connections.request(
                     method,
@@ -178,6 +183,22 @@ class Transport:
 
     def close(self) -> None:
         self._connections.close()
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        """A thread has one at a time: a body that is read from a registry while it is sent needs no second.
+
+        Else as many uploads as there are slots, each waiting for one to read its source, would wait for ever.
+        """
+        if getattr(_busy, "now", False):
+            yield
+            return
+        with self._slots:
+            _busy.now = True
+            try:
+                yield
+            finally:
+                _busy.now = False
 
     def _verify(self, url: str) -> bool | str:
         verify = self._trust.verify(origin_of(url)[1])
