@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dockless import media_types
 from dockless.digest import Digest
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocument, InvalidValue
 from dockless.platform import Platform
 
 # Go's int64, the type of `size` in every other tool. A larger one is an attack or an error (oras GHSA-f36w-mj3v-6jqv).
@@ -43,6 +43,10 @@ class Descriptor(NamedTuple):
             raise InvalidDocument(f"{what} has no mediaType")
         if not isinstance(digest, str):
             raise InvalidDocument(f"{what} has no digest")
+        try:
+            digest = Digest(digest)
+        except InvalidValue as error:
+            raise InvalidDocument(f"{what} has no usable digest", cause=str(error)) from None
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
             raise InvalidDocument(f"{what} has no usable size", cause=f"found {size!r:.50}")
         if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
@@ -55,7 +59,7 @@ class Descriptor(NamedTuple):
             rest["platform"] = platform
         return cls(
             media_type=media_type,
-            digest=Digest(digest),
+            digest=digest,
             size=size,
             urls=tuple(urls),
             annotations=string_map(annotations, f"{what}: annotations") if annotations is not None else None,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
-from typing import BinaryIO
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from dockless.content import ContentSource, write_anew
 from dockless.descriptor import Descriptor
-from dockless.errors import LayoutError
+from dockless.errors import DocklessError, LayoutError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ConnectionFailed
 from dockless.registry.pace import Pace
+from dockless.registry.retry import Stopped
 
 BLOCK = 1 << 20
 
@@ -27,7 +30,6 @@ class BlobPart(io.RawIOBase):
         start: int,
         length: int,
         sending: Callable[[int], None],
-        clock: Clock,
     ) -> None:
         self._source = source
         self._descriptor = descriptor
@@ -35,11 +37,7 @@ class BlobPart(io.RawIOBase):
         self._length = length
         self._left = length
         self._sending = sending
-        self._clock = clock
-        self._pace = Pace()
         self._file: BinaryIO | None = None
-        self._sent_at: float | None = None
-        self._last = 0
 
     def __len__(self) -> int:
         return self._length
@@ -48,34 +46,61 @@ class BlobPart(io.RawIOBase):
         return True
 
     def read(self, n: int = -1) -> bytes:
-        now = self._clock.monotonic()
-        if self._sent_at is not None and self._pace.stalled(self._last, now - self._sent_at):
-            self.close()
-            raise ConnectionFailed(
-                f"sending {self._descriptor.digest} stalled", cause="less than 1 KiB a second went for a minute"
-            )
         if not self._left:
             self.close()
             return b""
-        if self._file is None:
-            self._file = self._open()
-        data = self._file.read(min(self._left, n) if n >= 0 else self._left)
+        with self._ours():
+            file = self._opened()
+            data = file.read(min(self._left, n) if n >= 0 else self._left)
         if not data:
-            hint = write_anew(self._file) or "make the image anew"
-            self.close()
-            raise LayoutError(
-                f"the blob {self._descriptor.digest} to be pushed ends {self._left} bytes early", hint=hint
-            )
+            self.ends_early(file, self._left)
         self._left -= len(data)
         self._sending(len(data))
-        self._last, self._sent_at = len(data), self._clock.monotonic()
         return data
+
+    def slices(self) -> Iterator[FileSlice] | None:
+        """The same bytes for the kernel to send, where they lie in a file as they are; else None."""
+        with self._ours():
+            file = self._opened()
+            # A member of an archive is a reader of its own over the archive's file.
+            plain = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
+        return self._slices(file) if plain and hasattr(os, "sendfile") else None
+
+    def _slices(self, file: BinaryIO) -> Iterator[FileSlice]:
+        while self._left:
+            piece = FileSlice(self, file, self.tell() + self._start, min(self._left, BLOCK))
+            self._left -= piece.length
+            self._sending(piece.length)
+            yield piece
+        self.close()
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """What a disk or a broken archive raises is not the network's, and not better when it is tried again."""
+        try:
+            yield
+        except (DocklessError, Stopped):
+            raise
+        except Exception as error:
+            cause = printable(str(error) or type(error).__name__, 200)
+            raise LayoutError(f"the blob {self._descriptor.digest} to be pushed cannot be read", cause=cause) from error
+
+    def ends_early(self, file: BinaryIO, left: int) -> NoReturn:
+        """Raises LayoutError for a source that is `left` bytes shorter than its blob."""
+        hint = write_anew(file) or "make the image anew"
+        self.close()
+        raise LayoutError(f"the blob {self._descriptor.digest} to be pushed ends {left} bytes early", hint=hint)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
         super().close()
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._open()
+        return self._file
 
     def _open(self) -> BinaryIO:
         file = self._source.open(self._descriptor)
@@ -88,15 +113,43 @@ class BlobPart(io.RawIOBase):
         return file
 
 
+class FileSlice(NamedTuple):
+    """A piece of a file, to be copied to a socket by the kernel (sendfile(2))."""
+
+    part: BlobPart
+    file: BinaryIO
+    offset: int
+    length: int
+
+    def send(self, sock: socket.socket, clock: Clock) -> None:
+        """Sends it. Raises what a socket raises, Stalled, and LayoutError when the file has become shorter."""
+        import urllib3.util
+
+        offset, end, pace = self.offset, self.offset + self.length, Pace()
+        while offset < end:
+            begin = clock.monotonic()
+            try:
+                n = os.sendfile(sock.fileno(), self.file.fileno(), offset, end - offset)
+            except BlockingIOError:
+                if not urllib3.util.wait_for_write(sock, sock.gettimeout()):
+                    raise TimeoutError("nothing went in time") from None
+                n = -1
+            if n == 0:
+                self.part.ends_early(self.file, end - offset)
+            offset += max(n, 0)
+            pace.check(max(n, 0), clock.monotonic() - begin, "what is sent")
+
+
 def check_source(source: ContentSource, descriptor: Descriptor) -> None:
     """Raises LayoutError when it is our own copy of a blob that is damaged."""
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     with source.open(descriptor) as file:
         while data := file.read(BLOCK):
             digest.update(data)
-    if digest.hexdigest() != descriptor.digest.hex:
+            size += len(data)
+    if digest.hexdigest() != descriptor.digest.hex or size != descriptor.size:
         raise LayoutError(
             f"the blob {descriptor.digest} to be pushed is damaged",
-            cause=f"its content has the digest sha256:{digest.hexdigest()}",
+            cause=f"its content has the digest sha256:{digest.hexdigest()} and {size} bytes, not {descriptor.size}",
             hint=write_anew(file) or "make the image anew",
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from dockless.registry.body import BlobPart, FileSlice
 from dockless.registry.clock import Clock
 from dockless.registry.hosts import redact
 from dockless.registry.pace import Pace
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 BLOCK = 1 << 20
+# Less goes at once.
+SMALL = 64 * 1024
 # Seconds until there is a connection. A block sent and an answer awaited have the timeouts of their request.
 CONNECT = 20.0
 # Answers before the answer: 100, 102, 103.
 _MOST_INTERIM = 20
-
-
-class Stalled(TimeoutError):
-    """A peer that trickles."""
 
 
 class _Paced(io.RawIOBase):
@@ -45,8 +44,8 @@ class _Paced(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         begin = self._clock.monotonic()
         n = self._raw.readinto(buffer)
-        if self._begun and self._pace.stalled(n or 0, self._clock.monotonic() - begin):
-            raise Stalled("the answer came to less than 1 KiB a second for a minute")
+        if self._begun:
+            self._pace.check(n or 0, self._clock.monotonic() - begin, "the answer")
         self._begun = True
         self.ended = self.ended or not n
         return n
@@ -149,11 +148,25 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
     class Plain(urllib3.connection.HTTPConnection):
         response_class = Response
 
+        def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+            slices = body.slices() if isinstance(body, BlobPart) else None
+            super().request(method, url, body if slices is None else slices, *args, **kwargs)
+
+        def send(self, data: Any) -> None:
+            if isinstance(data, FileSlice):
+                data.send(self.sock, clock)
+            elif not _sent(data, self.sock, clock):
+                super().send(data)
+
         def connect(self) -> None:
             _connect(super().connect, self)
 
     class Secure(urllib3.connection.HTTPSConnection):
         response_class = Response
+
+        def send(self, data: Any) -> None:
+            if not _sent(data, self.sock, clock):
+                super().send(data)
 
         def connect(self) -> None:
             _connect(super().connect, self)
@@ -187,6 +200,19 @@ def _redacted(record: logging.LogRecord) -> bool:
     """urllib3 logs whole paths at its lowest level: the query of a signed URL is a credential."""
     if isinstance(record.args, tuple):
         record.args = tuple(redact(part) if isinstance(part, str) and "?" in part else part for part in record.args)
+    return True
+
+
+def _sent(data: Any, sock: Any, clock: Clock) -> bool:
+    """Sends a block piece by piece, as the peer takes it: `sendall` wants all of it within one timeout."""
+    if sock is None or not isinstance(data, bytes) or len(data) < SMALL:
+        return False
+    view, pace = memoryview(data), Pace()
+    while view:
+        begin = clock.monotonic()
+        n = sock.send(view)
+        pace.check(n, clock.monotonic() - begin, "what is sent")
+        view = view[n:]
     return True
 
 

@@ -40,6 +40,8 @@ class RegistryContent:
 
 
 class _BlobReader(io.RawIOBase):
+    """A blob's bytes. Who seeks gets a part of it, which cannot be verified: that is for whoever puts it together."""
+
     def __init__(self, client: RegistryClient, repository: str, descriptor: Descriptor, damaged: set[Digest]) -> None:
         self._client = client
         self._repository = repository
@@ -48,6 +50,7 @@ class _BlobReader(io.RawIOBase):
         self._damaged = damaged
         self._retries = client.retries()
         self._hash = hashlib.sha256()
+        self._whole = True
         self._at = 0
         self._confirmed = 0
         self._answer: Answer | None = None
@@ -57,6 +60,21 @@ class _BlobReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET or not 0 <= offset <= self._descriptor.size:
+            raise io.UnsupportedOperation("a blob of a registry is read from a place that is given from its start")
+        if offset != self._at:
+            self._drop()
+            self._at = self._confirmed = offset
+            self._whole = False
+        return offset
+
     def readinto(self, buffer: Any) -> int:
         size = self._descriptor.size
         if self._at == size:
@@ -64,12 +82,13 @@ class _BlobReader(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         data = self._again(lambda: self._read(min(len(view), size - self._at)))
         view[: len(data)] = data
-        self._hash.update(data)
+        if self._whole:
+            self._hash.update(data)
         self._at += len(data)
         if self._at - self._confirmed >= _BUFFER:
             self._confirmed = self._at
             self._retries.progressed()
-        if self._at == size:
+        if self._at == size and self._whole:
             self._finish()
         return len(data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from dockless.errors import DocklessError, printable
-from dockless.registry.connection import Stalled
+from dockless.registry.pace import Stalled
 from dockless.registry.errors import ConnectionFailed, Failure, Unexpected
 from dockless.registry.hosts import origin_of, redact
 

@@ -76,7 +76,7 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     if (host, port) == mine[1:]:
         return
     local = is_loopback(mine[1]) or _is_inner(_address(mine[1]))
-    address = _address(host) or (_LOOPBACK if is_loopback(host) and not local else None)
+    address = _address(host) or (_LOOPBACK if is_loopback(host) and not local and not strict else None)
     if _is_inner(address) and not local and not strict:
         # A registry of the company, by name, leads to a store of the company, by address.
         local = any(_is_inner(a) and not a.is_loopback for a in _resolved(mine[1])) and not is_loopback(host)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dockless.document import parse_document
-from dockless.errors import printable
+from dockless.errors import InvalidValue, printable
 from dockless.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import PULL, scope
 from dockless.registry.errors import Unexpected
-from dockless.registry.hosts import follow, origin_of
+from dockless.registry.hosts import check_destination, follow, origin_of
 from dockless.registry.transport import Answer
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 _MAX_PAGE = 8 * 1024 * 1024
 _MAX_PAGES = 10_000
-_LINK = re.compile(r'<([^>]*)>\s*;.*?\brel="?next"?', re.IGNORECASE)
+# Of all pages together: some 100,000 tags or referrers, which are kept in memory.
+_MOST_BYTES = 64 * 1024 * 1024
+_LONGEST_LINK = 8 * 1024
+_NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 
 
 def list_tags(client: RegistryClient, repository: str) -> Iterator[str]:
@@ -30,17 +33,24 @@ def list_tags(client: RegistryClient, repository: str) -> Iterator[str]:
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise Unexpected(f"{client.registry} answered with no list of tags for {repository}")
         for tag in tags:
-            yield check_tag(tag)
+            try:
+                yield check_tag(tag)
+            except InvalidValue as error:
+                raise Unexpected(f"{client.registry} lists a tag of {repository} that is none", cause=str(error)) from None
 
 
 def pages(client: RegistryClient, repository: str, path: str, what: str) -> Iterator[dict[str, Any]]:
     """The documents at `path` and at the links to the next from there. Raises RegistryError, also for endless ones."""
     seen: set[str] = set()
+    left = _MOST_BYTES
     for _ in range(_MAX_PAGES):
         if path in seen:
             raise Unexpected(f"{client.registry} lists {what} of {repository} in a circle")
         seen.add(path)
-        answer, document = _page(client, repository, path, what)
+        answer, size, document = _page(client, repository, path, what)
+        left -= size
+        if left < 0:
+            raise Unexpected(f"{client.registry} lists {what} of {repository} in more than {_MOST_BYTES} bytes")
         yield document
         following = _next_page(client, answer)
         if following is None:
@@ -49,11 +59,11 @@ def pages(client: RegistryClient, repository: str, path: str, what: str) -> Iter
     raise Unexpected(f"{client.registry} lists {what} of {repository} without end", cause=f"{_MAX_PAGES} pages came")
 
 
-def _page(client: RegistryClient, repository: str, path: str, what: str) -> tuple[Answer, dict[str, Any]]:
-    def ask() -> tuple[Answer, dict[str, Any]]:
+def _page(client: RegistryClient, repository: str, path: str, what: str) -> tuple[Answer, int, dict[str, Any]]:
+    def ask() -> tuple[Answer, int, dict[str, Any]]:
         answer = client.session.request("GET", path, (scope(repository, PULL),), expect=(200,))
         raw = answer.read(_MAX_PAGE, what)
-        return answer, parse_document(raw, f"{what} of {repository}", limit=_MAX_PAGE)
+        return answer, len(raw), parse_document(raw, f"{what} of {repository}", limit=_MAX_PAGE)
 
     return client.repeat(ask)
 
@@ -61,12 +71,13 @@ def _page(client: RegistryClient, repository: str, path: str, what: str) -> tupl
 def _next_page(client: RegistryClient, answer: Answer) -> str | None:
     """The Link to the next page (RFC 8288); only the registry's own host may be named."""
     for value in answer.headers("Link"):
-        found = _LINK.search(value)
-        if found:
-            url = follow(answer.url, found[1], "the next page")
-            if not url.startswith(("http://", "https://")) or origin_of(url) != origin_of(client.session.base_url):
-                raise Unexpected(
-                    f"{client.registry} names another host for its next page", cause=printable(found[1], 200)
-                )
+        for link in value[:_LONGEST_LINK].split("<")[1:]:
+            target, _, parameters = link.partition(">")
+            if not _NEXT.search(parameters):
+                continue
+            url = follow(answer.url, target, "the next page")
+            check_destination(url, client.session.base_url, "the next page")
+            if origin_of(url) != origin_of(client.session.base_url):
+                raise Unexpected(f"{client.registry} names another host for its next page", cause=printable(target, 200))
             return url
     return None

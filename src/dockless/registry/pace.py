@@ -7,6 +7,10 @@ _SLOWEST = 1024
 _WINDOW = 60.0
 
 
+class Stalled(TimeoutError):
+    """A peer that trickles."""
+
+
 class Pace:
     """Counts bytes and the seconds spent in waiting for them, not those that our own side took in between."""
 
@@ -23,3 +27,8 @@ class Pace:
         slow = self._bytes < _SLOWEST * self._seconds
         self._bytes, self._seconds = 0, 0.0
         return slow
+
+    def check(self, moved: int, seconds: float, what: str) -> None:
+        """Raises Stalled, which names `what`, when it is."""
+        if self.stalled(moved, seconds):
+            raise Stalled(f"{what} moves less than 1 KiB a second, for a minute")

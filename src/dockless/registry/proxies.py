@@ -14,10 +14,13 @@ _SCHEMES = frozenset(("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HOST = re.compile(r"[0-9a-zA-Z._:-]+\Z")
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy for a URL, or None. Loopback is always direct. Raises RegistryError for one that cannot be read."""
     parts = urlsplit(url)
-    host, port = (parts.hostname or "").lower(), parts.port
+    host, port = (parts.hostname or "").lower().rstrip("."), parts.port or _DEFAULT_PORTS.get(parts.scheme)
     if is_loopback(host) or _excluded(host, port, _variable(environ, "no_proxy")):
         return None
     name = f"{parts.scheme}_proxy"
@@ -53,17 +56,19 @@ def _excluded(host: str, port: int | None, no_proxy: str) -> bool:
     for item in no_proxy.replace(",", " ").split():
         if item == "*":
             return True
+        name, colon, wanted_port = item.rpartition(":")
+        # An IPv6 address has colons of its own, and brackets where a port follows.
+        if colon and wanted_port.isdigit() and (":" not in name or name.endswith("]")):
+            if port != int(wanted_port):
+                continue
+            item = name
+        item = item.strip("[]")
         if address is not None:
             try:
                 if address in ipaddress.ip_network(item, strict=False):
                     return True
             except ValueError:
                 pass
-        name, colon, wanted_port = item.rpartition(":")
-        if colon and wanted_port.isdigit() and "]" not in wanted_port and name.count(":") == 0:
-            if port != int(wanted_port):
-                continue
-            item = name
         suffix = item.lstrip("*").lstrip(".").lower()
         if suffix and (host == suffix or host.endswith("." + suffix)):
             return True

@@ -165,11 +165,21 @@ class _Push:
         )
 
     def _named(self, tag: str) -> Digest | None:
-        return self.client.head_manifest(self.repository, tag, actions=PUSH)
+        """What the tag names, as far as we may know: ECR wants a right of its own for that question."""
+        try:
+            return self.client.head_manifest(self.repository, tag, actions=PUSH)
+        except InvalidDocument:
+            return None
+        except ResponseError as error:
+            if error.transient or error.status == 401:
+                raise
+            return None
 
     def _put(self, document: Manifest | Index, version: str) -> None:
         try:
-            self.client.put_manifest(self.repository, version, document.raw, document.media_type)
+            self.client.put_manifest(
+                self.repository, version, document.raw, document.media_type, stop=self.crew.stop
+            )
         except ResponseError as error:
             if version == document.digest or error.status not in _TAG_REFUSED or _MISSING.intersection(error.codes):
                 raise

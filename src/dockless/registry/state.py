@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Mapping
@@ -41,9 +42,13 @@ class UploadState:
         try:
             # Whoever renames it has it.
             os.rename(path, mine)
-            with open(mine, encoding="utf-8") as file:
+            # A cache may be shared: what another user planted there would have us send layers to a place of his.
+            with open(os.open(mine, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
+                status = os.fstat(file.fileno())
+                if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
+                    return ""
                 found = json.load(file)
-            age = time.time() - os.stat(mine).st_mtime
+            age = time.time() - status.st_mtime
             os.unlink(mine)
         except (OSError, ValueError):
             return ""

@@ -11,6 +11,7 @@ from dockless.descriptor import Descriptor
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.body import BlobPart, check_source
 from dockless.registry.errors import Failure, RegistryError, ResponseError, Unexpected
+from dockless.registry.hosts import origin_of
 from dockless.registry.state import SMALLEST
 from dockless.registry.upload_session import UploadSession
 
@@ -22,6 +23,12 @@ CHUNK = 16 * 1024 * 1024
 # Beside 404 and 416, of a session that is no more, or that is not where we think (docker-registry 2.8, ECR, Harbor).
 _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
 _DAMAGED_ATTEMPTS = 4
+# Of a registry that loses each session, blob and all, without having kept a byte of it.
+_LOST_ATTEMPTS = 4
+_STEP = 1 << 20
+# To who asks whether a blob is there: no right to ask (ECR without BatchGetImage), no such question (a store that a
+# HEAD was led to). It is only a short cut: the upload says what is what.
+_UNANSWERED = frozenset((400, 403, 404, 405, 501))
 
 
 class BlobResult(NamedTuple):
@@ -73,6 +80,7 @@ class Upload:
     def run(self, *, check_first: bool) -> BlobResult:
         """Returns when the blob is there. Raises RegistryError; LayoutError where our own copy is damaged."""
         look = check_first
+        size = self._descriptor.size
         stored = check_first and self._descriptor.size >= SMALLEST
         while True:
             before = self._best
@@ -94,7 +102,8 @@ class Upload:
                 error = failure
                 # How far the registry came is for it to say.
                 self._offset = None
-            if self._best > before:
+            # A registry that moves on by a byte must not hold us for ever.
+            if self._best - before >= min(_STEP, max(1, size // 100)):
                 self._retries.progressed()
             self._retries.wait(error)
             # The answer may have been lost after the deed.
@@ -127,9 +136,16 @@ class Upload:
             self._chunk = 0
             self._forget()
             refusal.transient = True
+        elif refusal.status == 413 and refusal.method == "PUT" and not self._chunk and self._descriptor.size > CHUNK:
+            # What a proxy limits is the single request: Cloudflare 100 MB, Cloud Run 32 MiB.
+            self._chunk = 0 if self._chunks_refused else CHUNK
+            self._forget()
+            refusal.transient = not self._chunks_refused
+        elif "NAME_UNKNOWN" in refusal.codes:
+            self._forget()
         elif refusal.status in (404, 416) or _SESSION_CODES.intersection(refusal.codes):
             self._forget()
-            refusal.transient = True
+            refusal.transient, refusal.attempts = True, _LOST_ATTEMPTS
         else:
             self._offset = None
         return refusal
@@ -141,14 +157,22 @@ class Upload:
 
     def _exists(self) -> bool:
         self._retries.check()
-        client = self._client
+        try:
+            size = self._client.blob_size(self._repository, self._descriptor.digest, actions=PUSH)
+        except ResponseError as error:
+            if error.status not in _UNANSWERED:
+                raise
+            return False
         # Whoever answers 200 to everything has a page of another size.
-        return client.blob_size(self._repository, self._descriptor.digest, actions=PUSH) in (-1, self._descriptor.size)
+        return size in (-1, self._descriptor.size)
 
     def _resume(self) -> None:
         """Takes up the session of a push that was killed. Whatever is wrong with it, there are others."""
         client = self._client
         self._session.location = client.state.take(client.session.base_url, self._repository, self._descriptor.digest)
+        # Of another host's address nobody but us could know whether it is still the registry's.
+        if origin_of(self._session.location) != origin_of(client.session.base_url):
+            self._session.location = ""
         if self._session.location:
             try:
                 self._ask_offset()
@@ -233,8 +257,10 @@ class Upload:
         answer = self._session.commit(self._descriptor.digest, lambda: self._part(start, length), start, length)
         said = answer.header("Docker-Content-Digest")
         wrong = said.startswith("sha256:") and said != self._descriptor.digest
-        # 201 is what the specification says; who says something else may have done something else.
-        if wrong or (answer.status != 201 and not self._exists()):
+        # 201 of the registry is what the specification says; something else may mean something else, and another host,
+        # where the upload led, cannot say what the registry has.
+        trusted = answer.status == 201 and origin_of(answer.url) == origin_of(self._client.session.base_url)
+        if wrong or not (trusted or self._exists()):
             self._forget()
             raise Unexpected(
                 f"{self._client.registry}/{self._repository} did not store the blob that was sent",
@@ -251,7 +277,7 @@ class Upload:
         if self._moved and self._told != start:
             self._moved(start - self._told)
         self._told = start
-        return BlobPart(self._source, self._descriptor, start, length, self._sending, self._client.clock)
+        return BlobPart(self._source, self._descriptor, start, length, self._sending)
 
     def _sending(self, n: int) -> None:
         self._retries.check()

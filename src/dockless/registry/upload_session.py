@@ -65,7 +65,8 @@ class UploadSession:
         answer = self._request(
             "PATCH",
             self.location,
-            expect=(202, 204),
+            # ECR says 201.
+            expect=(200, 201, 202, 204),
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Range": f"{start}-{start + length - 1}",

@@ -36,7 +36,7 @@ class ForeignContent:
         self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        if not descriptor.urls:
+        if not descriptor.is_foreign:
             return self._source.open(descriptor)
         tried = []
         try:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Union
 
-from dockless.registry.auth.config_files import config_paths, read_config_file
+from dockless.registry.auth.config_files import config_paths, keys_of, normalized, read_config_file
 from dockless.registry.auth.credentials import Account, Credentials, Found
 from dockless.registry.auth.google import GoogleAccount, is_google
 from dockless.registry.auth.helpers import ask_helper
@@ -74,9 +74,11 @@ def _of(chosen: Credentials | Account, tried: list[str] | tuple[str, ...]) -> Fo
 
 def _longest(given: Mapping[str, Credentials | Account], host: str, repository: str) -> Credentials | Account | None:
     """Whole path components only: `gcr.io/team` is not for `gcr.io/team-b`."""
-    parts = f"{host}/{repository}".rstrip("/").split("/")
-    for n in range(len(parts), 0, -1):
-        found = given.get("/".join(parts[:n]))
-        if found is not None:
-            return found
+    by_key = {normalized(name): who for name, who in given.items()}
+    for key in keys_of(host):
+        parts = f"{key}/{repository}".rstrip("/").split("/")
+        for n in range(len(parts), 0, -1):
+            found = by_key.get("/".join(parts[:n]))
+            if found is not None:
+                return found
     return None

@@ -30,9 +30,9 @@ class ConfigFile(NamedTuple):
 
     def helper_for(self, host: str) -> str:
         """The name of the credential helper for a host; empty for none. A helper of its own outranks the store."""
-        for key in _keys(host):
+        for key in keys_of(host):
             for name, helper in self.cred_helpers.items():
-                if _normalized(name) == key and helper:
+                if normalized(name) == key and helper:
                     return helper
         return self.creds_store
 
@@ -41,8 +41,8 @@ class ConfigFile(NamedTuple):
 
         Raises CredentialsError for an entry that cannot be read, without showing it.
         """
-        by_key = {_normalized(name): entry for name, entry in self.auths.items()}
-        for key in _keys(host):
+        by_key = {normalized(name): entry for name, entry in self.auths.items()}
+        for key in keys_of(host):
             parts = f"{key}/{repository}".split("/") if repository else [key]
             for n in range(len(parts), 0, -1):
                 entry = by_key.get("/".join(parts[:n]))
@@ -106,13 +106,14 @@ def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
     return ConfigFile(path, auths or {}, helpers or {}, store or "")
 
 
-def _keys(host: str) -> tuple[str, ...]:
+def keys_of(host: str) -> tuple[str, ...]:
+    """The keys that mean a host, in the order in which they are asked for."""
     if host == DOCKER_HUB:
         return _DOCKER_HUB_KEYS
     return (host, host[:-4]) if host.endswith(":443") else (host, f"{host}:443")
 
 
-def _normalized(key: str) -> str:
+def normalized(key: str) -> str:
     """`https://HOST/v1/` and `host/` are the host; a path of podman's stays."""
     bare = key.partition("://")[2] if "://" in key else key
     bare = bare.rstrip("/")
