@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
-from typing import BinaryIO
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
@@ -48,34 +52,64 @@ class BlobPart(io.RawIOBase):
         return True
 
     def read(self, n: int = -1) -> bytes:
-        now = self._clock.monotonic()
-        if self._sent_at is not None and self._pace.stalled(self._last, now - self._sent_at):
-            self.close()
-            raise ConnectionFailed(
-                f"sending {self._descriptor.digest} stalled", cause="less than 1 KiB a second went for a minute"
-            )
-        if not self._left:
-            self.close()
+        wanted = self._wanted(n)
+        if not wanted:
             return b""
-        if self._file is None:
-            self._file = self._open()
-        data = self._file.read(min(self._left, n) if n >= 0 else self._left)
+        data = self._opened().read(wanted)
         if not data:
-            self.close()
-            raise LayoutError(
-                f"the blob {self._descriptor.digest} to be pushed ends {self._left} bytes early",
-                hint="make the image anew",
-            )
-        self._left -= len(data)
-        self._sending(len(data))
-        self._last, self._sent_at = len(data), self._clock.monotonic()
+            raise self._too_short()
+        self._goes_out(len(data))
         return data
+
+    def pieces(self) -> Iterator[bytes | FilePiece]:
+        """All of it, for whoever can send from a file: its blocks stay in the file, others are read."""
+        while wanted := self._wanted(BLOCK):
+            file = self._opened()
+            if not _is_plain_file(file):
+                yield self.read(wanted)
+                continue
+            piece = FilePiece(file.fileno(), self._start + self._length - self._left, wanted, self._too_short)
+            self._goes_out(wanted)
+            yield piece
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
         super().close()
+
+    def _wanted(self, n: int) -> int:
+        """How much of `n` bytes (negative: any number) is to be sent next; 0 at the end. What went before is there."""
+        now = self._clock.monotonic()
+        if self._sent_at is not None:
+            stalled = self._pace.stalled(self._last, now - self._sent_at)
+            self._sent_at = None
+            if stalled:
+                self.close()
+                raise ConnectionFailed(
+                    f"sending {self._descriptor.digest} stalled", cause="less than 1 KiB a second went for a minute"
+                )
+        if not self._left:
+            self.close()
+        return min(self._left, n) if n >= 0 else self._left
+
+    def _goes_out(self, n: int) -> None:
+        self._left -= n
+        self._sending(n)
+        self._last, self._sent_at = n, self._clock.monotonic()
+
+    def _too_short(self, of_piece: int = 0) -> LayoutError:
+        """The error for a source that ends `of_piece` bytes before the end of what is on its way."""
+        self.close()
+        return LayoutError(
+            f"the blob {self._descriptor.digest} to be pushed ends {self._left + of_piece} bytes early",
+            hint="make the image anew",
+        )
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            self._file = self._open()
+        return self._file
 
     def _open(self) -> BinaryIO:
         file = self._source.open(self._descriptor)
@@ -86,6 +120,39 @@ class BlobPart(io.RawIOBase):
             while skip and (data := file.read(min(skip, BLOCK))):
                 skip -= len(data)
         return file
+
+
+class FilePiece(NamedTuple):
+    """`length` bytes of an open file from `start`. `too_short` makes the error for a file that misses some."""
+
+    descriptor: int
+    start: int
+    length: int
+    too_short: Callable[[int], LayoutError]
+
+    def send(self, sock: socket.socket) -> None:
+        """Sends it without reading it, as `sendall` would: `sock`'s timeout is for the whole of it. Raises OSError."""
+        timeout = sock.gettimeout()
+        end = None if timeout is None else time.monotonic() + timeout
+        writable = select.poll()
+        writable.register(sock, select.POLLOUT)
+        done = 0
+        while done < self.length:
+            try:
+                n = os.sendfile(sock.fileno(), self.descriptor, self.start + done, self.length - done)
+            except BlockingIOError:
+                left = None if end is None else max(0.0, end - time.monotonic()) * 1000
+                if not writable.poll(left):
+                    raise TimeoutError("timed out") from None
+                continue
+            if not n:
+                raise self.too_short(self.length - done)
+            done += n
+
+
+def _is_plain_file(file: BinaryIO) -> bool:
+    """Whether a file's bytes are those of its descriptor; of a reader of gzip they are not."""
+    return isinstance(file.raw if isinstance(file, io.BufferedReader) else file, io.FileIO)
 
 
 def check_source(source: ContentSource, descriptor: Descriptor) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from dockless.registry.body import BlobPart, FilePiece
 from dockless.registry.clock import Clock
 from dockless.registry.hosts import redact
 from dockless.registry.pace import Pace
@@ -134,6 +135,16 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
 
     class Plain(urllib3.connection.HTTPConnection):
         response_class = Response
+
+        def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+            content: Any = body.pieces() if isinstance(body, BlobPart) else body
+            super().request(method, url, content, *args, **kwargs)
+
+        def send(self, data: Any) -> None:
+            if isinstance(data, FilePiece):
+                data.send(self.sock)
+            else:
+                super().send(data)
 
         def connect(self) -> None:
             _connect(super().connect, self)
