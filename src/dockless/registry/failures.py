@@ -5,9 +5,9 @@ from __future__ import annotations
 import ssl
 
 from dockless.errors import DocklessError, printable
-from dockless.registry.pace import Stalled
 from dockless.registry.errors import ConnectionFailed, Failure, Unexpected
 from dockless.registry.hosts import origin_of, redact
+from dockless.registry.pace import Stalled
 
 # A host that is not there is mostly misnamed: two more tries are for a registry that is being restarted.
 _ATTEMPTS_TO_REACH = 4

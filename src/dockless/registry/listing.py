@@ -36,7 +36,9 @@ def list_tags(client: RegistryClient, repository: str) -> Iterator[str]:
             try:
                 yield check_tag(tag)
             except InvalidValue as error:
-                raise Unexpected(f"{client.registry} lists a tag of {repository} that is none", cause=str(error)) from None
+                raise Unexpected(
+                    f"{client.registry} lists a tag of {repository} that is none", cause=str(error)
+                ) from None
 
 
 def pages(client: RegistryClient, repository: str, path: str, what: str) -> Iterator[dict[str, Any]]:
@@ -78,6 +80,8 @@ def _next_page(client: RegistryClient, answer: Answer) -> str | None:
             url = follow(answer.url, target, "the next page")
             check_destination(url, client.session.base_url, "the next page")
             if origin_of(url) != origin_of(client.session.base_url):
-                raise Unexpected(f"{client.registry} names another host for its next page", cause=printable(target, 200))
+                raise Unexpected(
+                    f"{client.registry} names another host for its next page", cause=printable(target, 200)
+                )
             return url
     return None

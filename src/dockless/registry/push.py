@@ -177,9 +177,7 @@ class _Push:
 
     def _put(self, document: Manifest | Index, version: str) -> None:
         try:
-            self.client.put_manifest(
-                self.repository, version, document.raw, document.media_type, stop=self.crew.stop
-            )
+            self.client.put_manifest(self.repository, version, document.raw, document.media_type, stop=self.crew.stop)
         except ResponseError as error:
             if version == document.digest or error.status not in _TAG_REFUSED or _MISSING.intersection(error.codes):
                 raise

@@ -88,8 +88,7 @@ class UploadSession:
             f"{self.location}{separator}digest={digest}",
             expect=(200, 201, 202, 204),
             headers=headers,
-            # requests sends an empty body with a length of 0 only as bytes.
-            body=body if length else b"",
+            body=body,
             read_timeout=min(_LONGEST_COMMIT, READ_TIMEOUT + (start + length) / _MOVED_A_SECOND),
         )
         answer.close()
