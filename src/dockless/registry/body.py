@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from dockless.content import ContentSource, write_anew
+from dockless.crew import Stopped
 from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, LayoutError, printable
 from dockless.registry.clock import Clock
 from dockless.registry.pace import Pace
-from dockless.registry.retry import Stopped
 
 BLOCK = 1 << 20
 
@@ -53,7 +53,7 @@ class BlobPart(io.RawIOBase):
             file = self._opened()
             data = file.read(min(self._left, n) if n >= 0 else self._left)
         if not data:
-            self.ends_early(file, self._left)
+            self.ends_early(file)
         self._left -= len(data)
         self._sending(len(data))
         return data
@@ -63,12 +63,12 @@ class BlobPart(io.RawIOBase):
         with self._ours():
             file = self._opened()
             # A member of an archive is a reader of its own over the archive's file.
-            plain = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
+            plain = isinstance(file.raw if isinstance(file, io.BufferedReader) else file, io.FileIO)
         return self._slices(file) if plain and hasattr(os, "sendfile") else None
 
     def _slices(self, file: BinaryIO) -> Iterator[FileSlice]:
         while self._left:
-            piece = FileSlice(self, file, self.tell() + self._start, min(self._left, BLOCK))
+            piece = FileSlice(self, file, self._start + self._length - self._left, min(self._left, BLOCK))
             self._left -= piece.length
             self._sending(piece.length)
             yield piece
@@ -85,9 +85,9 @@ class BlobPart(io.RawIOBase):
             cause = printable(str(error) or type(error).__name__, 200)
             raise LayoutError(f"the blob {self._descriptor.digest} to be pushed cannot be read", cause=cause) from error
 
-    def ends_early(self, file: BinaryIO, left: int) -> NoReturn:
-        """Raises LayoutError for a source that is `left` bytes shorter than its blob."""
-        hint = write_anew(file) or "make the image anew"
+    def ends_early(self, file: BinaryIO, under_way: int = 0) -> NoReturn:
+        """Raises LayoutError for a source that is shorter than its blob, `under_way` bytes of a slice included."""
+        hint, left = write_anew(file) or "make the image anew", self._left + under_way
         self.close()
         raise LayoutError(f"the blob {self._descriptor.digest} to be pushed ends {left} bytes early", hint=hint)
 
@@ -147,9 +147,14 @@ def check_source(source: ContentSource, descriptor: Descriptor) -> None:
         while data := file.read(BLOCK):
             digest.update(data)
             size += len(data)
-    if digest.hexdigest() != descriptor.digest.hex or size != descriptor.size:
+    cause = ""
+    if size != descriptor.size:
+        cause = f"it has {size} bytes, not {descriptor.size}"
+    elif digest.hexdigest() != descriptor.digest.hex:
+        cause = f"its content has the digest sha256:{digest.hexdigest()}"
+    if cause:
         raise LayoutError(
             f"the blob {descriptor.digest} to be pushed is damaged",
-            cause=f"its content has the digest sha256:{digest.hexdigest()} and {size} bytes, not {descriptor.size}",
+            cause=cause,
             hint=write_anew(file) or "make the image anew",
         )

@@ -152,7 +152,7 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
         response_class = Response
 
         def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
-            slices = body.slices() if isinstance(body, BlobPart) else None
+            slices: Any = body.slices() if isinstance(body, BlobPart) else None
             super().request(method, url, body if slices is None else slices, *args, **kwargs)
 
         def send(self, data: Any) -> None:

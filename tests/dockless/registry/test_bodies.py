@@ -13,9 +13,10 @@ from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.registry.body import BLOCK, BlobPart, FilePiece
+from dockless.registry.body import BLOCK, BlobPart, FileSlice
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ConnectionFailed
+from dockless.registry.connection import _sent
+from dockless.registry.pace import Stalled
 from dockless.testing import Fault, Registry
 from dockless.testing.tls import make_certificate, server_context
 
@@ -31,6 +32,10 @@ class Opens:
 
     def open(self, descriptor):
         return self.opener()
+
+
+def part_of(path):
+    return BlobPart(Opens(partial(open, path, "rb")), BLOB, 0, len(DATA), lambda n: None)
 
 
 @pytest.fixture
@@ -111,7 +116,7 @@ def test_a_peer_that_takes_nothing_is_not_waited_for(path):
     with one, other, open(path, "rb") as file:
         one.settimeout(0.1)
         with pytest.raises(TimeoutError):
-            FilePiece(file.fileno(), 0, len(DATA), AssertionError).send(one)
+            FileSlice(part_of(path), file, 0, len(DATA)).send(one, Clock())
 
 
 def test_a_peer_that_takes_little_gets_all(path):
@@ -127,21 +132,34 @@ def test_a_peer_that_takes_little_gets_all(path):
         taking.start()
         with one:
             one.settimeout(30)
-            FilePiece(file.fileno(), 7, len(DATA) - 7, AssertionError).send(one)
+            FileSlice(part_of(path), file, 7, len(DATA) - 7).send(one, Clock())
         taking.join()
     assert b"".join(got) == DATA[7:]
 
 
-@pytest.mark.parametrize("by_pieces", [False, True])
-def test_the_least_pace(by_pieces, path):
+class Trickle:
+    """A socket whose peer takes a byte in each 30 seconds."""
+
+    def __init__(self, time):
+        self.time = time
+
+    def send(self, view):
+        self.time[0] += 30.0
+        return 1
+
+
+def test_the_least_pace(path, monkeypatch):
     time = [0.0]
     clock = Clock(lambda: time[0], lambda: time[0], lambda seconds: None, lambda: 0.5)
-    part = BlobPart(Opens(partial(open, path, "rb")), BLOB, 0, len(DATA), lambda n: None, clock)
-    blocks = part.pieces() if by_pieces else iter(partial(part.read, BLOCK), b"")
-    next(blocks)
-    time[0] += 500.0
-    next(blocks)
-    time[0] += 5000.0
-    with pytest.raises(ConnectionFailed, match="stalled: less than 1 KiB a second"):
-        next(blocks)
-    part.close()
+    with pytest.raises(Stalled, match="what is sent moves less than 1 KiB a second, for a minute"):
+        _sent(DATA, Trickle(time), clock)
+    assert time[0] == 60.0
+    one, other = socket.socketpair()
+    monkeypatch.setattr("os.sendfile", lambda *args: Trickle(time).send(args))
+    with one, other, open(path, "rb") as file, pytest.raises(Stalled):
+        FileSlice(part_of(path), file, 0, len(DATA)).send(one, clock)
+
+
+def test_what_goes_at_once_is_not_counted():
+    assert not _sent(b"GET / HTTP/1.1", Trickle([0.0]), Clock())
+    assert not _sent(DATA, None, Clock())

@@ -71,7 +71,8 @@ def test_an_error_is_no_list(connect):
         ("<{path}>; rel=next", "in a circle"),
         ("<http://127.0.0.2/v2/app/tags/list>; rel=next", "names another host for its next page"),
         ("<//example.com/v2/app/tags/list>; rel=next", "names another host"),
-        ("<file:///etc/passwd>; rel=next", "names another host"),
+        ("<file:///etc/passwd>; rel=next", "is no http address"),
+        ("<http://127.0.0.1:99999/x>; rel=next", "has no usable port"),
         ("<http://[x>; rel=next", "is no URL"),
     ],
 )
