@@ -210,7 +210,8 @@ LAYOUTS = [
     case("B69", "two images", two_images, "layout holds 2 images: it holds v1, v2; name one"),
     case(
         *("B69", "a digest that climbs", climbing_digest),
-        "layout: index.json: manifests[0] has no usable digest: invalid digest 'sha256:../../../etc/passwd'; write `sha256:` and 64 lower-case hex digits",
+        "layout: index.json: manifests[0] has no usable digest: invalid digest 'sha256:../../../etc/passwd';"
+        " write `sha256:` and 64 lower-case hex digits",
     ),
 ]
 

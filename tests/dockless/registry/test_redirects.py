@@ -58,6 +58,18 @@ def test_may_lead_there(url, base):
         ("https://2130706433/x", HTTPS, "inside this network"),
         ("https://0x7f.1/x", HTTPS, "inside this network"),
         ("https://127.1/x", HTTPS, "inside this network"),
+        ("https://127.0.0.1./x", HTTPS, "inside this network"),
+        ("https://[64:ff9b::a9fe:a9fe]/x", HTTPS, "inside this network"),
+        ("https://[2002:7f00:1::]/x", HTTPS, "inside this network"),
+        ("https://[::127.0.0.1]/x", HTTPS, "inside this network"),
+        ("https://100.100.100.200/x", HTTPS, "inside this network"),
+        ("https://192.0.0.192/x", HTTPS, "inside this network"),
+        ("https://224.0.0.1/x", HTTPS, "inside this network"),
+        ("https://localhost:6443/x", HTTPS, "inside this network"),
+        ("https://a.localhost/x", HTTPS, "inside this network"),
+        ("https://%31%32%37.0.0.1/x", HTTPS, "is no http address"),
+        ("https://127.0.0.1%2e/x", HTTPS, "is no http address"),
+        ("https://a b/x", HTTPS, "is no http address"),
         ("http://169.254.169.254/x", LOCAL, "inside this network"),
         ("http://0.0.0.0/x", LOCAL, "inside this network"),
     ],
@@ -78,6 +90,18 @@ def test_credentials_go_to_no_other_inner_address(realm):
     check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
 
 
+def test_a_companys_registry_leads_to_a_companys_store(monkeypatch):
+    """By its address: allowed where the registry's own name stands for an inner address."""
+    inner = [(2, 1, 6, "", ("10.0.0.5", 0))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
+    check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the place")
+    for url in ("https://127.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x"):
+        with pytest.raises(Unexpected):
+            check_destination(url, "https://reg.corp", "the place")
+    with pytest.raises(Unexpected):
+        check_destination("https://10.0.0.6:9000/x", HTTPS, "the place")
+
+
 def test_a_realm_whose_name_stands_for_this_machine():
     with pytest.raises(Unexpected, match="stands for an address of this machine"):
         check_destination("https://localhost/t", HTTPS, "the token realm", strict=True)
@@ -96,6 +120,7 @@ def test_locations_keep_their_query():
     assert follow("http://h/v2/a/", "/x?_state=a%3D%2Fb&c", "it") == "http://h/x?_state=a%3D%2Fb&c"
     assert follow("http://h/v2/a/b", "c?d", "it") == "http://h/v2/a/c?d"
     assert follow("http://h/v2/a", "https://g/y", "it") == "https://g/y"
+    assert follow("http://h/v2/a", "/y?a#b", "it") == "http://h/y?a"
     with pytest.raises(Unexpected, match="is no URL"):
         follow("http://h", "http://[x", "it")
 

@@ -1,6 +1,7 @@
 """Tags, page by page, from registries that mean well and others."""
 
 import json
+import time
 
 import pytest
 
@@ -98,6 +99,24 @@ def test_pages_without_end_are_bounded(connect, tagged, monkeypatch):
         tagged(registry, 9)
         with pytest.raises(Unexpected, match="lists the tags of app without end: 5 pages came"):
             list(connect(registry.host).tags("app"))
+
+
+def test_lists_without_end_are_bounded_in_memory(connect, tagged, monkeypatch):
+    monkeypatch.setattr("dockless.registry.listing._MOST_BYTES", 200)
+    with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=1)) as registry:
+        tagged(registry, 30)
+        with pytest.raises(Unexpected, match="lists the tags of app in more than 200 bytes"):
+            list(connect(registry.host).tags("app"))
+
+
+@pytest.mark.parametrize("link", ["<a>;" * 16_000, "<" * 60_000, "<a" * 30_000, "<a>; rel=" * 7000])
+def test_a_link_made_to_take_long(link, connect, tagged):
+    with Registry() as registry:
+        tagged(registry, 1)
+        registry.faults = [Fault("tags get", headers={"Link": link})]
+        began = time.process_time()
+        assert list(connect(registry.host).tags("app")) == ["t0000"]
+        assert time.process_time() - began < 5
 
 
 def test_a_page_that_fails_is_asked_for_again(connect, tagged):

@@ -1,51 +1,18 @@
 """Timeouts, the least pace, pauses, and how many requests are in flight."""
 
-import contextlib
-import socket
 import threading
 import time
 
 import pytest
+from raw_server import raw_server
 
 from dockless.errors import RegistryError
 from dockless.registry import Clock, RetryPolicy, push
-from dockless.registry.errors import Unexpected
+from dockless.registry.errors import ConnectionFailed, Unexpected
 from dockless.registry.pace import Pace
 from dockless.registry.retry import Retries, Stopped, parse_retry_after
 from dockless.registry.session import Session
 from dockless.testing import Fault, Registry
-
-
-@contextlib.contextmanager
-def raw_server(answer):
-    """A server that does `answer(connection)` for each connection, in threads."""
-    server = socket.create_server(("127.0.0.1", 0))
-    threads = []
-
-    def serve():
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-
-            def work(connection=connection):
-                with connection, contextlib.suppress(OSError):
-                    connection.settimeout(30)
-                    answer(connection)
-
-            threads.append(threading.Thread(target=work))
-            threads[-1].start()
-
-    accepting = threading.Thread(target=serve)
-    accepting.start()
-    try:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        for thread in (accepting, *threads):
-            thread.join()
 
 
 def test_a_silent_server(connect, monkeypatch):
@@ -173,6 +140,44 @@ def test_permanent_errors_are_final_at_once(manual):
     with pytest.raises(Unexpected):
         Retries(RetryPolicy(), manual.clock()).wait(Unexpected("x"))
     assert manual.sleeps == []
+
+
+def test_a_pause_ends_when_the_work_is_stopped():
+    stop = threading.Event()
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        Retries(RetryPolicy(base=60.0, cap=60.0), Clock(), stop=stop).wait(Unexpected("x", transient=True))
+    assert time.monotonic() - began < 20
+
+
+def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch):
+    """Each of four threads would wait as long again for a host that does not answer."""
+    asked, greeting = [], threading.Event()
+
+    def greeted(self, scheme):
+        asked.append(scheme)
+        greeting.set()
+        time.sleep(0.3)
+        raise ConnectionFailed("no", reason="refused", transient=False)
+
+    monkeypatch.setattr(Session, "_greeted", greeted)
+    client, failures = connect("reg.example", clock=Clock()), []
+
+    def greet():
+        try:
+            client.session.greet()
+        except RegistryError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=greet) for _ in range(4)]
+    threads[0].start()
+    greeting.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 4 and asked == ["https"]
 
 
 def test_who_is_stopped_does_not_go_on(manual):

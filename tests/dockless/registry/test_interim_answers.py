@@ -1,0 +1,53 @@
+"""Answers before the answer (RFC 9110, section 15.2), and what a kept connection makes of them."""
+
+import pytest
+from raw_server import head_of, raw_server
+
+from dockless.digest import Digest
+from dockless.errors import RegistryError
+from dockless.registry import RetryPolicy
+
+ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+
+
+def registry(interim):
+    """Has the blob ONE, and sends `interim` before each answer but that of the ping."""
+
+    def answer(connection):
+        while head := head_of(connection):
+            if "/blobs/" not in head:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                continue
+            connection.sendall(interim)
+            found = str(ONE) in head
+            connection.sendall(OK if found else b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    return raw_server(answer)
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_they_are_passed_over(status, times, connect):
+    """What a blob's answer brings is not taken for that of the next."""
+    interim = f"HTTP/1.1 {status}\r\nLink: </x>; rel=preload\r\n\r\n".encode() * times
+    with registry(interim) as host:
+        client = connect(host)
+        assert [client.blob_exists("a/b", digest) for digest in (ONE, OTHER, ONE, OTHER)] == [True, False] * 2
+        client.close()
+
+
+def test_without_end_they_are_an_error(connect):
+    with registry(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000) as host:
+        client = connect(host, retry=RetryPolicy(attempts=2))
+        with pytest.raises(RegistryError, match="more than 20 interim answers"):
+            client.blob_exists("a/b", ONE)
+        client.close()
+
+
+def test_another_protocol_is_no_answer(connect):
+    with registry(b"HTTP/1.1 101 Switching Protocols\r\n\r\n") as host:
+        client = connect(host, retry=RetryPolicy(attempts=1))
+        with pytest.raises(RegistryError, match="101"):
+            client.blob_exists("a/b", ONE)
+        client.close()

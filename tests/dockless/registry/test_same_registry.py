@@ -1,0 +1,230 @@
+"""A copy inside one registry, where reading and sending share its slots; accounts, and rights that are not given."""
+
+import gzip
+import threading
+
+import pytest
+
+from dockless.digest import Digest
+from dockless.errors import LayoutError
+from dockless.registry import Credentials, RegistryContent, push
+from dockless.registry.errors import ResponseError
+from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
+
+MIB = 1 << 20
+
+
+def within(seconds, work):
+    """Runs `work` in a thread that must end in time."""
+    failures = []
+
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "it does not end"
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_reading_while_sending_needs_no_second_slot(jobs, connect, make, keep, holds):
+    image = make(31, *range(300_000, 300_008))
+    with Registry() as registry:
+        keep(registry, "a", image, "v1")
+        client = connect(registry.host, jobs=jobs)
+        content = RegistryContent(client, "a")
+        within(60, lambda: push(image.root, content, client, "b", ["v1"], force=True))
+        holds(registry, "b", image, "v1")
+
+
+def test_two_registries_copied_into_each_other(connect, make, keep, holds):
+    image = make(32, *range(300_000, 300_006))
+    with Registry() as one, Registry() as other:
+        keep(one, "a", image, "v1")
+        keep(other, "b", image, "v1")
+        clients = {registry: connect(registry.host, jobs=1) for registry in (one, other)}
+
+        def copy(source, repository, destination):
+            content = RegistryContent(clients[source], repository)
+            push(image.root, content, clients[destination], "copy", ["v1"])
+
+        back = threading.Thread(target=copy, args=(other, "b", one), daemon=True)
+        back.start()
+        within(60, lambda: copy(one, "a", other))
+        back.join(60)
+        holds(one, "copy", image, "v1")
+        holds(other, "copy", image, "v1")
+
+
+def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
+    """Each chunk after it begins where it is to begin."""
+    image = make(33, 8 * MIB)
+    [layer] = image.root.layers
+    with Registry() as source, Registry() as destination, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dockless.registry.upload.CHUNK", MIB)
+        keep(source, "a", image, "v1")
+        destination.faults = [Fault("upload put", nth=1, request_bytes=MIB, drop=True)]
+        content = RegistryContent(connect(source.host), "a")
+        connect(destination.host).ensure_blob("b", layer, content)
+        assert destination.blob("b", layer.digest) == image.source.blobs[layer.digest]
+        starts = [r.headers["Range"] for r in source.requests if r.operation == "blob get" and r.headers["Range"]]
+        assert len(starts) >= 6 and len(set(starts)) == len(starts)
+
+
+@pytest.mark.parametrize("on", ["manifest head", "blob head"])
+@pytest.mark.parametrize("status", [403, 405])
+def test_who_may_not_ask_may_still_push(on, status, connect, image, holds):
+    """ECR wants a right of its own for either question; both are short cuts."""
+    with Registry() as registry:
+        registry.faults = [Fault(on, status=status)]
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        holds(registry, "app", image, "v1")
+
+
+def test_a_tag_that_names_what_is_no_image_is_overwritten(connect, image, holds):
+    old = b'{"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": [], "history": []}'
+    with Registry() as registry:
+        registry.put_manifest("app", old, "application/vnd.docker.distribution.manifest.v1+json", "v1")
+        registry.faults = [Fault("manifest head", headers={"Docker-Content-Digest": None})]
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        holds(registry, "app", image, "v1")
+
+
+def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
+    """Two identity tokens of no name, by path; each repository is asked for with its own."""
+    users = [User("one", "pw1", identity_token="IDENT-1"), User("two", "pw2", identity_token="IDENT-2")]
+    given = {"a": Credentials(identity_token="IDENT-1"), "b": Credentials(identity_token="IDENT-2")}
+    with Registry(auth=TokenAuth(users, anonymous="")) as registry:
+        for repository in given:
+            keep(registry, repository, image, "v1")
+        client = connect(registry.host, credentials={f"{registry.host}/{path}": who for path, who in given.items()})
+        for repository in given:
+            client.get_manifest(repository, "v1")
+        sent = [request.body.decode() for request in registry.requests if request.operation == "token post"]
+        assert len(sent) == 2
+        for form, repository, token in zip(sent, given, ("IDENT-1", "IDENT-2")):
+            assert f"repository%3A{repository}%3A" in form and f"refresh_token={token}" in form
+
+
+@pytest.mark.parametrize("key", ["{host}", "https://{host}/v1/", "{host}/", "{HOST}"])
+def test_given_credentials_are_found_as_those_of_config_files_are(key, connect, image, keep):
+    with Registry(auth=TokenAuth([User("ann", "pw")], anonymous=""), address="127.0.0.1") as registry:
+        keep(registry, "app", image, "v1")
+        name = key.format(host=registry.host, HOST=registry.host.upper())
+        client = connect(registry.host, credentials={name: Credentials("ann", "pw")})
+        assert client.get_manifest("app", "v1").digest == image.digest
+
+
+def test_ecr_answers_a_chunk_with_201(connect, make):
+    image = make(34, 12 * MIB)
+    [layer] = image.root.layers
+    with Registry(profile="ecr", repositories=["app"]) as registry, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dockless.registry.upload.CHUNK", 5 * MIB)
+        registry.faults = [Fault("upload put", nth=1, request_bytes=2 * MIB, reset=True)]
+        connect(registry.host).ensure_blob("app", layer, image.source)
+        assert sum(request.received for request in registry.requests) < 15 * MIB
+
+
+def test_a_proxy_that_limits_the_single_request(connect, make):
+    """413 to a whole blob: sent in chunks, it goes."""
+    image = make(35, 3 * MIB)
+    [layer] = image.root.layers
+    with Registry() as registry, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dockless.registry.upload.CHUNK", MIB)
+        registry.faults = [Fault("upload put", nth=1, status=413, request_bytes=100)]
+        assert connect(registry.host).ensure_blob("app", layer, image.source).how == "sent"
+        assert registry.blob("app", layer.digest) == image.source.blobs[layer.digest]
+
+
+def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
+    """It says each time that it holds a little more, and takes nothing: that is no progress."""
+    image = make(36, 300_000)
+    [layer] = image.root.layers
+    with Registry() as registry, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dockless.registry.upload.CHUNK", 64 * 1024)
+        registry.faults = [
+            Fault("upload put", status=429, headers={"Retry-After": "60"}, request_bytes=1),
+            Fault("upload patch", status=429, headers={"Retry-After": "60"}, request_bytes=1),
+            *(Fault("upload get", nth=n, headers={"Range": f"0-{2 * n + 1}"}) for n in range(1, 100)),
+        ]
+        with pytest.raises(ResponseError):
+            connect(registry.host).ensure_blob("app", layer, image.source)
+        assert sum(manual.sleeps) <= 300
+
+
+@pytest.mark.parametrize("code", ["NAME_UNKNOWN", "BLOB_UPLOAD_INVALID"])
+def test_a_refusal_is_not_asked_for_again_and_again(code, connect, make):
+    image = make(37, 300_000)
+    [layer] = image.root.layers
+    with Registry() as registry:
+        body = f'{{"errors": [{{"code": "{code}", "message": "quota"}}]}}'
+        registry.faults = [Fault("upload put", status=404, body=body)]
+        with pytest.raises(ResponseError, match=code):
+            connect(registry.host).ensure_blob("app", layer, image.source)
+        puts = [request for request in registry.requests if request.operation == "upload put"]
+        assert len(puts) == (1 if code == "NAME_UNKNOWN" else 4)
+
+
+def test_what_was_deleted_is_not_there(connect, image):
+    blob = image.root.layers[0]
+    with Registry() as registry:
+        client = connect(registry.host)
+        client.ensure_blob("app", blob, image.source)
+        client.delete_blob("app", blob.digest)
+        assert client.ensure_blob("app", blob, image.source).how == "sent"
+        assert registry.blob("app", blob.digest)
+
+
+def test_a_deletion_whose_answer_was_lost(connect, image, keep):
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("* delete", nth=(1, 3), drop=True, after=True)]
+        client = connect(registry.host)
+        client.delete_manifest("app", image.digest)
+        client.delete_blob("app", image.root.layers[0].digest)
+        with pytest.raises(ResponseError, match="404"):
+            client.delete_manifest("app", image.digest)
+
+
+@pytest.mark.parametrize(
+    "trouble", [OSError(5, "I/O error"), gzip.BadGzipFile("CRC check failed"), EOFError()]
+)
+def test_a_source_that_cannot_be_read(trouble, connect, image):
+    """Told as ours, and not tried again."""
+    opened = []
+
+    class Broken:
+        def open(self, descriptor):
+            opened.append(descriptor)
+            raise trouble
+
+    with Registry() as registry:
+        with pytest.raises(LayoutError, match="to be pushed cannot be read: "):
+            connect(registry.host).ensure_blob("app", image.root.layers[0], Broken())
+        assert len(opened) == 1 and registry.blobs("app") == {}
+
+
+def test_what_is_no_image_is_still_fetched(connect):
+    """As bytes: what to make of them is for who asked."""
+    raw = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []}'
+    with Registry() as registry:
+        registry.put_manifest("app", raw, "application/vnd.oci.artifact.manifest.v1+json", "v1")
+        found = connect(registry.host).get_manifest("app", "v1")
+        assert found == (raw, "application/vnd.oci.artifact.manifest.v1+json", Digest.of(raw))
+
+
+def test_an_upload_that_leads_elsewhere_is_checked(connect, image):
+    """201 of another host says nothing of what the registry has."""
+    blob = image.root.layers[0]
+    with Registry() as registry, Registry() as other:
+        registry.faults = [Fault("upload post", headers={"Location": f"http://{other.host}{{path}}"})]
+        other.faults = [Fault("upload put", status=201)]
+        with pytest.raises(Exception, match="did not store the blob that was sent"):
+            connect(registry.host).ensure_blob("app", blob, image.source)
+        assert PROFILES["strict"].mount and registry.blobs("app") == {}
