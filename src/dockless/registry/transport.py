@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,28 @@ class Answer:
         self._response.close()
 
 
+class _Slots:
+    """At most `count` threads at a time. One that sends what it reads from the same registry needs no second slot."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+        self._held = threading.local()
+
+    def __enter__(self) -> None:
+        if not self._depth:
+            self._free.acquire()
+        self._held.depth = self._depth + 1
+
+    def __exit__(self, *_: object) -> None:
+        self._held.depth -= 1
+        if not self._depth:
+            self._free.release()
+
+    @property
+    def _depth(self) -> int:
+        return getattr(self._held, "depth", 0)
+
+
 class Transport:
     """Sends requests to one registry and to where it sends us. Safe for threads; at most `jobs` in flight."""
 
@@ -132,7 +155,7 @@ class Transport:
         self._clock = clock
         self._trust = trust
         self._environ = environ
-        self._slots = threading.BoundedSemaphore(jobs)
+        self._slots = _Slots(jobs)
         self._session = session(jobs, clock)
 
     def send(
@@ -143,11 +166,13 @@ class Transport:
         body: Any = None,
         *,
         read_timeout: float = READ_TIMEOUT,
+        limited: bool = True,
     ) -> Answer:
         """One request. `body` is bytes, or has `read` and `__len__`. Raises RegistryError when there is no answer.
 
         `read_timeout` is for the answer's begin and for each piece of it. The slot is given back when the answer's
-        head is there: bodies are read by whoever asked.
+        head is there: bodies are read by whoever asked. Without `limited` none is waited for: a token is awaited by
+        those who have all the slots.
         """
         proxy = choose_proxy(url, self._environ)
         proxies: Any = {"http": proxy, "https": proxy}
@@ -156,7 +181,7 @@ class Transport:
             "Accept-Encoding": "identity",
             **headers,
         }
-        with self._slots:
+        with self._slots if limited else contextlib.nullcontext():
             try:
                 response = self._session.request(
                     method,
