@@ -3,7 +3,8 @@
 import contextlib
 
 import pytest
-from fault_run import Bench, Run
+from fault_bench import Bench
+from fault_run import Run
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 import gzip
 
 import pytest
+from fault_bench import BIG, CONFIG, NEW, OLD, SIZES
 from fault_proxy import Trouble
-from fault_run import BIG, CONFIG, NEW, OLD, SIZES, Case
+from fault_run import Case
 
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
 OTHER = "sha256:" + "0" * 64

@@ -11,8 +11,9 @@ COUNTS = {
     "test_kills": 31,
     "test_lost_replies": 25,
     "test_lost_sessions": 12,
+    "test_mounts": 17,
     "test_races": 21,
-    "test_resets": 32,
+    "test_resets": 38,
     "test_throttling": 29,
     "test_tokens": 39,
 }

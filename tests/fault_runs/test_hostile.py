@@ -1,8 +1,9 @@
 """A registry that wants credentials to go elsewhere, or leads to where they are not to go. Every home has a netrc."""
 
 import pytest
+from fault_bench import BIG, NEW, SECRET
 from fault_proxy import Trouble
-from fault_run import BIG, NEW, SECRET, Case
+from fault_run import Case
 
 METADATA = "http://169.254.169.254"
 SIGNATURE = "S1GNATURE-Kanary"

@@ -3,8 +3,9 @@
 import signal
 
 import pytest
+from fault_bench import BIG, OLD, SIZES
 from fault_proxy import AFTER, BEFORE, Place, Trouble
-from fault_run import BIG, OLD, SIZES, Case
+from fault_run import Case
 
 HALF = SIZES[BIG] // 2
 KILLED = -signal.SIGKILL

@@ -1,8 +1,9 @@
 """The registry did what was asked, and the answer got lost."""
 
 import pytest
+from fault_bench import BIG, CONFIG, MIDDLE, SIZES, SMALL
 from fault_proxy import Trouble
-from fault_run import BIG, CONFIG, MIDDLE, SIZES, SMALL, Case
+from fault_run import Case
 
 HALF = SIZES[BIG] // 2
 # A first request for the big blob that breaks: what follows comes in chunks.

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from fault_bench import BIG, SIZES
 from fault_proxy import AFTER, Trouble
-from fault_run import BIG, SIZES, Case
+from fault_run import Case
 
 HALF = SIZES[BIG] // 2
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=HALF, drop=True)

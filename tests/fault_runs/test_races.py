@@ -4,8 +4,9 @@ import resource
 import shutil
 
 import pytest
+from fault_bench import BIG, CONFIG, INDEXED, NEW, SIZES, SMALL, THIRD
 from fault_proxy import AFTER, Trouble
-from fault_run import BIG, CONFIG, INDEXED, NEW, SIZES, SMALL, THIRD, Case
+from fault_run import Case
 
 
 def meanwhile(on, hook, nth=1, **more):

@@ -1,14 +1,19 @@
 """Connections that break, at each phase of a push and of a pull."""
 
 import pytest
+from fault_bench import BIG, CONFIG, SIZES
 from fault_proxy import Trouble
-from fault_run import BIG, CONFIG, SIZES, Case
+from fault_run import Case
 
 HALF = SIZES[BIG] // 2
 
 
 def push(on, nth=1, **more):
     return Case((Trouble(on=on, nth=nth, **more),))
+
+
+def https(nth=1, pull=False, error="", **more):
+    return Case((Trouble(nth=nth, **more),), auth="plain", https=True, pull=pull, error=error)
 
 
 CASES = {
@@ -66,6 +71,14 @@ CASES = {
     ),
     "pull: blob, at its first byte, always": Case(
         (Trouble(on="blob get", reference=BIG, response_bytes=1, drop=True),), pull=True, error="was cut off"
+    ),
+    "https: blob, in the middle": https(on="upload put", digest=BIG, request_bytes=HALF, reset=True),
+    "https: blob, and the answer breaks": https(on="upload put", digest=BIG, head_bytes=25, reset=True),
+    "https: session, and the answer is lost": https(on="upload post", after=True, drop=True),
+    "https: manifest, and the answer is lost": https(on="manifest put", after=True, reset=True),
+    "https: pull: blob, in the middle": https(pull=True, on="blob get", reference=BIG, response_bytes=HALF, drop=True),
+    "https: pull: blob, at its first byte, always": https(
+        pull=True, error="cut off|reset", nth=(), on="blob get", reference=BIG, response_bytes=1, reset=True
     ),
 }
 

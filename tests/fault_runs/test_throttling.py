@@ -3,8 +3,9 @@
 from email.utils import formatdate
 
 import pytest
+from fault_bench import BIG
 from fault_proxy import Trouble
-from fault_run import BIG, Case
+from fault_run import Case
 
 TOO_MANY = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}'
 

@@ -1,8 +1,9 @@
 """Tokens that come to their end, and a token server that has trouble or is of no use."""
 
 import pytest
+from fault_bench import BIG, IDENTITY, SIZES
 from fault_proxy import Trouble
-from fault_run import BIG, IDENTITY, SIZES, Case
+from fault_run import Case
 
 from dockless.registry.transport import Transport
 

@@ -41,8 +41,8 @@ AFTER = Place("reply")
 class Trouble(Fault):
     """A fault that also knows what is pushed, and the real registry.
 
-    `digest`: strikes only requests with this digest in their query, as the last of an upload has. `damage`: the byte at
-    this place of the request's body is changed. `hook` is called at the place `at`.
+    `digest`: strikes only requests with this digest in their query, as mounts and the last of an upload have it.
+    `damage`: the byte at this place of the request's body is changed. `hook` is called at the place `at`.
     """
 
     digest: str = ""
@@ -146,7 +146,8 @@ class FaultyServer:
         self.requests.append(request)
 
     def _strike(self, route):
-        digest = self._here.request.query.get("digest")
+        query = self._here.request.query
+        digest = query.get("digest") or query.get("mount")
         asked = _Asked(route.operation, route.repository, route.reference, digest)
         self._here.struck = self._script.strike(asked)
         self.struck += self._here.struck

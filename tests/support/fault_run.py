@@ -4,12 +4,9 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import http.client
 import io
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -18,166 +15,29 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Callable, NamedTuple
+from typing import Callable
 
-from fault_proxy import FaultProxy, Stranger
-from made_images import layout_of, make_image
-from real_tools import ROOT, DockerRegistry, need, run
-from token_server import Account, TokenServer
+from fault_bench import IDENTITY, INDEXED, NETRC, NEW, OLD, SECRET, SIZES, digest_of
+from fault_proxy import FaultProxy
+from made_images import layout_of
+from real_tools import ROOT
+from the_command import Said
 
 from dockless.cli import main
-from dockless.manifest import make_index
-from dockless.platform import Platform
 from dockless.registry.clock import Clock
-from dockless.testing import make_certificate, server_context
 from dockless.testing.message import BrokenBody
-
-SECRET = "S3CR3T-Kanary"
-NETRC = "N3TRC-Kanary"
-IDENTITY = "1D3NT1TY-Kanary"
-
-
-def _random(seed, size):
-    return random.Random(seed).randbytes(size)
-
-
-OLD = make_image(b"old")
-# The annotation is for bytes that are changed on the way: what has them is still JSON.
-NEW = make_image(_random(1, 300_000), _random(2, 5000), b"0123456789", manifest={"annotations": {"note": "n" * 500}})
-THIRD = make_image(b"third", _random(3, 2000))
-BIG, MIDDLE, SMALL = (layer.digest for layer in NEW.manifest.layers)
-CONFIG = NEW.manifest.config.digest
-SIZES = {blob.digest: blob.size for blob in (*NEW.manifest.layers, NEW.manifest.config)}
-
-
-class Indexed(NamedTuple):
-    """An index of two images that share layers."""
-
-    index: object
-    blobs: dict
-
-
-def _indexed():
-    arm = make_image(_random(2, 5000), b"for arm", architecture="arm64")
-    children = [
-        image.manifest.descriptor._replace(platform=Platform("linux", name))
-        for image, name in ((NEW, "amd64"), (arm, "arm64"))
-    ]
-    index = make_index(children)
-    return Indexed(index, {**NEW.blobs, **arm.blobs, index.digest: index.raw})
-
-
-INDEXED = _indexed()
-
-
-class Store:
-    """What a registry really holds, asked of a docker-registry that shares its storage and wants no credentials."""
-
-    def __init__(self, registry, data):
-        self.host = registry.host
-        self.data = data
-
-    def ask(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection(self.host, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
-
-    def put_blob(self, repository, data):
-        status, headers, _ = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
-        assert status == 202
-        location = headers["Location"].split(self.host, 1)[1]
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        status, _, said = self.ask("PUT", f"{location}&digest={digest}", data)
-        assert status == 201, said
-
-    def put(self, repository, image, tag):
-        for blob in image.all_blobs[:-1]:
-            self.put_blob(repository, image.blobs[blob.digest])
-        kind = {"Content-Type": image.manifest.media_type}
-        status, _, said = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
-        assert status == 201, said
-
-    def delete(self, repository, kind, digest):
-        status, _, said = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
-        assert status in (202, 404), said
-
-    def manifest(self, repository, reference):
-        """The manifest's bytes, or None."""
-        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
-        status, _, raw = self.ask("GET", f"/v2/{repository}/manifests/{reference}", None, accept)
-        return raw if status == 200 else None
-
-    def blob(self, repository, digest):
-        status, _, data = self.ask("GET", f"/v2/{repository}/blobs/{digest}")
-        return data if status == 200 else None
-
-    def sessions(self, repository):
-        """The folders of the upload sessions that are open."""
-        folder = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
-        return sorted(folder.iterdir()) if folder.exists() else []
-
-    def check_complete(self, repository, raw):
-        """Everything under the manifest `raw` is there, and right."""
-        document = json.loads(raw)
-        for child in document.get("manifests", []):
-            found = self.manifest(repository, child["digest"])
-            assert found is not None and _digest(found) == child["digest"], child
-            self.check_complete(repository, found)
-        for blob in [*document.get("layers", []), *([document["config"]] if "config" in document else [])]:
-            found = self.blob(repository, blob["digest"])
-            assert found is not None and _digest(found) == blob["digest"], blob
-
-
-def _digest(data):
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-class Bench:
-    """Real registries over one storage: `plain`, with a password file, with tokens; and a host that is a stranger."""
-
-    def __init__(self, folder, leave):
-        need("htpasswd", "openssl")
-        self.folder = folder
-        self.data = folder / "data"
-        accounts = {
-            "ann": Account(SECRET, {"*": "pull,push,delete"}, IDENTITY),
-            "reader": Account(SECRET, {"*": "pull"}),
-        }
-        self.tokens = leave.enter_context(TokenServer(folder, accounts))
-        self.stranger = leave.enter_context(Stranger())
-        (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
-        self.registries = {
-            "plain": self.registry("plain"),
-            "basic": self.registry("basic", f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n"),
-            "token": self.registry("token", self.tokens.registry_auth),
-        }
-        for registry in self.registries.values():
-            leave.callback(registry.stop)
-        self.store = Store(self.registries["plain"], self.data)
-        self.ca = make_certificate(folder)
-        self.tls = server_context(folder)
-
-    def registry(self, name, auth=""):
-        """One more docker-registry over the storage."""
-        folder = self.folder / f"{name}-{time.monotonic_ns()}"
-        folder.mkdir()
-        return DockerRegistry(folder, auth, data=self.data)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     """What goes wrong, and what is to come of it.
 
-    `troubles` strike the registry's requests, `at_tokens` those of the token server, `at_stranger` the stranger's; in
-    their headers {stranger} is that host's url and {realm} the token server's. Their hooks are called with the Run, as
-    is `prepare` before the command, and `check` after it with what it said, too. `error` (a pattern): the command fails
-    with that; without, it survives. `kill`: it runs in a process of its own and ends with this status. `most`: how
-    often one thing is asked for at most. `last`: what the tag may name after a command that survives; by default the
-    image. `on_sleep` is called with the Run and the number of the pause.
+    `troubles` strike the registry's requests, `at_tokens` those of the token server; in their headers {stranger} is the
+    stranger's url and {realm} the token server's. Their hooks are called with the Run, as is `prepare` before the
+    command, and `check` after it with what it said, too. `mount`: the image comes from another repository of the
+    registry. `error` (a pattern): the command fails with that; without, it survives. `kill`: it runs in a process of
+    its own and ends with this status. `most`: how often one thing is asked for at most. `last`: what the tag may name
+    after a command that survives; by default the image. `on_sleep` is called with the Run and the number of the pause.
     """
 
     troubles: tuple = ()
@@ -186,24 +46,18 @@ class Case:
     user: str = "ann"
     pull: bool = False
     by_digest: bool = False
+    mount: bool = False
     index: bool = False
     https: bool = False
     own_registry: bool = False
     broken_connections: dict = dataclasses.field(default_factory=dict)
     at_tokens: tuple = ()
-    at_stranger: tuple = ()
     prepare: Callable = None
     check: Callable = None
     on_sleep: Callable = None
     kill: int = 0
     most: int = 8
     last: tuple = ()
-
-
-class Said(NamedTuple):
-    status: int
-    out: str
-    err: str
 
 
 class Run:
@@ -356,6 +210,8 @@ class Run:
     def argv(self):
         there = f"oci:{self.folder}/new"
         name = f"{self.host}/{self.repository}@{self.image.digest}" if self.case.by_digest else self.name
+        if self.case.mount:
+            there = f"{self.host}/{self.repository}/base:v1"
         argv = ["copy", name, f"oci:{self.folder}/out:v1"] if self.case.pull else ["copy", there, name]
         argv += ["--all-platforms"] if self.case.index else []
         return argv + (["--ca-file", str(self.bench.ca)] if self.case.https else [])
@@ -382,7 +238,6 @@ class Run:
         self.proxy.faults = self._bound(self.case.troubles)
         self.proxy.broken_connections = dict(self.case.broken_connections)
         self.tokens.faults = self._bound(self.case.at_tokens)
-        self.stranger.faults = self._bound(self.case.at_stranger)
         if self.case.prepare:
             self.case.prepare(self)
         if self.case.kill:
@@ -392,7 +247,7 @@ class Run:
             said = self.command()
         assert self.failures == []
         self.judge_words(said)
-        for server in (self.proxy, self.tokens, self.stranger):
+        for server in (self.proxy, self.tokens):
             assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{said}"
         self.judge_wire()
         self.judge_tag(survived=said.status == 0)
@@ -407,6 +262,8 @@ class Run:
             layout_of(self.folder / "out", OLD.manifest.descriptor, blobs=OLD.blobs, names=["v1"])
         else:
             self.store.put(self.repository, OLD, "v1")
+        if self.case.mount:
+            self.store.put(f"{self.repository}/base", NEW, "v1")
 
     def judge_words(self, said):
         text = f"{said}\n{self.sleeps}"
@@ -446,6 +303,8 @@ class Run:
             (r.operation, r.reference if r.operation[:6] != "upload" else r.query.get("digest")) for r in log
         )
         asked.update((request.operation, "token server") for request in self.tokens.requests)
+        # A day of waiting is a day of somebody's build.
+        assert all(pause <= 60 for pause in self.sleeps) and sum(self.sleeps) <= 300 * len(SIZES)
         for (operation, what), count in asked.items():
             one_for_each_blob = operation.startswith("upload") and what is None
             assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, what, count)
@@ -456,7 +315,7 @@ class Run:
             return self._in_layout()
         raw = self.store.manifest(self.repository, "v1")
         self.store.check_complete(self.repository, raw)
-        return _digest(raw)
+        return digest_of(raw)
 
     def judge_tag(self, survived):
         new, old = self.image.digest, OLD.manifest.digest
@@ -470,7 +329,7 @@ class Run:
         assert root["annotations"] == {"org.opencontainers.image.ref.name": "v1"}
         blobs = self.folder / "out/blobs/sha256"
         for path in blobs.iterdir():
-            assert _digest(path.read_bytes()) == f"sha256:{path.name}"
+            assert digest_of(path.read_bytes()) == f"sha256:{path.name}"
         others = {path.name for path in (self.folder / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
         # Nobody clears up after SIGKILL.
         assert all(name.startswith(".dockless-") for name in others) if self.killed else not others
@@ -487,7 +346,7 @@ class Run:
             self.start_registry()
         self.log_in("ann", SECRET)
         missing = {digest for digest in self._blobs_below() if self.store.blob(self.repository, digest) is None}
-        there = _digest(self.store.manifest(self.repository, "v1")) == self.image.digest
+        there = digest_of(self.store.manifest(self.repository, "v1")) == self.image.digest
         said = self.command()
         assert (said.status, f"@{self.image.digest}\n" in said.out) == (0, True), f"{first}\nthen {said}"
         assert self.named_now() == self.image.digest

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from dockless.reference import DOCKER_HUB
@@ -240,7 +241,8 @@ class Session:
         who = found.account or found.credentials
         with self._lock:
             if who not in self._tokens:
-                self._tokens[who] = TokenSource(self.base_url, self._transport.send, self.clock)
+                send = partial(self._transport.send, limited=False)
+                self._tokens[who] = TokenSource(self.base_url, send, self.clock)
             return self._tokens[who]
 
     def _credentials(self, repository: str) -> Found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockless.crew import Stopped
@@ -26,10 +26,6 @@ SEND_TIMEOUT = 60.0
 READ_TIMEOUT = 60.0
 # More is not read away for the sake of using the connection again.
 _MOST_DRAINED = 64 * 1024
-
-
-# Of each thread: whether one of its requests is under way, at whatever registry.
-_busy = threading.local()
 
 
 class Answer:
@@ -124,6 +120,31 @@ class Answer:
         self._response.release_conn()
 
 
+# Of each thread: how many of its requests are under way, at whatever registries.
+_under_way = threading.local()
+
+
+class _Slots:
+    """At most `count` threads at a time. Whoever has a slot, of any registry, needs no second: it sends what it reads.
+
+    Else as many uploads as there are slots, each waiting for one to read its source, would wait for ever.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+
+    def __enter__(self) -> None:
+        depth = getattr(_under_way, "depth", 0)
+        if not depth:
+            self._free.acquire()
+        _under_way.depth = depth + 1
+
+    def __exit__(self, *_: object) -> None:
+        _under_way.depth -= 1
+        if not _under_way.depth:
+            self._free.release()
+
+
 class Transport:
     """Sends requests to one registry and to where it sends us. Safe for threads; at most `jobs` in flight."""
 
@@ -138,7 +159,7 @@ class Transport:
         self._clock = clock
         self._trust = trust
         self._environ = environ
-        self._slots = threading.BoundedSemaphore(jobs)
+        self._slots = _Slots(jobs)
         self._connections = Connections(jobs, clock)
 
     def send(
@@ -149,11 +170,13 @@ class Transport:
         body: Any = None,
         *,
         read_timeout: float = READ_TIMEOUT,
+        limited: bool = True,
     ) -> Answer:
         """One request. `body` is bytes, or has `read` and `__len__`. Raises RegistryError when there is no answer.
 
         `read_timeout` is for the answer's begin and for each piece of it. The slot is given back when the answer's
-        head is there: bodies are read by whoever asked.
+        head is there: bodies are read by whoever asked. Without `limited` none is waited for: a token is awaited by
+        those who have all the slots.
         """
         proxy = choose_proxy(url, self._environ)
         sent = {
@@ -163,7 +186,7 @@ class Transport:
         }
         if body is not None:
             sent["Content-Length"] = str(len(body))
-        with self._slot():
+        with self._slots if limited else contextlib.nullcontext():
             try:
                 response = self._connections.request(
                     method,
@@ -183,22 +206,6 @@ class Transport:
 
     def close(self) -> None:
         self._connections.close()
-
-    @contextlib.contextmanager
-    def _slot(self) -> Iterator[None]:
-        """A thread has one at a time: a body that is read from a registry while it is sent needs no second.
-
-        Else as many uploads as there are slots, each waiting for one to read its source, would wait for ever.
-        """
-        if getattr(_busy, "now", False):
-            yield
-            return
-        with self._slots:
-            _busy.now = True
-            try:
-                yield
-            finally:
-                _busy.now = False
 
     def _verify(self, url: str) -> bool | str:
         verify = self._trust.verify(origin_of(url)[1])

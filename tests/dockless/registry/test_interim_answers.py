@@ -20,6 +20,8 @@ def registry(interim):
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 continue
             connection.sendall(interim)
+            if b" 101 " in interim:
+                return
             found = str(ONE) in head
             connection.sendall(OK if found else b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 

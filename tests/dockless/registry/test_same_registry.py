@@ -192,9 +192,7 @@ def test_a_deletion_whose_answer_was_lost(connect, image, keep):
             client.delete_manifest("app", image.digest)
 
 
-@pytest.mark.parametrize(
-    "trouble", [OSError(5, "I/O error"), gzip.BadGzipFile("CRC check failed"), EOFError()]
-)
+@pytest.mark.parametrize("trouble", [OSError(5, "I/O error"), gzip.BadGzipFile("CRC check failed"), EOFError()])
 def test_a_source_that_cannot_be_read(trouble, connect, image):
     """Told as ours, and not tried again."""
     opened = []

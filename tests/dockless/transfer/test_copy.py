@@ -2,6 +2,7 @@ import gzip
 import json
 import random
 import tarfile
+import threading
 
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
@@ -204,6 +205,28 @@ def test_to_a_digest(registry, other, image, push):
     assert other.tags("app") == {}
     with pytest.raises(InvalidValue, match=f"the image has the digest {image.manifest.digest}"):
         copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.config.digest}")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_within_a_registry_that_mounts_nothing(jobs, tmp_path, push):
+    """What is sent is read from the same registry, meanwhile: with all slots taken, that must still go on."""
+    from dockless.testing import PROFILES, Fault
+
+    image = make_image(*(random.Random(n).randbytes(100_000) for n in range(6)))
+    with Registry(profile=PROFILES["strict"]._replace(mount=False, mount_without_from="upload")) as registry:
+        push(registry, "app", "1", image)
+        registry.faults = [Fault(on="blob get", nth=(2, 5), response_bytes=50_000, drop=True)]
+        result = []
+
+        def work():
+            access = Access(jobs=jobs)
+            result.append(copy_image(f"{registry.host}/app:1", f"{registry.host}/other:1", access=access))
+
+        copying = threading.Thread(target=work, daemon=True)
+        copying.start()
+        copying.join(60)
+        assert [found.blobs_sent for found in result] == [7]
+        assert registry.manifest("other", "1").raw == image.manifest.raw
 
 
 def test_force_upload_sends_what_is_there(registry, other, image, push):
