@@ -47,10 +47,9 @@ def find_destinations(
     found = {}
     for registry in named:
         place = (registry.address, _repository(address, context, registry, repository, options))
-        tags = tuple(_tags(address, context, registry, image_tags))
-        if place in found:
-            # Two aliases may stand for one repository: then it is one push, with the tags of both.
-            tags = tuple(dict.fromkeys((*found[place].tags, *tags)))
+        # Two aliases may stand for one repository: then it is one push, with the tags of both.
+        before = found[place].tags if place in found else ()
+        tags = tuple(dict.fromkeys((*before, *_tags(address, context, registry, image_tags))))
         if not tags:
             raise TargetError(address, image_tags.alias, "there is no tag", hint="write at least one tag")
         found[place] = Destination(*place, tags, registry.insecure, registry.skip_push)
@@ -83,7 +82,7 @@ def _repository(
 ) -> str:
     if registry.repository:
         where, template = f"[dockless.registries.{registry.alias}].repository", registry.repository
-    elif field.value:
+    elif field.value is not None:
         where, template = field.alias, field.value
     else:
         where, template = "[dockless].default_repository", options.default_repository

@@ -9,11 +9,12 @@ from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import AddPrefix, CreateDigest, Digest, FileContent, MergeDigests
 from pants.engine.process import Process
-from pants.engine.target import Target
+from pants.engine.target import Field, Target
 from pants.util.logging import LogLevel
 
 from dockless.errors import LayerError
 from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
+from dockless.layer.spec import image_path
 from pants_dockless import engine
 from pants_dockless.errors import TargetError, sandbox_failure
 from pants_dockless.layer_fields import (
@@ -74,10 +75,11 @@ async def gather_sources(target: Target) -> Sources:
     """Each content in a folder of its own, so that what collides is told apart, and where it goes in the image."""
     field, named = target[ContentField], target[ContentsField]
     contents = await collect_content(field)
-    directory = target[DirectoryField].value or "/"
+    directory = _place(target.address, target[DirectoryField], target[DirectoryField].value)
     prefixes = stripped(target[StripPrefixField].value, contents, Asked(target.address, StripPrefixField.alias))
     found = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
     for path, given in named.pairs:
+        _place(target.address, named, path)
         for content in await collect_named(named, path, given):
             if path.endswith("/"):
                 found.append((content, "", path, common_folder(content)))
@@ -91,6 +93,17 @@ async def gather_sources(target: Target) -> Sources:
         for n, (content, file, destination, prefix) in enumerate(found)
     )
     return Sources(sources, tuple(trees))
+
+
+def _place(address: Address, field: Field, path: str) -> str:
+    """`path`, if it says where in the image something goes. Raises TargetError."""
+    try:
+        if not path.startswith("/"):
+            raise LayerError(f"`{field.alias}`: the path {path!r} is not absolute", hint="begin it with /")
+        image_path(path, field.alias)
+    except LayerError as error:
+        raise TargetError.of(address, None, error) from None
+    return path
 
 
 async def modification_time(address: Address, field: MtimeField) -> int:
