@@ -1,0 +1,357 @@
+"""The rows that are of BUILD files: each wrong field is one line that names target, field and what to do.
+
+One engine serves all: each target has a folder of its own.
+"""
+
+import json
+import os
+
+import pytest
+from pants.core.goals.publish import PublishProcesses
+from pants.engine.addresses import Address
+from pants.engine.fs import DigestContents
+from pants_backend import make_backend
+from pants_dockless.goals.publish import PublishImageFieldSet, PublishImageRequest
+from rows import case, row
+
+PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, parted by '/'"
+HOST = "write host or host:port, such as ghcr.io or localhost:5000"
+TAG = "write 1 to 128 of A-Z a-z 0-9 _ . - and begin with none of . -"
+NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+DICT = "must be a dictionary of string -> string, but was"
+LIST = "must be an iterable of strings (e.g. a list of strings), but was"
+PLATFORM = "write os/architecture, such as linux/amd64"
+LARGE = "registries and runtimes take at most 4194304"
+ABSOLUTE = "is not absolute; begin it with /"
+
+
+@pytest.fixture(scope="module")
+def backend():
+    made = make_backend()
+    made.write_files(
+        {
+            "app/f.txt": "f",
+            "app/g.txt": "g",
+            "app/.wh.x": "",
+            "app/BUILD": """
+file(name="f", source="f.txt")
+file(name="g", source="g.txt")
+file(name="missing", source="nothere.txt")
+files(name="glob", sources=["*.nothere"])
+file(name="whiteout", source=".wh.x")
+file(name="absolute", source="absolute")
+file(name="outside", source="outside")
+container_image(name="image")
+""",
+        }
+    )
+    os.symlink("/etc/passwd", f"{made.build_root}/app/absolute")
+    os.symlink("../../etc/hostname", f"{made.build_root}/app/outside")
+    return made
+
+
+@pytest.fixture
+def packaged(backend, tmp_path):
+    """`packaged(fields)`: the files of an image with these fields. Its target is `NAME:image`."""
+
+    def call(fields, kind="container_image"):
+        text = f'{kind}(name="image", {fields})\n' if kind == "container_image" else ""
+        if kind == "image_layer":
+            text = f'image_layer(name="layer", {fields})\ncontainer_image(name="image", layers=[":layer"])\n'
+        backend.write_files({f"{tmp_path.name}/BUILD": text})
+        return backend.files(backend.package(f"{tmp_path.name}:image"))
+
+    return call
+
+
+@pytest.fixture
+def refused(backend, packaged, tmp_path):
+    """`refused(fields)`: the one line, the target in it as TARGET."""
+
+    def call(fields, kind="container_image"):
+        line = backend.refusal(lambda: packaged(fields, kind))
+        assert "\n" not in line and line.isprintable()
+        assert not os.path.exists(f"{backend.build_root}/dist")
+        name = "layer" if kind == "image_layer" else "image"
+        return line.replace(f"{tmp_path.name}:{name}", "TARGET").replace(tmp_path.name, "FOLDER")
+
+    return call
+
+
+def of_pants(field, must, value, kind):
+    return f"FOLDER/BUILD:1: The '{field}' field in target TARGET {must} `{value}` with type `{kind}`."
+
+
+IMAGES = [
+    case(
+        *("B01", "upper case", 'registries=["x.y"], repository="Acme/App"'),
+        "TARGET: field `repository`: invalid repository 'Acme/App'; write it in lower case: acme/app",
+    ),
+    *(
+        case(
+            *("B02", text, f'registries=["x.y"], repository="{text}"'),
+            f"TARGET: field `repository`: invalid repository {text!r}; {PARTS}",
+        )
+        for text in ("", "/", "a//b", "a/", "/a")
+    ),
+    *(
+        case(
+            *("B03", text, f'registries=["x.y"], repository="{text}"'),
+            f"TARGET: field `repository`: invalid repository {text!r}; {PARTS}",
+        )
+        for text in ("a/../b", ".a", "a-", "a__b__", "a...b")
+    ),
+    case(
+        *("B04", "url", 'registries=["https://x.y"]'),
+        "TARGET: field `registries`: invalid registry 'https://x.y'; drop the https://",
+    ),
+    case(
+        *("B05", "userinfo", 'registries=["u:S3CR3T@x.y"]'),
+        "TARGET: field `registries`: invalid registry 'x.y'; write no user or password in it; log in instead",
+    ),
+    *(
+        case("B06", text, f'registries=["{text}"]', f"TARGET: field `registries`: invalid registry {text!r}; {HOST}")
+        for text in ("x.y:0", "x.y:99999", "x.y:abc", "x.y:", "x.y/z", "")
+    ),
+    *(
+        case(
+            *("B10", text, f'registries=["x.y"], image_tags=["{text}"]'),
+            f"TARGET: field `image_tags`: invalid tag {text!r}; {TAG}",
+        )
+        for text in ("", "latest ", ".x", "-x", "a/b", "a:b", "a" * 129)
+    ),
+    case(
+        *("B24", "file", 'dependencies=["app:missing"]'),
+        "The 'source' field in target app:missing must have 1 file, but it had 0 files.",
+    ),
+    case(
+        *("B24", "glob", 'dependencies=["app:glob"]'),
+        "TARGET: field `dependencies`: app:glob (files) gives no file; depend on files, resources or a package such as "
+        "pex_binary or archive",
+    ),
+    case("B27", "absolute", 'dependencies=["app:absolute"]', 'app/absolute": Absolute symlink: "/etc/passwd"'),
+    case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
+    case(
+        *("B30", "file and folder", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
+        "TARGET: /x is a folder and something else: a file or link of app:f; app:g puts /x/y in it",
+    ),
+    case(
+        *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
+        "TARGET: two sources for /app/f.txt: app:f and app:g",
+    ),
+    *(
+        case("B32", f"contents {text}", f'contents={{"{text}": "app:f"}}', f"TARGET: `contents`: the path {said}")
+        for text, said in (
+            ("", f"'' {ABSOLUTE}"),
+            ("a", f"'a' {ABSOLUTE}"),
+            ("/a/../b", "'/a/../b' holds '..'; write the path it means"),
+            ("/a\\0", r"'/a\x00' holds a NUL byte"),
+        )
+    ),
+    *(
+        case(
+            *("B32", f"directory {text}", f'directory="{text}", dependencies=["app:f"]'),
+            f"TARGET: `directory`: the path {said}",
+        )
+        for text, said in (
+            ("", f"'' {ABSOLUTE}"),
+            ("srv", f"'srv' {ABSOLUTE}"),
+            ("/..", "'/..' holds '..'; write the path it means"),
+        )
+    ),
+    case(
+        *("B33", "source", 'dependencies=["app:whiteout"]'),
+        "TARGET: app:whiteout: the name '.wh.x' would delete what is below; rename it, or say it in `whiteouts`",
+    ),
+    case("B38", "list", 'env=["A=b"]', of_pants("env", DICT, "['A=b']", "list")),
+    case("B38", "number", 'env={"A": 1}', of_pants("env", DICT, "{'A': 1}", "dict")),
+    case("B38", "no name", 'env={"": "x"}', "TARGET: field `env`: an environment name is empty; write NAME: value"),
+    case(
+        *("B38", "=", 'env={"A=B": "x"}'),
+        "TARGET: field `env`: the environment name 'A=B' holds '='; write the value as the value",
+    ),
+    case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A holds a NUL byte"),
+    case("B39", "string", 'entrypoint="python"', of_pants("entrypoint", LIST, "'python'", "str")),
+    case("B39", "number", "entrypoint=[1]", of_pants("entrypoint", LIST, "[1]", "list")),
+    case("B39", "cmd", 'cmd="x"', of_pants("cmd", LIST, "'x'", "str")),
+    case("B39", "no program", 'entrypoint=[""]', "TARGET: field `entrypoint`: the program's name is empty"),
+    case(
+        *("B40", "space", 'user="a b"'),
+        "TARGET: field `user`: 'a b' is no user; write user, uid, user:group or uid:gid",
+    ),
+    case(
+        *("B40", "number", 'user="4294967296"'),
+        "TARGET: field `user`: 4294967296 is more than the largest id, 4294967295",
+    ),
+    case("B40", "no string", "user=1000", of_pants("user", "must be a string, but was", "1000", "int")),
+    *(
+        case("B41", text, f'exposed_ports=["80", "{text}"]', f"TARGET: field `exposed_ports`: {text!r} {NO_PORT}")
+        for text in ("0", "70000", "80/xyz", "")
+    ),
+    case("B41", "no string", "exposed_ports=[80]", of_pants("exposed_ports", LIST, "[80]", "list")),
+    case("B42", "no key", 'labels={"": "x"}', "TARGET: field `labels`: a label's key is empty"),
+    case("B42", "no string", 'labels={"a": 1}', of_pants("labels", DICT, "{'a': 1}", "dict")),
+    case("B42", "annotation", 'annotations={"": "x"}', "TARGET: an annotation's key is empty; write NAME: value"),
+    case(
+        *("B42", "large", 'labels={"a": "x" * (4 << 20)}'),
+        f"TARGET: the image's config would have 4194457 bytes: {LARGE}; shorten its labels and env",
+    ),
+    *(
+        case("B43", text, f'platforms=["{text}"]', f"TARGET: field `platforms`: invalid platform {text!r}; {PLATFORM}")
+        for text in ("linux", "linux/arm64/v8/x", "amd64")
+    ),
+    case(
+        "B43",
+        "unknown",
+        'platforms=["linux/vax"]',
+        "TARGET: field `platforms`: unknown platform 'linux/vax'; write os/",
+    ),
+    case(
+        "B44",
+        "twice",
+        'platforms=["linux/amd64", "linux/x86_64"]',
+        "TARGET: field `platforms`: linux/amd64 stands twice",
+    ),
+    case(
+        *("B45", "annotations", 'annotations={"a": "x" * (4 << 20)}'),
+        f"TARGET: the image's manifest would have 4194575 bytes: {LARGE}; shorten its annotations",
+    ),
+    case(
+        *("B46", "misspelt", 'entripoint=["a"]'),
+        "FOLDER/BUILD:1: Unrecognized field `entripoint=['a']` in target TARGET. Valid fields for the target type "
+        "`container_image`: ['annotations', 'base', 'cmd', ",
+    ),
+    case(
+        *("B47", "base", 'base="app:f"'),
+        "TARGET: field `base`: app:f is a file; name a base_image, a container_image, or a reference with a digest",
+    ),
+    case(
+        *("B47", "layers", 'layers=["app:f"]'),
+        "TARGET: field `layers`: app:f is a file, not an image_layer; put it in `dependencies`, or in an image_layer",
+    ),
+    case("B47", "image", 'dependencies=["app:image"]', "TARGET: field `dependencies`: app:image is a container_image"),
+    case(
+        *("B47", "no folder", 'base="nothing:x"'),
+        "The file or directory 'nothing' does not exist on disk in the workspace, so the address 'nothing:x' from the "
+        "`base` from the target TARGET cannot be resolved.",
+    ),
+]
+LAYERS = [
+    case("B37", "negative", 'mtime=-1, dependencies=["app:f"]', "TARGET: field `mtime`: "),
+    case("B37", "too late", 'mtime=2**40, dependencies=["app:f"]', "TARGET: field `mtime`: "),
+    case("B37", "text", 'mtime="abc", dependencies=["app:f"]', "TARGET: field `mtime`: SOURCE_DATE_EPOCH is 'abc'; "),
+    case(
+        *("B37", "unset", 'mtime="SOURCE_DATE_EPOCH", dependencies=["app:f"]'),
+        "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set it to seconds since 1970",
+    ),
+    case(
+        *("B77", "unknown", 'compression="lzma", dependencies=["app:f"]'),
+        "TARGET: `compression`: there is no 'lzma'; write one of gzip, gzip-single, zstd, none",
+    ),
+    case(
+        *("B77", "level", 'compression="gzip:99", dependencies=["app:f"]'),
+        "TARGET: `compression`: gzip has no level '99'; it takes 1 to 12",
+    ),
+    case(
+        *("B33", "inline", 'inline_files={"/.wh.a": "x"}'),
+        "TARGET: `inline_files`: the name '.wh.a' would delete what is below; rename it, or say it in `whiteouts`",
+    ),
+]
+
+
+@pytest.mark.parametrize("fields, said", IMAGES)
+def test_fields_of_images(refused, fields, said):
+    line = refused(fields)
+    assert said in line
+    assert "S3CR3T" not in line
+
+
+@pytest.mark.parametrize("fields, said", LAYERS)
+def test_fields_of_layers(refused, fields, said):
+    assert refused(fields, "image_layer").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "fields, key, value",
+    [
+        case("B38", "newline", 'env={"A": "x\\ny", "B": "=="}', "Env", ["A=x\ny", "B==="]),
+        case("B39", "empty list", "entrypoint=[]", "Entrypoint", []),
+        case("B40", "names", 'user="name:group"', "User", "name:group"),
+        case(
+            "B41", "range", 'exposed_ports=["80", "8000-8010/udp"]', "ExposedPorts", {"80/tcp": {}, "8000-8010/udp": {}}
+        ),
+        case("B42", "1 MB", 'labels={"a": "x" * 1000000}', "Labels", {"a": "x" * 1_000_000}),
+    ],
+)
+def test_values_that_are_kept(packaged, tmp_path, fields, key, value):
+    files = packaged(fields)
+    said = json.loads(files[f"{tmp_path.name}/image.json"])
+    config = json.loads(files[f"{tmp_path.name}/image/blobs/sha256/{said['config_digest'][7:]}"])
+    assert config["config"] == {key: value}
+
+
+@pytest.mark.parametrize(
+    "fields, reference",
+    [
+        case("B07", "IPv6", 'registries=["[::1]:5000"]', "[::1]:5000/image:latest"),
+        case("B08", "localhost", 'registries=["localhost"]', "localhost/image:latest"),
+        case("B12", "twice", 'registries=["x.y", "X.y"], image_tags=["1", "1"]', "x.y/image:1"),
+        case("B43", "upper case", 'registries=["x.y"], platforms=["Linux/AMD64"]', "x.y/image:latest"),
+    ],
+)
+def test_what_works(packaged, tmp_path, fields, reference):
+    said = json.loads(packaged(fields)[f"{tmp_path.name}/image.json"])
+    assert said["references"] == [reference]
+    assert said["platforms"] == ["linux/amd64"]
+
+
+@row("B09")
+def test_nowhere_is_not_docker_hub(backend, packaged, tmp_path):
+    packaged('repository="acme/app"')
+    address = Address(tmp_path.name, target_name="image")
+    request = PublishImageRequest(
+        PublishImageFieldSet.create(backend.get_target(address)), (backend.package(str(address)),)
+    )
+    line = backend.refusal(lambda: backend.request(PublishProcesses, [request]))
+    assert line == (
+        f"{address}: field `registries`: there is nowhere to publish to: the field names no registry and no entry of "
+        "[dockless.registries] has `default = true`; name a registry in the field or set `skip_push=True`"
+    )
+
+
+@row("B47")
+def test_an_address_of_nothing(backend):
+    backend.write_files({"b47/BUILD": 'container_image(name="image", base=":nothing")'})
+    line = backend.refusal(lambda: backend.package("b47:image"))
+    # Pants' own words, of several lines, with what there is.
+    assert line.startswith("The address b47:nothing from the `base` from the target b47:image does not exist.\n")
+
+
+@row("B48")
+def test_a_cycle_of_bases(backend):
+    backend.write_files(
+        {
+            "b48/BUILD": 'container_image(name="a", base=":b")\ncontainer_image(name="b", base=":a")\n'
+            'container_image(name="self", base=":self")\n'
+        }
+    )
+    for name in ("a", "self"):
+        line = backend.refusal(lambda name=name: backend.package(f"b48:{name}"))
+        assert line.startswith("The dependency graph contained a cycle:\n") and f"b48:{name}" in line
+
+
+@row("B75")
+def test_publishing_needs_no_dist(backend, packaged, tmp_path):
+    """What is pushed is what was built, out of Pants' store: the copy in dist may be changed or gone."""
+    packaged('registries=["x.y"], dependencies=["app:f"]')
+    address = Address(tmp_path.name, target_name="image")
+    package = backend.package(str(address))
+    request = PublishImageRequest(PublishImageFieldSet.create(backend.get_target(address)), (package,))
+    (published,) = backend.request(PublishProcesses, [request])
+    assert not os.path.exists(f"{backend.build_root}/dist")
+    sent = {
+        file.path: file.content for file in backend.request(DigestContents, [published.process.process.input_digest])
+    }
+    built = {path.partition("/image/")[2]: data for path, data in backend.files(package).items() if "/image/" in path}
+    assert len(built) == 5
+    assert {path[len("image/") :]: data for path, data in sent.items() if path.startswith("image/")} == built
