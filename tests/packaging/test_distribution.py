@@ -1,0 +1,152 @@
+"""What is published: `pip install .` works on each interpreter, and the wheel and the sdist hold both packages."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from real_tools import ROOT, need
+
+import dockless
+
+VERSIONS = ["3.9", "3.11", "3.13"]
+PACKAGES = {"dockless": ROOT / "src/dockless", "pants_dockless": ROOT / "pants-plugins/pants_dockless"}
+OFFLINE = re.compile("NewConnectionError|NameResolutionError|ConnectTimeoutError|Network is unreachable")
+
+
+def interpreter(version):
+    """The environment that `./run-tests` made for it: its pip is used, nothing that is installed in it."""
+    python = ROOT / f".cache/test-{version}/bin/python"
+    need(str(python))
+    return python
+
+
+def run(*argv, cwd=None, ok=True):
+    """Without what this process has of its own in PYTHONPATH and the like."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DOCKLESS"))}
+    done = subprocess.run(list(map(str, argv)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    if ok and done.returncode and OFFLINE.search(done.stderr) and os.environ.get("CI") != "true":
+        pytest.skip("NOT TESTED: no package index can be reached")
+    assert not ok or done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def sources(as_sdist=False):
+    """The files of both packages, as a wheel has them, or as an sdist has them: name -> bytes."""
+    return {
+        f"{folder.relative_to(ROOT) if as_sdist else name}/{path.relative_to(folder)}": path.read_bytes()
+        for name, folder in PACKAGES.items()
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder with the sdist, and with the wheel that was made of what the sdist holds."""
+    folder = tmp_path_factory.mktemp("built")
+    run(interpreter("3.9"), "-m", "build", "--outdir", folder, ROOT)
+    return folder
+
+
+def test_the_wheel_holds_both_packages_and_nothing_else(built):
+    (wheel,) = built.glob("*.whl")
+    assert wheel.name == f"dockless-{dockless.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as found:
+        files = {name: found.read(name) for name in found.namelist()}
+    about = {name: data for name, data in files.items() if ".dist-info/" in name}
+    assert {name: data for name, data in files.items() if name not in about} == sources()
+    assert "dockless/py.typed" in files
+    (metadata,) = (data.decode() for name, data in about.items() if name.endswith("/METADATA"))
+    assert "Requires-Python: >=3.9" in metadata and "Requires-Dist: pantsbuild" not in metadata
+    assert any(name.endswith("/licenses/LICENSE") for name in about)
+
+
+def test_the_sdist_holds_what_the_wheel_is_made_of(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as found:
+        files = {m.name.partition("/")[2]: found.extractfile(m).read() for m in found if m.isfile()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/cookbook.md", "PKG-INFO"} <= set(files)
+    here = sources(as_sdist=True)
+    assert {name: files.get(name) for name in here} == here
+
+
+def test_pants_loads_the_backend_from_the_wheel(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as found:
+        found.extractall(tmp_path)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from pants_dockless import register;"
+        "print(register.__file__, len(list(register.rules())), *(t.alias for t in register.target_types()))"
+    )
+    where, rules, *targets = run(interpreter("3.9"), "-I", "-c", code).stdout.split()
+    assert Path(where).is_relative_to(tmp_path) and int(rules) > 0
+    assert {"container_image", "image_layer", "base_image", "push_image"} <= set(targets)
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory):
+    """New environments in which `pip install .` was run, with what pip finds that it needs; made all at a time."""
+
+    def make(version):
+        python, folder = interpreter(version), tmp_path_factory.mktemp("installed")
+        run(python, "-I", "-m", "venv", "--without-pip", folder)
+        pip = (python, "-I", "-m", "pip", "--python", folder / "bin/python", "--disable-pip-version-check")
+        run(*pip, "install", "--quiet", "--no-compile", ROOT)
+        run(*pip, "check")
+        return folder / "bin"
+
+    with ThreadPoolExecutor() as pool:
+        return {version: pool.submit(make, version) for version in VERSIONS}
+
+
+@pytest.fixture(params=VERSIONS)
+def installed(request, environments):
+    return environments[request.param].result()
+
+
+def test_the_command_builds_an_image(installed, tmp_path):
+    assert run(installed / "dockless", "--version").stdout == f"dockless {dockless.__version__}\n"
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/main.py").write_text("print('hello')\n")
+    build = ("build", "oci:out:v1", "--add", "tree:/app", "--entrypoint", '["python3", "/app/main.py"]')
+    said = run(installed / "dockless", *build, cwd=tmp_path)
+    image = (
+        dockless.Image.scratch()
+        .add_layer(dockless.Layer.from_files({"/app": str(tmp_path / "tree")}))
+        .with_config(entrypoint=["python3", "/app/main.py"])
+    )
+    assert said.stdout == f"oci:out:v1@{image.digest}\n"
+    assert run(installed / "python", "-m", "dockless", "verify", "oci:out", cwd=tmp_path).stdout == ""
+
+
+def test_what_an_extra_gives_is_asked_for_by_name(installed, tmp_path):
+    (tmp_path / "f").write_text("x")
+    done = run(
+        installed / "dockless", "build", "oci:out", "--add", "f:/f", "--compression", "zstd", cwd=tmp_path, ok=False
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "dockless[zstd]" in done.stderr
+
+
+def test_the_library_imports_nothing_of_pants(installed):
+    """There is no Pants beside it, and all its modules are imported. pytest is needed by its fixtures alone."""
+    code = (
+        "import importlib, pkgutil, sys, dockless\n"
+        "assert importlib.util.find_spec('pants') is None\n"
+        "for found in pkgutil.walk_packages(dockless.__path__, 'dockless.'):\n"
+        "    if not found.name.endswith('.__main__'):\n"
+        "        try: importlib.import_module(found.name)\n"
+        "        except ModuleNotFoundError as error: print(found.name, error.name)\n"
+        "    assert not [name for name in sys.modules if name.startswith('pants')], found.name\n"
+        "print(dockless.__file__)\n"
+    )
+    *missing, where = run(installed / "python", "-I", "-c", code).stdout.split("\n")[:-1]
+    assert Path(where).is_relative_to(installed.parent)
+    assert missing == ["dockless.testing.fixtures pytest"]
+    assert sys.version_info < (3, 10), "these tests are run once, by the oldest interpreter"
