@@ -1,12 +1,9 @@
 """Real Pants, real registries, real runtimes: each is gone when its test is."""
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
+from functools import partial
 
 import pytest
-from real_tools import Checkout, DockerRegistry, Done, need, run
+from real_tools import Checkout, DockerRegistry, containers_storage, need, run
 
 
 @pytest.fixture
@@ -53,32 +50,8 @@ def another_checkout(tmp_path):
     made.close()
 
 
-CONTAINERS_CONF = """
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-netns = "none"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-"""
-
-
 @pytest.fixture
 def podman():
     """podman with storage of its own: podman("run", ...)."""
-    need("podman", "runc")
-    # podman refuses a runroot of more than 50 characters.
-    folder = Path(tempfile.mkdtemp(prefix="podman-"))
-    config = folder / "containers.conf"
-    config.write_text(CONTAINERS_CONF)
-    env = {**os.environ, "CONTAINERS_CONF": str(config)}
-    storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
-
-    def podman(*args: str, ok: bool = True) -> Done:
-        return run("podman", *storage, *args, env=env, ok=ok)
-
-    yield podman
-    podman("rm", "--all", "--force")
-    podman("rmi", "--all", "--force")
-    shutil.rmtree(folder, ignore_errors=True)
+    with containers_storage("podman", "runc") as storage:
+        yield partial(storage, "podman")

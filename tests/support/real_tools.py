@@ -6,7 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -43,6 +46,40 @@ def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = 
     if ok:
         assert found.code == 0, f"{argv}\n{found.out}\n{found.err}"
     return found
+
+
+CONTAINERS_CONF = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+"""
+
+
+@contextmanager
+def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
+    """Runs podman or buildah with storage of its own: storage("podman", "run", ...). They and `programs` are needed."""
+    need(*programs)
+    # podman refuses a runroot of more than 50 characters.
+    folder = Path(tempfile.mkdtemp(prefix="dl-"))
+    config = folder / "containers.conf"
+    config.write_text(CONTAINERS_CONF)
+    env = {**os.environ, "CONTAINERS_CONF": str(config)}
+    storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
+
+    def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> Done:
+        return run(program, *storage, *args, cwd=cwd, env=env, ok=ok)
+
+    try:
+        yield call
+    finally:
+        if "podman" in programs:
+            call("podman", "rm", "--all", "--force", ok=False)
+            call("podman", "rmi", "--all", "--force", ok=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class DockerRegistry:

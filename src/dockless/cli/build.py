@@ -20,8 +20,8 @@ _EXAMPLE = """\
 
 
 def add_to(commands: Commands) -> None:
-    parser = add_command(commands, "build", "build an image and save it", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("destination", metavar="DESTINATION")
+    parser = add_command(commands, "build", "DESTINATION", "build an image and save it", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("destination", metavar="DESTINATION", help="where to save it: see dockless --help")
     parser.add_argument("--base", metavar="SOURCE", help="what to build on (default: nothing, from scratch)")
     content = parser.add_argument_group("content")
     add = _repeatable(content)

@@ -19,9 +19,11 @@ _EXAMPLE = """\
 
 
 def add_to(commands: Commands) -> None:
-    parser = add_command(commands, "copy", "copy an image from anywhere to anywhere", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("destination", metavar="DESTINATION")
+    parser = add_command(
+        commands, "copy", "SOURCE DESTINATION", "copy an image from anywhere to anywhere", _DESCRIPTION, _EXAMPLE
+    )
+    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
+    parser.add_argument("destination", metavar="DESTINATION", help="where to save it: see dockless --help")
     parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="name it so, too (repeatable)")
     add_platform(parser)
     parser.add_argument("--all-platforms", action="store_true", help="copy the index and all images that it lists")
@@ -32,7 +34,7 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="leave layers with urls where they are (default: copied, from the first url that works)",
     )
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

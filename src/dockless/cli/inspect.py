@@ -22,13 +22,13 @@ _EXAMPLE = "  dockless inspect docker.io/library/alpine:3.20 --platform linux/ar
 
 def add_to(commands: Commands) -> None:
     parser = add_command(
-        commands, "inspect", "show an image's digest, platforms, config, layers", _DESCRIPTION, _EXAMPLE
+        commands, "inspect", "SOURCE", "show an image's digest, platforms, config, layers", _DESCRIPTION, _EXAMPLE
     )
-    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
     parser.add_argument("--raw", action="store_true", help="print the manifest or index, byte for byte")
     parser.add_argument("--config", action="store_true", help="print the config, byte for byte")
     parser.add_argument("--platform", metavar="OS/ARCH", help="of a multi-platform image, the one for this")
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

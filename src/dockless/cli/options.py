@@ -13,17 +13,19 @@ Commands = Any
 
 
 def add_command(
-    commands: Commands, name: str, help_text: str, description: str, example: str
+    commands: Commands, name: str, operands: str, help_text: str, description: str, example: str
 ) -> argparse.ArgumentParser:
-    """A command with the options that all have."""
+    """A command with the options that all have, and `operands` in its usage."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
+        usage=f"dockless {name} [OPTION]... {operands}".rstrip(),
         help=help_text,
         description=description,
         epilog=f"example:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(usage_error=parser.error)
     common = parser.add_argument_group("options of all commands")
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     common.add_argument("--insecure", action="store_true", help="allow plain http, and TLS that cannot be verified")

@@ -40,7 +40,8 @@ def _suggestion(unknown: list[str], known: list[str]) -> str:
     import difflib
 
     for argument in unknown:
-        likely = difflib.get_close_matches(argument.partition("=")[0], known, 1) if argument.startswith("-") else []
+        # At less than three quarters alike, --json is --version.
+        likely = difflib.get_close_matches(argument.partition("=")[0], known, 1, 0.75)
         if likely:
             return f" (did you mean {likely[0]}?)"
     return ""

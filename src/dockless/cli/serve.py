@@ -15,7 +15,7 @@ _EXAMPLE = "  dockless serve --listen 127.0.0.1:5000 --data /tmp/registry\n"
 
 
 def add_to(commands: Commands) -> None:
-    parser = add_command(commands, "serve", "serve a registry for trying things out", _DESCRIPTION, _EXAMPLE)
+    parser = add_command(commands, "serve", "", "serve a registry for trying things out", _DESCRIPTION, _EXAMPLE)
     parser.add_argument(
         "--listen",
         metavar="ADDR",

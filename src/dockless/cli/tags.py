@@ -11,6 +11,7 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "tags",
+        "REPOSITORY",
         "list the tags of a repository",
         "Lists the tags of a repository, one a line, as the registry orders them.",
         "  dockless tags docker.io/library/alpine\n",
@@ -22,11 +23,13 @@ def add_to(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from dockless.cli.output import print_json
     from dockless.errors import InvalidValue
-    from dockless.reference import Reference
+    from dockless.transfer.locations import Location
 
-    reference = Reference.parse(arguments.repository)
+    reference = Location.parse(arguments.repository).reference
+    if reference is None:
+        raise InvalidValue(f"{arguments.repository} is in no registry", hint="dockless inspect shows what is on disk")
     if reference.tag or reference.digest:
-        raise InvalidValue(f"{reference} names one image", hint=f"write {reference.name}")
+        raise InvalidValue(f"{reference} names one image", hint=f"write REGISTRY/REPOSITORY, such as {reference.name}")
     with access_of(arguments) as access:
         found = list(access.client(reference).tags(reference.repository))
     if arguments.json:

@@ -18,8 +18,8 @@ _EXAMPLE = "  dockless verify oci:build/app\n"
 
 
 def add_to(commands: Commands) -> None:
-    parser = add_command(commands, "verify", "check every byte of an image", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE")
+    parser = add_command(commands, "verify", "SOURCE", "check every byte of an image", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
     parser.add_argument("--platform", metavar="OS/ARCH", help="check only the image for this")
     add_jobs(parser)
     parser.set_defaults(run=run)

@@ -25,6 +25,17 @@ BASE_FOLDERS = frozenset(
 _MERGED_INTO_USR = (b"bin/", b"sbin/", b"lib/", b"lib32/", b"lib64/", b"libx32/")
 
 
+def unreadable(origin: str, path: bytes | str, cause: OSError | str) -> LayerError:
+    """A file or folder of the source `origin` cannot be read: which, why, what to do."""
+    name = os.fsdecode(path)
+    why = cause if isinstance(cause, str) else cause.strerror or str(cause)
+    return LayerError(
+        f"cannot read {name}" if name == origin else f"{origin}: cannot read {name}",
+        cause=why,
+        hint="check the path" if isinstance(cause, FileNotFoundError) else "",
+    )
+
+
 class Entry(NamedTuple):
     """One entry of the tar. `data` is what a file holds, unless there is a `path`.
 

@@ -6,8 +6,7 @@ import hashlib
 import os
 from collections import Counter
 
-from dockless.errors import LayerError
-from dockless.layer.entries import BY_EXECUTABLE_BIT, FILE, HARD_LINK, Entry
+from dockless.layer.entries import BY_EXECUTABLE_BIT, FILE, HARD_LINK, Entry, unreadable
 
 
 def link_same_files(entries: list[Entry]) -> list[Entry]:
@@ -44,7 +43,7 @@ def _stat(entry: Entry) -> os.stat_result:
     try:
         return os.lstat(entry.file)
     except OSError as error:
-        raise _unreadable(entry, error) from error
+        raise unreadable(entry.origin, entry.file, error) from error
 
 
 def _content(entry: Entry) -> bytes:
@@ -55,9 +54,5 @@ def _content(entry: Entry) -> bytes:
                 while data := file.read(1 << 20):
                     digest.update(data)
         except OSError as error:
-            raise _unreadable(entry, error) from error
+            raise unreadable(entry.origin, entry.file, error) from error
     return digest.digest()
-
-
-def _unreadable(entry: Entry, error: OSError) -> LayerError:
-    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.file)}", cause=error.strerror or str(error))

@@ -7,8 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dockless.errors import LayerError
-from dockless.layer.entries import BY_EXECUTABLE_BIT, FILE, HARD_LINK, SYMLINK, Entry
+from dockless.layer.entries import BY_EXECUTABLE_BIT, FILE, HARD_LINK, SYMLINK, Entry, unreadable
 from dockless.layer.header import tar_header
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -50,12 +49,12 @@ def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
     try:
         descriptor = os.open(entry.file, _OPEN)
     except OSError as error:
-        raise _unreadable(entry, error.strerror or str(error)) from error
+        raise unreadable(entry.origin, entry.file, error) from error
     slow = False
     try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
-            raise _unreadable(entry, "it is no longer a file")
+            raise unreadable(entry.origin, entry.file, "it is no longer a file")
         mode = entry.mode
         if mode == BY_EXECUTABLE_BIT:
             mode = 0o755 if info.st_mode & 0o100 else 0o644
@@ -86,11 +85,7 @@ def _large_file_blocks(
 def _check_unchanged(descriptor: int, before: os.stat_result, entry: Entry) -> None:
     after = os.fstat(descriptor)
     if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
-        raise _unreadable(entry, "it changed while it was read")
-
-
-def _unreadable(entry: Entry, cause: str) -> LayerError:
-    return LayerError(f"{entry.origin}: cannot read {os.fsdecode(entry.file)}", cause=cause)
+        raise unreadable(entry.origin, entry.file, "it changed while it was read")
 
 
 class _Filler:
@@ -153,9 +148,9 @@ class _Filler:
             try:
                 got = os.readv(descriptor, [self._block[self._position : self._position + room]])
             except OSError as error:
-                raise _unreadable(entry, error.strerror or str(error)) from error
+                raise unreadable(entry.origin, entry.file, error) from error
             if not got:
-                raise _unreadable(entry, "it shrank while it was read")
+                raise unreadable(entry.origin, entry.file, "it shrank while it was read")
             self._position += got
             n -= got
             if self._position == self._size:

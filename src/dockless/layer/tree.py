@@ -16,6 +16,7 @@ from dockless.layer.entries import (
     Entry,
     EntryTable,
     shown,
+    unreadable,
 )
 from dockless.layer.patterns import Ignores, Rules
 from dockless.layer.spec import LayerSpec, Source, image_path, parse_mode, parse_owner
@@ -86,7 +87,7 @@ def _file_path(path: str, field: str) -> bytes:
 def _add_whiteout(table: EntryTable, path: str) -> None:
     hidden = image_path(path, "whiteouts")
     if not hidden:
-        raise LayerError(f"`whiteouts`: {path!r} is the image's root")
+        raise LayerError(f"`whiteouts`: {path!r} is the image's root", hint="name what is in it")
     parent, slash, last = hidden.rpartition(b"/")
     if path.endswith("/"):
         table.add(Entry(hidden + b"/" + _OPAQUE, FILE, 0o644, WHITEOUTS))
@@ -144,9 +145,7 @@ class _Walk:
                 # A single file may come by a link: whoever names the link means its file.
                 found.append(self._leaf(name, self.root, os.stat(self.root) if self.spec.follow_symlinks else info))
         except OSError as error:
-            raise LayerError(
-                f"{self.origin}: cannot read {_path_of(error, self.root)}", cause=error.strerror or str(error)
-            ) from error
+            raise unreadable(self.origin, self.root if error.filename is None else error.filename, error) from error
         return found
 
     def _folder(
@@ -229,7 +228,3 @@ class _Walk:
         here = os.path.realpath(os.path.dirname(path))
         if os.path.isdir(target) and (target in above or (here + b"/").startswith(target + b"/")):
             raise LayerError(f"{self.origin}: the symlink {os.fsdecode(path)} leads to a folder that it lies in")
-
-
-def _path_of(error: OSError, default: bytes) -> str:
-    return os.fsdecode(error.filename if error.filename is not None else default)

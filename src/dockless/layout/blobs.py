@@ -77,6 +77,8 @@ def staged_file(path: str) -> Iterator[BinaryIO]:
     """
     staged = ""
     try:
+        if os.path.isdir(path):
+            raise LayoutError(f"cannot write {path}", cause="it is a folder", hint="choose another path")
         folder = os.path.dirname(os.path.abspath(path))
         os.makedirs(folder, exist_ok=True)
         new = os.path.join(folder, f".dockless-{os.urandom(8).hex()}")

@@ -38,7 +38,7 @@ class FolderFiles:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             cause = "it is a symlink" if error.errno == errno.ELOOP else error.strerror or str(error)
-            raise LayoutError(f"cannot read {path}", cause=cause) from error
+            raise LayoutError(f"cannot read {path}", cause=cause, hint="check the path") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise LayoutError(f"cannot read {path}", cause="it is no plain file")

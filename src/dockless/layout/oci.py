@@ -124,7 +124,9 @@ class OciLayout:
         try:
             return read_small(self.files, name, DEFAULT_LIMIT)
         except LayoutError as error:
-            raise LayoutError(f"{self.where} is no OCI layout", cause=str(error)) from error
+            raise LayoutError(
+                f"{self.where} is no OCI layout", cause=f"{error.problem}: {error.cause}".strip(": "), hint=error.hint
+            ) from error
 
     def _document(self, name: str) -> dict[str, Any]:
         try:

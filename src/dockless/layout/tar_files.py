@@ -32,7 +32,9 @@ class TarFiles:
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115
         except OSError as error:
-            raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
+            raise LayoutError(
+                f"cannot read {path}", cause=error.strerror or str(error), hint="check the path"
+            ) from error
         try:
             head = self._file.read(512)
             self._file.seek(0)

@@ -62,7 +62,8 @@ def read_members(stream: Stream, where: str) -> Iterator[Member]:
         if block == _ZERO or (not block and at and not extended):
             return
         if len(block) < 512:
-            raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {at}")
+            hint = "" if at else "see whether it is a tar at all"
+            raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {at}", hint=hint)
         begin, at = at, at + 512
         if _checksum(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
             raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")

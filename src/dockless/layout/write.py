@@ -42,7 +42,9 @@ def write_layout(
         if os.path.isdir(directory) and os.listdir(directory):
             _append(directory, roots, list(wanted.values()), source, moved, jobs)
         elif os.path.lexists(directory) and not os.path.isdir(directory):
-            raise LayoutError(f"cannot write an OCI layout to {directory}", cause="it is a file")
+            raise LayoutError(
+                f"cannot write an OCI layout to {directory}", cause="it is a file", hint="choose another path"
+            )
         else:
             _create(directory, roots, list(wanted.values()), source, moved, jobs)
     except OSError as error:
@@ -89,7 +91,7 @@ def _append(
     except LayoutError as error:
         raise LayoutError(
             f"cannot write an OCI layout to {directory}",
-            cause=f"it holds something else ({error.cause or error.problem})",
+            cause=f"it holds something else ({error.problem})",
             hint="choose another path",
         ) from error
     files = FolderFiles(directory)

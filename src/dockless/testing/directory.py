@@ -65,7 +65,10 @@ class _DirectoryUpload:
 
 
 class DirectoryStorage:
-    """A Storage in `folder`, made if need be. InvalidValue if something else is in it. For one process at a time."""
+    """A Storage in `folder`, made if need be. InvalidValue if something else is in it, or it cannot be written.
+
+    For one process at a time.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._lock = threading.RLock()
@@ -73,6 +76,16 @@ class DirectoryStorage:
         self._names = folder / "repositories"
         self._sessions = folder / "uploads"
         self._temporary = folder / "temporary"
+        try:
+            self._open(folder)
+        except OSError as error:
+            raise InvalidValue(
+                f"cannot keep a registry in {folder}",
+                cause=error.strerror or str(error),
+                hint="name a directory that can be written",
+            ) from error
+
+    def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         marker = folder / _MARKER
         if any(folder.iterdir()) and (

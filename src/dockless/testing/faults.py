@@ -146,7 +146,9 @@ def read_faults(path: str | Path) -> list[Fault]:
         found = parse_document(Path(path).read_bytes(), str(path)).get("faults")
         if not isinstance(found, list):
             raise InvalidValue("it has no list of faults", hint='write {"faults": [...]}')
-    except (DocklessError, OSError) as error:
+    except OSError as error:
+        raise InvalidValue(f"cannot read the faults of {path}", cause=error.strerror or str(error)) from None
+    except DocklessError as error:
         raise InvalidValue(f"cannot read the faults of {path}", cause=str(error)) from None
     faults = []
     for place, item in enumerate(found):

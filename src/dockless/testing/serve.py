@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,7 @@ def serve(
         raise InvalidValue(
             f"will not listen on {address}",
             cause="anybody who reaches that address could push",
-            hint="listen on 127.0.0.1, or allow any address",
+            hint="listen on 127.0.0.1, or allow it with --any-address",
         )
     registry = Registry(
         data if data is not None else MEMORY,
@@ -66,7 +67,7 @@ def serve(
             except OSError as error:
                 raise RegistryError(
                     f"cannot listen on {listen}",
-                    cause=error.strerror or str(error),
+                    cause=os.strerror(error.errno) if error.errno else str(error),
                     hint="choose another port; 0 is any",
                 ) from None
             where = f"in {data}" if data is not None else "in memory"

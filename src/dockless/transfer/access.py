@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from dockless.errors import InvalidValue
+from dockless.errors import CredentialsError, InvalidValue
 from dockless.reference import Reference
 from dockless.registry.auth.credentials import Account, Credentials
 from dockless.registry.client import RegistryClient, check_jobs
@@ -60,7 +61,9 @@ class Access:
                 self._open.close()
 
     def client(self, reference: Reference) -> RegistryClient:
-        """The client for a reference's registry."""
+        """The client for a reference's registry. Raises CredentialsError for an `auth_file` that is not there."""
+        if self._auth_file is not None and not os.path.exists(self._auth_file):
+            raise CredentialsError(f"there is no auth file {self._auth_file}", hint="check the path")
         with self._lock:
             self._used[reference.name] = reference
             if reference.registry not in self._clients:

@@ -17,7 +17,7 @@ from dockless.transfer.contents import MemoryContent
 from dockless.transfer.foreign import ForeignContent
 from dockless.transfer.locations import Location, to_destination
 from dockless.transfer.origins import Origins, mounts, opened
-from dockless.transfer.save import save
+from dockless.transfer.save import names_at, save
 from dockless.transfer.tree import Tree
 
 
@@ -37,6 +37,9 @@ def save_everywhere(
     if not destinations:
         raise InvalidValue("nothing says where to save the image", hint="name a destination")
     places = [to_destination(where) for where in destinations]
+    for place in places:
+        # Before the first of them holds the image: what is wrong with the last.
+        names_at(place, tags)
     documents: dict[Digest, Manifest | Index] = {root.digest: root}
     blobs: dict[Digest, Descriptor] = {}
     memory: dict[Digest, bytes] = {}

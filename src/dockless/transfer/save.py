@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from typing import Callable
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
@@ -49,7 +50,7 @@ def save(
     told = _Told(progress)
     if destination.kind == DOCKER_ARCHIVE:
         return _to_docker_archive(tree, content, destination, tags, told)
-    names = list(dict.fromkeys(check_name(name) for name in _named(destination.name, tags)))
+    names = names_at(destination, tags)
     roots = named(_listed(tree, content, destination), names)
     blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and blob.is_foreign)]
     if destination.kind == OCI:
@@ -59,16 +60,31 @@ def save(
     return told.result(tree.root.digest, [destination.named(name) for name in names] or [destination.named("")])
 
 
+def names_at(destination: Location, tags: Sequence[str]) -> list[str]:
+    """What the image is to be called there: by its own name and `tags`, none twice. Raises InvalidValue."""
+    if isinstance(tags, str):
+        raise InvalidValue("tags is text, not a list", hint=f"write [{tags!r}]")
+    own, default = destination.name, ""
+    check: Callable[[str], str] = check_name
+    if destination.reference is not None:
+        own, check = destination.reference.tag, check_tag
+        default = "" if destination.reference.digest else "latest"
+    elif destination.kind == DOCKER_ARCHIVE:
+        if tags and not own:
+            raise InvalidValue(f"{destination} has no name to put tags to", hint="write docker-archive:FILE:NAME[:TAG]")
+        check = check_tag
+        if own:
+            own, default = Reference.parse(own).tag, "latest"
+    # Of its own it may have none; a tag that is empty is a slip.
+    names = list(dict.fromkeys(check(name) for name in ([own, *tags] if own else tags)))
+    return names or ([default] if default else [])
+
+
 def check_name(name: str) -> str:
     """`name` if it may name an image in a layout (image spec, annotations.md, `ref.name`). Raises InvalidValue."""
     if name and name.isascii() and name.isprintable() and " " not in name:
         return name
     raise InvalidValue(f"{name!r:.100} cannot name an image in a layout", hint="write letters, digits and -._:@/+")
-
-
-def _named(own: str, tags: Sequence[str]) -> list[str]:
-    """The destination's own name, if it has one, and the others. One that is empty is a slip, not no name."""
-    return [own, *tags] if own else [*tags]
 
 
 def _listed(tree: Tree, content: ContentSource, destination: Location) -> Descriptor:
@@ -99,16 +115,13 @@ def _to_registry(
         raise InvalidValue(
             f"cannot save to {reference}", cause=f"the image has the digest {digest}", hint="name a tag, or no version"
         )
-    wanted = _named(reference.tag, tags)
-    if not wanted and not reference.digest:
-        wanted = ["latest"]
     client = access.client(reference)
     return push(
         tree.root,
         content,
         client,
         reference.repository,
-        wanted,
+        names_at(destination, tags),
         mount_from=mount_from,
         force=force,
         keep_foreign_layers=keep_foreign,
@@ -121,13 +134,7 @@ def _to_docker_archive(
 ) -> Pushed:
     if not isinstance(tree.root, Manifest):
         raise InvalidValue("a docker-archive holds one platform", hint="choose it with --platform")
-    if tags and not destination.name:
-        raise InvalidValue(f"{destination} has no name to put tags to", hint="write docker-archive:FILE:NAME[:TAG]")
-    references = []
-    if destination.name:
-        own = Reference.parse(destination.name)
-        found = _named(own.tag, tags) or ["latest"]
-        references = [own._replace(tag=check_tag(tag)) for tag in dict.fromkeys(found)]
+    references = [Reference.parse(destination.name)._replace(tag=tag) for tag in names_at(destination, tags)]
     documents = read_documents(tree.root, content, str(destination))
     write_docker_archive(destination.path, documents, references, content, moved=told.moved)
     names = [f"{DOCKER_ARCHIVE}:{destination.path}:{reference}" for reference in references]

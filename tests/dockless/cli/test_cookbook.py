@@ -17,7 +17,7 @@ NOT_RUN = ("pip install", "dockless serve")
 
 @pytest.fixture
 def scene(tmp_path, registry, other):
-    """How a block is run: a folder, two registries, `dockless` and `python3` on PATH."""
+    """How a block is run: a folder, two registries, `dockless` and `python3` on PATH. Python is run in this process."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, command in (("dockless", "-m dockless"), ("python3", "")):
@@ -35,8 +35,12 @@ def scene(tmp_path, registry, other):
     def run(kind, code):
         for name, host in hosts.items():
             code = code.replace(name, host.replace("127.0.0.1", "localhost"))
-        command = ["bash", "-euo", "pipefail", "-c", code] if kind == "sh" else [sys.executable, "-c", code]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        if kind == "python":
+            exec(compile(code, f"<{code.splitlines()[-1]}>", "exec"), {"__name__": "__main__"})
+            return
+        command = ["bash", "-euo", "pipefail", "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 
     return run
 
@@ -48,10 +52,9 @@ def test_every_recipe(scene, registry):
         assert kind in ("sh", "python"), f"a block is of the kind {kind!r}"
         if code.startswith(NOT_RUN):
             continue
-        done = scene(kind, code)
-        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+        scene(kind, code)
         ran += 1
-    assert ran >= 30
+    assert ran >= 40
     assert {"1.0.0", "1.0.1", "1.0.2", "1.1.0", "1.1.1", "multi", "dated", "without"} <= set(registry.tags("app"))
 
 

@@ -1,11 +1,10 @@
 """What we write is read by tools that are not ours, and passes the image spec's own rules as they see them."""
 
 import json
-import tempfile
 
 import pytest
 from made_images import make_image
-from real_tools import need, run
+from real_tools import containers_storage, need, run
 
 from dockless.layout.docker_save import write_docker_archive
 from dockless.layout.oci import named
@@ -44,11 +43,8 @@ def test_umoci_unpacks_a_layout(tmp_path, written):
 
 @pytest.mark.parametrize("name", ["o", "d"])
 def test_podman_loads_archives(tmp_path, written, name):
-    need("podman")
-    # It refuses a run root of more than 50 characters.
-    with tempfile.TemporaryDirectory(prefix="dl-") as short:
-        podman = ("podman", "--root", f"{short}/r", "--runroot", f"{short}/rr", "--storage-driver", "vfs")
-        out = run(*podman, "load", "-q", "-i", str(tmp_path / name)).out
+    with containers_storage("podman") as storage:
+        out = storage("podman", "load", "-q", "-i", str(tmp_path / name)).out
         assert "Loaded image" in out
-        found = json.loads(run(*podman, "image", "inspect", out.split(":", 1)[1].strip()).out)
+        found = json.loads(storage("podman", "image", "inspect", out.split(":", 1)[1].strip()).out)
     assert tuple(found[0]["RootFS"]["Layers"]) == written.documents.config.diff_ids

@@ -2,12 +2,11 @@
 
 import json
 import tarfile
-import tempfile
 from pathlib import Path
 
 import image_spec
 import pytest
-from real_tools import DockerRegistry, need, run
+from real_tools import DockerRegistry, containers_storage, need, run
 
 from dockless import Image, Index, InlineFile, Layer, RegistryClient
 
@@ -84,18 +83,14 @@ def test_umoci_unpacks_it(form, place, tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_podman_pulls_it(form, place, image):
-    need("podman")
-    # It refuses a run root of more than 50 characters.
-    with tempfile.TemporaryDirectory(prefix="dl-") as short:
-        podman = ("podman", "--root", f"{short}/r", "--runroot", f"{short}/rr", "--storage-driver", "vfs")
+def test_podman_pulls_it(form, place, image, tmp_path):
+    with containers_storage("podman") as storage:
         insecure = ["--tls-verify=false"] if form == "registry" else []
-        found = run(*podman, "pull", "-q", *insecure, place[form]).out.strip()
-        (about,) = json.loads(run(*podman, "image", "inspect", found).out)
-        made = run(*podman, "create", "--network", "none", found).out.strip()
-        run(*podman, "export", "-o", f"{short}/tar", made)
-        run(*podman, "rm", made)
-        with tarfile.open(f"{short}/tar") as tar:
+        found = storage("podman", "pull", "-q", *insecure, place[form]).out.strip()
+        (about,) = json.loads(storage("podman", "image", "inspect", found).out)
+        made = storage("podman", "create", "--network", "none", found).out.strip()
+        storage("podman", "export", "-o", tmp_path / "tar", made)
+        with tarfile.open(tmp_path / "tar") as tar:
             inside = {m.name[4:]: m.linkname or tar.extractfile(m).read() for m in tar if m.name.startswith("app/")}
     assert about["RootFS"]["Layers"] == [layer.diff_id for layer in image.layers]
     assert about["Config"]["Entrypoint"] == ["/app/run"]

@@ -62,6 +62,15 @@ def test_arguments_are_typed(name):
         assert "return" in function.__annotations__, function
 
 
+def test_unknown_arguments_are_refused():
+    with pytest.raises(TypeError, match="auth"):
+        dockless.Image.from_registry("localhost:1/a", auth={})
+    with pytest.raises(TypeError, match="ignore"):
+        dockless.Layer.from_files({}, ignore=["*.pyc"])
+    with pytest.raises(TypeError):
+        dockless.Image.scratch().save("oci:never", ["a", "tag"], retries=3)
+
+
 def test_errors_are_one_hierarchy():
     for name, value in vars(errors).items():
         if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == "dockless.errors":

@@ -4,11 +4,10 @@ import gzip
 import json
 import os
 import re
-import tempfile
 
 import pytest
 from made_images import layout_of, make_image, tar_of
-from real_tools import need, run
+from real_tools import containers_storage, need, run
 
 from dockless.errors import DocklessError
 from dockless.transfer.verify import verify_image
@@ -123,7 +122,7 @@ def test_a_damaged_oci_archive(tmp_path, damage, reason):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder of what umoci, skopeo, buildah and podman write of a tree with links, a hard link and a large file."""
-    need("skopeo", "umoci", "buildah", "podman")
+    need("skopeo", "umoci")
     folder = tmp_path_factory.mktemp("made")
     tree = folder / "tree"
     (tree / "deep").mkdir(parents=True)
@@ -140,25 +139,26 @@ def made(tmp_path_factory):
     at("umoci", "insert", "--rootless", "--image", "umoci:v1", "tree", "/")
     at("umoci", "insert", "--rootless", "--whiteout", "--image", "umoci:v1", "/large")
     at("umoci", "config", "--image", "umoci:v1", "--architecture", "amd64", "--os", "linux")
-    # They refuse a run root of more than 50 characters.
-    with tempfile.TemporaryDirectory(prefix="dl-") as short:
-        storage = ("--root", f"{short}/r", "--runroot", f"{short}/rr", "--storage-driver", "vfs")
-        buildah, podman = ("buildah", *storage), ("podman", *storage)
-        lower = at(*buildah, "from", "scratch")
-        at(*buildah, "copy", lower, "tree", "/app")
-        at(*buildah, "config", "--cmd", '["/app"]', "--env", "A=1", "--port", "80", "--volume", "/v", lower)
-        at(*buildah, "commit", "-q", lower, "x:1")
-        upper = at(*buildah, "from", "x:1")
-        at(*buildah, "copy", upper, "tree/f", "/new")
-        at(*buildah, "commit", "-q", upper, "x:2")
-        at(*buildah, "commit", "-q", upper, f"oci:{folder}/buildah:v1")
-        at(*buildah, "commit", "-q", "--squash", upper, f"oci-archive:{folder}/squashed.tar:v1")
-        at(*buildah, "commit", "-q", "--format", "docker", upper, f"docker-archive:{folder}/buildah.tar:app:1")
-        at(*buildah, "manifest", "create", "list", "x:2")
-        at(*buildah, "manifest", "push", "-q", "--all", "list", f"oci:{folder}/list:v1")
-        at(*podman, "save", "-q", "-m", "-o", "podman-two.tar", "x:1", "x:2")
-        at(*podman, "save", "-q", "--format", "oci-archive", "-o", "podman-oci.tar", "x:2")
-        at(*podman, "save", "-q", "--format", "oci-dir", "-o", "podman-oci", "x:2")
+    with containers_storage("podman", "buildah") as storage:
+
+        def kept(*argv):
+            return storage(*argv, cwd=folder).out.strip()
+
+        lower = kept("buildah", "from", "scratch")
+        kept("buildah", "copy", lower, "tree", "/app")
+        kept("buildah", "config", "--cmd", '["/app"]', "--env", "A=1", "--port", "80", "--volume", "/v", lower)
+        kept("buildah", "commit", "-q", lower, "x:1")
+        upper = kept("buildah", "from", "x:1")
+        kept("buildah", "copy", upper, "tree/f", "/new")
+        kept("buildah", "commit", "-q", upper, "x:2")
+        kept("buildah", "commit", "-q", upper, f"oci:{folder}/buildah:v1")
+        kept("buildah", "commit", "-q", "--squash", upper, f"oci-archive:{folder}/squashed.tar:v1")
+        kept("buildah", "commit", "-q", "--format", "docker", upper, f"docker-archive:{folder}/buildah.tar:app:1")
+        kept("buildah", "manifest", "create", "list", "x:2")
+        kept("buildah", "manifest", "push", "-q", "--all", "list", f"oci:{folder}/list:v1")
+        kept("podman", "save", "-q", "-m", "-o", "podman-two.tar", "x:1", "x:2")
+        kept("podman", "save", "-q", "--format", "oci-archive", "-o", "podman-oci.tar", "x:2")
+        kept("podman", "save", "-q", "--format", "oci-dir", "-o", "podman-oci", "x:2")
     for source in ("umoci", "buildah"):
         at("skopeo", "copy", "-q", f"oci:{source}:v1", f"oci:skopeo-{source}:v1")
         at("skopeo", "copy", "-q", f"oci:{source}:v1", f"oci-archive:skopeo-{source}-oci.tar:v1")

@@ -1,0 +1,173 @@
+"""The command used wrongly: one line says what, where, why and what to do, and nothing is made."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dockless.testing import Registry
+
+DIGEST = "sha256:" + "a" * 64
+# What is typed, with REG for a registry that has `app:1`; and what the line says.
+USAGE = [
+    ("", "required: COMMAND; usage: dockless --help"),
+    ("bild", "invalid choice: 'bild'"),
+    ("build", "required: DESTINATION; usage: dockless build --help"),
+    ("copy oci:o", "required: DESTINATION; usage: dockless copy --help"),
+    ("copy oci:o oci:p oci:q", "unrecognized arguments: oci:q; usage: dockless copy --help"),
+    ("inspect oci:o --nope", "unrecognized arguments: --nope; usage: dockless inspect --help"),
+    ("--json inspect oci:o", "unrecognized arguments: --json; usage: dockless --help"),
+    ("inspect oci:o --raw --config", "--raw, --config and --json exclude each other"),
+    ("copy oci:o oci:p --platform linux/arm64 --all-platforms", "--platform and --all-platforms exclude each other"),
+    ("build oci:n --format v2s2", "invalid choice: 'v2s2'"),
+    ("build oci:n --jobs many", "argument --jobs: invalid int value: 'many'"),
+    ("inspect oci:o --platform", "argument --platform: expected one argument"),
+]
+FAILURES = [
+    ("build oci:n --add tree", "--add 'tree' is not SRC:DEST; write as in ./src:/app"),
+    ("build oci:n --add tree:app", "is not SRC:DEST"),
+    ("build oci:n --add nope:/app", "cannot read nope: No such file or directory; check the path"),
+    ("build oci:n --add tree:/app --tag=", "'' cannot name an image in a layout; write letters"),
+    ("build REG/n --add tree:/app --tag=", "invalid tag ''; write 1 to 128 of"),
+    ("build REG/n --add tree:/app --tag a/b", "invalid tag 'a/b'; write 1 to 128 of"),
+    ("build REG/N --add tree:/app", "invalid repository 'N'; write it in lower case: n"),
+    ("build https://REG/n --add tree:/app", "drop the https://"),
+    ("build dir:n --add tree:/app", "no place that Dockless knows; write a registry reference, oci:DIR"),
+    ("build oci: --add tree:/app", "names no path; write"),
+    ("build ./n --add tree:/app", "invalid registry '.'; write host or host:port"),
+    ("build oci:tree --add tree:/app", "it holds something else (tree is no OCI layout); choose another path"),
+    ("build oci:tree/f --add tree:/app", "it is a file; choose another path"),
+    ("build oci-archive:tree --add tree:/app", "cannot write tree: it is a folder; choose another path"),
+    ("build docker-archive:n.tar --add tree:/app --tag 1", "no name to put tags to; write docker-archive:FILE:NAME"),
+    ("build oci:n --base REG/none:1", "404: MANIFEST_UNKNOWN manifest unknown; check the name"),
+    ("build oci:n --base oci:none", "cannot read none/oci-layout: No such file or directory; check the path"),
+    ("build oci:n --base oci-archive:none", "cannot read none: No such file or directory; check the path"),
+    ("build oci:n --base docker-archive:tree/f", "see whether it is a tar at all"),
+    ("build oci:n --env A", "--env 'A' has no '='; write NAME=VALUE"),
+    ("build oci:n --entrypoint python", "is no JSON list of strings; write as in"),
+    ("build oci:n --expose 99999", "'99999' is no port; write 1 to 65535"),
+    ("build oci:n --workdir w", "'w' is not absolute; begin it with /"),
+    ("build oci:n --add tree:/app --owner root", "'root' is no owner; write uid:gid in digits"),
+    ("build oci:n --add tree:/app --compression lzma", "there is no 'lzma'; write one of gzip"),
+    ("build oci:n --created yesterday", "'yesterday' is no time; write it as RFC 3339 has it"),
+    ("build oci:n --platform windows", "invalid platform 'windows'; write os/architecture"),
+    ("build oci:n --whiteout /", "'/' is the image's root; name what is in it"),
+    ("copy oci:o REG/n --auth-file nope", "there is no auth file nope; check the path"),
+    ("copy oci:o REG/n --ca-file nope", "cannot use the CA file nope: No such file or directory; name a PEM file"),
+    ("copy oci:o REG/n --jobs 0", "jobs is 0; write a number from 1 to 64"),
+    ("copy oci:o:v2 oci:n", "o holds no image v2: it holds v1"),
+    ("copy oci:o oci:n --platform linux/arm64", "oci:o has no image for linux/arm64: it is for linux/amd64"),
+    (f"copy oci:o REG/n@{DIGEST}", "the image has the digest sha256:"),
+    ("inspect REG/app@sha256:12", "invalid digest 'sha256:12'; write `sha256:` and 64 lower-case hex digits"),
+    ("inspect user:secret@REG/app", "write no user or password in it; log in instead"),
+    ("tags oci:o", "oci:o is in no registry; dockless inspect shows what is on disk"),
+    ("tags REG/app:1", "names one image; write REGISTRY/REPOSITORY, such as"),
+    ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository's name"),
+    ("serve --listen 5000", "invalid address '5000'; write ADDRESS:PORT"),
+    ("serve --listen 0.0.0.0:0", "listen on 127.0.0.1, or allow it with --any-address"),
+    ("serve --listen REG", "Address already in use; choose another port; 0 is any"),
+    ("serve --listen 127.0.0.1:0 --data tree/f", "cannot keep a registry in tree/f: File exists; name a directory"),
+    ("serve --listen 127.0.0.1:0 --data tree", "tree is not empty and holds no registry; name an empty directory"),
+    ("serve --profile none", "no registry profile 'none'; there are strict"),
+    ("serve --faults none", "cannot read the faults of none: No such file or directory"),
+]
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """A registry for all of them; none gets anything into it but `app`."""
+    with Registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def place(dockless, filled, tmp_path):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/f").write_text("x")
+    assert dockless("build", "oci:o:v1", "--add", "tree:/app").status == 0
+    assert dockless("copy", "oci:o", f"{filled.host}/app:1").status == 0
+    return {path for path in tmp_path.rglob("*") if "home" not in path.parts}
+
+
+def typed(dockless, filled, line):
+    return dockless(*line.replace("REG", filled.host).split())
+
+
+@pytest.mark.parametrize(("line", "says"), FAILURES, ids=[line for line, _ in FAILURES])
+def test_failures(dockless, filled, place, tmp_path, line, says):
+    said = typed(dockless, filled, line)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith("dockless: error: ") and said.err.count("\n") == 1
+    assert says in said.err and "this should not happen" not in said.err and "secret" not in said.err
+    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == place
+    assert (filled.repositories(), set(filled.tags("app"))) == (["app"], {"1"})
+
+
+@pytest.mark.parametrize(("line", "says"), USAGE, ids=[line for line, _ in USAGE])
+def test_usage(dockless, filled, line, says):
+    said = typed(dockless, filled, line)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("dockless") and said.err.count("\n") == 1
+    assert says in said.err and said.err.endswith(" --help\n")
+
+
+def test_a_path_that_was_taken_for_a_name_on_docker_hub(dockless, monkeypatch, place, filled):
+    """Without a registry, a name is one on Docker Hub: when that fails, the file of that name may be what was meant."""
+    from dockless.errors import RegistryError
+    from dockless.registry import RegistryClient
+
+    def refuse(*_):
+        raise RegistryError("GET https://docker.io/", cause="404")
+
+    monkeypatch.setattr(RegistryClient, "get_manifest", refuse)
+    assert "if o on this machine is meant, write oci:o\n" in dockless("verify", "o").err
+    assert "; if tree on this machine" in dockless("build", "oci:n", "--base", "tree").err
+    assert "on this machine" not in dockless("verify", "elsewhere").err
+    assert dockless("copy", "oci:o", "oci-archive:a.tar").status == 0
+    assert "write oci-archive:a.tar or docker-archive:a.tar\n" in dockless("inspect", "a.tar").err
+
+
+def in_a_shell(line):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    # Newer argparse keeps the failure of a help that is written at once to itself.
+    environment.pop("PYTHONUNBUFFERED", None)
+    return subprocess.run(
+        ["bash", "-c", line.replace("dockless", f"'{sys.executable}' -m dockless")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("line", ["dockless --version", "dockless build --help", "dockless inspect oci:o --raw"])
+def test_a_full_disk(place, line):
+    said = in_a_shell(f"{line} > /dev/full")
+    assert said.returncode == 1
+    assert said.stderr == "dockless: error: cannot write the output: No space left on device\n"
+
+
+def test_a_reader_that_is_gone(place):
+    said = in_a_shell("dockless tags --help | true; dockless inspect oci:o | true")
+    assert said.stderr == ""
+
+
+def test_closed_standard_files_do_not_become_others(place):
+    """A blob's file with the number 2 would get what is said on stderr."""
+    said = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    said = in_a_shell("dockless inspect oci:none 2>&-")
+    assert (said.returncode, said.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_terminal_that_is_gone_stops_it_but_not_under_nohup(dockless, place, monkeypatch, handler):
+    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        assert dockless("inspect", "oci:o").status == (0 if handler == signal.SIG_IGN else 128 + signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
