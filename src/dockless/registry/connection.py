@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import logging
+import ssl
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from dockless.registry.body import BlobPart, FileSlice
 from dockless.registry.clock import Clock
 from dockless.registry.hosts import redact
 from dockless.registry.pace import Pace
-from dockless.registry.trust import tls_context
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -64,7 +64,7 @@ class Connections:
     def __init__(self, jobs: int, clock: Clock) -> None:
         self._jobs = jobs
         self._clock = clock
-        self._managers: dict[tuple[str | None, bool | str], PoolManager] = {}
+        self._managers: dict[tuple[str | None, ssl.SSLContext | None], PoolManager] = {}
         self._lock = threading.Lock()
 
     def request(
@@ -75,20 +75,18 @@ class Connections:
         body: Any,
         *,
         timeouts: tuple[float, float],
-        verify: bool | str,
+        context: ssl.SSLContext | None,
         proxy: str | None,
     ) -> BaseHTTPResponse:
         """One request; the answer's body is still on the wire. Raises what urllib3, http.client and ssl raise.
 
-        `timeouts` are for what is sent and for what is awaited; `verify` as Trust says.
+        `timeouts` are for what is sent and for what is awaited; `context` for TLS, if there is any on the way.
         """
         import urllib3
 
         # urllib3's own reading of URLs takes a tenth of a millisecond for one with a state in its query.
         parts = urlsplit(url)
-        # Without TLS there is nothing to verify, unless on the way to the proxy.
-        secure = parts.scheme == "https" or (proxy or "").startswith("https:")
-        manager = self._manager(proxy, verify if secure else False)
+        manager = self._manager(proxy, context)
         pool = manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
         # A proxy for plain http is told the whole URL; all others see a path.
         whole = parts.scheme == "http" and pool.proxy is not None
@@ -113,14 +111,14 @@ class Connections:
             for manager in self._managers.values():
                 manager.clear()
 
-    def _manager(self, proxy: str | None, verify: bool | str) -> PoolManager:
+    def _manager(self, proxy: str | None, context: ssl.SSLContext | None) -> PoolManager:
         with self._lock:
-            if (proxy, verify) not in self._managers:
-                self._managers[proxy, verify] = _make_manager(proxy, verify, self._jobs, self._clock)
-            return self._managers[proxy, verify]
+            if (proxy, context) not in self._managers:
+                self._managers[proxy, context] = _make_manager(proxy, context, self._jobs, self._clock)
+            return self._managers[proxy, context]
 
 
-def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock) -> PoolManager:
+def _make_manager(proxy: str | None, context: ssl.SSLContext | None, jobs: int, clock: Clock) -> PoolManager:
     import urllib3.connection
     import urllib3.connectionpool
 
@@ -180,7 +178,6 @@ def _make_manager(proxy: str | None, verify: bool | str, jobs: int, clock: Clock
     class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
         ConnectionCls = Secure
 
-    context = tls_context(verify)
     sizes: dict[str, Any] = {"num_pools": 8, "maxsize": 2 * jobs + 2, "blocksize": BLOCK, "ssl_context": context}
     logging.getLogger("urllib3.connectionpool").addFilter(_redacted)
     if proxy and proxy.lower().startswith("socks"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -194,7 +195,7 @@ class Transport:
                     sent,
                     body,
                     timeouts=(SEND_TIMEOUT, read_timeout),
-                    verify=self._verify(url),
+                    context=self._context(url, proxy),
                     proxy=proxy,
                 )
             except (DocklessError, Stopped):
@@ -207,14 +208,18 @@ class Transport:
     def close(self) -> None:
         self._connections.close()
 
-    def _verify(self, url: str) -> bool | str:
-        verify = self._trust.verify(origin_of(url)[1])
-        if verify is False:
+    def _context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
+        """What TLS is made with on the way to `url`, be it that to the proxy; None where there is none."""
+        scheme, host, _ = origin_of(url)
+        if scheme != "https" and not (proxy or "").startswith("https:"):
+            return None
+        context = self._trust.context(host)
+        if context.verify_mode == ssl.CERT_NONE:
             # The user said so; a warning at every connection says nothing new.
             import urllib3
 
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return verify
+        return context
 
 
 def _user_agent() -> str:

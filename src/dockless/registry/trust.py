@@ -5,39 +5,80 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+import threading
 from collections.abc import Mapping
 
 from dockless.errors import RegistryError
 from dockless.registry.hosts import split_host
 
 # Where docker and podman look for a registry's own CA (containers-certs.d(5)).
+_OURS = "the CA file"
 _CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 class Trust:
     """What TLS is to be checked by, for each host.
 
-    `ca_file`, else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE; else `certs.d/REGISTRY/ca.crt` for the registry's own host;
-    else certifi's. With `insecure`, the registry's own host is not checked; all others are.
+    `ca_file` beside the usual CAs, which are certifi's, so that a copy may lead from Docker Hub to a private registry;
+    else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE, in their stead; else, for the registry's own host,
+    `certs.d/REGISTRY/ca.crt` beside them. With `insecure`, the registry's own host is not checked; all others are.
     Raises RegistryError for a file that is not there or holds no CA.
     """
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
         self._host = split_host(registry)
-        self._of_all = _named(ca_file, environ)
+        # To read the usual CAs takes 20 ms: once, and for no more than the check where nobody speaks TLS.
+        self._contexts: dict[bool | str, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        self._of_all = self._named(ca_file, environ)
         self._of_registry: bool | str = self._of_all
         if insecure:
             self._of_registry = False
         elif self._of_all is True:
-            self._of_registry = _certs_d(registry, environ) or True
+            self._of_registry = self._certs_d(registry, environ) or True
 
-    def verify(self, host: str) -> bool | str:
-        """A PEM file, a folder of CAs, True for the usual ones, or False."""
-        return self._of_registry if host == self._host else self._of_all
+    def context(self, host: str) -> ssl.SSLContext:
+        """What connections to a host are made with, all with the same."""
+        verify = self._of_registry if host == self._host else self._of_all
+        with self._lock:
+            if verify not in self._contexts:
+                self._contexts[verify] = _context(verify)
+            return self._contexts[verify]
+
+    def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
+        for path, named_by in (
+            (ca_file, _OURS),
+            (environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
+            (environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
+        ):
+            if path:
+                return self._checked(path, named_by)
+        return True
+
+    def _certs_d(self, registry: str, environ: Mapping[str, str]) -> str:
+        own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
+        for folder in (own, *_CERTS_D):
+            path = os.path.join(folder, registry, "ca.crt")
+            if folder and os.path.isfile(path):
+                return self._checked(path, _OURS)
+        return ""
+
+    def _checked(self, path: str, named_by: str) -> str:
+        try:
+            self._contexts[path] = _context(path, alone=named_by != _OURS)
+        except OSError as error:
+            # ssl.SSLError is an OSError: what PEM does not hold is told apart.
+            named = not isinstance(error, ssl.SSLError)
+            cause = (error.strerror or str(error)) if named else "it holds no PEM certificate"
+            raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file") from None
+        return path
 
 
-def tls_context(verify: bool | str) -> ssl.SSLContext:
-    """What `Trust.verify` says, for all connections: to read the usual CAs takes 30 ms."""
+def _context(verify: bool | str, *, alone: bool = False) -> ssl.SSLContext:
+    """`verify`: a PEM file or a folder of CAs, which are trusted `alone` or too; True: the usual ones; or False.
+
+    Raises OSError.
+    """
     context = _Shared(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_protocols()
@@ -47,12 +88,13 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    if verify is True:
+    if isinstance(verify, str):
+        in_folder = os.path.isdir(verify)
+        context.load_verify_locations(None if in_folder else verify, verify if in_folder else None)
+    if not alone:
         import certifi
 
-        verify = certifi.where()
-    folder = os.path.isdir(verify)
-    context.load_verify_locations(capath=verify if folder else None, cafile=None if folder else verify)
+        context.load_verify_locations(certifi.where())
     return context
 
 
@@ -64,38 +106,3 @@ class _Shared(ssl.SSLContext):
 
     def set_alpn_protocols(self, alpn_protocols: object) -> None:
         pass
-
-
-def _named(ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
-    for path, named_by in (
-        (ca_file, "the CA file"),
-        (environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
-        (environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
-    ):
-        if path:
-            return path if os.path.isdir(path) else _checked(path, named_by)
-    return True
-
-
-def _certs_d(registry: str, environ: Mapping[str, str]) -> str:
-    own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
-    for folder in (own, *_CERTS_D):
-        path = os.path.join(folder, registry, "ca.crt")
-        if folder and os.path.isfile(path):
-            return _checked(path, "the CA file")
-    return ""
-
-
-def _checked(path: str, named_by: str) -> str:
-    try:
-        # Bundles have comments in any encoding between their certificates.
-        with open(path, encoding="ascii", errors="ignore") as file:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=file.read())
-    except OSError as error:
-        # ssl.SSLError is an OSError: what PEM does not hold is told apart by having no file name.
-        cause = (error.strerror or str(error)) if error.filename else "it holds no PEM certificate"
-    except ValueError:
-        cause = "it holds no PEM certificate"
-    else:
-        return path
-    raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file")

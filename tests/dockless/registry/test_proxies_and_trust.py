@@ -2,6 +2,7 @@
 
 import base64
 import socket
+import ssl
 import threading
 
 import pytest
@@ -161,7 +162,15 @@ def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep)
 def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
     """CVE-2024-35195: what was not verified for one host must be for the next."""
     trust = Trust("reg.example:5000", True, None, {})
-    assert trust.verify("reg.example") is False and trust.verify("store.example") is True
+    one, other = trust.context("reg.example"), trust.context("store.example")
+    assert (one.verify_mode, other.verify_mode, other.check_hostname) == (ssl.CERT_NONE, ssl.CERT_REQUIRED, True)
+    assert not one.get_ca_certs() and len(other.get_ca_certs()) > 50
+
+
+def test_the_cas_are_read_once(certificate):
+    trust = Trust("reg.example", False, certificate, {})
+    assert trust.context("reg.example") is trust.context("store.example")
+    assert len(trust.context("reg.example").get_ca_certs()) == 1
 
 
 def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):
