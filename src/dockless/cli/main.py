@@ -49,8 +49,6 @@ def _open_standard_files() -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    from dockless.errors import DocklessError, printable
-
     arguments = argparse.Namespace(debug=False)
     try:
         try:
@@ -69,6 +67,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
+        from dockless.errors import DocklessError, printable
+
         if isinstance(error, DocklessError):
             said = f"{error}{_on_disk(arguments, error)}"
         elif isinstance(error, OSError) and error.filename is None:

@@ -1,4 +1,4 @@
-"""A part of a blob as the body of a request: its length known, its source opened when it is read."""
+"""Parts of a blob as bodies of requests: their length known, the source opened when the first is read."""
 
 from __future__ import annotations
 
@@ -20,24 +20,81 @@ from dockless.registry.pace import Pace
 BLOCK = 1 << 20
 
 
+class OpenBlob:
+    """A blob's source, open from one part to the next: those that follow on each other read it once.
+
+    Raises LayoutError for what a disk or a broken archive raises: it is not the network's, and no better next time.
+    """
+
+    def __init__(self, source: ContentSource, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
+        self._source = source
+        self._file: BinaryIO | None = None
+        self._at = 0
+
+    def read(self, start: int, n: int) -> bytes:
+        """At most `n` bytes from `start`. Raises LayoutError at the end, which is one before the blob's."""
+        with self._ours():
+            file = self._opened(start)
+            data = file.read(n)
+        if not data:
+            self.ends_early(start)
+        self._at += len(data)
+        return data
+
+    def plain(self, start: int) -> BinaryIO | None:
+        """The file, if its bytes are the blob's: a reader of gzip, or of an archive's member, is something else."""
+        with self._ours():
+            file = self._opened(start)
+        return file if isinstance(file.raw if isinstance(file, io.BufferedReader) else file, io.FileIO) else None
+
+    def ends_early(self, end: int) -> NoReturn:
+        """Raises LayoutError for a source that ends at `end`."""
+        hint = (write_anew(self._file) if self._file is not None else "") or "make the image anew"
+        early = self.descriptor.size - end
+        raise LayoutError(f"the blob {self.descriptor.digest} to be pushed ends {early} bytes early", hint=hint)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self, start: int) -> BinaryIO:
+        """The file, standing at `start`."""
+        if self._file is not None and self._at == start:
+            return self._file
+        if self._file is None or not self._file.seekable():
+            self.close()
+            self._file, self._at = self._source.open(self.descriptor), 0
+        if self._at != start and self._file.seekable():
+            self._file.seek(start)
+            self._at = start
+        while self._at < start and (data := self._file.read(min(start - self._at, BLOCK))):
+            self._at += len(data)
+        return self._file
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        try:
+            yield
+        except (DocklessError, Stopped):
+            self.close()
+            raise
+        except Exception as error:
+            self.close()
+            cause = printable(str(error) or type(error).__name__, 200)
+            raise LayoutError(f"the blob {self.descriptor.digest} to be pushed cannot be read", cause=cause) from error
+
+
 class BlobPart(io.RawIOBase):
     """`length` bytes of a blob from `start`. `sending` is told of each block just before it goes out."""
 
-    def __init__(
-        self,
-        source: ContentSource,
-        descriptor: Descriptor,
-        start: int,
-        length: int,
-        sending: Callable[[int], None],
-    ) -> None:
-        self._source = source
-        self._descriptor = descriptor
-        self._start = start
+    def __init__(self, blob: OpenBlob, start: int, length: int, sending: Callable[[int], None]) -> None:
+        self._blob = blob
         self._length = length
-        self._left = length
+        self._at = start
+        self._end = start + length
         self._sending = sending
-        self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -46,77 +103,31 @@ class BlobPart(io.RawIOBase):
         return True
 
     def read(self, n: int = -1) -> bytes:
-        if not self._left:
-            self.close()
+        left = self._end - self._at
+        if not left:
             return b""
-        with self._ours():
-            file = self._opened()
-            data = file.read(min(self._left, n) if n >= 0 else self._left)
-        if not data:
-            self.ends_early(file)
-        self._left -= len(data)
+        data = self._blob.read(self._at, min(left, n) if n >= 0 else left)
+        self._at += len(data)
         self._sending(len(data))
         return data
 
     def slices(self) -> Iterator[FileSlice] | None:
         """The same bytes for the kernel to send, where they lie in a file as they are; else None."""
-        with self._ours():
-            file = self._opened()
-            # A member of an archive is a reader of its own over the archive's file.
-            plain = isinstance(file.raw if isinstance(file, io.BufferedReader) else file, io.FileIO)
-        return self._slices(file) if plain and hasattr(os, "sendfile") else None
+        file = self._blob.plain(self._at) if hasattr(os, "sendfile") else None
+        return None if file is None else self._slices(file)
 
     def _slices(self, file: BinaryIO) -> Iterator[FileSlice]:
-        while self._left:
-            piece = FileSlice(self, file, self._start + self._length - self._left, min(self._left, BLOCK))
-            self._left -= piece.length
+        while self._at < self._end:
+            piece = FileSlice(self._blob, file, self._at, min(self._end - self._at, BLOCK))
+            self._at += piece.length
             self._sending(piece.length)
             yield piece
-        self.close()
-
-    @contextmanager
-    def _ours(self) -> Iterator[None]:
-        """What a disk or a broken archive raises is not the network's, and not better when it is tried again."""
-        try:
-            yield
-        except (DocklessError, Stopped):
-            raise
-        except Exception as error:
-            cause = printable(str(error) or type(error).__name__, 200)
-            raise LayoutError(f"the blob {self._descriptor.digest} to be pushed cannot be read", cause=cause) from error
-
-    def ends_early(self, file: BinaryIO, under_way: int = 0) -> NoReturn:
-        """Raises LayoutError for a source that is shorter than its blob, `under_way` bytes of a slice included."""
-        hint, left = write_anew(file) or "make the image anew", self._left + under_way
-        self.close()
-        raise LayoutError(f"the blob {self._descriptor.digest} to be pushed ends {left} bytes early", hint=hint)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        super().close()
-
-    def _opened(self) -> BinaryIO:
-        if self._file is None:
-            self._file = self._open()
-        return self._file
-
-    def _open(self) -> BinaryIO:
-        file = self._source.open(self._descriptor)
-        if self._start and file.seekable():
-            file.seek(self._start)
-        else:
-            skip = self._start
-            while skip and (data := file.read(min(skip, BLOCK))):
-                skip -= len(data)
-        return file
 
 
 class FileSlice(NamedTuple):
     """A piece of a file, to be copied to a socket by the kernel (sendfile(2))."""
 
-    part: BlobPart
+    blob: OpenBlob
     file: BinaryIO
     offset: int
     length: int
@@ -135,7 +146,7 @@ class FileSlice(NamedTuple):
                     raise TimeoutError("nothing went in time") from None
                 n = -1
             if n == 0:
-                self.part.ends_early(self.file, end - offset)
+                self.blob.ends_early(offset)
             offset += max(n, 0)
             pace.check(max(n, 0), clock.monotonic() - begin, "what is sent")
 

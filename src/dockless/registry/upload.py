@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.registry.auth.scopes import PUSH
-from dockless.registry.body import BlobPart, check_source
+from dockless.registry.body import BlobPart, OpenBlob, check_source
 from dockless.registry.errors import Failure, RegistryError, ResponseError, Unexpected
 from dockless.registry.hosts import origin_of
 from dockless.registry.state import SMALLEST
@@ -61,6 +61,7 @@ class Upload:
         self._repository = repository
         self._descriptor = descriptor
         self._source = source
+        self._open_blob = OpenBlob(source, descriptor)
         self._mount_from = [name for name in mount_from if name != repository]
         self._mount_failed = False
         self._moved = moved
@@ -79,6 +80,12 @@ class Upload:
 
     def run(self, *, check_first: bool) -> BlobResult:
         """Returns when the blob is there. Raises RegistryError; LayoutError where our own copy is damaged."""
+        try:
+            return self._run(check_first)
+        finally:
+            self._open_blob.close()
+
+    def _run(self, check_first: bool) -> BlobResult:
         look = check_first
         size = self._descriptor.size
         stored = check_first and self._descriptor.size >= SMALLEST
@@ -277,7 +284,7 @@ class Upload:
         if self._moved and self._told != start:
             self._moved(start - self._told)
         self._told = start
-        return BlobPart(self._source, self._descriptor, start, length, self._sending)
+        return BlobPart(self._open_blob, start, length, self._sending)
 
     def _sending(self, n: int) -> None:
         self._retries.check()

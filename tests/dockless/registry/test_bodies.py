@@ -13,7 +13,7 @@ from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.registry.body import BLOCK, BlobPart, FileSlice
+from dockless.registry.body import BLOCK, FileSlice, OpenBlob
 from dockless.registry.clock import Clock
 from dockless.registry.connection import _sent
 from dockless.registry.pace import Stalled
@@ -34,8 +34,8 @@ class Opens:
         return self.opener()
 
 
-def part_of(path):
-    return BlobPart(Opens(partial(open, path, "rb")), BLOB, 0, len(DATA), lambda n: None)
+def blob_of(path):
+    return OpenBlob(Opens(partial(open, path, "rb")), BLOB)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_peer_that_takes_nothing_is_not_waited_for(path):
     with one, other, open(path, "rb") as file:
         one.settimeout(0.1)
         with pytest.raises(TimeoutError):
-            FileSlice(part_of(path), file, 0, len(DATA)).send(one, Clock())
+            FileSlice(blob_of(path), file, 0, len(DATA)).send(one, Clock())
 
 
 def test_a_peer_that_takes_little_gets_all(path):
@@ -132,7 +132,7 @@ def test_a_peer_that_takes_little_gets_all(path):
         taking.start()
         with one:
             one.settimeout(30)
-            FileSlice(part_of(path), file, 7, len(DATA) - 7).send(one, Clock())
+            FileSlice(blob_of(path), file, 7, len(DATA) - 7).send(one, Clock())
         taking.join()
     assert b"".join(got) == DATA[7:]
 
@@ -157,7 +157,7 @@ def test_the_least_pace(path, monkeypatch):
     one, other = socket.socketpair()
     monkeypatch.setattr("os.sendfile", lambda *args: Trickle(time).send(args))
     with one, other, open(path, "rb") as file, pytest.raises(Stalled):
-        FileSlice(part_of(path), file, 0, len(DATA)).send(one, clock)
+        FileSlice(blob_of(path), file, 0, len(DATA)).send(one, clock)
 
 
 def test_what_goes_at_once_is_not_counted():
