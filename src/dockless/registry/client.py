@@ -140,7 +140,7 @@ class RegistryClient:
     def get_manifest(self, repository: str, version: str) -> RemoteManifest:
         """The manifest or index of a tag or digest; verified, and with the bytes that the registry sent."""
         wanted = _digest_or_tag(version)
-        what = f"the manifest {version} of {self.registry}/{repository}"
+        what = f"the manifest {version}"
 
         def ask() -> RemoteManifest:
             answer = self._request("GET", _manifest_path(repository, version), repository, accept=_ACCEPT)
@@ -163,7 +163,7 @@ class RegistryClient:
                     attempts=2,
                 )
             media_type = answer.header("Content-Type").partition(";")[0].strip()
-            return RemoteManifest(raw, _known_type(raw, media_type, what), found)
+            return RemoteManifest(raw, _known_type(raw, media_type, f"{what} of {self.registry}/{repository}"), found)
 
         return self.repeat(ask)
 
