@@ -29,12 +29,21 @@ def add_command(
     common = parser.add_argument_group("options of all commands")
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     common.add_argument("--insecure", action="store_true", help="allow plain http, and TLS that cannot be verified")
-    common.add_argument("--ca-file", metavar="FILE", help="a PEM file of the CAs to trust")
+    common.add_argument(
+        "--insecure-registry", metavar="HOST", action="append", default=[], help="allow that for this registry alone"
+    )
+    common.add_argument("--ca-file", metavar="FILE", help="a PEM file of CAs to trust beside the usual ones")
     common.add_argument(
         "--auth-file", metavar="FILE", help="credentials to use, in the form of docker's and podman's files"
     )
     common.add_argument(
         "--explain-auth", action="store_true", help="say on stderr where credentials were looked for and found"
+    )
+    common.add_argument(
+        "--retry-time",
+        metavar="SECONDS",
+        type=float,
+        help="go on for so long with what fails (default: 6 attempts, some 12 s)",
     )
     common.add_argument("-q", "--quiet", action="store_true", help="no progress, only results and errors")
     common.add_argument("-v", "--verbose", action="store_true", help="log what is asked of registries")
@@ -63,14 +72,21 @@ class _Explained:
     """An Access that says at its end where credentials came from, be it after a failure."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
+        from dockless.errors import InvalidValue
+        from dockless.registry.retry import RetryPolicy
         from dockless.transfer.access import Access
 
+        patience = arguments.retry_time
+        if patience is not None and not 0 <= patience < float("inf"):
+            raise InvalidValue(f"--retry-time is {patience}", hint="write a number of seconds")
         self._explain = arguments.explain_auth
         self._access = Access(
-            insecure=arguments.insecure,
+            insecure=arguments.insecure or arguments.insecure_registry,
             ca_file=arguments.ca_file,
             auth_file=arguments.auth_file,
             jobs=getattr(arguments, "jobs", 4),
+            # So many attempts that the time is what ends them.
+            retry=None if patience is None else RetryPolicy(attempts=1_000_000, budget=patience),
         )
 
     def __enter__(self) -> Access:

@@ -114,7 +114,7 @@ class RegistryClient:
     def get_manifest(self, repository: str, version: str) -> RemoteManifest:
         """The manifest or index of a tag or digest; verified, and with the bytes that the registry sent."""
         wanted = _digest_or_tag(version)
-        what = f"the manifest {version} of {self.registry}/{repository}"
+        what = f"the manifest {version}"
 
         def ask() -> RemoteManifest:
             answer = self._request("GET", _manifest_path(repository, version), repository, accept=ACCEPT)

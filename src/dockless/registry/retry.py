@@ -72,7 +72,7 @@ class Retries:
             error.hint = f"the registry asks to wait {asked:.0f} s: try again then"
             raise error
         # Jitter: a fleet of builders that failed together must not come back together.
-        pause = min(policy.cap, policy.base * 2 ** (self._failed - 1)) * (0.5 + self._clock.random() / 2)
+        pause = min(policy.cap, policy.base * 2 ** min(self._failed - 1, 30)) * (0.5 + self._clock.random() / 2)
         pause = max(pause, asked or 0.0)
         if now - self._first_failure + pause > policy.budget:
             raise error

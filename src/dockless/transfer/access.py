@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 
 from dockless.errors import CredentialsError, InvalidValue
-from dockless.reference import Reference
+from dockless.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import Account, Credentials
 from dockless.registry.client import RegistryClient, check_jobs
+from dockless.registry.retry import RetryPolicy
 
 DEFAULT_JOBS = 4
 
@@ -20,23 +21,27 @@ class Access:
 
     credentials  `HOST[/PATH]` -> who we are there; the longest that fits, by whole components, wins, so that two
                  projects of one registry may have two. For other places they are found as `find_credentials` says
-    insecure     plain http is allowed and certificates are not checked
+    insecure     plain http is allowed and certificates are not checked: of these registries (`host[:port]`), or, if it
+                 is True, of all but Docker Hub, which has both
     ca_file      a PEM file of the CAs to trust
     auth_file    a docker or podman config file to use instead of those in their usual places
     jobs         the most requests in flight at a time, for each registry
+    retry        how often and how long what fails is tried again; None: as RetryPolicy says
     """
 
     def __init__(
         self,
         *,
         credentials: Mapping[str, Credentials | Account] | None = None,
-        insecure: bool = False,
+        insecure: bool | Collection[str] = False,
         ca_file: str | None = None,
         auth_file: str | None = None,
         jobs: int = DEFAULT_JOBS,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.jobs = check_jobs(jobs)
-        self.insecure = insecure
+        self._insecure = insecure if isinstance(insecure, bool) else frozenset(map(check_registry, insecure))
+        self._retry = retry
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
             raise InvalidValue("the credentials do not say for where", hint='write {"ghcr.io": Credentials(...)}')
@@ -71,13 +76,19 @@ class Access:
                     RegistryClient(
                         reference.registry,
                         credentials=self._credentials,
-                        insecure=self.insecure,
+                        insecure=self._is_insecure(reference.registry),
                         ca_file=self.ca_file,
                         auth_file=self._auth_file,
                         jobs=self.jobs,
+                        retry=self._retry,
                     )
                 )
             return self._clients[reference.registry]
+
+    def _is_insecure(self, registry: str) -> bool:
+        if isinstance(self._insecure, bool):
+            return self._insecure and registry != DOCKER_HUB
+        return registry in self._insecure
 
     def explain(self) -> list[str]:
         """For each repository that was used, a line on where credentials were looked for and found; never a secret."""

@@ -136,6 +136,14 @@ def test_the_budget_ends_what_attempts_do_not(manual):
     assert sum(manual.sleeps) <= 300.0
 
 
+def test_pauses_of_a_very_long_patience(manual):
+    retries = Retries(RetryPolicy(attempts=1_000_000, budget=1e6), manual.clock())
+    with pytest.raises(Unexpected):
+        while True:
+            retries.wait(Unexpected("x", transient=True))
+    assert len(manual.sleeps) > 30_000 and max(manual.sleeps) == 22.5
+
+
 def test_permanent_errors_are_final_at_once(manual):
     with pytest.raises(Unexpected):
         Retries(RetryPolicy(), manual.clock()).wait(Unexpected("x"))

@@ -1,0 +1,34 @@
+"""How registries are reached in one transfer."""
+
+import pytest
+
+from dockless import Access, InvalidValue, Reference
+from dockless.registry import RetryPolicy
+
+HUB, LAN, OTHER = (Reference.parse(name) for name in ("docker.io/library/x", "reg.lan:5000/x", "other.lan/x"))
+
+
+def schemes(access):
+    with access:
+        return [access.client(reference).session._schemes for reference in (HUB, LAN, OTHER)]
+
+
+@pytest.mark.parametrize(
+    ("insecure", "expected"),
+    [(False, "---"), (True, "-ii"), (["reg.lan:5000"], "-i-"), (["docker.io"], "i--"), ([], "---")],
+)
+def test_insecure_is_for_those_who_are_named(insecure, expected):
+    """A password for Docker Hub must not be had by breaking into a copy to a registry of one's own."""
+    found = schemes(Access(insecure=insecure))
+    assert "".join("i" if "http" in one else "-" for one in found) == expected
+
+
+def test_an_insecure_registry_is_a_host():
+    with pytest.raises(InvalidValue):
+        Access(insecure=["https://reg.lan"])
+
+
+def test_the_policy_is_that_of_all_clients():
+    policy = RetryPolicy(budget=5.0)
+    with Access(retry=policy) as access:
+        assert access.client(LAN).policy == access.client(HUB).policy == policy
