@@ -51,12 +51,13 @@ class TokenSource:
         """A token for `scopes` that is not the one in the Authorization header `refused`. Raises RegistryError."""
         with self._lock:
             bad = (refused or "")[len("Bearer ") :]
-            for had, token in list(self._tokens.items()):
-                if bad and token.value == bad:
-                    del self._tokens[had]
-                    # What it served for beyond this is wanted again, too.
-                    if covers(had, scopes):
-                        scopes = had
+            had = next((served for served, token in self._tokens.items() if bad and token.value == bad), None)
+            if had is not None:
+                # What ended this one before its time, a new key or a restart, ended the others, too.
+                self._tokens.clear()
+                # What it served for beyond this is wanted again.
+                if covers(had, scopes):
+                    scopes = had
             found = self._current(scopes)
             if found is None:
                 found = self._request(challenge, scopes, credentials)

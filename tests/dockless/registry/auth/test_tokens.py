@@ -92,6 +92,17 @@ def test_a_token_that_ends_before_its_time(locked, connect, image):
     assert len(tokens(locked)) == 3
 
 
+def test_all_tokens_that_end_at_once(locked, connect, image):
+    """As when the key of the token server changes: neither of two that were refused stands in for the other."""
+    client = connect(locked.host, credentials=ANN)
+    push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
+    client.get_manifest("app", "v1")
+    client.put_manifest("app", "v2", image.root.raw, image.root.media_type)
+    locked.expire_tokens()
+    assert client.get_manifest("app", "v1").digest == image.digest
+    client.put_manifest("app", "v3", image.root.raw, image.root.media_type)
+
+
 def test_a_token_is_renewed_before_its_end(connect, manual, keep, image):
     with Registry(auth=TokenAuth(USERS, anonymous="", expires_in=100)) as registry:
         keep(registry, "app", image, "v1")
