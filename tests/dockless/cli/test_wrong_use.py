@@ -162,6 +162,16 @@ def test_closed_standard_files_do_not_become_others(place):
     assert (said.returncode, said.stdout) == (1, "")
 
 
+def test_a_signal_that_was_lost_in_a_finalizer_is_no_success(dockless, place, monkeypatch):
+    class Folder:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Folder()) - 1)
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    assert dockless("inspect", "oci:o").status == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
 def test_a_terminal_that_is_gone_stops_it_but_not_under_nohup(dockless, place, monkeypatch, handler):
     monkeypatch.setattr("dockless.cli.inspect.run", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
