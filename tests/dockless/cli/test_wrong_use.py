@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 
+from dockless import Descriptor, Digest, ProgressEvent
+from dockless.cli.progress import progress_of
 from dockless.testing import Registry
 
 DIGEST = "sha256:" + "a" * 64
@@ -147,6 +150,24 @@ def test_a_full_disk(place, line):
     said = in_a_shell(f"{line} > /dev/full")
     assert said.returncode == 1
     assert said.stderr == "dockless: error: cannot write the output: No space left on device\n"
+
+
+def test_each_line_of_a_log_is_written_in_one_piece(monkeypatch):
+    """Blobs are moved by several threads: of two pieces, another's line comes between."""
+
+    class Log(list):
+        write = list.append
+
+        def isatty(self):
+            return False
+
+    log = Log()
+    monkeypatch.setattr("sys.stderr", log)
+    progress = progress_of(Namespace(quiet=False))
+    blob = Descriptor("a/b", Digest(DIGEST), 3)
+    for event in (ProgressEvent("sent", blob), ProgressEvent("tagged", blob, reference="a.example/b:1")):
+        progress(event)
+    assert log == [f"{DIGEST} sent (3 B)\n", f"a.example/b:1 is {DIGEST}\n"]
 
 
 def test_a_reader_that_is_gone(place):
