@@ -33,10 +33,17 @@ if TYPE_CHECKING:
         LayoutError,
         RegistryError,
     )
-    from dockless.layer import InlineFile, Layer, LayerSpec
+    from dockless.layer import InlineFile, Layer, LayerSpec, Source
     from dockless.platform import Platform
     from dockless.reference import Reference
-    from dockless.registry import Credentials, ProgressEvent, Pushed, RegistryClient, find_credentials
+    from dockless.registry import (
+        Credentials,
+        ProgressEvent,
+        Pushed,
+        RegistryClient,
+        RegistryContent,
+        find_credentials,
+    )
     from dockless.transfer.access import Access
     from dockless.transfer.copy import copy_image
     from dockless.transfer.image import Image
@@ -67,7 +74,9 @@ _HOMES = {
     "Pushed": "dockless.registry",
     "Reference": "dockless.reference",
     "RegistryClient": "dockless.registry",
+    "RegistryContent": "dockless.registry",
     "RegistryError": "dockless.errors",
+    "Source": "dockless.layer",
     "Verified": "dockless.transfer.verify",
     "copy_image": "dockless.transfer.copy",
     "find_credentials": "dockless.registry",
@@ -95,7 +104,9 @@ __all__ = [
     "Pushed",
     "Reference",
     "RegistryClient",
+    "RegistryContent",
     "RegistryError",
+    "Source",
     "Verified",
     "copy_image",
     "find_credentials",

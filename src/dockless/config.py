@@ -61,6 +61,7 @@ class ConfigEdit(NamedTuple):
             if value is None:
                 continue
             try:
+                _check_kind(field, value)
                 rule(value)
             except InvalidValue as error:
                 wrong.append((field, error))
@@ -228,6 +229,23 @@ def _patched(target: Any, patch: Any) -> Any:
     return found
 
 
+def _check_kind(field: str, value: Any) -> None:
+    """Python lets anything be written; a runtime gives up on a config for one value of another kind."""
+    texts: list[Any] = []
+    if field in ("env", "labels", "healthcheck", "raw"):
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{value!r:.100} is no mapping", hint='write {"name": "value"}')
+        if field in ("env", "labels"):
+            texts = [*value, *value.values()]
+    elif field in ("entrypoint", "cmd", "exposed_ports", "volumes"):
+        texts = list(value)
+    else:
+        texts = [value]
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidValue(f"{text!r:.100} is not text", hint=f'write "{text}"' if isinstance(text, int) else "")
+
+
 def _check_env(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if not name:
@@ -297,6 +315,16 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
     unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
         raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
+    test = healthcheck.get("Test", [])
+    if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
+        raise InvalidValue(f"its Test {test!r:.100} is no list of texts", hint='write ["CMD-SHELL", "true"]')
+    if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise InvalidValue(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
+    for key in set(healthcheck) - {"Test"}:
+        number = healthcheck[key]
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            what = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
+            raise InvalidValue(f"its {key} is {number!r:.50}", hint=f"write {what}")
 
 
 def is_time(text: str) -> bool:

@@ -15,7 +15,10 @@ _MAX_SIZE = 2**63 - 1
 
 
 class Descriptor(NamedTuple):
-    """What a manifest or an index says of one blob. `size` is in bytes; `extra` holds keys that are not named here."""
+    """What a manifest or an index says of one blob (image spec, descriptor.md).
+
+    `size` is in bytes; `extra` holds keys that are not named here.
+    """
 
     media_type: str
     digest: Digest
@@ -28,7 +31,7 @@ class Descriptor(NamedTuple):
 
     @classmethod
     def from_json(cls, found: Any, what: str) -> Descriptor:
-        """A descriptor as it stands in a document that errors (InvalidDocument) name `what`."""
+        """A descriptor as it stands in a document. Raises InvalidDocument, which names it `what`."""
         if not isinstance(found, dict):
             raise InvalidDocument(f"{what} is not an object")
         rest = dict(found)
@@ -74,6 +77,7 @@ class Descriptor(NamedTuple):
         return bool(self.urls) and media_types.is_foreign(self.media_type)
 
     def to_json(self) -> dict[str, Any]:
+        """As it stands in a document."""
         found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.urls:
             found["urls"] = list(self.urls)

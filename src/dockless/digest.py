@@ -20,9 +20,9 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Digest:
-        if not _SHA256.match(text):
+        if not isinstance(text, str) or not _SHA256.match(text):
             raise InvalidValue(
-                f"invalid digest {printable(text, 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"
+                f"invalid digest {printable(str(text), 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"
             )
         return super().__new__(cls, text)
 
@@ -33,6 +33,7 @@ class Digest(str):
 
     @property
     def algorithm(self) -> str:
+        """What stands before the colon: `sha256`."""
         return self[: self.index(":")]
 
     @property

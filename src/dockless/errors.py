@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def printable(text: str, limit: int = 400) -> str:
     """`text` on one line, control characters escaped, cut after `limit` characters.
@@ -24,10 +26,21 @@ class DocklessError(Exception):
         self.cause = cause
         self.hint = hint
 
+    def __reduce__(self) -> Any:
+        # An exception is made anew from its arguments alone, which does not do for those that have names.
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         # A path may have 4096 bytes: what comes after it must not be cut off.
         line = ": ".join(part for part in (printable(self.problem, 1000), self.cause) if part)
         return printable(f"{line}; {self.hint}" if self.hint else line, limit=2000)
+
+
+def _restored(kind: type[DocklessError], args: tuple[str, ...], attributes: dict[str, Any]) -> DocklessError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class InvalidValue(DocklessError, ValueError):

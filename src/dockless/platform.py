@@ -67,11 +67,11 @@ class Platform(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """`linux/amd64`, `linux/arm64/v8`, `linux/x86_64`... in normal form; InvalidValue for anything else."""
-        parts = text.split("/")
+        """`linux/amd64`, `linux/arm64/v8`, `linux/x86_64`... in normal form. Raises InvalidValue for anything else."""
+        parts = text.split("/") if isinstance(text, str) else []
         if not 2 <= len(parts) <= 3 or not all(_COMPONENT.match(part) for part in parts):
             raise InvalidValue(
-                f"invalid platform {printable(text, 100)!r}", hint="write os/architecture, such as linux/amd64"
+                f"invalid platform {printable(str(text), 100)!r}", hint="write os/architecture, such as linux/amd64"
             )
         found = cls(*parts).normalized()
         if found.os not in _KNOWN_OS or found.architecture not in _KNOWN_ARCHITECTURES:
@@ -83,7 +83,10 @@ class Platform(NamedTuple):
 
     @classmethod
     def from_json(cls, found: Any, what: str) -> Platform:
-        """The `platform` object of a descriptor, or the same keys of a config, as they are written there."""
+        """The `platform` object of a descriptor, or the same keys of a config, as they are written there.
+
+        Raises InvalidDocument, which names it `what`.
+        """
         if not isinstance(found, dict):
             raise InvalidDocument(f"{what} has a platform that is not an object")
         values = [found.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
@@ -92,6 +95,7 @@ class Platform(NamedTuple):
         return cls(*values)
 
     def to_json(self) -> dict[str, Any]:
+        """As it stands in a descriptor or a config."""
         pairs = zip(("os", "architecture", "variant", "os.version"), self)
         return {key: value for key, value in pairs if value}
 

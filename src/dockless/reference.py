@@ -60,7 +60,10 @@ def check_tag(text: str) -> str:
 
 
 class Reference(NamedTuple):
-    """Where an image is: `registry` is a host with its port, `repository` a path in it; a digest outranks a tag."""
+    """Where an image is: `registry` is a host with its port, `repository` a path in it; a digest outranks a tag.
+
+    The grammar is that of the distribution project (its `reference` package) and of the distribution spec.
+    """
 
     registry: str
     repository: str
@@ -74,6 +77,8 @@ class Reference(NamedTuple):
         Without one it is `default_registry`'s; with None there that is an error. `library/` is put before a single
         name on Docker Hub. No tag is made up. Raises InvalidValue.
         """
+        if not isinstance(text, str):
+            raise InvalidValue(f"{text!r:.200} is no reference, but a {type(text).__name__}", hint="write it as text")
         if not text or text != text.strip():
             _no("reference", text, "write registry/repository:tag, with no spaces around it")
         if "://" in text:

@@ -55,6 +55,8 @@ def _run(argv: Sequence[str] | None) -> int:
             make_parser().parse_args(argv, arguments)
             _set_up_logging(arguments.verbose)
             status: int = arguments.run(arguments)
+            # A signal that came while a finalizer ran was lost there.
+            stop.check()
         except SystemExit:
             # After --help and --version, or wrong usage.
             sys.stdout.flush()

@@ -38,9 +38,14 @@ def _line(event: ProgressEvent) -> None:
     stop.check()
     if event.kind in _HOW:
         size = size_text(event.descriptor.size)
-        print(f"{event.descriptor.digest} {_HOW[event.kind]} ({size})", file=sys.stderr)
+        _tell(f"{event.descriptor.digest} {_HOW[event.kind]} ({size})")
     elif event.kind == "tagged":
-        print(f"{event.reference} is {event.descriptor.digest}", file=sys.stderr)
+        _tell(f"{event.reference} is {event.descriptor.digest}")
+
+
+def _tell(line: str) -> None:
+    # In one piece: print() writes the end of the line by itself, and blobs are moved by several threads.
+    sys.stderr.write(f"{line}\n")
 
 
 class _Bars:

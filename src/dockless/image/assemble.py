@@ -99,6 +99,21 @@ def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
     return layer._replace(descriptor=layer.descriptor._replace(media_type=media_type))
 
 
+def check_annotations(annotations: Mapping[str, str] | None) -> None:
+    """Raises InvalidValue for what is no map of texts (image spec, annotations.md)."""
+    if annotations is None:
+        return
+    if not isinstance(annotations, Mapping) or not all(
+        isinstance(x, str) for x in (*annotations, *annotations.values())
+    ):
+        raise InvalidValue("the annotations are no mapping of text to text", hint='write {"name": "value"}')
+    for name, value in annotations.items():
+        if not name:
+            raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
+        check_text(name, "an annotation's key")
+        check_text(value, f"the annotation {name}")
+
+
 def put_together(
     start: Manifest | None,
     config: ImageConfig,
@@ -110,11 +125,7 @@ def put_together(
     """The image of `config` and `layers`; other keys of its manifest are those of `start`."""
     config_bytes = config.to_bytes()
     _check_size("config", config_bytes, "labels and env")
-    for name, value in (annotations or {}).items():
-        if not name:
-            raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
-        check_text(name, "an annotation's key")
-        check_text(value, f"the annotation {name}")
+    check_annotations(annotations)
     document = start.json if start else {}
     # A subject says what this manifest is attached to: that holds of the base, not of what is made of it.
     document.pop("subject", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dockless.errors import InvalidValue
+from dockless.image.assemble import check_annotations
 from dockless.image.documents import ImageDocuments
 from dockless.manifest import Index, make_index
 from dockless.platform import Platform
@@ -18,6 +19,7 @@ def assemble_index(
     Raises InvalidValue for no image, for two of one platform, and for an OCI image in a Docker list, which Docker's
     own tools do not read.
     """
+    check_annotations(annotations)
     found = tuple(images)
     if not found:
         raise InvalidValue("an index needs an image")

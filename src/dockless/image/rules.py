@@ -26,6 +26,11 @@ _KINDS = {
 _URL = re.compile(r"https?://[^/@\s]+(?:/\S*)?\Z")
 
 
+def is_plain_url(url: str) -> bool:
+    """Whether a layer may name it: http or https, and no user or password in it."""
+    return bool(_URL.match(url))
+
+
 def broken_rules(image: ImageDocuments, listed: Descriptor | None = None) -> Iterator[str]:
     """What is wrong with `image`, a line each; `listed` is what an index says of it."""
     document = image.config.document
@@ -45,7 +50,7 @@ def broken_rules(image: ImageDocuments, listed: Descriptor | None = None) -> Ite
         if not _is_layer(layer.media_type):
             yield f"layer {n} is of the type {layer.media_type!r:.100}, which is no layer's"
         for url in layer.urls:
-            if not _URL.match(url):
+            if not is_plain_url(url):
                 yield f"layer {n} has the url {url!r:.100}, which is no plain http or https one"
     if (
         listed is not None

@@ -15,7 +15,7 @@ from dockless.layer.encoders import Encoder, find_encoder
 from dockless.layer.entries import Entry, warnings_of
 from dockless.layer.pipeline import encode_blocks
 from dockless.layer.same import link_same_files
-from dockless.layer.spec import LayerSpec, check_mtime
+from dockless.layer.spec import LayerSpec, check_kinds, check_mtime
 from dockless.layer.stream import tar_blocks
 from dockless.layer.tree import collect_entries
 
@@ -51,6 +51,7 @@ def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) 
     `threads` compress side by side (as many as there are CPUs by default, 0: none); they change no byte. The file gets
     its name when it is whole; a failure leaves nothing. Raises LayerError.
     """
+    check_kinds(spec)
     mtime = check_mtime(spec.mtime)
     encoder = find_encoder(spec.compression)
     entries = collect_entries(spec)

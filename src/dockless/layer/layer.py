@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Union
 
+from dockless.errors import LayerError
 from dockless.layer.build import BuiltLayer, build_layer
 from dockless.layer.spec import InlineFile, LayerSpec, Source
 
@@ -27,23 +28,29 @@ class Layer(NamedTuple):
 
         A folder's content goes under the path; a file becomes the path, or goes into it when it ends with `/`.
         `options` are the other fields of LayerSpec: `ignores`, `ignore_files`, `modes`, `owner`, `symlinks`, `mtime`,
-        `compression`... Order does not matter. Raises TypeError for an option that does not exist.
+        `compression`... Order does not matter. Raises LayerError for what is no path, TypeError for an option that does
+        not exist; what is wrong otherwise is told when the layer is built.
         """
+        if not isinstance(files, Mapping):
+            raise LayerError(f"{files!r:.100} is no mapping", hint="write {path in the image: path here}")
         inline = dict(options.pop("inline_files", {}))
         inline.update((path, file) for path, file in files.items() if isinstance(file, InlineFile))
         sources = tuple(
-            Source(os.fsdecode(file), path) for path, file in sorted(files.items()) if not isinstance(file, InlineFile)
+            Source(_path(file, path), path) for path, file in sorted(files.items()) if not isinstance(file, InlineFile)
         )
         return cls(LayerSpec(sources=sources, inline_files=inline, **_tuples(options)))
 
     @classmethod
     def from_spec(cls, spec: LayerSpec) -> Layer:
-        """A layer of a description."""
+        """A layer of a description, which is checked when the layer is built."""
         return cls(spec)
 
     @classmethod
     def from_tarball(cls, path: PathLike) -> Layer:
-        """A layer that is a tar, tar.gz or tar.zst already: it is taken as it is."""
+        """A layer that is a tar (POSIX or GNU), tar.gz or tar.zst already: it is taken as it is.
+
+        It is read, and checked, when the layer is built.
+        """
         return cls(tarball=os.fsdecode(path))
 
     def build(self, directory: str, *, threads: int | None = None) -> BuiltLayer:
@@ -53,6 +60,13 @@ class Layer(NamedTuple):
 
             return add_tarball(self.tarball, directory)
         return build_layer(self.spec or LayerSpec(), directory, threads=threads)
+
+
+def _path(file: Any, where: str) -> str:
+    try:
+        return os.fsdecode(file)
+    except TypeError:
+        raise LayerError(f"{where}: {file!r:.100} is no path here", hint="write a path, or InlineFile(...)") from None
 
 
 def _tuples(options: dict[str, Any]) -> dict[str, Any]:

@@ -30,24 +30,30 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str:
+        """What errors call it."""
         return self.origin or self.path
 
 
 class InlineFile(NamedTuple):
-    """A file that exists in no source. `data` is bytes, or text that is written as UTF-8; `mode` is used as it is."""
+    """A file that exists in no source. `data` is bytes, or text that is written as UTF-8.
+
+    `mode` is used as it is: a number, as in `0o644`, which is the default.
+    """
 
     data: bytes | str
     mode: int = 0o644
 
     @property
     def content(self) -> bytes:
+        """Its bytes."""
         return self.data.encode() if isinstance(self.data, str) else bytes(self.data)
 
 
 class LayerSpec(NamedTuple):
-    """A layer, described. Paths in the image are absolute or relative to `/`, which is the same.
+    """A layer (image spec, layer.md), described. Paths in the image are absolute or relative to `/`, which is the same.
 
-    ignores            gitignore patterns, relative to the root of each source
+    sources            files and folders on disk, and where they go
+    ignores            patterns as in gitignore(5), relative to the root of each source
     ignore_files       names of files that hold such patterns, in any folder of a source
     keep_ignore_files  whether those files themselves are packed
     modes              gitignore pattern of paths in the image -> octal mode of the files that match; the longest wins
@@ -80,6 +86,7 @@ class LayerSpec(NamedTuple):
     hardlinks: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """Plain data, for `from_json`."""
         return {
             **self._asdict(),
             "sources": [source._asdict() for source in self.sources],
@@ -104,6 +111,38 @@ class LayerSpec(NamedTuple):
         for key in ("ignores", "ignore_files", "whiteouts"):
             values[key] = tuple(found.get(key, ()))
         return cls(**values)
+
+
+def check_kinds(spec: LayerSpec) -> None:
+    """Raises LayerError for values of another kind: text that is taken for a list of letters ignores every file."""
+    for field in ("ignores", "ignore_files", "whiteouts"):
+        value: Any = getattr(spec, field)
+        if isinstance(value, (str, bytes)) or not all(isinstance(item, str) for item in value):
+            raise LayerError(f"`{field}` is no list of texts", hint='write ["..."]')
+    for field in ("modes", "owners", "symlinks", "directories", "inline_files"):
+        kind = InlineFile if field == "inline_files" else str
+        value = getattr(spec, field)
+        if not isinstance(value, Mapping) or not all(isinstance(item, kind) for item in value.values()):
+            raise LayerError(f"`{field}` does not map paths to {kind.__name__}", hint=_KINDS[field])
+    for field in ("owner", "compression"):
+        if not isinstance(getattr(spec, field), str):
+            raise LayerError(f"`{field}` is {getattr(spec, field)!r:.100}, not text", hint=_KINDS[field])
+    for path, file in spec.inline_files.items():
+        if not isinstance(file.data, (str, bytes, bytearray, memoryview)) or not isinstance(file.mode, int):
+            raise LayerError(
+                f"`inline_files`: {path} is neither text nor bytes, or has no mode", hint=_KINDS["inline_files"]
+            )
+
+
+_KINDS = {
+    "modes": 'write {"*.sh": "0755"}',
+    "owners": 'write {"/app": "1000:1000"}',
+    "symlinks": "write {path: target}",
+    "directories": 'write {"/var/lib/app": "0700"}',
+    "inline_files": 'write InlineFile(b"...", mode=0o644)',
+    "owner": 'write "1000:1000"',
+    "compression": 'write "gzip", or "gzip:6"',
+}
 
 
 def image_path(text: str, field: str) -> bytes:

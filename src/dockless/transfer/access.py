@@ -45,6 +45,9 @@ class Access:
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
             raise InvalidValue("the credentials do not say for where", hint='write {"ghcr.io": Credentials(...)}')
+        for place, who in (credentials or {}).items():
+            if not isinstance(who, Credentials) and not hasattr(who, "credentials"):
+                raise InvalidValue(f"what {place} is given is no Credentials", hint="write Credentials(user, password)")
         self._credentials = dict(credentials or {}) or None
         self._auth_file = auth_file
         self._used: dict[str, Reference] = {}

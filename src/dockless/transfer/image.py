@@ -16,9 +16,11 @@ from dockless.errors import InvalidValue
 from dockless.image.assemble import assemble_image, replace_layer
 from dockless.image.documents import ImageDocuments, ImageLayer
 from dockless.image.rebase import rebase
+from dockless.image.rules import is_plain_url
 from dockless.layer.build import BuiltLayer
 from dockless.platform import Platform
 from dockless.reference import Reference
+from dockless.registry.hosts import redact
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push import Pushed
 from dockless.transfer.access import Access
@@ -48,7 +50,9 @@ class Buildable(Protocol):
 
 
 class Image:
-    """One image for one platform: manifest, config, and where its layers are. Immutable: edits return a new one.
+    """One image for one platform: manifest, config (image spec, manifest.md and config.md), and where its layers are.
+
+    Immutable: edits return a new one.
 
     Only manifest and config are read at first; layers are when the image is saved, and only those that the destination
     lacks. `digest` is known before anything is sent. Made by `scratch`, `from_registry`, `from_layout`, `from_archive`
@@ -84,12 +88,19 @@ class Image:
 
     @classmethod
     def from_layout(cls, directory: str, name: str = "", *, platform: str | None = None) -> Image:
-        """The image called `name` (or the only one) of an OCI layout. Raises LayoutError, InvalidDocument."""
+        """The image called `name` (or the only one) of an OCI layout, a folder (image spec, image-layout.md).
+
+        Of an index, the one for `platform`, as for `from_registry`. Raises LayoutError, InvalidDocument.
+        """
         return cls.load(Location(OCI, directory, name), platform=platform)
 
     @classmethod
     def from_archive(cls, path: str, name: str = "", *, platform: str | None = None) -> Image:
-        """The image called `name` (or the only one) of an oci-archive or docker-archive. Raises LayoutError."""
+        """The image called `name` (or the only one) of an archive, compressed or not.
+
+        It may be a tar of an OCI layout (image spec, image-layout.md) or what `docker save` writes (Docker's image
+        spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError, InvalidDocument.
+        """
         from dockless.layout.tar_files import TarFiles
 
         with TarFiles(path) as files:
@@ -99,7 +110,10 @@ class Image:
 
     @classmethod
     def load(cls, source: str | Location, *, platform: str | None = None, access: Access | None = None) -> Image:
-        """The image at any source, written as for the command: `oci:DIR:TAG`, `docker-archive:FILE`, a reference..."""
+        """The image at any source, written as for the command: `oci:DIR:TAG`, `docker-archive:FILE`, a reference...
+
+        Of an index, the one for `platform`, as for `from_registry`. Raises DocklessError.
+        """
         where = to_location(source)
         used = access or Access()
         with used, open_source(where, used) as found:
@@ -117,6 +131,7 @@ class Image:
 
     @property
     def platform(self) -> Platform:
+        """Where it runs, as its config says."""
         return self._documents.platform
 
     @property
@@ -179,12 +194,17 @@ class Image:
         """The image with a layer on top that exists already, known by digest, diff id and size in bytes.
 
         It is had from `repository` (`host/path`), if given, or from the first of `urls` that works, unless the
-        destination has it. `media_type` is that of a gzip layer unless given. Raises InvalidValue.
+        destination has it. `media_type` is that of a gzip layer unless given. That the layer is what is said of it is
+        checked when its bytes pass. Raises InvalidValue.
         """
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidValue(f"the size of the layer {digest} is {size!r}", hint="write its bytes")
-        added = ImageLayer(Descriptor(kind, Digest(digest), size, tuple(urls)), Digest(diff_id), created_by)
+        found_urls = _strings("urls", urls) or ()
+        for url in found_urls:
+            if not is_plain_url(url):
+                raise InvalidValue(f"{redact(url)} is no plain url", hint="write http:// or https://, with no password")
+        added = ImageLayer(Descriptor(kind, Digest(digest), size, found_urls), Digest(diff_id), created_by)
         origins: dict[Digest, Place] = {}
         if repository:
             where = Location(REGISTRY, reference=Reference.parse(repository))
@@ -245,7 +265,10 @@ class Image:
         return self._with(assemble_image(None, (), edit, base=self._documents))
 
     def with_annotations(self, annotations: Mapping[str, str]) -> Image:
-        """The image with annotations merged by name into its manifest's (image spec, annotations.md)."""
+        """The image with annotations merged by name into its manifest's (image spec, annotations.md).
+
+        Raises InvalidValue for what is not text, or has no name.
+        """
         return self._with(self._assembled((), annotations=annotations))
 
     def with_format(self, image_format: str) -> Image:
@@ -310,6 +333,8 @@ class Image:
 
 
 def _build(layer: Buildable) -> tuple[BuiltLayer, Scratch]:
+    if not hasattr(layer, "build"):
+        raise InvalidValue(f"{layer!r:.100} is no layer", hint="write Layer.from_files({path in the image: path here})")
     scratch = Scratch()
     built = layer.build(scratch.path)
     for warning in built.warnings:
@@ -321,5 +346,6 @@ def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None
     if values is None:
         return None
     if isinstance(values, str):
-        raise InvalidValue(f"{field} is text, not a list", hint=f'write ["sh", "-c", {values!r}] or the like')
+        shown = f'["sh", "-c", {values!r}] or the like' if field in ("cmd", "entrypoint") else f"[{values!r}]"
+        raise InvalidValue(f"{field} is text, not a list", hint=f"write {shown}")
     return tuple(values)

@@ -36,10 +36,12 @@ class Index:
 
     @property
     def images(self) -> tuple[Image, ...]:
+        """In their order."""
         return self._images
 
     @property
     def digest(self) -> Digest:
+        """The digest of the index itself: what `name@sha256:...` names."""
         return self._document.digest
 
     @property

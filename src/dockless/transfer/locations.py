@@ -61,9 +61,15 @@ class Location(NamedTuple):
 
 def to_location(where: str | Location) -> Location:
     """`where`, read if it is text. Raises InvalidValue."""
-    return Location.parse(where) if isinstance(where, str) else where
+    return where if isinstance(where, Location) else Location.parse(_text(where))
 
 
 def to_destination(where: str | Location) -> Location:
     """As `to_location`; but nothing is sent to Docker Hub unless it is named. Raises InvalidValue."""
-    return Location.parse(where, default_registry=None) if isinstance(where, str) else where
+    return where if isinstance(where, Location) else Location.parse(_text(where), default_registry=None)
+
+
+def _text(where: object) -> str:
+    if not isinstance(where, str):
+        raise InvalidValue(f"{where!r:.200} is no place, but a {type(where).__name__}", hint=_HINT)
+    return where

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,17 @@ def test_every_recipe(scene, registry):
         ran += 1
     assert ran >= 40
     assert {"1.0.0", "1.0.1", "1.0.2", "1.1.0", "1.1.1", "multi", "dated", "without"} <= set(registry.tags("app"))
+
+
+def test_the_readme(scene, registry, tmp_path):
+    (section,) = re.findall(r"^## Without Pants\n(.*?)^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    shutil.copytree(ROOT / "testprojects", tmp_path / "testprojects")
+    blocks = [(block["kind"], block["code"]) for block in BLOCK.finditer(section)]
+    assert [kind for kind, _ in blocks] == ["sh", "python"]
+    for kind, code in blocks:
+        scene(kind, code)
+    assert set(registry.tags("hello")) == {"1.0.0", "1.0.1"}
+    assert (tmp_path / "hello.tar").is_file()
 
 
 def test_every_heading_is_listed_and_every_link_leads_somewhere():

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 
+from dockless import Descriptor, Digest, ProgressEvent
+from dockless.cli.progress import progress_of
 from dockless.testing import Registry
 
 DIGEST = "sha256:" + "a" * 64
@@ -149,6 +152,24 @@ def test_a_full_disk(place, line):
     assert said.stderr == "dockless: error: cannot write the output: No space left on device\n"
 
 
+def test_each_line_of_a_log_is_written_in_one_piece(monkeypatch):
+    """Blobs are moved by several threads: of two pieces, another's line comes between."""
+
+    class Log(list):
+        write = list.append
+
+        def isatty(self):
+            return False
+
+    log = Log()
+    monkeypatch.setattr("sys.stderr", log)
+    progress = progress_of(Namespace(quiet=False))
+    blob = Descriptor("a/b", Digest(DIGEST), 3)
+    for event in (ProgressEvent("sent", blob), ProgressEvent("tagged", blob, reference="a.example/b:1")):
+        progress(event)
+    assert log == [f"{DIGEST} sent (3 B)\n", f"a.example/b:1 is {DIGEST}\n"]
+
+
 def test_a_reader_that_is_gone(place):
     said = in_a_shell("dockless tags --help | true; dockless inspect oci:o | true")
     assert said.stderr == ""
@@ -160,6 +181,16 @@ def test_closed_standard_files_do_not_become_others(place):
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
     said = in_a_shell("dockless inspect oci:none 2>&-")
     assert (said.returncode, said.stdout) == (1, "")
+
+
+def test_a_signal_that_was_lost_in_a_finalizer_is_no_success(dockless, place, monkeypatch):
+    class Folder:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Folder()) - 1)
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    assert dockless("inspect", "oci:o").status == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])

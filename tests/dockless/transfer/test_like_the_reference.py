@@ -22,11 +22,11 @@ from dockless import (
     InlineFile,
     Layer,
     RegistryClient,
+    RegistryContent,
     RegistryError,
     copy_image,
     find_credentials,
 )
-from dockless.registry import RegistryContent
 from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 
 HELLO = Layer.from_files({"/hello": InlineFile("hello world")})

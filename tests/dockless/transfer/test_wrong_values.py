@@ -1,0 +1,152 @@
+"""Values of another kind than a program should give: an error of ours that says so, never another image."""
+
+import pickle
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import dockless
+from dockless import (
+    Access,
+    Digest,
+    DocklessError,
+    Image,
+    InlineFile,
+    InvalidValue,
+    Layer,
+    LayerError,
+    Platform,
+    Reference,
+    RegistryError,
+    copy_image,
+)
+from dockless.registry.errors import ConnectionFailed
+
+SHA = "sha256:" + "a" * 64
+IMAGE = Image.scratch()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"ignores": "*.pyc"}, "`ignores` is no list of texts"),
+        ({"ignores": [1]}, "`ignores` is no list of texts"),
+        ({"ignore_files": ".dockerignore"}, "`ignore_files` is no list of texts"),
+        ({"whiteouts": "/etc/old"}, "`whiteouts` is no list of texts"),
+        ({"modes": {"*.sh": 0o755}}, '`modes` does not map paths to str; write {"*.sh": "0755"}'),
+        ({"modes": ["*.sh"]}, "`modes` does not map paths"),
+        ({"owner": 1000}, '`owner` is 1000, not text; write "1000:1000"'),
+        ({"owners": {"/a": (1, 2)}}, "`owners` does not map paths"),
+        ({"symlinks": ["/a"]}, "`symlinks` does not map paths"),
+        ({"directories": ["/a"]}, "`directories` does not map paths"),
+        ({"inline_files": {"/a": "text"}}, "`inline_files` does not map paths to InlineFile"),
+        ({"compression": None}, "`compression` is None, not text"),
+        ({"mtime": datetime(2024, 1, 1)}, "is no time; write seconds since 1970"),
+    ],
+)
+def test_fields_of_a_layer(tmp_path, fields, says):
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(LayerError) as caught:
+        Layer.from_files({"/app": tmp_path}, **fields).build(str(tmp_path))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("file", [InlineFile(5), InlineFile(None), InlineFile("x", "0755")])
+def test_inline_files(tmp_path, file):
+    """bytes(5) is five zero bytes."""
+    with pytest.raises(LayerError, match="neither text nor bytes"):
+        Layer.from_files({"/f": file}).build(str(tmp_path))
+
+
+@pytest.mark.parametrize("files", [["src"], "src", {"/app": None}, {"/app": 5.0}])
+def test_files(files):
+    with pytest.raises(LayerError, match=r"is no mapping|is no path here"):
+        Layer.from_files(files)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"env": ["A=1"]}, "invalid env: ['A=1'] is no mapping"),
+        ({"env": {"A": 1}}, 'invalid env: 1 is not text; write "1"'),
+        ({"labels": {"a": None}}, "invalid labels: None is not text"),
+        ({"cmd": "ls"}, "cmd is text, not a list"),
+        ({"cmd": ["ls", 1]}, "invalid cmd: 1 is not text"),
+        ({"exposed_ports": [80]}, 'invalid exposed_ports: 80 is not text; write "80"'),
+        ({"volumes": "/data"}, "volumes is text, not a list; write ['/data']"),
+        ({"user": 1000}, "invalid user: 1000 is not text"),
+        ({"working_dir": Path("/app")}, "invalid working_dir: PosixPath('/app') is not text"),
+        ({"created": datetime(2024, 1, 1)}, "invalid created: datetime.datetime"),
+        ({"healthcheck": "curl"}, "invalid healthcheck: 'curl' is no mapping"),
+        ({"healthcheck": {"Test": "curl"}}, "its Test 'curl' is no list of texts"),
+        ({"healthcheck": {"Test": ["curl"]}}, "its Test begins with 'curl'; begin it with CMD, CMD-SHELL or NONE"),
+        ({"healthcheck": {"Interval": "5s"}}, "its Interval is '5s'; write nanoseconds"),
+        ({"healthcheck": {"Retries": -1}}, "its Retries is -1; write a whole number"),
+        ({"raw": "x"}, "invalid raw: 'x' is no mapping"),
+    ],
+)
+def test_fields_of_a_config(fields, says):
+    with pytest.raises(InvalidValue) as caught:
+        IMAGE.with_config(**fields)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("annotations", [["a=b"], {"a": 1}, {1: "a"}, {"": "a"}])
+def test_annotations(annotations):
+    with pytest.raises(InvalidValue, match="annotation"):
+        IMAGE.with_annotations(annotations)
+    with pytest.raises(InvalidValue, match="annotation"):
+        dockless.Index([IMAGE], annotations=annotations)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: IMAGE.add_layer("src"), "'src' is no layer; write Layer.from_files"),
+        (lambda: IMAGE.replace_layer(SHA, {"/app": "src"}), "is no layer; write Layer.from_files"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls="http://x/y"), "urls is text, not a list"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["file:///x"]), "is no plain url"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["https://u:secret@x/y"]), "https://x/y is no plain url"),
+        (lambda: IMAGE.remove_layer(0), "invalid digest '0'"),
+        (lambda: IMAGE.save(Path("out")), "is no place, but a PosixPath; write a registry reference, oci:DIR"),
+        (lambda: IMAGE.save(["oci:out"]), "is no place, but a list"),
+        (lambda: IMAGE.save("oci:out", tags="latest"), "tags is text, not a list; write ['latest']"),
+        (lambda: IMAGE.sync(None), "None is no place"),
+        (lambda: copy_image(Path("x"), "oci:out"), "is no place"),
+        (lambda: Image.load(None), "None is no place"),
+        (lambda: Image.from_registry(Reference.parse("a.example/b")), "is no reference, but a Reference"),
+        (lambda: Image.scratch(None), "invalid platform 'None'"),
+        (lambda: Platform.parse(("linux", "amd64")), "invalid platform"),
+        (lambda: Digest(None), "invalid digest 'None'"),
+        (lambda: Access(credentials={"a.example": ("user", "secret")}), "what a.example is given is no Credentials"),
+    ],
+)
+def test_arguments(call, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidValue) as caught:
+        call()
+    assert says in str(caught.value) and "secret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_destination_is_not_written_when_the_last_is_wrong(tmp_path):
+    with pytest.raises(InvalidValue, match="invalid tag"):
+        IMAGE.save(f"oci:{tmp_path}/first", "a.example/app", tags=["no/tag", "1"])
+    with pytest.raises(InvalidValue, match="invalid repository"):
+        IMAGE.save(f"oci:{tmp_path}/first", "a.example/App")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LayerError("problem", cause="cause", hint="hint"),
+        ConnectionFailed("problem", cause="cause", hint="hint", reason="refused"),
+        RegistryError("problem"),
+    ],
+)
+def test_errors_cross_from_process_to_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
+    assert isinstance(again, DocklessError)
