@@ -28,10 +28,11 @@ class Case(NamedTuple):
 CASES = {
     "http": Case("200 MB in 4 layers, http", "wall at most crane's", 4, 50 * MB),
     "tls": Case("200 MB in 4 layers, TLS", "CPU at most 1.3 times crane's", 4, 50 * MB, tls=True),
-    "many": Case("200 layers of 50 KB", "as below", 200, 50_000),
+    "many": Case("200 layers of 50 KB", "none of its own", 200, 50_000),
     "again": Case("200 MB in 4 layers, unchanged", "2 requests, no uploads", 4, 50 * MB, again=True),
     "far": Case("200 layers of 50 KB, round trips of 50 ms", "wall less than crane's", 200, 50_000, delay=0.025),
-    "parallel": Case("800 MB in 8 layers, --jobs 8", "memory under 60 MB", 8, 100 * MB, jobs=8),
+    "parallel": Case("800 MB in 8 layers, --jobs 8, http", "memory under 60 MB", 8, 100 * MB, jobs=8),
+    "parallel-tls": Case("the same over TLS", "memory under 60 MB", 8, 100 * MB, tls=True, jobs=8),
 }
 TARGETS = "Of all: no more requests and bytes than crane's. All tools have their defaults: Dockless 4 jobs."
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from queue import Queue, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -93,7 +93,8 @@ def _encode_threaded(
     blocks: Iterable[Block], encoder: Encoder, sink: Callable[[bytes], None], threads: int, stream: _Stream
 ) -> None:
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
-    hashed: SimpleQueue[Block | None] = SimpleQueue()
+    # Bounded, because on a busy machine the hasher may get less than its turn, and keeps what it has not seen.
+    hashed: Queue[Block | None] = Queue(threads)
     workers = [Thread(target=_work, args=(encoder, jobs), daemon=True) for _ in range(threads)]
     hasher = Thread(target=_hash, args=(stream, hashed), daemon=True)
     waiting: deque[_Job] = deque()
@@ -131,7 +132,7 @@ def _work(encoder: Encoder, jobs: SimpleQueue[_Job | None]) -> None:
             job.done.put(error)
 
 
-def _hash(stream: _Stream, blocks: SimpleQueue[Block | None]) -> None:
+def _hash(stream: _Stream, blocks: Queue[Block | None]) -> None:
     while True:
         block = blocks.get()
         if block is None:

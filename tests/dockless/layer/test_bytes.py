@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 
@@ -193,3 +194,35 @@ def test_the_same_on_another_machine(tmp_path, tree):
     other = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True).stdout.strip()
     mine = build_layer(LayerSpec((Source(str(one), "/app"),)), str(tmp_path / "o"))
     assert other == mine.descriptor.digest
+
+
+def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
+    """The compressors and the digest are threads of their own: none may run ahead of the other without end."""
+
+    class AtOnce:
+        wire_format = "gzip"
+
+        def worker(self):
+            return lambda block, before: b""
+
+        def begin(self):
+            return b""
+
+        def end(self, crc, size):
+            return b""
+
+    made, hashed, most = [0], [0], [0]
+
+    def blocks():
+        for _ in range(100):
+            made[0] += 1
+            most[0] = max(most[0], made[0] - hashed[0])
+            yield Block(memoryview(b"x"), ())
+
+    def hash_slowly(self, block):
+        time.sleep(0.001)
+        hashed[0] += 1
+
+    monkeypatch.setattr("dockless.layer.pipeline._Stream.hash", hash_slowly)
+    encode_blocks(blocks(), AtOnce(), lambda piece: None, threads=2)
+    assert hashed == [100] and most[0] <= 2 * 2 + 2
