@@ -27,8 +27,9 @@ class Trust:
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
         self._host = split_host(registry)
-        # To read the usual CAs takes 20 ms: once, and for no more than the check where nobody speaks TLS.
+        # To read the usual CAs takes 20 ms: once, and not where nobody speaks TLS.
         self._contexts: dict[bool | str, ssl.SSLContext] = {}
+        self._lack_the_usual: set[bool | str] = set()
         self._lock = threading.Lock()
         self._of_all = self._named(ca_file, environ)
         self._of_registry: bool | str = self._of_all
@@ -43,6 +44,9 @@ class Trust:
         with self._lock:
             if verify not in self._contexts:
                 self._contexts[verify] = _context(verify)
+            if verify in self._lack_the_usual:
+                self._lack_the_usual.remove(verify)
+                _add_the_usual(self._contexts[verify])
             return self._contexts[verify]
 
     def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
@@ -65,20 +69,19 @@ class Trust:
 
     def _checked(self, path: str, named_by: str) -> str:
         try:
-            self._contexts[path] = _context(path, alone=named_by != _OURS)
+            self._contexts[path] = _context(path)
         except OSError as error:
             # ssl.SSLError is an OSError: what PEM does not hold is told apart.
             named = not isinstance(error, ssl.SSLError)
             cause = (error.strerror or str(error)) if named else "it holds no PEM certificate"
             raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file") from None
+        if named_by == _OURS:
+            self._lack_the_usual.add(path)
         return path
 
 
-def _context(verify: bool | str, *, alone: bool = False) -> ssl.SSLContext:
-    """`verify`: a PEM file or a folder of CAs, which are trusted `alone` or too; True: the usual ones; or False.
-
-    Raises OSError.
-    """
+def _context(verify: bool | str) -> ssl.SSLContext:
+    """`verify`: a PEM file or a folder of CAs, True for the usual ones, or False. Raises OSError."""
     context = _Shared(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_protocols()
@@ -88,14 +91,18 @@ def _context(verify: bool | str, *, alone: bool = False) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    if isinstance(verify, str):
+    if verify is True:
+        _add_the_usual(context)
+    elif isinstance(verify, str):
         in_folder = os.path.isdir(verify)
         context.load_verify_locations(None if in_folder else verify, verify if in_folder else None)
-    if not alone:
-        import certifi
-
-        context.load_verify_locations(certifi.where())
     return context
+
+
+def _add_the_usual(context: ssl.SSLContext) -> None:
+    import certifi
+
+    context.load_verify_locations(certifi.where())
 
 
 class _Shared(ssl.SSLContext):
