@@ -27,11 +27,10 @@ _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
 FORMATS = ("oci", "docker")
 # As Docker's Windows bases had them until 2023, and their OCI names (layer.md, "Non-Distributable Layers").
+FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _FOREIGN = {
-    "application/vnd.oci.image.layer.nondistributable.v1.tar": "application/vnd.docker.image.rootfs.foreign.diff.tar",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip": (
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-    ),
+    FOREIGN_LAYER: "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    FOREIGN_LAYER + "+gzip": ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
 }
 _TO_DOCKER = {**{OCI_LAYER + suffix: _DOCKER_LAYERS[name] for name, suffix in _OCI_SUFFIXES.items()}, **_FOREIGN}
 _TO_OCI = {docker: oci for oci, docker in _TO_DOCKER.items()}

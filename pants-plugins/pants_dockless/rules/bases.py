@@ -85,7 +85,13 @@ def base_for(locked: LockedBase, platform: Platform, field: Any, address: Addres
         str(reference._replace(digest=None)),
         locked.digest,
         tuple(
-            RemoteLayer(str(layer.digest), layer.size, reference.registry, reference.repository, layer.urls)
+            RemoteLayer(
+                str(layer.digest),
+                layer.size,
+                reference.registry,
+                reference.repository,
+                layer.urls if layer.is_foreign else (),
+            )
             for layer in image.manifest.layers
         ),
     )

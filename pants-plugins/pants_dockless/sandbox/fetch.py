@@ -55,11 +55,14 @@ def download(client: object, layer: dict, path: str) -> None:
     from dockless.descriptor import Descriptor
     from dockless.digest import Digest
     from dockless.errors import LayoutError
+    from dockless.media_types import FOREIGN_LAYER
     from dockless.registry import RegistryContent
     from dockless.registry.hosts import is_loopback, split_host
     from dockless.transfer.foreign import ForeignContent
 
-    descriptor = Descriptor("application/octet-stream", Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
+    # Only foreign layers come with urls, and only theirs are followed.
+    kind = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
+    descriptor = Descriptor(kind, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
     content = ForeignContent(
         RegistryContent(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
     )

@@ -214,5 +214,5 @@ def test_a_manifest_without_end(told, connect):
     with Registry() as registry:
         length = {} if told else {"Content-Length": None}
         registry.faults = [Fault("manifest get", status=200, body=b" " * (5 * MIB), headers=length)]
-        with pytest.raises(Unexpected, match="the manifest v1 of .* is too large: .*more than 4194304"):
+        with pytest.raises(Unexpected, match="the manifest v1 at .* is too large: .*more than 4194304"):
             connect(registry.host).get_manifest("app", "v1")
