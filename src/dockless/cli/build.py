@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dockless.cli.options import Commands, access_of, add_command, add_jobs
-
-if TYPE_CHECKING:
-    from dockless.layer.build import BuiltLayer
-    from dockless.layer.layer import Layer
 
 _DESCRIPTION = """\
 Builds an image and saves it: a base, a layer for each --add, a config.
@@ -89,25 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
     with access_of(arguments) as access:
         image = _base(arguments, access)
         for layer in layers:
-            image = image.add_layer(layer if arguments.quiet else _Telling(layer))
+            image = image.add_layer(layer)
         # Last: each edit says anew when the image was created.
         image = image.with_annotations(annotations or {}).with_config(**edit, created=arguments.created)
         pushed = image.save(destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
     print_saved(arguments, pushed, platform=str(image.platform), layers=[x.descriptor.digest for x in image.layers])
     return 0
-
-
-class _Telling:
-    """A layer that says what may be a mistake in it when it is built."""
-
-    def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-
-    def build(self, directory: str) -> BuiltLayer:
-        built = self._layer.build(directory)
-        for warning in built.warnings:
-            print(f"dockless: warning: {warning}", file=sys.stderr)
-        return built
 
 
 def _base(arguments: argparse.Namespace, access: Any) -> Any:

@@ -53,7 +53,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         try:
             make_parser().parse_args(argv, arguments)
-            _set_up_logging(arguments.verbose)
+            _set_up_logging(arguments.verbose, arguments.quiet)
             status: int = arguments.run(arguments)
             # A signal that came while a finalizer ran was lost there.
             stop.check()
@@ -100,14 +100,15 @@ def _on_disk(arguments: argparse.Namespace, error: Exception) -> str:
     return ""
 
 
-def _set_up_logging(verbose: bool) -> None:
+def _set_up_logging(verbose: bool, quiet: bool) -> None:
     import logging
 
     if verbose:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger("urllib3").setLevel(logging.WARNING)
     else:
-        logging.basicConfig(level=logging.WARNING, format="dockless: warning: %(message)s", stream=sys.stderr)
+        level = logging.ERROR if quiet else logging.WARNING
+        logging.basicConfig(level=level, format="dockless: warning: %(message)s", stream=sys.stderr)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

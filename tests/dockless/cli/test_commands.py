@@ -80,12 +80,6 @@ class TestBuild:
         assert said.json["platform"] == "linux/arm64"
         assert "docker" in dockless("inspect", "oci:out", "--json").json["media_type"]
 
-    def test_what_may_be_a_mistake_is_told(self, dockless, tree):
-        said = dockless("build", "oci:out", "--add", "src:/bin")
-        assert said.status == 0
-        assert "\ndockless: warning: /bin/" in "\n" + said.err and "/usr/bin" in said.err
-        assert "warning" not in dockless("build", "oci:out", "--add", "src:/bin", "-q").err
-
     def test_each_add_is_a_layer_and_a_whiteout_is_the_last(self, dockless, image, tree):
         adds = ("--add", "src/main.py:/a/", "--add", "src/main.py:/b.py", "--whiteout", "/f0")
         assert len(dockless("build", "oci:out", "--base", "oci:base", *adds, "--json").json["layers"]) == 5

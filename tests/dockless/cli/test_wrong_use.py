@@ -175,6 +175,14 @@ def test_a_reader_that_is_gone(place):
     assert said.stderr == ""
 
 
+def test_what_may_be_a_mistake_is_told_once_and_not_when_quiet(place):
+    said = in_a_shell("dockless build oci:n --add tree:/bin")
+    assert said.returncode == 0
+    (line,) = (line for line in said.stderr.splitlines() if "warning" in line)
+    assert line.startswith("dockless: warning: ") and "/bin/f is under /bin" in line and "/usr/bin" in line
+    assert in_a_shell("dockless build oci:n --add tree:/bin -q").stderr == ""
+
+
 def test_closed_standard_files_do_not_become_others(place):
     """A blob's file with the number 2 would get what is said on stderr."""
     said = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
