@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     after SIGTERM, 129 after SIGHUP. With `--debug`, a failure is a traceback too.
     """
     _open_standard_files()
+    # Start-up makes many objects and no garbage: to look for it would be a tenth of its time.
+    gc.set_threshold(max(20_000, gc.get_threshold()[0]))
     previous = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         # Not under nohup: the terminal is gone.

@@ -12,7 +12,7 @@ from dockless.crew import Stopped
 from dockless.errors import DocklessError, RegistryError, printable
 from dockless.registry.clock import Clock
 from dockless.registry.connection import BLOCK, Connections
-from dockless.registry.errors import Unexpected
+from dockless.registry.errors import ConnectionFailed, Unexpected
 from dockless.registry.failures import wrapped
 from dockless.registry.hosts import origin_of, redact
 from dockless.registry.proxies import choose_proxy
@@ -189,20 +189,31 @@ class Transport:
             sent["Content-Length"] = str(len(body))
         with self._slots if limited else contextlib.nullcontext():
             try:
-                response = self._connections.request(
-                    method,
-                    url,
-                    sent,
-                    body,
-                    timeouts=(SEND_TIMEOUT, read_timeout),
-                    context=self._context(url, proxy),
-                    proxy=proxy,
-                )
-            except (DocklessError, Stopped):
-                # Of the body, which is read while it is sent.
-                raise
-            except Exception as error:
-                raise wrapped(error, method, url, proxy) from error
+                return self._sent(method, url, sent, body, read_timeout, proxy)
+            except ConnectionFailed as error:
+                # There was no connection: of the body nothing has been read.
+                if error.reason != "certificate" or not self._trust.widen():
+                    raise
+                return self._sent(method, url, sent, body, read_timeout, proxy)
+
+    def _sent(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, read_timeout: float, proxy: str | None
+    ) -> Answer:
+        try:
+            response = self._connections.request(
+                method,
+                url,
+                headers,
+                body,
+                timeouts=(SEND_TIMEOUT, read_timeout),
+                context=self._context(url, proxy),
+                proxy=proxy,
+            )
+        except (DocklessError, Stopped):
+            # Of the body, which is read while it is sent.
+            raise
+        except Exception as error:
+            raise wrapped(error, method, url, proxy) from error
         return Answer(response, method, url, self._clock)
 
     def close(self) -> None:

@@ -27,9 +27,10 @@ class Trust:
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
         self._host = split_host(registry)
-        # To read the usual CAs takes 20 ms: once, and not where nobody speaks TLS.
+        # To read the usual CAs takes 20 ms: once, and not where nobody speaks TLS, or a file's CAs are enough.
         self._contexts: dict[bool | str, ssl.SSLContext] = {}
-        self._lack_the_usual: set[bool | str] = set()
+        self._lack_the_usual: set[str] = set()
+        self._has_file = False
         self._lock = threading.Lock()
         self._of_all = self._named(ca_file, environ)
         self._of_registry: bool | str = self._of_all
@@ -44,10 +45,14 @@ class Trust:
         with self._lock:
             if verify not in self._contexts:
                 self._contexts[verify] = _context(verify)
-            if verify in self._lack_the_usual:
-                self._lack_the_usual.remove(verify)
-                _add_the_usual(self._contexts[verify])
             return self._contexts[verify]
+
+    def widen(self) -> bool:
+        """Adds the usual CAs to those of a file, for a host that these do not vouch for. False: there is no file."""
+        with self._lock:
+            while self._lack_the_usual:
+                _add_the_usual(self._contexts[self._lack_the_usual.pop()])
+            return self._has_file
 
     def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
         for path, named_by in (
@@ -76,6 +81,7 @@ class Trust:
             cause = (error.strerror or str(error)) if named else "it holds no PEM certificate"
             raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file") from None
         if named_by == _OURS:
+            self._has_file = True
             self._lack_the_usual.add(path)
         return path
 

@@ -167,13 +167,25 @@ def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
     assert not one.get_ca_certs() and len(other.get_ca_certs()) > 50
 
 
-def test_the_cas_are_read_once(certificate):
+def test_the_usual_cas_are_beside_a_files_when_they_are_needed(certificate):
+    """A copy may lead from Docker Hub to a private registry. A variable's are in their stead."""
     trust = Trust("reg.example", False, certificate, {})
-    assert trust.context("reg.example") is trust.context("store.example")
-    # Beside the usual ones: a copy may lead from Docker Hub to a private registry. A variable's are in their stead.
-    assert len(trust.context("reg.example").get_ca_certs()) > 50
+    context = trust.context("reg.example")
+    assert context is trust.context("store.example") and len(context.get_ca_certs()) == 1
+    assert trust.widen() and trust.widen() and len(context.get_ca_certs()) > 50
     alone = Trust("reg.example", False, None, {"SSL_CERT_FILE": certificate})
-    assert len(alone.context("reg.example").get_ca_certs()) == 1
+    assert len(alone.context("reg.example").get_ca_certs()) == 1 and not alone.widen()
+
+
+def test_a_host_that_only_the_usual_cas_vouch_for(certificate, tmp_path, connect, image, keep, monkeypatch):
+    """With a CA file of somebody else: its certificate is looked at once more."""
+    other = tmp_path / "other"
+    other.mkdir()
+    usual = make_certificate(other)
+    monkeypatch.setattr("certifi.where", lambda: str(usual))
+    with Registry(tls=server_context(other)) as registry:
+        keep(registry, "app", image, "v1")
+        assert connect(registry.host, ca_file=certificate).get_manifest("app", "v1").digest == image.digest
 
 
 def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):

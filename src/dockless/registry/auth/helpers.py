@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -70,6 +69,8 @@ def _run(path: str, asked: str, environ: Mapping[str, str], timeout: float) -> t
 
     Raises CredentialsError, the helper then being dead.
     """
+    import subprocess
+
     name = os.path.basename(path)
     try:
         process = subprocess.Popen(
