@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from dockless.errors import InvalidValue
+
 # What is under way when something failed is told to stop, and gets this many seconds to do so.
 _GRACE = 10.0
 
@@ -61,3 +63,10 @@ class Crew:
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
             raise failures[0]
+
+
+def check_jobs(jobs: int) -> int:
+    """`jobs` if it may be the most at a time, else InvalidValue."""
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
+        raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
+    return jobs

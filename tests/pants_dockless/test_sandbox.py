@@ -57,11 +57,7 @@ def test_a_mistake_is_one_line_and_leaves_no_blob(sandbox, tmp_path):
 
 
 def test_start_up_is_short_and_knows_no_network(sandbox):
-    """The fastest of several: what others do on the machine at the same time is no property of ours."""
-    totals = []
-    for _ in range(5):
-        lines = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", sandbox(spec(), "-X", "importtime").stderr)
-        modules = {name for _, name in lines}
-        totals.append(sum(int(own) for own, _ in lines))
-        assert not modules & {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "tarfile"}
-    assert min(totals) < 40_000, f"{min(totals)} microseconds"
+    """Each layer is a process: what it imports is what it costs. How much that is, is for a benchmark to say."""
+    modules = set(re.findall(r"import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", sandbox(spec(), "-X", "importtime").stderr))
+    assert not modules & {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "tarfile", "email"}
+    assert len(modules) < 150

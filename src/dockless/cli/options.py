@@ -73,20 +73,23 @@ class _Explained:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         from dockless.errors import InvalidValue
-        from dockless.registry.retry import RetryPolicy
         from dockless.transfer.access import Access
 
-        patience = arguments.retry_time
-        if patience is not None and not 0 <= patience < float("inf"):
-            raise InvalidValue(f"--retry-time is {patience}", hint="write a number of seconds")
+        retry, patience = None, arguments.retry_time
+        if patience is not None:
+            from dockless.registry.retry import RetryPolicy
+
+            if not 0 <= patience < float("inf"):
+                raise InvalidValue(f"--retry-time is {patience}", hint="write a number of seconds")
+            # So many attempts that the time is what ends them.
+            retry = RetryPolicy(attempts=1_000_000, budget=patience)
         self._explain = arguments.explain_auth
         self._access = Access(
             insecure=arguments.insecure or arguments.insecure_registry,
             ca_file=arguments.ca_file,
             auth_file=arguments.auth_file,
             jobs=getattr(arguments, "jobs", 4),
-            # So many attempts that the time is what ends them.
-            retry=None if patience is None else RetryPolicy(attempts=1_000_000, budget=patience),
+            retry=retry,
         )
 
     def __enter__(self) -> Access:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dockless.registry.push import Pushed
+    from dockless.registry.pushed import Pushed
 
 
 def print_json(document: dict[str, Any]) -> None:

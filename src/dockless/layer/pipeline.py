@@ -32,9 +32,15 @@ class _Job:
     __slots__ = ("before", "block", "done")
 
     def __init__(self, block: Block, before: bytes) -> None:
-        self.block = block
+        self.block: Block | None = block
         self.before = before
         self.done: SimpleQueue[Any] = SimpleQueue()
+
+    def take(self) -> Block:
+        """The block, which is not kept beside its result."""
+        block, self.block = self.block, None
+        assert block is not None
+        return block
 
 
 def encode_blocks(
@@ -94,7 +100,7 @@ def _encode_threaded(
 ) -> None:
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
     # Bounded, because on a busy machine the hasher may get less than its turn, and keeps what it has not seen.
-    hashed: Queue[Block | None] = Queue(threads)
+    hashed: Queue[Block | None] = Queue(1)
     workers = [Thread(target=_work, args=(encoder, jobs), daemon=True) for _ in range(threads)]
     hasher = Thread(target=_hash, args=(stream, hashed), daemon=True)
     waiting: deque[_Job] = deque()
@@ -107,7 +113,7 @@ def _encode_threaded(
             hashed.put(block)
             jobs.put(job)
             waiting.append(job)
-            while len(waiting) > threads + 2 or (waiting and not waiting[0].done.empty()):
+            while len(waiting) > threads + 1 or (waiting and not waiting[0].done.empty()):
                 _finish(waiting.popleft(), sink)
         while waiting:
             _finish(waiting.popleft(), sink)
@@ -127,9 +133,11 @@ def _work(encoder: Encoder, jobs: SimpleQueue[_Job | None]) -> None:
             return
         try:
             encode = encode or encoder.worker()
-            job.done.put(encode(job.block, job.before))
+            job.done.put(encode(job.take(), job.before))
         except BaseException as error:
             job.done.put(error)
+        # Until the next one comes this thread would keep it, result and all.
+        del job
 
 
 def _hash(stream: _Stream, blocks: Queue[Block | None]) -> None:

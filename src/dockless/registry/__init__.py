@@ -1,16 +1,41 @@
 """The wire: a client for registries that survives what they and the network do."""
 
-from dockless.registry.auth.chain import find_credentials
-from dockless.registry.auth.credentials import Credentials
-from dockless.registry.client import RegistryClient
-from dockless.registry.clock import Clock
-from dockless.registry.download import RegistryContent
-from dockless.registry.progress import Progress, ProgressEvent
-from dockless.registry.push import Pushed, push
-from dockless.registry.remote_manifest import RemoteManifest
-from dockless.registry.retry import RetryPolicy
-from dockless.registry.upload import BlobResult
-from dockless.registry.upload_session import UploadSession
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockless.registry.auth.chain import find_credentials
+    from dockless.registry.auth.credentials import Credentials
+    from dockless.registry.client import RegistryClient
+    from dockless.registry.clock import Clock
+    from dockless.registry.download import RegistryContent
+    from dockless.registry.progress import Progress, ProgressEvent
+    from dockless.registry.pushed import Pushed
+    from dockless.registry.pushing import push
+    from dockless.registry.remote_manifest import RemoteManifest
+    from dockless.registry.retry import RetryPolicy
+    from dockless.registry.upload import BlobResult
+    from dockless.registry.upload_session import UploadSession
+
+# Each name's module is imported when the name is first used (PEP 562): TLS and HTTP are 8 MB and 60 ms, which a build
+# to disk does without, and one to a registry until its layers are made.
+_HOMES = {
+    "BlobResult": "upload",
+    "Clock": "clock",
+    "Credentials": "auth.credentials",
+    "Progress": "progress",
+    "ProgressEvent": "progress",
+    "Pushed": "pushed",
+    "RegistryClient": "client",
+    "RegistryContent": "download",
+    "RemoteManifest": "remote_manifest",
+    "RetryPolicy": "retry",
+    "UploadSession": "upload_session",
+    "find_credentials": "auth.chain",
+    "push": "pushing",
+}
 
 __all__ = [
     "BlobResult",
@@ -27,3 +52,10 @@ __all__ = [
     "find_credentials",
     "push",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dockless.registry' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"dockless.registry.{_HOMES[name]}"), name)
+    return value

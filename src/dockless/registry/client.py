@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 from dockless.content import ContentSource
+from dockless.crew import check_jobs
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT
@@ -352,13 +353,6 @@ class RegistryClient:
             self._request("DELETE", path, repository, actions=DELETE, expect=done).close()
 
         self.repeat(ask)
-
-
-def check_jobs(jobs: int) -> int:
-    """`jobs` if it may be the most requests at a time, else InvalidValue."""
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
-        raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
-    return jobs
 
 
 def _manifest_path(repository: str, version: str) -> str:

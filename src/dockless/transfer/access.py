@@ -6,12 +6,16 @@ import os
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
+from dockless.crew import check_jobs
 from dockless.errors import CredentialsError, InvalidValue
 from dockless.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import Account, Credentials
-from dockless.registry.client import RegistryClient, check_jobs
-from dockless.registry.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from dockless.registry.client import RegistryClient
+    from dockless.registry.retry import RetryPolicy
 
 DEFAULT_JOBS = 4
 
@@ -72,6 +76,8 @@ class Access:
         """The client for a reference's registry. Raises CredentialsError for an `auth_file` that is not there."""
         if self._auth_file is not None and not os.path.exists(self._auth_file):
             raise CredentialsError(f"there is no auth file {self._auth_file}", hint="check the path")
+        from dockless.registry.client import RegistryClient
+
         with self._lock:
             self._used[reference.name] = reference
             if reference.registry not in self._clients:

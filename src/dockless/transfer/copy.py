@@ -12,7 +12,7 @@ from dockless.manifest import Manifest
 from dockless.platform import Platform
 from dockless.registry.hosts import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
-from dockless.registry.push import Pushed
+from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.compress import compress_layers
 from dockless.transfer.contents import FolderContent

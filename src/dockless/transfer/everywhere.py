@@ -11,7 +11,7 @@ from dockless.errors import InvalidValue
 from dockless.image.documents import ImageDocuments
 from dockless.manifest import Index, Manifest
 from dockless.registry.progress import Progress
-from dockless.registry.push import Pushed
+from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.contents import MemoryContent
 from dockless.transfer.foreign import ForeignContent

@@ -22,7 +22,7 @@ from dockless.platform import Platform
 from dockless.reference import Reference
 from dockless.registry.hosts import redact
 from dockless.registry.progress import Progress, silent
-from dockless.registry.push import Pushed
+from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.everywhere import save_everywhere
 from dockless.transfer.locations import (

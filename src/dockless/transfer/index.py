@@ -9,7 +9,7 @@ from dockless.image.index import assemble_index
 from dockless.manifest import Index as IndexDocument
 from dockless.platform import Platform
 from dockless.registry.progress import Progress, silent
-from dockless.registry.push import Pushed
+from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.everywhere import save_everywhere
 from dockless.transfer.image import Image

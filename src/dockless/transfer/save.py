@@ -17,7 +17,7 @@ from dockless.layout.write import write_layout
 from dockless.manifest import Manifest
 from dockless.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, silent
-from dockless.registry.push import Pushed, push
+from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
 from dockless.transfer.contents import MemoryContent
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
@@ -109,6 +109,8 @@ def _to_registry(
     keep_foreign: bool,
     progress: Progress,
 ) -> Pushed:
+    from dockless.registry.pushing import push
+
     reference = destination.registry_reference
     digest = tree.root.digest
     if reference.digest and reference.digest != digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
@@ -17,9 +17,11 @@ from dockless.layout.docker_archive import DockerArchive
 from dockless.layout.oci import OciLayout
 from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.platform import DEFAULT_PLATFORM, Platform
-from dockless.registry.download import RegistryContent
 from dockless.transfer.access import Access
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, Location
+
+if TYPE_CHECKING:
+    from dockless.registry.download import RegistryContent
 
 
 class Source(NamedTuple):
@@ -34,6 +36,8 @@ class Source(NamedTuple):
 def open_content(where: Location, access: Access) -> Iterator[RegistryContent | DockerArchive | OciLayout]:
     """What holds the blobs of the image at `where`, until the body ends; of an archive or layout, it is opened."""
     if where.reference is not None:
+        from dockless.registry.download import RegistryContent
+
         with access:
             yield RegistryContent(access.client(where.reference), where.reference.repository)
         return

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockless.crew import Crew
 from dockless.descriptor import Descriptor
-from dockless.registry.upload import BlobResult
 from dockless.transfer.access import Access
 from dockless.transfer.locations import Location
 from dockless.transfer.origins import Origins, mounts, opened
+
+if TYPE_CHECKING:
+    from dockless.registry.upload import BlobResult
 
 
 class Synced(NamedTuple):

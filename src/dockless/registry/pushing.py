@@ -9,7 +9,6 @@ import re
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from dockless.content import ContentSource
 from dockless.crew import Crew
@@ -22,23 +21,13 @@ from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
 from dockless.registry.errors import RegistryError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.pushed import Pushed
 from dockless.registry.remote_manifest import check_manifest_size
 
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
 _MISSING = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"))
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
-
-
-class Pushed(NamedTuple):
-    """What a push did. `references` are all that name the image now; bytes are those of blobs, over the wire."""
-
-    digest: Digest
-    references: tuple[str, ...]
-    blobs_sent: int = 0
-    bytes_sent: int = 0
-    blobs_mounted: int = 0
-    blobs_present: int = 0
 
 
 def push(
