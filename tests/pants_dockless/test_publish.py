@@ -142,3 +142,39 @@ def test_no_secret_of_the_environment_is_in_argv_or_in_a_file(backend, publish):
     assert not any("C4n4ry" in argument for argument in process.argv)
     files = backend.request(DigestContents, [process.input_digest])
     assert not any(b"C4n4ry" in file.content for file in files)
+
+
+TWO_IMAGES = """
+file(name="f", source="f.txt")
+container_image(name="one", dependencies=[":f"], repository="acme/app", image_tags=["1", "2"])
+container_image(name="same", dependencies=[":f"], repository="acme/app", image_tags=["1"])
+container_image(name="other", repository="acme/app", image_tags=["2", "3"])
+push_image(name="push", image=":other", repository="acme/app", image_tags=["1"])
+"""
+
+
+def test_two_targets_that_publish_to_one_tag(backend):
+    """The same image may; two images are an error that names both, before anything is pushed."""
+    backend.write_files({"app/f.txt": "f", "app/BUILD": TWO_IMAGES})
+    options = [f"--dockless-registries={REGISTRIES!r}"]
+
+    def published(*names):
+        backend.set_options(options, env_inherit={"PATH"})
+        for name in names:
+            pushed = name == "push"
+            kind, request = (
+                (PublishPushFieldSet, PublishPushRequest) if pushed else (PublishImageFieldSet, PublishImageRequest)
+            )
+            package = backend.package(f"app:{name}", *([PushImageFieldSet] if pushed else []))
+            field_set = kind.create(backend.get_target(package_address(name)))
+            backend.request(PublishProcesses, [request(field_set, (package,))])
+
+    published("one", "same")
+    published("other", "push")
+    for first, second, tag in (("one", "other", "2"), ("other", "one", "2"), ("same", "push", "1")):
+        names = " and ".join(sorted((f"app:{first}", f"app:{second}")))
+        said = (
+            f"one.example:5000/acme/app:{tag} would be two images: {names} both publish to it; give one of them another"
+        )
+        with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {said}"):
+            published(first, second)

@@ -14,6 +14,7 @@ from pants.core.goals.publish import (
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import AddPrefix, CreateDigest, FileContent, MergeDigests
+from pants.engine.internals.session import RunId
 from pants.engine.process import InteractiveProcess
 from pants.engine.rules import collect_rules, rule
 
@@ -28,6 +29,7 @@ from pants_dockless.push_fields import (
     RepositoryField,
     SkipPushField,
 )
+from pants_dockless.rules.claims import claim
 from pants_dockless.rules.destinations import Destination
 from pants_dockless.rules.image import BuiltImage
 from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
@@ -72,7 +74,7 @@ class PublishPushFieldSet(PublishImageFieldSet):
 
 
 async def publish_artifact(
-    request: PublishRequest, python: PythonBuildStandaloneBinary, options: Dockless
+    request: PublishRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
 ) -> PublishProcesses:
     field_set = request.field_set
     artifact = next(a for package in request.packages for a in package.artifacts if isinstance(a, ImageArtifact))
@@ -99,6 +101,7 @@ async def publish_artifact(
                 _skipped(field_set, image, destination, f"(by `skip_push` of the registry {destination.registry})")
             )
             continue
+        claim(run, destination.references, field_set.address, str(image.digest))
         plan = await engine.create_digest(CreateDigest(_program(field_set, image, destination, options)))
         published.append(
             PublishPackages(
@@ -117,16 +120,16 @@ async def publish_artifact(
 
 @rule
 async def publish_container_image(
-    request: PublishImageRequest, python: PythonBuildStandaloneBinary, options: Dockless
+    request: PublishImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
 ) -> PublishProcesses:
-    return await publish_artifact(request, python, options)
+    return await publish_artifact(request, python, options, run)
 
 
 @rule
 async def publish_push_image(
-    request: PublishPushRequest, python: PythonBuildStandaloneBinary, options: Dockless
+    request: PublishPushRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
 ) -> PublishProcesses:
-    return await publish_artifact(request, python, options)
+    return await publish_artifact(request, python, options, run)
 
 
 def _skipped(field_set: Any, image: BuiltImage, destination: Destination, reason: str) -> PublishPackages:
