@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from pushes import HEADER, MB, Side, alone, compare, make_layout, present
+from pushes import HEADER, MB, Side, alone, compare, from_a_program, make_layout, present
 
 from dockless.testing.tls import make_certificate
 
@@ -76,6 +76,8 @@ def main() -> None:
             found = {tool: side for tool, side in sides(case, layout).items() if tool in chosen}
             certificates = str(folder / "tls") if case.tls else ""
             compare(case.title, case.target, found, folder, options.runs, certificates=certificates, delay=case.delay)
+            if name == "http" and "crane" in found:
+                from_a_program(layout, found["crane"], folder, options.runs)
             os.environ.pop("SSL_CERT_FILE", None)
 
 

@@ -7,8 +7,10 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from registries import DockerRegistry
 from wire import Wire
 
 import dockless
+from dockless import copy_image
 
 HEADER = """\
 Each run has a docker-registry on loopback and a store of its own. x: the multiple of Dockless. Requests are those of
@@ -86,6 +89,22 @@ def compare(
             f"{cost.rss:9.0f}{len(pushes.asked):10}{len(uploads):9}{pushes.sent / MB:10.3f}",
             flush=True,
         )
+
+
+def from_a_program(layout: Path, crane: Side, folder: Path, runs: int) -> None:
+    """The same by the library, in a program that has imported it: what is left without a command's start."""
+    # Once before, for the imports.
+    walls, others = [], []
+    for run in range(runs + 1):
+        with DockerRegistry("") as registry:
+            begin = time.monotonic()
+            copy_image(f"oci:{layout}", f"{registry.address}/team/app:1")
+            walls += [time.monotonic() - begin] if run else []
+        with DockerRegistry("") as registry:
+            command = [part.replace("{registry}", registry.address) for part in crane.command]
+            others += [measure(command, str(folder)).wall] if run else []
+    ours, theirs = statistics.median(walls), statistics.median(others)
+    print(f"from a program: {ours:.3f} s of wall, crane {theirs:.3f} (x {theirs / ours:.2f})", flush=True)
 
 
 def present(sides: dict) -> dict:
