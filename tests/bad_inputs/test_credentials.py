@@ -3,9 +3,9 @@
 import base64
 import json
 import os
+from unittest.mock import Mock
 
 import pytest
-import urllib3
 from made_images import layout_of, make_image
 from rows import case, row
 
@@ -184,10 +184,11 @@ def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatc
 
     def request(self, method, url, headers, body, **_):
         asked.append((url, headers.get("Authorization")))
-        asks = {"WWW-Authenticate": 'Basic realm="x"'}
-        return urllib3.HTTPResponse(b"", headers=asks, status=401, preload_content=False)
+        return Mock(
+            status=401, values=lambda name: {"WWW-Authenticate": ['Basic realm="x"']}.get(name, []), read=lambda n: b""
+        )
 
-    monkeypatch.setattr("dockless.registry.connection.Connections.request", request)
+    monkeypatch.setattr("dockless.registry.pool.Pool.request", request)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
     assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))

@@ -27,6 +27,7 @@ def names(monkeypatch):
     really = socket.getaddrinfo
 
     def look_up(host, *args, **options):
+        host = host.decode() if isinstance(host, bytes) else host
         if host in ("reg.example", "other.example", "proxy.example"):
             return really("127.0.0.1", *args, **options)
         if not isinstance(host, str) or host.replace(".", "").isdigit() or host == "localhost":

@@ -142,8 +142,8 @@ def test_loopback_may_speak_http(works, registry, image, name):
 @row("B08")
 def test_localhost_without_a_port_is_a_registry(refused, image, monkeypatch):
     asked = []
-    connections = "dockless.registry.connection.Connections"
-    monkeypatch.setattr(f"{connections}.request", lambda self, method, url, *_, **__: asked.append(url) or 1 / 0)
+    pool = "dockless.registry.pool.Pool"
+    monkeypatch.setattr(f"{pool}.request", lambda self, method, url, *_, **__: asked.append(url) or 1 / 0)
     line = refused("inspect", "localhost/x")
     assert set(asked) == {"http://localhost/v2/", "https://localhost/v2/"}
     assert line.startswith("GET http://localhost/v2/: ")

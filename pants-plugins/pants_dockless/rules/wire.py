@@ -21,7 +21,7 @@ ENV_VARS = (
 def import_roots() -> list:
     """The folders that hold the library and what it imports, in the order of sys.path."""
     found = set()
-    for package in ("dockless", "urllib3"):
+    for package in ("dockless", "certifi"):
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")

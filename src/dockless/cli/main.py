@@ -108,7 +108,6 @@ def _set_up_logging(verbose: bool, quiet: bool) -> None:
 
     if verbose:
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
     else:
         level = logging.ERROR if quiet else logging.WARNING
         logging.basicConfig(level=level, format="dockless: warning: %(message)s", stream=sys.stderr)

@@ -48,7 +48,7 @@ def encode_blocks(
 ) -> Encoded:
     """Sends the encoded blob to `sink`, piece by piece and in order. Raises what `blocks` or the encoder raise.
 
-    At most `2 * threads + 2` blocks are in memory at a time.
+    At most `threads + 4` blocks are in memory at a time.
     """
     if threads is None:
         threads = min(os.cpu_count() or 1, _MOST_THREADS)
@@ -113,7 +113,7 @@ def _encode_threaded(
             hashed.put(block)
             jobs.put(job)
             waiting.append(job)
-            while len(waiting) > threads + 1 or (waiting and not waiting[0].done.empty()):
+            while len(waiting) > threads or (waiting and not waiting[0].done.empty()):
                 _finish(waiting.popleft(), sink)
         while waiting:
             _finish(waiting.popleft(), sink)

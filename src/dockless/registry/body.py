@@ -16,6 +16,7 @@ from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, LayoutError, printable
 from dockless.registry.clock import Clock
 from dockless.registry.pace import Pace
+from dockless.registry.readiness import wait_for_room
 
 BLOCK = 1 << 20
 
@@ -134,15 +135,13 @@ class FileSlice(NamedTuple):
 
     def send(self, sock: socket.socket, clock: Clock) -> None:
         """Sends it. Raises what a socket raises, Stalled, and LayoutError when the file has become shorter."""
-        import urllib3.util
-
         offset, end, pace = self.offset, self.offset + self.length, Pace()
         while offset < end:
             begin = clock.monotonic()
             try:
                 n = os.sendfile(sock.fileno(), self.file.fileno(), offset, end - offset)
             except BlockingIOError:
-                if not urllib3.util.wait_for_write(sock, sock.gettimeout()):
+                if not wait_for_room(sock, sock.gettimeout()):
                     raise TimeoutError("nothing went in time") from None
                 n = -1
             if n == 0:

@@ -1,10 +1,13 @@
-"""Exceptions of urllib3, http, ssl and socket, as ours: the cause in a word, and whether to try again."""
+"""Exceptions of http.client, ssl and socket, as ours: the cause in a word, and whether to try again."""
 
 from __future__ import annotations
 
+import http.client
+import socket
 import ssl
 
 from dockless.errors import DocklessError, printable
+from dockless.registry.dial import NotConnected, ProxyFailed
 from dockless.registry.errors import ConnectionFailed, Failure, Unexpected
 from dockless.registry.hosts import origin_of, redact
 from dockless.registry.pace import Stalled
@@ -18,8 +21,6 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
 
     `proxy` is the one that the request went through.
     """
-    import urllib3
-
     shown = f"{method} {redact(url)}"
     host = origin_of(url)[1]
     chain = _chain(error)
@@ -39,48 +40,47 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
         return next(link for link in chain if isinstance(link, DocklessError))
     if any(_is_bad_header(link) for link in chain):
         return Unexpected(shown, cause="a header holds characters that HTTP forbids")
-    if any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain):
-        named = redact(proxy or "")
-        if "failed: 407" in text:
-            cause = f"the proxy {named} wants a user and password"
-            return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
-        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-        return failed(f"the proxy {named} refused, or is not there", hint, reason="unreachable")
     if any(isinstance(link, ImportError) for link in chain) and proxy:
         cause = f"the proxy {redact(proxy)} needs PySocks"
         return ConnectionFailed(shown, cause=cause, hint="install it, or name an http proxy", transient=False)
+    refused = next((link for link in chain if isinstance(link, ProxyFailed)), None)
+    named = f"the proxy {redact(proxy or '')}"
+    if refused is not None and refused.status == 407:
+        cause = f"{named} wants a user and password"
+        return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
     certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
-        return failed(*_certificate_cause(certificate, host), reason="certificate")
+        cause, hint = _certificate_cause(certificate, origin_of(proxy or url)[1] if refused is not None else host)
+        return failed(f"{named}: {cause}" if refused is not None else cause, hint, reason="certificate")
+    if refused is not None:
+        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+        return failed(f"{named} refused, or is not there", hint, reason="unreachable")
     if any(isinstance(link, ssl.SSLError) for link in chain) and _not_tls(text):
         return failed("it speaks plain http, not https", "allow that for this registry (insecure)", reason="plain http")
-    if any(isinstance(link, urllib3.exceptions.NameResolutionError) for link in chain) or "Name or service" in text:
-        return failed(f"there is no host {host}", "check the name and the network", reason="unreachable")
-    if any(isinstance(link, ConnectionRefusedError) for link in chain):
-        return failed("connection refused", "check the port, and that the registry runs", reason="refused")
-    connecting = next((link for link in chain if isinstance(link, urllib3.exceptions.ConnectTimeoutError)), None)
-    # For urllib3 every error of a connect is one of time, too.
-    new = isinstance(connecting, urllib3.exceptions.NewConnectionError)
-    if connecting is not None and (not new or any(isinstance(link, TimeoutError) for link in chain)):
-        return failed("no connection in time", "check the network and the proxy", reason="unreachable")
+    late = any(isinstance(link, (TimeoutError, socket.timeout)) for link in chain)
     reset = any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain)
-    if new and not reset:
-        cause = next((link.strerror for link in chain if isinstance(link, OSError) and link.strerror), "no connection")
+    if any(isinstance(link, NotConnected) for link in chain) and not reset:
+        if any(isinstance(link, socket.gaierror) for link in chain):
+            return failed(f"there is no host {host}", "check the name and the network", reason="unreachable")
+        if any(isinstance(link, ConnectionRefusedError) for link in chain):
+            return failed("connection refused", "check the port, and that the registry runs", reason="refused")
+        told = next((link.strerror for link in chain if isinstance(link, OSError) and link.strerror), "no connection")
+        cause = "no connection in time" if late else told
         return failed(cause, "check the network and the proxy", reason="unreachable")
     stalled = next((link for link in chain if isinstance(link, Stalled)), None)
     if stalled is not None:
         return failed(str(stalled))
-    if any(isinstance(link, (urllib3.exceptions.ReadTimeoutError, TimeoutError)) for link in chain):
+    if late:
         return failed("no answer in time")
     if reset:
         return failed("the connection was reset")
-    if any(isinstance(link, urllib3.exceptions.IncompleteRead) for link in chain):
+    if any(isinstance(link, http.client.IncompleteRead) for link in chain):
         return failed("the answer was cut off")
     return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and what it was raised for, in order: urllib3 wraps what http.client and socket raise."""
+    """The exception and what it was raised for, in order."""
     found: list[BaseException] = []
     todo: list[BaseException] = [error]
     while todo:
@@ -88,8 +88,7 @@ def _chain(error: BaseException) -> list[BaseException]:
         if link in found or len(found) > 30:
             continue
         found.append(link)
-        inner = [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
-        todo += [other for other in inner if isinstance(other, BaseException)]
+        todo += [other for other in (link.__cause__, link.__context__) if other is not None]
     return found
 
 

@@ -62,7 +62,7 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     except ValueError:
         raise Unexpected(f"{shown} has no usable port") from None
     host = (parts.hostname or "").lower()
-    # A host of other characters is another one to urllib3, which takes `%31` for a 1.
+    # What is taken for a host must be what is connected to: some readers of URLs take `%31` for a 1.
     if parts.scheme not in _DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and _address(host))):
         raise Unexpected(f"{shown} is no http address")
     if parts.username is not None or parts.password is not None:

@@ -1,26 +1,23 @@
-"""One HTTP request and its answer, over urllib3; nothing is retried, followed, decoded or authorised here."""
+"""One HTTP request and its answer, over pooled connections; nothing is retried, followed, decoded or authorised."""
 
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dockless.crew import Stopped
 from dockless.errors import DocklessError, RegistryError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.connection import BLOCK, Connections
+from dockless.registry.connection import BLOCK
 from dockless.registry.errors import ConnectionFailed, Unexpected
 from dockless.registry.failures import wrapped
-from dockless.registry.hosts import origin_of, redact
+from dockless.registry.hosts import redact
+from dockless.registry.pool import Pool, Reply
 from dockless.registry.proxies import choose_proxy
 from dockless.registry.retry import parse_retry_after
 from dockless.registry.trust import Trust
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 # Seconds for each block that is sent, and for each wait for something to come.
 SEND_TIMEOUT = 60.0
@@ -32,21 +29,20 @@ _MOST_DRAINED = 64 * 1024
 class Answer:
     """An answer whose body is still on the wire. Read it or close it."""
 
-    def __init__(self, response: BaseHTTPResponse, method: str, url: str, clock: Clock) -> None:
-        self._response = response
+    def __init__(self, reply: Reply, method: str, url: str, clock: Clock) -> None:
+        self._reply = reply
         self._clock = clock
         self.method = method
         self.url = url
-        self.status = response.status
+        self.status = reply.status
 
     def header(self, name: str) -> str:
-        """The header's value, or empty."""
-        value: str = self._response.headers.get(name, "")
-        return value
+        """The header's value, or empty; those of one that stands several times as one."""
+        return ", ".join(self._reply.values(name))
 
     def headers(self, name: str) -> list[str]:
         """All values of a header that may stand several times."""
-        return list(self._response.headers.getlist(name))
+        return self._reply.values(name)
 
     @property
     def retry_after(self) -> float | None:
@@ -63,11 +59,11 @@ class Answer:
         """The whole body, at most `limit` bytes. Raises RegistryError."""
         length = self.length
         if length is not None and length > limit and self.method != "HEAD":
-            self._abandon()
+            self._reply.abandon()
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}")
         body = self._read(limit + 1)
         if len(body) > limit:
-            self._abandon()
+            self._reply.abandon()
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
         return body
 
@@ -84,13 +80,12 @@ class Answer:
         """Up to `n` bytes as they came over the wire; empty at the end. Raises RegistryError."""
         encoding = self.header("Content-Encoding").lower()
         if encoding not in ("", "identity"):
-            self._abandon()
+            self._reply.abandon()
             raise Unexpected(f"{redact(self.url)} answered in the encoding {printable(encoding, 50)}, unasked")
         try:
-            piece: bytes = self._response.read1(n, decode_content=False)
-            return piece
+            return self._reply.read(n)
         except Exception as error:
-            self._abandon()
+            self._reply.abandon()
             raise wrapped(error, self.method, self.url) from error
 
     def close(self) -> None:
@@ -99,11 +94,12 @@ class Answer:
         none = self.method == "HEAD" or self.status in (204, 304)
         if none or (length is not None and length <= _MOST_DRAINED):
             try:
-                self._response.read(decode_content=False)
+                while self._reply.read(BLOCK):
+                    pass
             except Exception:
-                self._abandon()
+                self._reply.abandon()
             return
-        self._abandon()
+        self._reply.abandon()
 
     def _read(self, most: int) -> bytes:
         pieces = []
@@ -115,10 +111,6 @@ class Answer:
             pieces.append(piece)
             total += len(piece)
         return b"".join(pieces)
-
-    def _abandon(self) -> None:
-        self._response.close()
-        self._response.release_conn()
 
 
 # Of each thread: how many of its requests are under way, at whatever registries.
@@ -161,7 +153,7 @@ class Transport:
         self._trust = trust
         self._environ = environ
         self._slots = _Slots(jobs)
-        self._connections = Connections(jobs, clock)
+        self._pool = Pool(trust.context, clock, 2 * jobs + 2)
 
     def send(
         self,
@@ -200,37 +192,16 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: Any, read_timeout: float, proxy: str | None
     ) -> Answer:
         try:
-            response = self._connections.request(
-                method,
-                url,
-                headers,
-                body,
-                timeouts=(SEND_TIMEOUT, read_timeout),
-                context=self._context(url, proxy),
-                proxy=proxy,
-            )
+            reply = self._pool.request(method, url, headers, body, timeouts=(SEND_TIMEOUT, read_timeout), proxy=proxy)
         except (DocklessError, Stopped):
             # Of the body, which is read while it is sent.
             raise
         except Exception as error:
             raise wrapped(error, method, url, proxy) from error
-        return Answer(response, method, url, self._clock)
+        return Answer(reply, method, url, self._clock)
 
     def close(self) -> None:
-        self._connections.close()
-
-    def _context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
-        """What TLS is made with on the way to `url`, be it that to the proxy; None where there is none."""
-        scheme, host, _ = origin_of(url)
-        if scheme != "https" and not (proxy or "").startswith("https:"):
-            return None
-        context = self._trust.context(host)
-        if context.verify_mode == ssl.CERT_NONE:
-            # The user said so; a warning at every connection says nothing new.
-            import urllib3
-
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return context
+        self._pool.close()
 
 
 def _user_agent() -> str:

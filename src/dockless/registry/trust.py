@@ -88,9 +88,9 @@ class Trust:
 
 def _context(verify: bool | str) -> ssl.SSLContext:
     """`verify`: a PEM file or a folder of CAs, True for the usual ones, or False. Raises OSError."""
-    context = _Shared(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_protocols()
+    context.set_alpn_protocols(["http/1.1"])
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     if verify is False:
@@ -109,13 +109,3 @@ def _add_the_usual(context: ssl.SSLContext) -> None:
     import certifi
 
     context.load_verify_locations(certifi.where())
-
-
-class _Shared(ssl.SSLContext):
-    """urllib3 sets the protocols at each connection, which others that begin meanwhile would read half-set."""
-
-    def set_protocols(self) -> None:
-        super().set_alpn_protocols(["http/1.1"])
-
-    def set_alpn_protocols(self, alpn_protocols: object) -> None:
-        pass

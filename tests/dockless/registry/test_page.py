@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dockless.registry import RetryPolicy, connection, pace, state, transport, upload
+from dockless.registry import RetryPolicy, dial, pace, state, transport, upload
 from dockless.registry.auth import helpers
 from dockless.registry.errors import _TRANSIENT
 from dockless.registry.failures import _ATTEMPTS_TO_REACH
@@ -28,7 +28,7 @@ def test_the_numbers():
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
     assert f"chunks of {upload.CHUNK >> 20} MiB" in PAGE
-    assert f"Timeouts: {connection.CONNECT:g} s for a connection, {transport.SEND_TIMEOUT:g} s for each block" in PAGE
+    assert f"Timeouts: {dial.CONNECT:g} s for a connection, {transport.SEND_TIMEOUT:g} s for each block" in PAGE
     assert transport.READ_TIMEOUT == transport.SEND_TIMEOUT
     assert (pace._SLOWEST, pace._WINDOW, state.SMALLEST, state._OLDEST) == (1024, 60, 1 << 20, 86400)
     assert f"Helpers get {helpers.TIMEOUT:g} s" in PAGE

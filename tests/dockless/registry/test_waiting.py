@@ -64,7 +64,7 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
     most, now, lock = [0], [0], threading.Lock()
     with Registry() as registry:
         client = connect(registry.host, jobs=jobs)
-        send = client.session._transport._connections.request
+        send = client.session._transport._pool.request
 
         def counted(*args, **kwargs):
             with lock:
@@ -76,7 +76,7 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
                 with lock:
                     now[0] -= 1
 
-        client.session._transport._connections.request = counted
+        client.session._transport._pool.request = counted
         push(image.root, image.source, client, "app", ["v1"])
     assert most[0] == jobs
 

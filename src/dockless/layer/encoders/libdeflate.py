@@ -9,6 +9,7 @@ library, the same bytes.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from collections.abc import Callable
 from functools import lru_cache
@@ -48,7 +49,7 @@ class Compressor:
             if not self._handle:
                 raise MemoryError
             self._room = 0
-            self._out = ctypes.create_string_buffer(0)
+            self._out: Any = None
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
@@ -62,7 +63,8 @@ class Compressor:
         if n > self._room:
             self._room = n
             bound = self._library.libdeflate_gzip_compress_bound(self._handle, n)
-            self._out = ctypes.create_string_buffer(bound)
+            # Of what is mapped only written pages take memory: the bound is for what does not compress.
+            self._out = (ctypes.c_char * bound).from_buffer(mmap.mmap(-1, bound))
         source = (ctypes.c_char * n).from_buffer(data) if not data.readonly else bytes(data)
         written = self._library.libdeflate_gzip_compress(self._handle, source, n, self._out, len(self._out))
         if not written:
