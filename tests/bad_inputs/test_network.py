@@ -3,6 +3,7 @@
 import datetime
 import http.server
 import socket
+import sys
 import subprocess
 import threading
 import time
@@ -237,6 +238,7 @@ def test_proxies_that_are_none(refused, monkeypatch, value):
 
 @row("B65")
 def test_proxies_that_do_not_serve(refused, monkeypatch, manual, proxy, port):
+    monkeypatch.setitem(sys.modules, "socks", None)
     url = "GET https://reg.example/v2/"
     check = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
     for value, said in (

@@ -27,10 +27,10 @@ class Trust:
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
         self._host = split_host(registry)
-        # To read the usual CAs takes 20 ms: once, and not where nobody speaks TLS, or a file's CAs are enough.
+        # To read CAs takes 20 ms: once, and not where nobody speaks TLS, nor the usual ones where a file's are enough.
         self._contexts: dict[bool | str, ssl.SSLContext] = {}
         self._lack_the_usual: set[str] = set()
-        self._has_file = False
+        self._named_by: dict[str, str] = {}
         self._lock = threading.Lock()
         self._of_all = self._named(ca_file, environ)
         self._of_registry: bool | str = self._of_all
@@ -40,19 +40,24 @@ class Trust:
             self._of_registry = self._certs_d(registry, environ) or True
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What connections to a host are made with, all with the same."""
+        """What connections to a host are made with, all with the same. Raises RegistryError for what is no PEM."""
         verify = self._of_registry if host == self._host else self._of_all
         with self._lock:
             if verify not in self._contexts:
-                self._contexts[verify] = _context(verify)
+                try:
+                    self._contexts[verify] = _context(verify)
+                except OSError as error:
+                    # Of the usual ones and of none there is no such error.
+                    raise self._unusable(str(verify), error) from None
             return self._contexts[verify]
 
     def widen(self) -> bool:
         """Adds the usual CAs to those of a file, for a host that these do not vouch for. False: there is no file."""
         with self._lock:
-            while self._lack_the_usual:
-                _add_the_usual(self._contexts[self._lack_the_usual.pop()])
-            return self._has_file
+            for path in self._lack_the_usual.intersection(self._contexts):
+                _add_the_usual(self._contexts[path])
+                self._lack_the_usual.remove(path)
+            return _OURS in self._named_by.values()
 
     def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
         for path, named_by in (
@@ -73,17 +78,24 @@ class Trust:
         return ""
 
     def _checked(self, path: str, named_by: str) -> str:
+        """`path`, which is there and looks like PEM: what else is wrong is seen when TLS is spoken."""
+        self._named_by[path] = named_by
         try:
-            self._contexts[path] = _context(path)
+            if not os.path.isdir(path):
+                with open(path, "rb") as file:
+                    if b"-----BEGIN " not in file.read():
+                        raise ssl.SSLError
         except OSError as error:
-            # ssl.SSLError is an OSError: what PEM does not hold is told apart.
-            named = not isinstance(error, ssl.SSLError)
-            cause = (error.strerror or str(error)) if named else "it holds no PEM certificate"
-            raise RegistryError(f"cannot use {named_by} {path}", cause=cause, hint="name a PEM file") from None
+            raise self._unusable(path, error) from None
         if named_by == _OURS:
-            self._has_file = True
             self._lack_the_usual.add(path)
         return path
+
+    def _unusable(self, path: str, error: OSError) -> RegistryError:
+        # ssl.SSLError is an OSError: what PEM does not hold is told apart.
+        no_pem = isinstance(error, ssl.SSLError)
+        cause = "it holds no PEM certificate" if no_pem else error.strerror or str(error)
+        return RegistryError(f"cannot use {self._named_by[path]} {path}", cause=cause, hint="name a PEM file")
 
 
 def _context(verify: bool | str) -> ssl.SSLContext:

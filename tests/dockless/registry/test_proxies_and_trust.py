@@ -209,6 +209,22 @@ def test_a_ca_file_that_is_none(content, said, named, tmp_path, connect, environ
         connect("reg.example", **options)
 
 
+def test_a_ca_file_that_is_no_good_is_no_matter_where_nobody_speaks_tls(
+    certificate, tmp_path, connect, environ, image, keep
+):
+    """What holds PEM is read when it is needed; then it is told as ever."""
+    path = tmp_path / "ca.pem"
+    path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    environ["SSL_CERT_FILE"] = str(path)
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
+    with Registry(tls=server_context(tmp_path)) as registry:
+        with pytest.raises(RegistryError, match="cannot use SSL_CERT_FILE .*ca.pem: it holds no PEM certificate; name"):
+            connect(registry.host).get_manifest("app", "v1")
+        assert registry.requests == []
+
+
 def test_a_certificate_for_another_host(certificate, tmp_path, connect):
     """It is the cause that is told, though plain http, which loopback is asked first, came to nothing either."""
     with Registry(tls=server_context(tmp_path), address="127.0.0.2") as registry:

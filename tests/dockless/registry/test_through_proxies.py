@@ -1,0 +1,107 @@
+"""Pushes and pulls through proxies that work."""
+
+import base64
+import contextlib
+import sys
+
+import pytest
+from proxy_server import http_proxy, socks_proxy
+
+from dockless.errors import RegistryError
+from dockless.registry import push
+from dockless.testing import Registry, make_certificate, server_context
+
+USER = "ann:S3CR3T%40home"
+HEADER = "Proxy-Authorization: Basic " + base64.b64encode(b"ann:S3CR3T@home").decode()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return str(make_certificate(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def loopback_is_like_any_other(monkeypatch):
+    monkeypatch.setattr("dockless.registry.proxies.is_loopback", lambda host: False)
+
+
+@pytest.fixture
+def image(make):
+    """Larger than a block of TLS, of a socket and of ours."""
+    return make(5, 3_000_000, 100)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("spoken", ["plain http", "TLS"])
+def test_an_http_proxy(spoken, scheme, certificate, tmp_path, connect, environ, image, holds):
+    tls = server_context(tmp_path)
+    with contextlib.ExitStack() as stack:
+        registry = stack.enter_context(Registry(tls=tls if spoken == "TLS" else None))
+        proxy = stack.enter_context(http_proxy(tls if scheme == "https" else None))
+        environ["HTTPS_PROXY" if spoken == "TLS" else "HTTP_PROXY"] = f"{scheme}://{USER}@{proxy.address}"
+        host = registry.host.replace("127.0.0.1", "localhost")
+        client = stack.enter_context(contextlib.closing(connect(host, ca_file=certificate)))
+        push(image.root, image.source, client, "app", ["v1"])
+        holds(registry, "app", image, "v1")
+        for layer in image.root.layers:
+            assert client.get_blob("app", layer.digest).read(1 << 24, "it") == image.source.blobs[layer.digest]
+        seen = {name.lower() for request in registry.requests for name in request.headers}
+        assert "host" in seen and "proxy-authorization" not in seen
+    asked = [head.split("\r\n") for head in proxy.asked]
+    assert all(HEADER in head for head in asked)
+    if spoken == "TLS":
+        assert {head[0] for head in asked} == {f"CONNECT {host} HTTP/1.1"}
+        assert f"Host: {host}" in asked[0]
+    else:
+        assert {head[0].split("/v2/")[0].split(" ")[1] for head in asked} == {f"http://{host}"}
+        assert all(f"Host: {host}" in head for head in asked)
+
+
+@pytest.mark.parametrize("spoken", ["plain http", "TLS"])
+@pytest.mark.parametrize("scheme, asked", [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
+def test_a_socks_proxy(scheme, asked, spoken, certificate, tmp_path, connect, environ, image, holds):
+    with Registry(tls=server_context(tmp_path) if spoken == "TLS" else None) as registry:
+        with socks_proxy("ann", "S3CR3T@home") as proxy:
+            environ["ALL_PROXY"] = f"{scheme}://{USER}@{proxy.address}"
+            port = registry.host.split(":")[1]
+            with contextlib.closing(connect(f"localhost:{port}", ca_file=certificate)) as client:
+                push(image.root, image.source, client, "app", ["v1"])
+            holds(registry, "app", image, "v1")
+        assert set(proxy.asked) == {f"SOCKS {asked}:{port}"}
+
+
+def test_a_socks_proxy_that_refuses(connect, environ):
+    with socks_proxy("bob", "other") as proxy:
+        environ["ALL_PROXY"] = f"socks5h://{USER}@{proxy.address}"
+        with pytest.raises(RegistryError, match="the proxy socks5h://127.0.0.1:[0-9]+ refused, or is not there") as no:
+            connect("reg.example").get_manifest("app", "v1")
+    assert "S3CR3T" not in str(no.value) and proxy.asked == []
+
+
+def test_a_socks_proxy_without_pysocks(connect, environ, monkeypatch):
+    monkeypatch.setitem(sys.modules, "socks", None)
+    environ["ALL_PROXY"] = "socks5://proxy.example:1080"
+    with pytest.raises(RegistryError, match="the proxy socks5://proxy.example:1080 needs PySocks; install it, or name"):
+        connect("reg.example").get_manifest("app", "v1")
+
+
+def test_a_proxy_whose_certificate_nobody_vouches_for(certificate, tmp_path, connect, environ):
+    with http_proxy(server_context(tmp_path)) as proxy:
+        environ["HTTPS_PROXY"] = f"https://{proxy.address}"
+        with pytest.raises(
+            RegistryError, match="the proxy https://.*: its certificate is signed by nobody that is trusted here"
+        ):
+            connect("reg.example").get_manifest("app", "v1")
+        assert proxy.asked == []
+
+
+def test_a_registry_behind_two_tls_whose_certificate_is_wrong(certificate, tmp_path, connect, environ):
+    """The proxy is trusted, the registry is not."""
+    other = tmp_path / "other"
+    other.mkdir()
+    make_certificate(other)
+    with Registry(tls=server_context(other)) as registry, http_proxy(server_context(tmp_path)) as proxy:
+        environ["HTTPS_PROXY"] = f"https://{proxy.address}"
+        with pytest.raises(RegistryError, match="v2/: its certificate is signed by nobody that is trusted here"):
+            connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
+        assert registry.requests == []

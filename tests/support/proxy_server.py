@@ -1,0 +1,95 @@
+"""Proxies that work: of HTTP, plain or over TLS, and SOCKS 5."""
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+from urllib.parse import urlsplit
+
+from raw_server import raw_server
+
+
+class Proxy(NamedTuple):
+    """host:port, and what it was asked: the heads of requests to an HTTP proxy, or `SOCKS host:port`."""
+
+    address: str
+    asked: list
+
+
+@contextlib.contextmanager
+def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
+    """Opens tunnels, and passes on requests of plain http (RFC 9110, section 7.6): one a connection."""
+    asked = []
+
+    def serve(connection: socket.socket) -> None:
+        near = tls.wrap_socket(connection, server_side=True) if tls else connection
+        with near:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += near.recv(1)
+            asked.append(head.decode())
+            method, target, _ = head.decode().split(" ", 2)
+            url = urlsplit(f"//{target}" if method == "CONNECT" else target)
+            with socket.create_connection((url.hostname, url.port)) as far:
+                if method == "CONNECT":
+                    near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                else:
+                    path = target[len(f"http://{url.netloc}") :]
+                    lines = [line for line in head.split(b"\r\n")[1:-2] if not line.lower().startswith(b"proxy-")]
+                    lines = [f"{method} {path} HTTP/1.1".encode(), *lines, b"Connection: close", b"", b""]
+                    far.sendall(b"\r\n".join(lines))
+                _pass_on(near, far)
+
+    with raw_server(serve) as address:
+        yield Proxy(address, asked)
+
+
+@contextlib.contextmanager
+def socks_proxy(user: str, password: str) -> Iterator[Proxy]:
+    """SOCKS 5 (RFC 1928) for those who know the password (RFC 1929)."""
+    asked = []
+
+    def serve(connection: socket.socket) -> None:
+        offered = _read(connection, 2)[1]
+        assert 2 in _read(connection, offered)
+        connection.sendall(b"\x05\x02")
+        _read(connection, 1)
+        given = [_read(connection, _read(connection, 1)[0]).decode() for _ in range(2)]
+        known = given == [user, password]
+        connection.sendall(b"\x01\x00" if known else b"\x01\x01")
+        if not known:
+            return
+        kind = _read(connection, 4)[3]
+        host = (
+            socket.inet_ntoa(_read(connection, 4)) if kind == 1 else _read(connection, _read(connection, 1)[0]).decode()
+        )
+        port = struct.unpack(">H", _read(connection, 2))[0]
+        asked.append(f"SOCKS {host}:{port}")
+        with socket.create_connection((host, port)) as far:
+            connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            _pass_on(connection, far)
+
+    with raw_server(serve) as address:
+        yield Proxy(address, asked)
+
+
+def _read(connection: socket.socket, n: int) -> bytes:
+    data = b""
+    while len(data) < n:
+        data += connection.recv(n - len(data))
+    return data
+
+
+def _pass_on(near: socket.socket, far: socket.socket) -> None:
+    """Bytes in both directions until one side ends."""
+    sides = {near: far, far: near}
+    while True:
+        ready = [side for side in sides if isinstance(side, ssl.SSLSocket) and side.pending()]
+        for side in ready or select.select(list(sides), [], [], 30)[0]:
+            data = side.recv(65536)
+            if not data:
+                return
+            sides[side].sendall(data)
