@@ -3,8 +3,8 @@
 import datetime
 import http.server
 import socket
-import sys
 import subprocess
+import sys
 import threading
 import time
 

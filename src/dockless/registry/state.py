@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 
@@ -64,6 +63,8 @@ class UploadState:
             if not os.path.isdir(self._folder):
                 os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._prune()
+            import tempfile
+
             handle, part = tempfile.mkstemp(dir=self._folder)
             with open(handle, "w", encoding="utf-8") as file:
                 json.dump({"location": location}, file)

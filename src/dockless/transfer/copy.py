@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -14,7 +13,6 @@ from dockless.registry.hosts import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
 from dockless.registry.pushed import Pushed
 from dockless.transfer.access import Access
-from dockless.transfer.compress import compress_layers
 from dockless.transfer.contents import FolderContent
 from dockless.transfer.foreign import ForeignContent
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
@@ -51,6 +49,10 @@ def copy_image(
         root = found.root if all_platforms else choose(found, wanted)
         content: ContentSource = found.content
         if source.kind == DOCKER_ARCHIVE and destination.kind != DOCKER_ARCHIVE and isinstance(root, Manifest):
+            import tempfile
+
+            from dockless.transfer.compress import compress_layers
+
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dockless-"))
             root = compress_layers(read_documents(root, content, str(source)), content, folder).manifest
             content = FolderContent(folder, content)

@@ -10,10 +10,7 @@ from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import InvalidValue
-from dockless.layout.docker_save import write_docker_archive
 from dockless.layout.oci import named
-from dockless.layout.oci_archive import write_oci_archive
-from dockless.layout.write import write_layout
 from dockless.manifest import Manifest
 from dockless.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, silent
@@ -54,8 +51,12 @@ def save(
     roots = named(_listed(tree, content, destination), names)
     blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and blob.is_foreign)]
     if destination.kind == OCI:
+        from dockless.layout.write import write_layout
+
         write_layout(destination.path, roots, blobs, content, moved=told.moved, jobs=access.jobs)
     else:
+        from dockless.layout.oci_archive import write_oci_archive
+
         write_oci_archive(destination.path, roots, blobs, content, moved=told.moved)
     return told.result(tree.root.digest, [destination.named(name) for name in names] or [destination.named("")])
 
@@ -134,6 +135,8 @@ def _to_registry(
 def _to_docker_archive(
     tree: Tree, content: ContentSource, destination: Location, tags: Sequence[str], told: _Told
 ) -> Pushed:
+    from dockless.layout.docker_save import write_docker_archive
+
     if not isinstance(tree.root, Manifest):
         raise InvalidValue("a docker-archive holds one platform", hint="choose it with --platform")
     references = [Reference.parse(destination.name)._replace(tag=tag) for tag in names_at(destination, tags)]

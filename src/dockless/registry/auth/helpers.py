@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import threading
 from collections.abc import Mapping
@@ -36,6 +35,8 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
         raise CredentialsError(
             f"{printable(name, 100)!r} is no name of a credential helper", hint="mend credHelpers or credsStore"
         )
+    import shutil
+
     path = shutil.which(program, path=environ.get("PATH", os.defpath))
     if path is None:
         no(f"it is not on PATH ({environ.get('PATH', os.defpath)})", "install it, or take it out of the config file")
