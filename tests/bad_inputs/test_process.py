@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
 from made_images import layout_of, make_image
 from rows import case, row
 
+import dockless.cli
 from dockless.testing import BasicAuth, Fault, Registry, User
 
 
@@ -170,3 +172,17 @@ def test_a_signal_ends_a_helper_that_is_waited_for(start, tmp_path, monkeypatch)
         for _ in range(100):
             os.kill(int(pid.read_text()), 0)
             time.sleep(0.02)
+
+
+@row("B73")
+def test_a_signal_while_the_command_is_imported(monkeypatch, capfd):
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "dockless.cli.run":
+                raise KeyboardInterrupt
+
+    for name in [name for name in sys.modules if name.startswith("dockless.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert dockless.cli.main(["tags", "reg.example/app"]) == 130
+    assert capfd.readouterr() == ("", "")

@@ -3,6 +3,18 @@
 Nothing of the library is imported before a command runs: `dockless --version` is fast.
 """
 
-from dockless.cli.main import main
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv`; returns its exit status: `dockless.cli.run` says which."""
+    try:
+        from dockless.cli.run import run
+    except KeyboardInterrupt:
+        # Ctrl-C in the first hundredths of a second, before there is anything to undo.
+        return 130
+    return run(argv)

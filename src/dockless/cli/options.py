@@ -42,7 +42,7 @@ def add_command(
     common.add_argument(
         "--retry-time",
         metavar="SECONDS",
-        type=float,
+        type=_seconds,
         help="go on for so long with what fails (default: 6 attempts, some 12 s)",
     )
     common.add_argument("-q", "--quiet", action="store_true", help="no progress, only results and errors")
@@ -68,19 +68,26 @@ def platform_of(arguments: argparse.Namespace) -> Platform | None:
     return Platform.parse(arguments.platform) if arguments.platform else None
 
 
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return found
+
+
 class _Explained:
     """An Access that says at its end where credentials came from, be it after a failure."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from dockless.errors import InvalidValue
         from dockless.transfer.access import Access
 
         retry, patience = None, arguments.retry_time
         if patience is not None:
             from dockless.registry.retry import RetryPolicy
 
-            if not 0 <= patience < float("inf"):
-                raise InvalidValue(f"--retry-time is {patience}", hint="write a number of seconds")
             # So many attempts that the time is what ends them.
             retry = RetryPolicy(attempts=1_000_000, budget=patience)
         self._explain = arguments.explain_auth

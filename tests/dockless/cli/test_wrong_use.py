@@ -26,6 +26,9 @@ USAGE = [
     ("copy oci:o oci:p --platform linux/arm64 --all-platforms", "--platform and --all-platforms exclude each other"),
     ("build oci:n --format v2s2", "invalid choice: 'v2s2'"),
     ("build oci:n --jobs many", "argument --jobs: invalid int value: 'many'"),
+    ("tags REG/n --retry-time soon", "argument --retry-time: 'soon' is no number of seconds"),
+    ("tags REG/n --retry-time=-1", "argument --retry-time: '-1' is no number of seconds"),
+    ("tags REG/n --retry-time inf", "argument --retry-time: 'inf' is no number of seconds"),
     ("inspect oci:o --platform", "argument --platform: expected one argument"),
 ]
 FAILURES = [

@@ -17,7 +17,7 @@ from dockless.cli.stop import Stopped, stop
 _BY_SIGNAL = 128
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv`; returns its exit status.
 
     0 done, 1 failed (one line on stderr says what, where, why and what to do), 2 wrong usage, 130 after Ctrl-C, 143
