@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,83 +17,14 @@ from dockless.registry.clock import Clock
 from dockless.registry.dial import Route, dial, proxy_authorization
 from dockless.registry.pace import Pace
 from dockless.registry.readiness import can_read
+from dockless.registry.response import Response
 
 BLOCK = 1 << 20
 # Less goes at once.
 _SMALL = 64 * 1024
-# Answers before the answer: 100, 102, 103.
-_MOST_INTERIM = 20
-# What a URL may hold as it is (RFC 3986, section 2), and the sign of what is encoded already.
-_PLAIN = "%/?:@!$&'()*+,;=~[]"
-
-
-class _Paced(io.RawIOBase):
-    """What a socket brings. The wait for an answer's first byte is the read timeout's business: it is not counted."""
-
-    def __init__(self, raw: io.RawIOBase, clock: Clock) -> None:
-        self._raw = raw
-        self._clock = clock
-        self._pace = Pace()
-        self._begun = False
-        self.ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        begin = self._clock.monotonic()
-        n = self._raw.readinto(buffer)
-        if self._begun:
-            self._pace.check(n or 0, self._clock.monotonic() - begin, "the answer")
-        self._begun = True
-        self.ended = self.ended or not n
-        return n
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class Response(http.client.HTTPResponse):
-    """An answer whose body is still on the wire."""
-
-    def __init__(self, sock: Any, method: str, *, clock: Clock) -> None:
-        super().__init__(sock, method=method)
-        self._paced = _Paced(self.fp.detach(), clock)
-        self.fp: Any = io.BufferedReader(self._paced, 64 * 1024)
-
-    def _read_status(self) -> Any:
-        """The status of the final answer: http.client passes over 100 alone, and over any number of them.
-
-        What it took for final would leave the true answer to be read as that to the next request (RFC 9110, 15.2).
-        """
-        for _ in range(_MOST_INTERIM):
-            found = super()._read_status()  # type: ignore[misc]
-            if not 100 <= found[1] < 200 or found[1] == 101:
-                return found
-            http.client.parse_headers(self.fp)
-        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
-
-    def begin(self) -> None:
-        super().begin()
-        # http.client takes an end for the empty line after the headers: what said 201 may have gone on to say more.
-        if self._paced.ended:
-            raise ConnectionResetError("the head of the answer was cut off")
-        if len(set(self.headers.get_all("Content-Length", ()))) > 1:
-            # Whoever believes the wrong one takes what is left for the next answer (RFC 9112, section 6.3).
-            raise http.client.HTTPException("the answer has two lengths")
-
-    def take(self, n: int) -> bytes:
-        """Up to `n` bytes as they came over the wire; empty at the end. Closed as soon as all is read.
-
-        Raises what http.client and sockets raise; IncompleteRead when it ends early.
-        """
-        data = self.read1(n)
-        if not data and self.length:
-            raise http.client.IncompleteRead(b"", self.length)
-        if not data or self.length == 0:
-            self.close()
-        return data
+# What a URL may hold as it is (RFC 3986, section 3.3), and the sign of what is encoded already.
+_PLAIN = "%/?:@!$&'()*+,;=~"
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Connection(http.client.HTTPConnection):
@@ -108,7 +39,7 @@ class Connection(http.client.HTTPConnection):
         self._clock = clock
 
     def connect(self) -> None:
-        self.sock = dial(self._route, self._context_of)
+        self.sock = dial(self._route, self._context_of, self._clock)
 
     def ask(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: Any, timeouts: tuple[float, float]
@@ -117,7 +48,8 @@ class Connection(http.client.HTTPConnection):
 
         Raises what http.client, `dial` and sockets raise; the connection is of no use then.
         """
-        target = quote((url.path or "/") + (f"?{url.query}" if url.query else ""), safe=_PLAIN)
+        target = _LONE_PERCENT.sub("%25", (url.path or "/") + (f"?{url.query}" if url.query else ""))
+        target = quote(target, safe=_PLAIN)
         if self._route.asks_proxy:
             target = f"http://{url.netloc}{target}"
             headers = {**headers, **proxy_authorization(self._route.proxy or "")}
@@ -126,8 +58,8 @@ class Connection(http.client.HTTPConnection):
         self.sock.settimeout(timeouts[0])
         if isinstance(body, BlobPart) and isinstance(self.sock, socket.socket) and not _is_tls(self.sock):
             body = body.slices() or body
-        # Who has closed its end may have said why before.
-        with contextlib.suppress(BrokenPipeError):
+        # Who has closed its end may have said why before: 413 to a blob that is too large, say.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.request(method, target, body, headers)
         self.sock.settimeout(timeouts[1])
         answer: Response = self.getresponse()  # type: ignore[assignment]
@@ -141,7 +73,9 @@ class Connection(http.client.HTTPConnection):
 
     def is_idle(self) -> bool:
         """Whether the next request can go over it: the peer has neither closed it nor sent what nobody asked for."""
-        return self.sock is not None and not can_read(self.sock)
+        # What TLS has read beyond the answer is no longer on the wire.
+        pending = getattr(self.sock, "pending", None)
+        return self.sock is not None and not (pending and pending()) and not can_read(self.sock)
 
 
 def _is_tls(sock: socket.socket) -> bool:

@@ -8,7 +8,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
+
+from dockless.registry.clock import Clock
+from dockless.registry.response import Response
 
 # Seconds until there is a connection, and for a proxy's or a TLS peer's part in it.
 CONNECT = 20.0
@@ -35,7 +38,7 @@ class Route(NamedTuple):
     @property
     def asks_proxy(self) -> bool:
         """Whether requests are the proxy's to read and to pass on (RFC 9112, section 3.2.2): those of plain http."""
-        return self.scheme == "http" and self.proxy is not None and not self.proxy.startswith("socks")
+        return self.scheme == "http" and self.proxy is not None and not _is_socks(urlsplit(self.proxy))
 
 
 class NotConnected(Exception):
@@ -50,13 +53,13 @@ class ProxyFailed(Exception):
         self.status = status
 
 
-def dial(route: Route, context_of: Callable[[str], ssl.SSLContext]) -> Any:
+def dial(route: Route, context_of: Callable[[str], ssl.SSLContext], clock: Clock) -> Any:
     """A connected socket, or what serves as one. `context_of` says what TLS with a host is made with.
 
     Raises NotConnected, ProxyFailed, ImportError where a proxy needs a package, and what a TLS handshake raises.
     """
     if route.proxy is not None:
-        connected = _through_proxy(route, urlsplit(route.proxy), context_of)
+        connected = _through_proxy(route, urlsplit(route.proxy), context_of, clock)
     else:
         try:
             connected = _tcp(route.host, route.port)
@@ -70,8 +73,8 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
     url = urlsplit(proxy)
     if url.username is None:
         return {}
-    known = f"{unquote(url.username)}:{unquote(url.password or '')}"
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(known.encode()).decode()}
+    known = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password or "")
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(known).decode()}
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -96,9 +99,13 @@ def _secured(connected: Any, context_of: Callable[[str], ssl.SSLContext], host: 
         raise
 
 
-def _through_proxy(route: Route, proxy: SplitResult, context_of: Callable[[str], ssl.SSLContext]) -> Any:
+def _is_socks(proxy: SplitResult) -> bool:
+    return proxy.scheme.startswith("socks")
+
+
+def _through_proxy(route: Route, proxy: SplitResult, context_of: Callable[[str], ssl.SSLContext], clock: Clock) -> Any:
     try:
-        if proxy.scheme.startswith("socks"):
+        if _is_socks(proxy):
             return _through_socks(route, proxy)
         host = proxy.hostname or ""
         connected: Any = _tcp(host, proxy.port or _DEFAULT_PORTS[proxy.scheme])
@@ -108,19 +115,19 @@ def _through_proxy(route: Route, proxy: SplitResult, context_of: Callable[[str],
         raise ProxyFailed() from error
     try:
         if route.scheme == "https":
-            _open_tunnel(connected, route)
+            _open_tunnel(connected, route, clock)
     except BaseException:
         connected.close()
         raise
     return connected
 
 
-def _open_tunnel(connected: Any, route: Route) -> None:
+def _open_tunnel(connected: Any, route: Route, clock: Clock) -> None:
     """Has the proxy connect (RFC 9110, section 9.3.6). Raises ProxyFailed."""
     host = f"[{route.host}]" if ":" in route.host else route.host
     headers = {"Host": f"{host}:{route.port}", **proxy_authorization(route.proxy or "")}
     lines = [f"CONNECT {host}:{route.port} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    answer = http.client.HTTPResponse(connected, method="CONNECT")
+    answer = Response(connected, method="CONNECT", clock=clock)
     try:
         connected.sendall("".join(line + "\r\n" for line in (*lines, "")).encode("latin-1"))
         answer.begin()

@@ -16,14 +16,17 @@ from dockless.registry.pace import Stalled
 _ATTEMPTS_TO_REACH = 4
 
 
-def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -> DocklessError:
+def wrapped(
+    error: Exception, method: str, url: str, proxy: str | None = None, *, handled: BaseException | None = None
+) -> DocklessError:
     """What to raise for `error`. One of our own, of a body that was read while it was sent, passes through.
 
-    `proxy` is the one that the request went through.
+    `proxy` is the one that the request went through. `handled` is what was being handled when the request began: Python
+    says of `error` that it came of that, but it has nothing to do with it.
     """
     shown = f"{method} {redact(url)}"
     host = origin_of(url)[1]
-    chain = _chain(error)
+    chain = _chain(error, handled)
     text = " ".join(str(link) for link in chain)
 
     def failed(cause: str, hint: str = "", *, reason: str = "") -> Failure:
@@ -79,7 +82,7 @@ def wrapped(error: Exception, method: str, url: str, proxy: str | None = None) -
     return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
 
 
-def _chain(error: BaseException) -> list[BaseException]:
+def _chain(error: BaseException, handled: BaseException | None) -> list[BaseException]:
     """The exception and what it was raised for, in order."""
     found: list[BaseException] = []
     todo: list[BaseException] = [error]
@@ -88,7 +91,7 @@ def _chain(error: BaseException) -> list[BaseException]:
         if link in found or len(found) > 30:
             continue
         found.append(link)
-        todo += [other for other in (link.__cause__, link.__context__) if other is not None]
+        todo += [other for other in (link.__cause__, link.__context__) if other is not None and other is not handled]
     return found
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dockless.registry.clock import Clock
-from dockless.registry.connection import Connection, Response
+from dockless.registry.connection import Connection
 from dockless.registry.dial import Route
+from dockless.registry.response import Response
 
 
 class Reply:
@@ -51,14 +52,14 @@ class Reply:
 class Pool:
     """Connections by where they lead; nothing is retried or followed, or remembered. Safe for threads.
 
-    `context_of` says what TLS with a host is made with; `most` connections to a place are kept while idle.
+    `context_of` says what TLS with a host is made with; `most` connections are kept while idle, those used last.
     """
 
     def __init__(self, context_of: Callable[[str], ssl.SSLContext], clock: Clock, most: int) -> None:
         self._context_of = context_of
         self._clock = clock
         self._most = most
-        self._idle: dict[Route, list[Connection]] = {}
+        self._idle: list[tuple[Route, Connection]] = []
         self._lock = threading.Lock()
         self._closed = False
 
@@ -89,26 +90,24 @@ class Pool:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
 
     def _take(self, route: Route) -> Connection | None:
         """The one used last, as that is the least likely to have been closed."""
         while True:
             with self._lock:
-                idle = self._idle.get(route)
-                connection = idle.pop() if idle else None
+                at = next((n for n in reversed(range(len(self._idle))) if self._idle[n][0] == route), None)
+                connection = None if at is None else self._idle.pop(at)[1]
             if connection is None or connection.is_idle():
                 return connection
             connection.close()
 
     def _keep(self, route: Route, connection: Connection) -> None:
         with self._lock:
-            idle = self._idle.setdefault(route, [])
-            kept = len(idle) < self._most and not self._closed
-            if kept:
-                idle.append(connection)
-        if not kept:
-            connection.close()
+            self._idle.append((route, connection))
+            surplus = self._idle if self._closed else self._idle[: -self._most]
+            self._idle = self._idle[len(surplus) :]
+        for _, old in surplus:
+            old.close()

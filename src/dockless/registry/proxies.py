@@ -24,10 +24,11 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     if is_loopback(host) or _excluded(host, port, _variable(environ, "no_proxy")):
         return None
     name = f"{parts.scheme}_proxy"
-    # A CGI program's HTTP_PROXY is what a client sent (httpoxy, CVE-2016-5385).
     if name == "http_proxy" and "REQUEST_METHOD" in environ:
-        return environ.get("http_proxy") or None
-    proxy = _variable(environ, name) or _variable(environ, "all_proxy")
+        # A CGI program's HTTP_PROXY is what a client sent (httpoxy, CVE-2016-5385).
+        proxy = environ.get("http_proxy", "").strip()
+    else:
+        proxy = _variable(environ, name) or _variable(environ, "all_proxy")
     if not proxy:
         return None
     found = proxy if "://" in proxy else f"http://{proxy}"
@@ -41,7 +42,8 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
             f"the proxy that {name.upper()} names cannot be used",
             hint="write http://host:port (its value is not shown)",
         )
-    return found
+    # With its scheme in lower case.
+    return usable.geturl()
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

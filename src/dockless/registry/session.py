@@ -203,7 +203,11 @@ class Session:
         if challenge is not None:
             scopes = (*scopes, *challenge.parameters.get("scope", "").split())
             self._challenge = challenge
-        fresh = self._authorization(scopes, refused=authorization or "")
+        try:
+            fresh = self._authorization(scopes, refused=authorization or "")
+        except BaseException:
+            answer.close()
+            raise
         if fresh is None or fresh == authorization:
             return answer
         answer.read_start(_MAX_ERROR_BODY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -82,11 +83,12 @@ class Answer:
         if encoding not in ("", "identity"):
             self._reply.abandon()
             raise Unexpected(f"{redact(self.url)} answered in the encoding {printable(encoding, 50)}, unasked")
+        handled = sys.exc_info()[1]
         try:
             return self._reply.read(n)
         except Exception as error:
             self._reply.abandon()
-            raise wrapped(error, self.method, self.url) from error
+            raise wrapped(error, self.method, self.url, handled=handled) from error
 
     def close(self) -> None:
         """Gives the connection back where little or nothing of the body is left."""
@@ -183,21 +185,22 @@ class Transport:
             try:
                 return self._sent(method, url, sent, body, read_timeout, proxy)
             except ConnectionFailed as error:
-                # There was no connection: of the body nothing has been read.
                 if error.reason != "certificate" or not self._trust.widen():
                     raise
-                return self._sent(method, url, sent, body, read_timeout, proxy)
+            # There was no connection: of the body nothing has been read.
+            return self._sent(method, url, sent, body, read_timeout, proxy)
 
     def _sent(
         self, method: str, url: str, headers: Mapping[str, str], body: Any, read_timeout: float, proxy: str | None
     ) -> Answer:
+        handled = sys.exc_info()[1]
         try:
             reply = self._pool.request(method, url, headers, body, timeouts=(SEND_TIMEOUT, read_timeout), proxy=proxy)
         except (DocklessError, Stopped):
             # Of the body, which is read while it is sent.
             raise
         except Exception as error:
-            raise wrapped(error, method, url, proxy) from error
+            raise wrapped(error, method, url, proxy, handled=handled) from error
         return Answer(reply, method, url, self._clock)
 
     def close(self) -> None:

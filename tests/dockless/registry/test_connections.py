@@ -1,0 +1,320 @@
+"""Connections that are used again, and answers that would put them out of step."""
+
+import contextlib
+import gc
+import http.client
+import socket
+import ssl
+import struct
+import threading
+import warnings
+
+import pytest
+from proxy_server import http_proxy
+from raw_server import head_of, raw_server
+
+from dockless.errors import RegistryError
+from dockless.registry import Credentials, push
+from dockless.registry.clock import Clock
+from dockless.registry.pool import Pool
+from dockless.registry.proxies import choose_proxy
+from dockless.testing import Fault, Registry, make_certificate, server_context
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def pool():
+    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), 3)) as found:
+        yield found
+
+
+def ask(pool, url, method="GET", body=None, **headers):
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    reply = pool.request(method, url, headers, body, timeouts=(5.0, 5.0), proxy=None)
+    pieces = []
+    while piece := reply.read(1 << 20):
+        pieces.append(piece)
+    return reply.status, b"".join(pieces)
+
+
+class Script:
+    """Answers each request of a connection with the next of `answers`, and counts connections."""
+
+    def __init__(self, *answers):
+        self.answers = answers
+        self.connections = 0
+        self.asked = []
+
+    def __call__(self, connection):
+        self.connections += 1
+        for answer in self.answers:
+            head = head_of(connection)
+            if not head:
+                return
+            self.asked.append(head)
+            connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    "answer, body",
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b""),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b""),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n",
+            b"hello",
+        ),
+    ],
+)
+def test_a_connection_is_used_again_after(pool, answer, body):
+    script = Script(answer, OK)
+    with raw_server(script) as host, contextlib.closing(pool):
+        assert ask(pool, f"http://{host}/")[1] == body
+        assert ask(pool, f"http://{host}/") == (200, b"{}")
+        assert script.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nmore",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_a_connection_is_not_used_again_after(pool, answer):
+    script = Script(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
+    with raw_server(script) as host, contextlib.closing(pool):
+        for number in (1, 2):
+            assert ask(pool, f"http://{host}/") == (200, b"{}")
+            assert script.connections == number
+
+
+def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
+    trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(200000)
+
+    def serve(connection):
+        with server_context(tmp_path).wrap_socket(connection, server_side=True) as secure:
+            head_of(secure)
+            secure.sendall(big + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
+            head_of(secure)
+
+    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), 3)) as pool:
+        for _ in range(2):
+            assert ask(pool, f"https://{host}/") == (200, bytes(200000))
+
+
+def test_so_many_connections_are_kept_and_no_more(pool):
+    """Whatever names a registry's redirects lead to."""
+    with contextlib.ExitStack() as stack:
+        scripts = [Script(OK, OK) for _ in range(5)]
+        hosts = [stack.enter_context(raw_server(script)) for script in scripts]
+        stack.callback(pool.close)
+        for host in (*hosts, hosts[4], hosts[2], hosts[0]):
+            ask(pool, f"http://{host}/")
+        # The last three were kept; the first had to be connected to again.
+        assert [script.connections for script in scripts] == [2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("size", [200_000, 20_000_000])
+def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
+    """A server that wants no more of it answers and closes: the rest of the body meets a reset."""
+
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge")
+
+    with raw_server(serve) as host:
+        assert ask(pool, f"http://{host}/", "PUT", bytes(size)) == (413, b"large")
+
+
+@pytest.mark.parametrize(
+    "target, sent",
+    [
+        ("/a%2Fb?x=%2f&y=a+b", "/a%2Fb?x=%2f&y=a+b"),
+        ('/a b|c"d^e\\f`{}<>', "/a%20b%7Cc%22d%5Ee%5Cf%60%7B%7D%3C%3E"),
+        ("/ä?ö", "/%C3%A4?%C3%B6"),
+        ("/100%/%zz?[x]", "/100%25/%25zz?%5Bx%5D"),
+        ("?q", "/?q"),
+    ],
+)
+def test_what_a_url_may_not_hold_is_encoded(pool, target, sent):
+    script = Script(OK)
+    with raw_server(script) as host, contextlib.closing(pool):
+        ask(pool, f"http://{host}{target}")
+    assert script.asked[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
+
+
+def test_http_clients_own_debugging_works(pool, monkeypatch, capsys):
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    with raw_server(Script(OK)) as host, contextlib.closing(pool):
+        assert ask(pool, f"http://{host}/") == (200, b"{}")
+    assert "reply:" in capsys.readouterr().out
+
+
+def test_what_somebody_else_was_handling_is_not_the_cause(connect, environ):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    try:
+        raise UnicodeDecodeError("utf-8", b"unrelated S3CR3T", 0, 1, "x")
+    except UnicodeDecodeError:
+        with pytest.raises(RegistryError, match="connection refused; check the port") as caught:
+            connect(f"127.0.0.1:{port}").get_manifest("app", "v1")
+    assert "S3CR3T" not in str(caught.value)
+
+
+def test_a_reset_after_the_usual_cas_were_added_is_a_reset(tmp_path, connect, monkeypatch):
+    named, usual = tmp_path / "named", tmp_path / "usual"
+    named.mkdir()
+    usual.mkdir()
+    authority, others = make_certificate(named), make_certificate(usual)
+    monkeypatch.setattr("certifi.where", lambda: str(others))
+
+    def serve(connection):
+        if connection.recv(1, socket.MSG_PEEK) != b"\x16":
+            return
+        with server_context(usual).wrap_socket(connection, server_side=True) as secure:
+            secure.recv(1)
+            secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with raw_server(serve) as host, pytest.raises(RegistryError, match="the connection was reset"):
+        connect(host, ca_file=str(authority)).get_manifest("app", "v1")
+
+
+def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds, monkeypatch):
+    request, puts = Pool.request, []
+
+    def broken(self, method, url, *args, **options):
+        if method == "PUT" and "/manifests/" in url:
+            puts.append(url)
+            if len(puts) == 2:
+                raise ConnectionResetError(104, "reset")
+        return request(self, method, url, *args, **options)
+
+    monkeypatch.setattr(Pool, "request", broken)
+    fault = Fault(on="manifest put", nth=1, status=400, body='{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}')
+    with Registry(faults=[fault]) as registry:
+        push(image.root, image.source, connect(registry.host), "app", ["v1"])
+        holds(registry, "app", image, "v1")
+    assert len(puts) == 3
+
+
+def test_no_socket_is_left_when_no_token_is_to_be_had(connect):
+    def serve(connection):
+        while head := head_of(connection):
+            if "GET /v2/ " in head:
+                connection.sendall(OK)
+            elif "/token" in head:
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            else:
+                realm = f"http://{head.split('Host: ')[1].split()[0]}/token"
+                asks = f'HTTP/1.1 401 U\r\nWWW-Authenticate: Bearer realm="{realm}",service="x"\r\n'
+                connection.sendall(asks.encode() + b"Content-Length: 100000\r\n\r\n" + bytes(100000))
+
+    with warnings.catch_warnings(record=True) as caught, raw_server(serve) as host:
+        warnings.simplefilter("always")
+        with contextlib.closing(connect(host, credentials=Credentials("ann", "x"))) as client:
+            for _ in range(3):
+                with pytest.raises(RegistryError):
+                    client.get_manifest("app", "v1")
+        del client
+        gc.collect()
+    assert [str(one.message) for one in caught if issubclass(one.category, ResourceWarning)] == []
+
+
+def test_a_scheme_in_upper_case_is_the_same_scheme(environ):
+    """To a SOCKS proxy that was taken for one of HTTP the registry would be sent its password."""
+    assert choose_proxy("http://reg.example/", {"HTTP_PROXY": "SOCKS5://u:p@h:1"}) == "socks5://u:p@h:1"
+
+
+@pytest.mark.parametrize("value", ["u:S3CR3T@px:3128", "10.255.255.1:3128"])
+def test_a_proxy_of_a_cgi_program_is_checked_as_well(value):
+    environ = {"http_proxy": value, "HTTP_PROXY": "http://other", "REQUEST_METHOD": "GET"}
+    assert choose_proxy("http://reg.example/", environ) == f"http://{value}"
+
+
+def through(proxy, pool, url):
+    reply = pool.request("GET", url, {}, None, timeouts=(5.0, 5.0), proxy=proxy)
+    pieces = []
+    while piece := reply.read(1 << 16):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.fixture
+def behind_tls(tmp_path):
+    """A pool that trusts, and the URL of a proxy of TLS."""
+    authority = make_certificate(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(authority))
+    pool = Pool(lambda _: trusted, Clock(), 3)
+    with http_proxy(server_context(tmp_path)) as proxy, contextlib.closing(pool):
+        yield pool, f"https://{proxy.address}"
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500000\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"]
+)
+def test_an_answer_that_ends_a_connection_is_read_to_its_end_behind_tls(behind_tls, tmp_path, head):
+    def serve(connection):
+        secure = server_context(tmp_path).wrap_socket(connection, server_side=True)
+        head_of(secure)
+        secure.sendall(head + bytes(500_000))
+        secure.unwrap().close()
+
+    pool, proxy = behind_tls
+    with raw_server(serve) as host:
+        assert through(proxy, pool, f"https://{host}/") == bytes(500_000)
+
+
+def test_an_answer_that_is_cut_behind_tls_is_an_error(behind_tls, tmp_path):
+    def serve(connection):
+        secure = server_context(tmp_path).wrap_socket(connection, server_side=True)
+        head_of(secure)
+        secure.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + bytes(500_000))
+        secure.close()
+
+    pool, proxy = behind_tls
+    with raw_server(serve) as host, pytest.raises(ssl.SSLError):
+        through(proxy, pool, f"https://{host}/")
+
+
+def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch):
+    monkeypatch.setattr("dockless.registry.dial.CONNECT", 0.5)
+    done = threading.Event()
+
+    def serve(connection):
+        # A record of TLS that never ends, a byte at a time: no single wait is long.
+        connection.recv(1)
+        connection.sendall(b"\x16\x03\x03\x40\x00")
+        while not done.wait(0.1):
+            connection.sendall(b"x")
+
+    pool, proxy = behind_tls
+    with raw_server(serve) as host:
+        try:
+            with pytest.raises((TimeoutError, socket.timeout)):
+                through(proxy, pool, f"https://{host}/")
+        finally:
+            done.set()
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 30, "refused, or is not there"),
+        (b"HTTP/1.1 200 OK\r\nVia: x", "refused, or is not there"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n", "wants a user and password"),
+    ],
+)
+def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
+    with raw_server(Script(answer)) as host:
+        environ["HTTPS_PROXY"] = f"http://{host}"
+        with pytest.raises(RegistryError, match=said):
+            connect("reg.example").get_manifest("app", "v1")
