@@ -1,17 +1,31 @@
 """What goes into a layer and how its bytes are made. Pure: no network, no clock, no environment."""
 
-from typing import Any
+from __future__ import annotations
 
-from dockless.layer.build import BuiltLayer, build_layer
-from dockless.layer.spec import InlineFile, LayerSpec, Source, source_date_epoch
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockless.layer.build import BuiltLayer, build_layer
+    from dockless.layer.layer import Layer
+    from dockless.layer.spec import InlineFile, LayerSpec, Source, source_date_epoch
+
+# As in dockless.registry: a push builds no layer, and the builder in a sandbox needs no Layer.
+_HOMES = {
+    "BuiltLayer": "build",
+    "InlineFile": "spec",
+    "Layer": "layer",
+    "LayerSpec": "spec",
+    "Source": "spec",
+    "build_layer": "build",
+    "source_date_epoch": "spec",
+}
 
 __all__ = ["BuiltLayer", "InlineFile", "Layer", "LayerSpec", "Source", "build_layer", "source_date_epoch"]
 
 
 def __getattr__(name: str) -> Any:
-    # The builder in a sandbox needs none of it.
-    if name == "Layer":
-        from dockless.layer.layer import Layer
-
-        return Layer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dockless.layer' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"dockless.layer.{_HOMES[name]}"), name)
+    return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -113,6 +112,8 @@ class TarFiles:
             raise LayoutError(f"{self.where} is cut off", cause=f"it has {self._size} bytes, and a member goes on")
 
     def _decompressed(self) -> BinaryIO:
+        import tempfile
+
         plain = tempfile.TemporaryFile(prefix="dockless-")  # noqa: SIM115
         try:
             for piece in decoded(self._file, self.where):

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, quote
@@ -42,9 +43,18 @@ class Connection(http.client.HTTPConnection):
         self.sock = dial(self._route, self._context_of, self._clock)
 
     def ask(
-        self, method: str, url: SplitResult, headers: Mapping[str, str], body: Any, timeouts: tuple[float, float]
+        self,
+        method: str,
+        url: SplitResult,
+        headers: Mapping[str, str],
+        body: Any,
+        *,
+        timeouts: tuple[float, float],
+        sending: AbstractContextManager[Any],
     ) -> Response:
         """Sends a request and returns its answer. `timeouts` are for what is sent and for what is awaited, in seconds.
+
+        `sending` is entered while it is sent.
 
         Raises what http.client, `dial` and sockets raise; the connection is of no use then.
         """
@@ -59,7 +69,7 @@ class Connection(http.client.HTTPConnection):
         if isinstance(body, BlobPart) and isinstance(self.sock, socket.socket) and not _is_tls(self.sock):
             body = body.slices() or body
         # Who has closed its end may have said why before: 413 to a blob that is too large, say.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        with sending, contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.request(method, target, body, headers)
         self.sock.settimeout(timeouts[1])
         answer: Response = self.getresponse()  # type: ignore[assignment]

@@ -24,6 +24,7 @@ from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
 from dockless.registry.remote_manifest import check_manifest_size
 
+_SMALL = 64 * 1024
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
 _MISSING = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"))
@@ -113,8 +114,9 @@ class _Push:
 
     def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
         """Makes all blobs be there. A registry that says it misses some (`missing`) is not asked for those again."""
-        # The largest first: it decides when all are there.
-        ordered = sorted(self.blobs.values(), key=lambda blob: -blob.size)
+        # The largest first: it decides when all are there. But a config does not wait for them: its few round trips
+        # would come after all else.
+        ordered = sorted(self.blobs.values(), key=lambda blob: (blob.size > _SMALL, -blob.size))
         self.crew.run([partial(self._ensure, blob, missing) for blob in ordered])
 
     def put_below(self) -> None:

@@ -141,7 +141,10 @@ class _Slots:
 
 
 class Transport:
-    """Sends requests to one registry and to where it sends us. Safe for threads; at most `jobs` in flight."""
+    """Sends requests to one registry and to where it sends us. Safe for threads.
+
+    At most `jobs` are in flight; with `bodies`, no more than that are blobs of which there is something to send.
+    """
 
     def __init__(
         self,
@@ -150,12 +153,13 @@ class Transport:
         trust: Trust,
         clock: Clock,
         environ: Mapping[str, str],
+        bodies: int = 0,
     ) -> None:
         self._clock = clock
         self._trust = trust
         self._environ = environ
         self._slots = _Slots(jobs)
-        self._pool = Pool(trust.context, clock, 2 * jobs + 2)
+        self._pool = Pool(trust.context, clock, most=2 * jobs + 2, bodies=bodies or jobs)
 
     def send(
         self,

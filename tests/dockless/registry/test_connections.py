@@ -25,7 +25,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 @pytest.fixture
 def pool():
-    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), 3)) as found:
+    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), most=3, bodies=4)) as found:
         yield found
 
 
@@ -106,7 +106,7 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
             secure.sendall(big + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
             head_of(secure)
 
-    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), 3)) as pool:
+    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), most=3, bodies=4)) as pool:
         for _ in range(2):
             assert ask(pool, f"https://{host}/") == (200, bytes(200000))
 
@@ -253,7 +253,7 @@ def behind_tls(tmp_path):
     """A pool that trusts, and the URL of a proxy of TLS."""
     authority = make_certificate(tmp_path)
     trusted = ssl.create_default_context(cafile=str(authority))
-    pool = Pool(lambda _: trusted, Clock(), 3)
+    pool = Pool(lambda _: trusted, Clock(), most=3, bodies=4)
     with http_proxy(server_context(tmp_path)) as proxy, contextlib.closing(pool):
         yield pool, f"https://{proxy.address}"
 
