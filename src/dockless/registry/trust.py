@@ -22,41 +22,58 @@ class Trust:
     `ca_file` beside the usual CAs, which are certifi's, so that a copy may lead from Docker Hub to a private registry;
     else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE, in their stead; else, for the registry's own host,
     `certs.d/REGISTRY/ca.crt` beside them. With `insecure`, the registry's own host is not checked; all others are.
-    Raises RegistryError for a file that is not there or holds no CA.
+    The registry's own host is shown `client.cert` (with `client.key`) of the same folder. Raises RegistryError for a
+    file that is not there or holds no CA.
     """
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
         self._host = split_host(registry)
         # To read CAs takes 20 ms: once, and not where nobody speaks TLS, nor the usual ones where a file's are enough.
-        self._contexts: dict[bool | str, ssl.SSLContext] = {}
-        self._lack_the_usual: set[str] = set()
+        self._contexts: dict[tuple[bool | str, bool], ssl.SSLContext] = {}
+        # Made with a file's CAs alone, until these are not enough somewhere.
+        self._narrow: list[ssl.SSLContext] = []
+        self._widened = False
         self._named_by: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._client_certificate = self._in_certs_d("client.cert", registry, environ)
         self._of_all = self._named(ca_file, environ)
         self._of_registry: bool | str = self._of_all
         if insecure:
             self._of_registry = False
         elif self._of_all is True:
-            self._of_registry = self._certs_d(registry, environ) or True
+            own = self._in_certs_d("ca.crt", registry, environ)
+            self._of_registry = self._checked(own, _OURS) if own else True
 
     def context(self, host: str) -> ssl.SSLContext:
         """What connections to a host are made with, all with the same. Raises RegistryError for what is no PEM."""
-        verify = self._of_registry if host == self._host else self._of_all
+        own = host == self._host
+        verify = self._of_registry if own else self._of_all
+        # Who we are is shown to nobody else.
+        key = (verify, own and bool(self._client_certificate))
         with self._lock:
-            if verify not in self._contexts:
+            if key not in self._contexts:
                 try:
-                    self._contexts[verify] = _context(verify)
+                    made = _context(verify)
                 except OSError as error:
                     # Of the usual ones and of none there is no such error.
                     raise self._unusable(str(verify), error) from None
-            return self._contexts[verify]
+                if key[1]:
+                    _show(made, self._client_certificate)
+                if self._named_by.get(str(verify)) == _OURS:
+                    if self._widened:
+                        _add_the_usual(made)
+                    else:
+                        self._narrow.append(made)
+                self._contexts[key] = made
+            return self._contexts[key]
 
     def widen(self) -> bool:
         """Adds the usual CAs to those of a file, for a host that these do not vouch for. False: there is no file."""
         with self._lock:
-            for path in self._lack_the_usual.intersection(self._contexts):
-                _add_the_usual(self._contexts[path])
-                self._lack_the_usual.remove(path)
+            narrow, self._narrow = self._narrow, []
+            for context in narrow:
+                _add_the_usual(context)
+            self._widened = True
             return _OURS in self._named_by.values()
 
     def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
@@ -69,12 +86,12 @@ class Trust:
                 return self._checked(path, named_by)
         return True
 
-    def _certs_d(self, registry: str, environ: Mapping[str, str]) -> str:
+    def _in_certs_d(self, name: str, registry: str, environ: Mapping[str, str]) -> str:
         own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
         for folder in (own, *_CERTS_D):
-            path = os.path.join(folder, registry, "ca.crt")
+            path = os.path.join(folder, registry, name)
             if folder and os.path.isfile(path):
-                return self._checked(path, _OURS)
+                return path
         return ""
 
     def _checked(self, path: str, named_by: str) -> str:
@@ -87,8 +104,6 @@ class Trust:
                         raise ssl.SSLError
         except OSError as error:
             raise self._unusable(path, error) from None
-        if named_by == _OURS:
-            self._lack_the_usual.add(path)
         return path
 
     def _unusable(self, path: str, error: OSError) -> RegistryError:
@@ -115,6 +130,20 @@ def _context(verify: bool | str) -> ssl.SSLContext:
         in_folder = os.path.isdir(verify)
         context.load_verify_locations(None if in_folder else verify, verify if in_folder else None)
     return context
+
+
+def _show(context: ssl.SSLContext, certificate: str) -> None:
+    """Raises RegistryError."""
+    key = certificate[: -len(".cert")] + ".key"
+    try:
+        # A key that wants a password is an error, not a question.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:
+        no_pem = isinstance(error, ssl.SSLError)
+        cause = "they are no PEM certificate and its key" if no_pem else f"{error.strerror or error}"
+        raise RegistryError(
+            f"cannot use {certificate} with {key}", cause=cause, hint="put both there, in PEM"
+        ) from None
 
 
 def _add_the_usual(context: ssl.SSLContext) -> None:

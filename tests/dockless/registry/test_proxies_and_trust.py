@@ -3,6 +3,7 @@
 import base64
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
@@ -186,6 +187,55 @@ def test_a_host_that_only_the_usual_cas_vouch_for(certificate, tmp_path, connect
     with Registry(tls=server_context(other)) as registry:
         keep(registry, "app", image, "v1")
         assert connect(registry.host, ca_file=certificate).get_manifest("app", "v1").digest == image.digest
+
+
+_CLIENT = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ann -keyout client.key -out client.csr"
+_SIGN_CLIENT = "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out client.crt"
+
+
+@pytest.fixture
+def who_wants_to_know(certificate, tmp_path):
+    """A server's context that asks who a client is; `client.crt` and `client.key` answer that."""
+    for command in (_CLIENT, _SIGN_CLIENT):
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = server_context(tmp_path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    # Else a client hears of a refusal with its first answer, not in the handshake.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def test_a_client_certificate_of_certs_d(certificate, who_wants_to_know, tmp_path, connect, image, keep):
+    """It is shown to the registry that it is for, and to nobody else."""
+    with Registry(tls=who_wants_to_know) as registry:
+        keep(registry, "app", image, "v1")
+        with pytest.raises(RegistryError, match="v2/: "):
+            connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
+        assert registry.requests == []
+        folder = tmp_path / "home/.config/containers/certs.d" / registry.host
+        folder.mkdir(parents=True)
+        for name, made in (("client.cert", "client.crt"), ("client.key", "client.key")):
+            (folder / name).write_bytes((tmp_path / made).read_bytes())
+        client = connect(registry.host, ca_file=certificate)
+        assert client.get_manifest("app", "v1").digest == image.digest
+        trust = Trust(registry.host, False, certificate, {"HOME": str(tmp_path / "home")})
+        mine, other = trust.context("127.0.0.1"), trust.context("store.example")
+        assert mine is not other and trust.widen()
+        assert [len(context.get_ca_certs()) > 50 for context in (mine, other)] == [True, True]
+        (folder / "client.key").unlink()
+        with pytest.raises(
+            RegistryError, match=r"cannot use .*client.cert with .*client.key: No such file.*; put both"
+        ):
+            connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
+        (folder / "client.key").write_text("no key")
+        with pytest.raises(RegistryError, match=r"client.key: they are no PEM certificate and its key; put both there"):
+            connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
+
+
+def test_the_usual_cas_are_in_what_is_made_after_they_were_needed(certificate):
+    trust = Trust("reg.example", False, certificate, {})
+    assert trust.widen() and len(trust.context("store.example").get_ca_certs()) > 50
 
 
 def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):
