@@ -30,7 +30,7 @@ FORMATS = ("oci", "docker")
 FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _FOREIGN = {
     FOREIGN_LAYER: "application/vnd.docker.image.rootfs.foreign.diff.tar",
-    FOREIGN_LAYER + "+gzip": ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+    FOREIGN_LAYER + "+gzip": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 }
 _TO_DOCKER = {**{OCI_LAYER + suffix: _DOCKER_LAYERS[name] for name, suffix in _OCI_SUFFIXES.items()}, **_FOREIGN}
 _TO_OCI = {docker: oci for oci, docker in _TO_DOCKER.items()}

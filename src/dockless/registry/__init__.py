@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dockless.registry.upload import BlobResult
     from dockless.registry.upload_session import UploadSession
 
-# Each name's module is imported when the name is first used (PEP 562): TLS and HTTP are 8 MB and 60 ms, which a build
+# Each name's module is imported when the name is first used (PEP 562): TLS and HTTP are 8 MB and 30 ms, which a build
 # to disk does without, and one to a registry until its layers are made.
 _HOMES = {
     "BlobResult": "upload",

@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, quote
@@ -16,6 +15,7 @@ from urllib.parse import SplitResult, quote
 from dockless.registry.body import BlobPart, FileSlice
 from dockless.registry.clock import Clock
 from dockless.registry.dial import Route, dial, proxy_authorization
+from dockless.registry.hosts import DEFAULT_PORTS
 from dockless.registry.pace import Pace
 from dockless.registry.readiness import can_read
 from dockless.registry.response import Response
@@ -33,7 +33,7 @@ class Connection(http.client.HTTPConnection):
 
     def __init__(self, route: Route, context_of: Callable[[str], ssl.SSLContext], clock: Clock) -> None:
         super().__init__(route.host, route.port, blocksize=BLOCK)
-        self.default_port = route.default_port
+        self.default_port = DEFAULT_PORTS[route.scheme]
         self.response_class: Any = partial(Response, clock=clock)
         self._route = route
         self._context_of = context_of
@@ -42,19 +42,8 @@ class Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = dial(self._route, self._context_of, self._clock)
 
-    def ask(
-        self,
-        method: str,
-        url: SplitResult,
-        headers: Mapping[str, str],
-        body: Any,
-        *,
-        timeouts: tuple[float, float],
-        sending: AbstractContextManager[Any],
-    ) -> Response:
-        """Sends a request and returns its answer. `timeouts` are for what is sent and for what is awaited, in seconds.
-
-        `sending` is entered while it is sent.
+    def ask(self, method: str, url: SplitResult, headers: Mapping[str, str], body: Any, timeout: float) -> None:
+        """Sends a request; `timeout`, in seconds, is for each block of it.
 
         Raises what http.client, `dial` and sockets raise; the connection is of no use then.
         """
@@ -65,13 +54,16 @@ class Connection(http.client.HTTPConnection):
             headers = {**headers, **proxy_authorization(self._route.proxy or "")}
         if self.sock is None:
             self.connect()
-        self.sock.settimeout(timeouts[0])
+        self.sock.settimeout(timeout)
         if isinstance(body, BlobPart) and isinstance(self.sock, socket.socket) and not _is_tls(self.sock):
             body = body.slices() or body
         # Who has closed its end may have said why before: 413 to a blob that is too large, say.
-        with sending, contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.request(method, target, body, headers)
-        self.sock.settimeout(timeouts[1])
+
+    def hear(self, timeout: float) -> Response:
+        """The head of the answer; `timeout`, in seconds, is for each wait for it and for its body. Raises as `ask`."""
+        self.sock.settimeout(timeout)
         answer: Response = self.getresponse()  # type: ignore[assignment]
         return answer
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from dockless.registry.clock import Clock
+from dockless.registry.hosts import DEFAULT_PORTS
 from dockless.registry.response import Response
 
 # Seconds until there is a connection, and for a proxy's or a TLS peer's part in it.
 CONNECT = 20.0
 _SOCKS_PORT = 1080
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Route(NamedTuple):
@@ -29,11 +29,7 @@ class Route(NamedTuple):
 
     @classmethod
     def to(cls, url: SplitResult, proxy: str | None) -> Route:
-        return cls(url.scheme, url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme], proxy)
-
-    @property
-    def default_port(self) -> int:
-        return _DEFAULT_PORTS[self.scheme]
+        return cls(url.scheme, url.hostname or "", url.port or DEFAULT_PORTS[url.scheme], proxy)
 
     @property
     def asks_proxy(self) -> bool:
@@ -108,7 +104,7 @@ def _through_proxy(route: Route, proxy: SplitResult, context_of: Callable[[str],
         if _is_socks(proxy):
             return _through_socks(route, proxy)
         host = proxy.hostname or ""
-        connected: Any = _tcp(host, proxy.port or _DEFAULT_PORTS[proxy.scheme])
+        connected: Any = _tcp(host, proxy.port or DEFAULT_PORTS[proxy.scheme])
         if proxy.scheme == "https":
             connected = _secured(connected, context_of, host)
     except OSError as error:

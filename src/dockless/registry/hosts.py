@@ -21,7 +21,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 # Where clouds keep a machine's credentials beside 169.254.169.254: Alibaba's and Oracle's.
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def split_host(registry: str) -> str:
@@ -63,7 +63,7 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
         raise Unexpected(f"{shown} has no usable port") from None
     host = (parts.hostname or "").lower()
     # What is taken for a host must be what is connected to: some readers of URLs take `%31` for a 1.
-    if parts.scheme not in _DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and _address(host))):
+    if parts.scheme not in DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and _address(host))):
         raise Unexpected(f"{shown} is no http address")
     if parts.username is not None or parts.password is not None:
         raise Unexpected(f"{shown} holds a user name")
@@ -105,7 +105,7 @@ def redact(url: str) -> str:
 
 
 def _port(parts: SplitResult) -> int:
-    return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    return parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def _address(host: str) -> Address | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from dockless.registry.body import BlobPart
 from dockless.registry.clock import Clock
 from dockless.registry.connection import Connection
 from dockless.registry.dial import Route
@@ -54,15 +52,13 @@ class Reply:
 class Pool:
     """Connections by where they lead; nothing is retried or followed, or remembered. Safe for threads.
 
-    `context_of` says what TLS with a host is made with; `most` connections are kept while idle, those used last; of
-    blobs at most `bodies` are sent at a time.
+    `context_of` says what TLS with a host is made with; `most` connections are kept while idle, those used last.
     """
 
-    def __init__(self, context_of: Callable[[str], ssl.SSLContext], clock: Clock, *, most: int, bodies: int) -> None:
+    def __init__(self, context_of: Callable[[str], ssl.SSLContext], clock: Clock, *, most: int) -> None:
         self._context_of = context_of
         self._clock = clock
         self._most = most
-        self._bodies = threading.BoundedSemaphore(bodies)
         self._idle: list[tuple[Route, Connection]] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -77,7 +73,7 @@ class Pool:
         timeouts: tuple[float, float],
         proxy: str | None,
     ) -> Reply:
-        """One request; the answer's body is still on the wire. Raises what `Connection.ask` raises.
+        """One request; the answer's body is still on the wire. Raises what `Connection` raises.
 
         `timeouts` are for what is sent and for what is awaited, in seconds.
         """
@@ -85,8 +81,8 @@ class Pool:
         route = Route.to(parts, proxy)
         connection = self._take(route) or Connection(route, self._context_of, self._clock)
         try:
-            sending = self._bodies if isinstance(body, BlobPart) else contextlib.nullcontext()
-            response = connection.ask(method, parts, headers, body, timeouts=timeouts, sending=sending)
+            connection.ask(method, parts, headers, body, timeouts[0])
+            response = connection.hear(timeouts[1])
         except BaseException:
             connection.close()
             raise

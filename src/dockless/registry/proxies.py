@@ -8,19 +8,16 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from dockless.errors import RegistryError
-from dockless.registry.hosts import is_loopback
+from dockless.registry.hosts import DEFAULT_PORTS, is_loopback
 
 _SCHEMES = frozenset(("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
 _HOST = re.compile(r"[0-9a-zA-Z._:-]+\Z")
 
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
 def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy for a URL, or None. Loopback is always direct. Raises RegistryError for one that cannot be read."""
     parts = urlsplit(url)
-    host, port = (parts.hostname or "").lower().rstrip("."), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    host, port = (parts.hostname or "").lower().rstrip("."), parts.port or DEFAULT_PORTS.get(parts.scheme)
     if is_loopback(host) or _excluded(host, port, _variable(environ, "no_proxy")):
         return None
     name = f"{parts.scheme}_proxy"

@@ -24,6 +24,7 @@ from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
 from dockless.registry.remote_manifest import check_manifest_size
 
+# What a config may have; a layer of that size is as little trouble.
 _SMALL = 64 * 1024
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))

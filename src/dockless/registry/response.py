@@ -77,7 +77,6 @@ class Response(http.client.HTTPResponse):
         if len(set(self.headers.get_all("Content-Length", ()))) > 1:
             # Whoever believes the wrong one takes what is left for the next answer (RFC 9112, section 6.3).
             raise http.client.HTTPException("the answer has two lengths")
-
         if self.status in (204, 304):
             # Whatever the headers say (RFC 9112, section 6.3).
             self.chunked, self.length = False, 0

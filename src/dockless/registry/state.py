@@ -59,12 +59,12 @@ class UploadState:
         path = self._path(registry_url, repository, digest)
         if not path:
             return
+        import tempfile
+
         with contextlib.suppress(OSError):
             if not os.path.isdir(self._folder):
                 os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._prune()
-            import tempfile
-
             handle, part = tempfile.mkstemp(dir=self._folder)
             with open(handle, "w", encoding="utf-8") as file:
                 json.dump({"location": location}, file)

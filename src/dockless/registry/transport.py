@@ -141,10 +141,7 @@ class _Slots:
 
 
 class Transport:
-    """Sends requests to one registry and to where it sends us. Safe for threads.
-
-    At most `jobs` are in flight; with `bodies`, no more than that are blobs of which there is something to send.
-    """
+    """Sends requests to one registry and to where it sends us. Safe for threads; at most `jobs` in flight."""
 
     def __init__(
         self,
@@ -153,13 +150,12 @@ class Transport:
         trust: Trust,
         clock: Clock,
         environ: Mapping[str, str],
-        bodies: int = 0,
     ) -> None:
         self._clock = clock
         self._trust = trust
         self._environ = environ
         self._slots = _Slots(jobs)
-        self._pool = Pool(trust.context, clock, most=2 * jobs + 2, bodies=bodies or jobs)
+        self._pool = Pool(trust.context, clock, most=2 * jobs + 2)
 
     def send(
         self,

@@ -3,12 +3,10 @@
 import contextlib
 import gc
 import http.client
-import io
 import socket
 import ssl
 import struct
 import threading
-import time
 import warnings
 
 import pytest
@@ -27,7 +25,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 @pytest.fixture
 def pool():
-    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), most=3, bodies=4)) as found:
+    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), most=3)) as found:
         yield found
 
 
@@ -108,7 +106,7 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
             secure.sendall(big + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
             head_of(secure)
 
-    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), most=3, bodies=4)) as pool:
+    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), most=3)) as pool:
         for _ in range(2):
             assert ask(pool, f"https://{host}/") == (200, bytes(200000))
 
@@ -255,7 +253,7 @@ def behind_tls(tmp_path):
     """A pool that trusts, and the URL of a proxy of TLS."""
     authority = make_certificate(tmp_path)
     trusted = ssl.create_default_context(cafile=str(authority))
-    pool = Pool(lambda _: trusted, Clock(), most=3, bodies=4)
+    pool = Pool(lambda _: trusted, Clock(), most=3)
     with http_proxy(server_context(tmp_path)) as proxy, contextlib.closing(pool):
         yield pool, f"https://{proxy.address}"
 
@@ -320,36 +318,3 @@ def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
         environ["HTTPS_PROXY"] = f"http://{host}"
         with pytest.raises(RegistryError, match=said):
             connect("reg.example").get_manifest("app", "v1")
-
-
-@pytest.mark.parametrize("cpus, local, most", [(2, True, 2), (1, True, 1), (64, True, 4), (2, False, 4)])
-def test_how_many_blobs_are_sent_at_a_time(cpus, local, most, connect, make, holds, monkeypatch):
-    """To a registry on this machine no more than there are CPUs: see benchmarks/push."""
-    monkeypatch.setattr("os.cpu_count", lambda: cpus)
-    image = make(9, *range(100_000, 100_006))
-    reading, seen, all_there = set(), [0], threading.Event()
-    opened, lock = image.source.open, threading.Lock()
-
-    class Watched(io.BytesIO):
-        def read(self, n=-1):
-            with lock:
-                reading.add(self)
-                seen[0] = max(seen[0], len(reading))
-                if seen[0] >= most:
-                    all_there.set()
-            # Time for one too many to come, and for the last that may.
-            all_there.wait(5)
-            time.sleep(0.02)
-            data = super().read(n)
-            with lock:
-                if self.tell() == len(self.getbuffer()):
-                    reading.discard(self)
-            return data
-
-    monkeypatch.setattr(image.source, "open", lambda descriptor: Watched(opened(descriptor).read()))
-    with Registry() as registry:
-        if not local:
-            monkeypatch.setattr("dockless.registry.session.is_loopback", lambda host: False)
-        push(image.root, image.source, connect(registry.host, jobs=4, insecure=True), "app", ["v1"])
-        holds(registry, "app", image, "v1")
-    assert seen[0] == most
