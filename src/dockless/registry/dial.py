@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from dockless.registry.clock import Clock
 from dockless.registry.hosts import DEFAULT_PORTS
+from dockless.registry.reach import reach
 from dockless.registry.response import Response
 
 # Seconds until there is a connection, and for a proxy's or a TLS peer's part in it.
@@ -74,9 +75,7 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
 
 
 def _tcp(host: str, port: int) -> socket.socket:
-    # Of a name in bytes nothing has to be made first: that of a string costs 3 ms, for tables of Unicode.
-    name: Any = host.encode("ascii")
-    connected = socket.create_connection((name, port), CONNECT)
+    connected = reach(host, port, CONNECT)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected
 

@@ -1,0 +1,109 @@
+"""Hosts of several addresses, some of which are silent or refuse."""
+
+import contextlib
+import os
+import socket
+
+import pytest
+
+from dockless.registry.reach import reach
+
+
+@contextlib.contextmanager
+def silent(address):
+    """A port of `address` where nobody answers: what listens there has no room for one more connection."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((address, 0))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+@contextlib.contextmanager
+def listening(address, port=0):
+    with socket.create_server((address, port)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def resolve(monkeypatch):
+    """Gives all names the addresses it is called with."""
+
+    def set_addresses(*addresses):
+        def look_up(name, port, **_):
+            kinds = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+            return [(kind, socket.SOCK_STREAM, 6, "", (address, port)) for kind, address in zip(kinds, addresses)]
+
+        monkeypatch.setattr("socket.getaddrinfo", look_up)
+
+    return set_addresses
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    before = os.listdir("/proc/self/fd")
+    yield
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def reached(port, seconds=30.0):
+    with contextlib.closing(reach("reg.example", port, seconds)) as sock:
+        assert sock.gettimeout() == seconds
+        return sock.getpeername()[0]
+
+
+def test_a_silent_address_is_not_waited_for(resolve):
+    with silent("127.0.0.1") as port, listening("127.0.0.2", port):
+        resolve("127.0.0.1", "127.0.0.2")
+        assert reached(port) == "127.0.0.2"
+
+
+def test_nor_are_several(resolve):
+    with silent("127.0.0.1") as port, listening("127.0.0.9", port):
+        resolve(*["127.0.0.1"] * 3, "127.0.0.9")
+        assert reached(port) == "127.0.0.9"
+
+
+def test_the_first_that_answers_is_taken(resolve):
+    with listening("127.0.0.1") as port, listening("127.0.0.2", port):
+        resolve("127.0.0.1", "127.0.0.2")
+        assert reached(port) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("gone", ["127.0.0.1", "2001:db8::1", "255.255.255.255"])
+def test_after_an_address_that_refuses_or_cannot_be_asked_comes_the_next(resolve, gone):
+    with listening("127.0.0.2") as port:
+        resolve(gone, "127.0.0.2")
+        assert reached(port) == "127.0.0.2"
+
+
+def test_a_silent_host_has_one_time_for_all_its_addresses(resolve):
+    with silent("127.0.0.1") as port, pytest.raises(TimeoutError):
+        resolve(*["127.0.0.1"] * 1000)
+        reach("reg.example", port, 0.6)
+
+
+def test_where_all_refuse_that_is_said(resolve):
+    with listening("127.0.0.1") as port:
+        pass
+    resolve("127.0.0.1", "127.0.0.2")
+    with pytest.raises(ConnectionRefusedError):
+        reach("reg.example", port, 30.0)
+
+
+def test_families_take_turns(resolve, monkeypatch):
+    tried = []
+
+    def begin(address):
+        tried.append(address[4][0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("dockless.registry.reach._begin", begin)
+    resolve("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")
+    with pytest.raises(ConnectionRefusedError):
+        reach("reg.example", 443, 30.0)
+    assert tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
