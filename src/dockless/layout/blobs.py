@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import BinaryIO, Callable
 
 from dockless.content import ContentSource, write_anew
@@ -60,44 +57,3 @@ def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: 
             cause=f"its digest is sha256:{found.hexdigest()}",
             hint=write_anew(file),
         )
-
-
-def refused(error: OSError) -> str:
-    """Why the file system refuses to write a path."""
-    if isinstance(error, (FileExistsError, NotADirectoryError)):
-        return "a file stands where a folder must be"
-    return error.strerror or str(error)
-
-
-@contextmanager
-def staged_file(path: str) -> Iterator[BinaryIO]:
-    """A new file that gets the name `path`, in place of what has it, when the body ends well; else nothing is left.
-
-    Raises LayoutError for what the file system refuses.
-    """
-    staged = ""
-    try:
-        if os.path.isdir(path):
-            raise LayoutError(f"cannot write {path}", cause="it is a folder", hint="choose another path")
-        folder = os.path.dirname(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        new = os.path.join(folder, f".dockless-{os.urandom(8).hex()}")
-        # Not of tempfile, whose files nobody else can read.
-        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        staged = new
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-        os.replace(staged, path)
-        staged = ""
-    except OSError as error:
-        raise LayoutError(f"cannot write {path}", cause=refused(error)) from error
-    finally:
-        if staged:
-            _remove(staged)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return

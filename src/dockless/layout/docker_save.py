@@ -14,7 +14,8 @@ from dockless.content import ContentSource
 from dockless.errors import InvalidValue, LayoutError
 from dockless.image.documents import ImageDocuments, ImageLayer
 from dockless.layer.decode import decoded
-from dockless.layout.blobs import Moved, ignored, staged_file
+from dockless.layout.blobs import Moved, ignored
+from dockless.layout.staging import staged_file
 from dockless.layout.tar_write import END, file_header, padding, put_file
 from dockless.reference import DOCKER_HUB, Reference
 

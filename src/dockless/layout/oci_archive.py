@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
-from dockless.layout.blobs import Moved, copy_blob, ignored, staged_file
+from dockless.layout.blobs import Moved, copy_blob, ignored
 from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, blob_path, layout_file
+from dockless.layout.staging import staged_file
 from dockless.layout.tar_write import END, file_header, folder_header, padding, put_file
 from dockless.manifest import make_index
 

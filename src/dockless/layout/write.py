@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +15,10 @@ from dockless.crew import Crew, Stopped
 from dockless.descriptor import Descriptor
 from dockless.document import DEFAULT_LIMIT, parse_document, write_document
 from dockless.errors import LayoutError
-from dockless.layout.blobs import Moved, copy_blob, ignored, refused, staged_file
+from dockless.layout.blobs import Moved, copy_blob, ignored
 from dockless.layout.files import FolderFiles, read_small
 from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
+from dockless.layout.staging import refused, staged_file, staged_folder
 from dockless.manifest import make_index
 
 
@@ -34,8 +34,9 @@ def write_layout(
     """Writes `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
 
     A new layout gets its name when it is whole. In one that is there, blobs that it has are not written again, and the
-    new roots take the place of those of the same name, as skopeo does it; the others stay. A failure leaves what was
-    there before. `jobs` blobs are read at a time. Raises LayoutError, and what `source` raises.
+    new roots take the place of those of the same name, as skopeo does it; the others stay. A failure leaves all that
+    was listed before; blobs that came whole are not read again next time. `jobs` blobs are read at a time. Raises
+    LayoutError, and what `source` raises.
     """
     wanted = {blob.digest: blob for blob in blobs}
     try:
@@ -45,24 +46,24 @@ def write_layout(
             raise LayoutError(
                 f"cannot write an OCI layout to {directory}", cause="it is a file", hint="choose another path"
             )
-        else:
-            _create(directory, roots, list(wanted.values()), source, moved, jobs)
+        elif not _created(directory, roots, list(wanted.values()), source, moved, jobs):
+            _append(directory, roots, list(wanted.values()), source, moved, jobs)
     except OSError as error:
         raise LayoutError(f"cannot write an OCI layout to {directory}", cause=refused(error)) from error
 
 
-def _create(
+def _created(
     directory: str,
     roots: Sequence[Descriptor],
     blobs: list[Descriptor],
     source: ContentSource,
     moved: Moved,
     jobs: int,
-) -> None:
+) -> bool:
+    """Whether it is there now; False where somebody else was quicker."""
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
-    staged = tempfile.mkdtemp(prefix=".dockless-", dir=parent)
-    try:
+    with staged_folder(parent) as staged:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, "blobs", "sha256"))
 
@@ -73,9 +74,13 @@ def _create(
         _each(put, blobs, moved, jobs)
         _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
         os.chmod(staged, 0o755)
-        os.replace(staged, directory)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        try:
+            os.replace(staged, directory)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            return False
+    return True
 
 
 def _append(
@@ -95,28 +100,21 @@ def _append(
             hint="choose another path",
         ) from error
     files = FolderFiles(directory)
-    staged = tempfile.mkdtemp(prefix=".dockless-", dir=directory)
-    written: list[str] = []
+    with staged_folder(directory) as staged:
 
-    def put(blob: Descriptor, moved: Moved) -> None:
-        path = os.path.join(directory, blob_path(blob.digest))
-        if files.size(blob_path(blob.digest)) != blob.size:
-            part = os.path.join(staged, blob.digest.hex)
-            with open(part, "wb") as file:
-                copy_blob(source, blob, file, moved)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.replace(part, path)
-            written.append(path)
+        def put(blob: Descriptor, moved: Moved) -> None:
+            path = os.path.join(directory, blob_path(blob.digest))
+            if files.size(blob_path(blob.digest)) != blob.size:
+                part = os.path.join(staged, blob.digest.hex)
+                with open(part, "wb") as file:
+                    copy_blob(source, blob, file, moved)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                # It stays, whatever becomes of the others: somebody who writes here too may count on it by now.
+                os.replace(part, path)
 
-    try:
         _each(put, blobs, moved, jobs)
         with _locked(directory):
             _relist(files, os.path.join(directory, INDEX_FILE), roots)
-        written = []
-    finally:
-        for path in written:
-            os.unlink(path)
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _each(put: Callable[[Descriptor, Moved], None], blobs: Sequence[Descriptor], moved: Moved, jobs: int) -> None:

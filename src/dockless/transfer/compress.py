@@ -16,8 +16,8 @@ from dockless.layer.decode import decoded
 from dockless.layer.encoders import find_encoder
 from dockless.layer.pipeline import encode_blocks
 from dockless.layer.stream import Block
-from dockless.layout.blobs import staged_file
 from dockless.layout.pieces import Pieces
+from dockless.layout.staging import staged_file
 from dockless.manifest import make_manifest
 
 _PLAIN = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))

@@ -1,0 +1,116 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dockless.errors import LayoutError
+from dockless.layout.staging import staged_file, staged_folder
+
+WRITER = """\
+import sys
+from dockless.layout.staging import staged_file, staged_folder
+kind, place = sys.argv[1:]
+with staged_folder(place) if kind == "folder" else staged_file(place + "/out.tar") as staged:
+    if kind == "folder":
+        open(staged + "/blob", "w").close()
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Writer:
+    """Another process, in the middle of its work."""
+
+    def __init__(self, kind, folder):
+        command = [sys.executable, "-c", WRITER, kind, str(folder)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"begun\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_has_its_name_when_it_is_whole(tmp_path):
+    with staged_file(str(tmp_path / "deep/a")) as file:
+        file.write(b"new")
+        assert "a" not in names(tmp_path / "deep")
+    assert (tmp_path / "deep/a").read_bytes() == b"new" and names(tmp_path / "deep") == ["a"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged_file(str(tmp_path / "a")) as file:
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_text() == "old" and names(tmp_path) == ["a"]
+
+
+def test_a_folder_is_in_the_way(tmp_path):
+    with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a folder"), staged_file(str(tmp_path)):
+        pass
+
+
+def test_who_may_read_it_is_the_umasks_business(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with staged_file(str(tmp_path / "a")):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_is_kept_by_moving_it(tmp_path):
+    with staged_folder(str(tmp_path)) as gone:
+        (tmp_path / gone / "x").write_text("x")
+    with staged_folder(str(tmp_path)) as kept:
+        os.replace(kept, tmp_path / "kept")
+    assert names(tmp_path) == ["kept"]
+
+
+@pytest.mark.parametrize("left", ["file", "folder"])
+@pytest.mark.parametrize("next_one", ["file", "folder"])
+def test_the_next_removes_what_a_killed_writer_left(tmp_path, left, next_one):
+    with Writer(left, tmp_path) as writer:
+        writer.process.send_signal(signal.SIGKILL)
+        writer.process.wait()
+        assert len(names(tmp_path)) == 1
+        with Writer(next_one, tmp_path):
+            assert len(names(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_somebody_still_writes_stays(tmp_path, kind):
+    with Writer(kind, tmp_path) as other:
+        begun = names(tmp_path)
+        with staged_file(str(tmp_path / "mine")), staged_folder(str(tmp_path)):
+            assert len(names(tmp_path)) == 3
+        assert names(tmp_path) == [*begun, "mine"]
+        other.process.stdin.close()
+        assert other.process.wait() == 0
+    assert names(tmp_path) == (["mine", "out.tar"] if kind == "file" else ["mine"])
+
+
+def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "x").write_text("x")
+    (tmp_path / ".dockless-part-link").symlink_to(precious)
+    os.mkfifo(tmp_path / ".dockless-other")
+    with staged_file(str(tmp_path / "a")):
+        pass
+    assert names(tmp_path) == [".dockless-other", ".dockless-part-link", "a", "precious"]
+    assert names(precious) == ["x"]
