@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from real_tools import ROOT, need
+from real_tools import sources as all_sources
 
 import dockless
 
@@ -67,11 +68,11 @@ def test_the_wheel_holds_both_packages_and_nothing_else(built):
     assert any(name.endswith("/licenses/LICENSE") for name in about)
 
 
-def test_the_sdist_holds_what_the_wheel_is_made_of(built):
+def test_the_sdist_holds_what_the_wheel_is_made_of_and_what_the_tests_need(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as found:
         files = {m.name.partition("/")[2]: found.extractfile(m).read() for m in found if m.isfile()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/cookbook.md", "PKG-INFO"} <= set(files)
+    assert {*all_sources(), "PKG-INFO"} == set(files)
     here = sources(as_sdist=True)
     assert {name: files.get(name) for name in here} == here
 

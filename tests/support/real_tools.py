@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pytest
+from pathspec import GitIgnoreSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -123,17 +124,25 @@ class DockerRegistry:
         self.process.wait(10)
 
 
+def sources() -> Iterator[str]:
+    """The files of this repository but for what it ignores, relative to it. It may come of git or of an sdist."""
+    ignored = GitIgnoreSpec.from_lines(["/.git", *(ROOT / ".gitignore").read_text().splitlines()])
+    for folder, folders, files in os.walk(ROOT):
+        here = os.path.relpath(folder, ROOT)
+        folders[:] = [name for name in folders if not ignored.match_file(os.path.join(here, name, ""))]
+        paths = (os.path.normpath(os.path.join(here, name)) for name in files)
+        yield from (path for path in paths if not ignored.match_file(path))
+
+
 class Checkout:
-    """A copy of what this repository tracks, and Pants in it with a home, a store and caches of its own."""
+    """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
     def __init__(self, folder: Path, caches: Path) -> None:
         self.folder = folder
         self.venv = ROOT / ".venv"
-        tracked = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).out.split("\0")
-        for path in filter(None, tracked):
-            if (ROOT / path).is_file():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / path, folder / path)
+        for path in sources():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
         home = caches / "home"
         home.mkdir(parents=True, exist_ok=True)
         (caches / "sandboxes").mkdir(exist_ok=True)
