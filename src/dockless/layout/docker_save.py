@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from dockless.content import ContentSource
-from dockless.errors import InvalidValue, LayoutError
+from dockless.errors import InvalidValue, LayoutError, RegistryError
 from dockless.image.documents import ImageDocuments, ImageLayer
 from dockless.layer.decode import decoded
 from dockless.layout.blobs import Moved, ignored
 from dockless.layout.staging import staged_file
 from dockless.layout.tar_write import END, file_header, padding, put_file
 from dockless.reference import DOCKER_HUB, Reference
+
+_BLOCK = 1 << 20
 
 
 def write_docker_archive(
@@ -60,13 +62,20 @@ def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: ContentSourc
     header = file_header(name, 0)
     while True:
         tar.write(header)
-        size = _put_content(tar, layer, source, moved)
-        known = file_header(name, size)
-        if len(known) == len(header):
-            break
-        # Over 8 GiB the header has one of pax before it, and the content begins later.
+        try:
+            size = _put_content(tar, layer, source, moved)
+        except RegistryError as error:
+            if not error.damaged_once:
+                raise
+            known = header
+        else:
+            known = file_header(name, size)
+            if len(known) == len(header):
+                break
+        # Once more: it came damaged, or over 8 GiB the header has one of pax before it and the content begins later.
         header = known
         tar.seek(begin)
+        tar.truncate()
     end = tar.tell()
     tar.seek(begin)
     tar.write(known)
@@ -79,10 +88,16 @@ def _put_content(tar: BinaryIO, layer: ImageLayer, source: ContentSource, moved:
     digest = hashlib.sha256()
     size = 0
     with source.open(layer.descriptor) as file:
-        for piece in decoded(file, what):
-            digest.update(piece)
-            tar.write(piece)
-            size += len(piece)
+        try:
+            for piece in decoded(file, what):
+                digest.update(piece)
+                tar.write(piece)
+                size += len(piece)
+        except LayoutError:
+            # Bytes that were damaged on the way mostly cannot be decompressed: that it was that is known at their end.
+            while file.read(_BLOCK):
+                pass
+            raise
     if digest.hexdigest() != layer.diff_id.hex:
         raise LayoutError(
             f"{what} is damaged",

@@ -268,6 +268,25 @@ def test_a_layer_that_was_damaged_on_its_way_is_read_once_more(tmp_path, registr
         assert verify_image(where).wrong == ()
 
 
+@pytest.mark.parametrize("at", [5, 20, 1_000_000, 2_999_000, 3_000_915])
+def test_so_is_one_on_its_way_to_a_docker_archive(tmp_path, registry, push, at):
+    from dockless.testing import Fault
+
+    image = make_image(random.Random(1).randbytes(3_000_000))
+    push(registry, "app", "1", image)
+    (layer,) = image.manifest.layers
+    where = f"docker-archive:{tmp_path}/a.tar:app:1"
+    copy_image(f"{registry.host}/app:1", where)
+    right = (tmp_path / "a.tar").read_bytes()
+    registry.faults = [Fault(on="blob get", nth=1, reference=layer.digest, corrupt=at)]
+    copy_image(f"{registry.host}/app:1", where)
+    assert (tmp_path / "a.tar").read_bytes() == right
+    registry.faults = [Fault(on="blob get", reference=layer.digest, corrupt=at)]
+    with pytest.raises(RegistryError, match="is damaged: its digest is"):
+        copy_image(f"{registry.host}/app:1", where)
+    assert (tmp_path / "a.tar").read_bytes() == right
+
+
 def test_an_artifact_is_copied_as_it_is(tmp_path, registry, other):
     blobs = Blobs()
     config, layer = blobs.put(b"{}"), blobs.put(b"chart")
