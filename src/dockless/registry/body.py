@@ -14,9 +14,6 @@ from dockless.content import ContentSource, write_anew
 from dockless.crew import Stopped
 from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, LayoutError, printable
-from dockless.registry.clock import Clock
-from dockless.registry.pace import Pace
-from dockless.registry.readiness import wait_for_room
 
 BLOCK = 1 << 20
 
@@ -133,21 +130,15 @@ class FileSlice(NamedTuple):
     offset: int
     length: int
 
-    def send(self, sock: socket.socket, clock: Clock) -> None:
-        """Sends it. Raises what a socket raises, Stalled, and LayoutError when the file has become shorter."""
-        offset, end, pace = self.offset, self.offset + self.length, Pace()
-        while offset < end:
-            begin = clock.monotonic()
-            try:
-                n = os.sendfile(sock.fileno(), self.file.fileno(), offset, end - offset)
-            except BlockingIOError:
-                if not wait_for_room(sock, sock.gettimeout()):
-                    raise TimeoutError("nothing went in time") from None
-                n = -1
-            if n == 0:
-                self.blob.ends_early(offset)
-            offset += max(n, 0)
-            pace.check(max(n, 0), clock.monotonic() - begin, "what is sent")
+    def send(self, sock: socket.socket, done: int) -> int:
+        """Sends of what is left after `done` bytes as many as there is room for, and says how many.
+
+        Raises what a socket raises, and LayoutError when the file has become shorter.
+        """
+        n = os.sendfile(sock.fileno(), self.file.fileno(), self.offset + done, self.length - done)
+        if n == 0:
+            self.blob.ends_early(self.offset + done)
+        return n
 
 
 def check_source(source: ContentSource, descriptor: Descriptor) -> None:

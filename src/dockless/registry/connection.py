@@ -16,12 +16,12 @@ from dockless.registry.body import BlobPart, FileSlice
 from dockless.registry.clock import Clock
 from dockless.registry.dial import Route, dial, proxy_authorization
 from dockless.registry.hosts import DEFAULT_PORTS
-from dockless.registry.pace import Pace
 from dockless.registry.readiness import can_read
 from dockless.registry.response import Response
+from dockless.registry.sending import Answered, Sender
 
 BLOCK = 1 << 20
-# Less goes at once.
+# So much goes at once: of TLS, what is less than a block has not gone for us until all of it has.
 _SMALL = 64 * 1024
 # What a URL may hold as it is (RFC 3986, section 3.3), and the sign of what is encoded already.
 _PLAIN = "%/?:@!$&'()*+,;=~"
@@ -34,13 +34,13 @@ class Connection(http.client.HTTPConnection):
     def __init__(self, route: Route, context_of: Callable[[str], ssl.SSLContext], clock: Clock) -> None:
         super().__init__(route.host, route.port, blocksize=BLOCK)
         self.default_port = DEFAULT_PORTS[route.scheme]
-        self.response_class: Any = partial(Response, clock=clock)
         self._route = route
         self._context_of = context_of
         self._clock = clock
 
     def connect(self) -> None:
         self.sock = dial(self._route, self._context_of, self._clock)
+        self._sender = Sender(self.sock, self._clock)
 
     def ask(self, method: str, url: SplitResult, headers: Mapping[str, str], body: Any, timeout: float) -> None:
         """Sends a request; `timeout`, in seconds, is for each block of it.
@@ -57,20 +57,29 @@ class Connection(http.client.HTTPConnection):
         self.sock.settimeout(timeout)
         if isinstance(body, BlobPart) and isinstance(self.sock, socket.socket) and not _is_tls(self.sock):
             body = body.slices() or body
+        self._cut = True
         # Who has closed its end may have said why before: 413 to a blob that is too large, say.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        with contextlib.suppress(Answered, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.request(method, target, body, headers)
+            self._cut = False
 
     def hear(self, timeout: float) -> Response:
         """The head of the answer; `timeout`, in seconds, is for each wait for it and for its body. Raises as `ask`."""
         self.sock.settimeout(timeout)
+        self.response_class: Any = partial(Response, clock=self._clock, heard=self._sender.heard)
+        self._sender.heard = b""
         answer: Response = self.getresponse()  # type: ignore[assignment]
+        # What is left of a body would be read as the next request.
+        answer.will_close = answer.will_close or self._cut
         return answer
 
     def send(self, data: Any) -> None:
         if isinstance(data, FileSlice):
-            data.send(self.sock, self._clock)
-        elif not _sent(data, self.sock, self._clock):
+            self._sender.send(partial(data.send, self.sock), data.length)
+        elif self.sock is not None and isinstance(data, bytes) and len(data) > _SMALL:
+            view = memoryview(data)
+            self._sender.send(lambda done: self.sock.send(view[done : done + _SMALL]), len(data))
+        else:
             super().send(data)
 
     def is_idle(self) -> bool:
@@ -82,16 +91,3 @@ class Connection(http.client.HTTPConnection):
 
 def _is_tls(sock: socket.socket) -> bool:
     return isinstance(sock, ssl.SSLSocket)
-
-
-def _sent(data: Any, sock: Any, clock: Clock) -> bool:
-    """Sends a block piece by piece, as the peer takes it: `sendall` wants all of it within one timeout."""
-    if sock is None or not isinstance(data, bytes) or len(data) < _SMALL:
-        return False
-    view, pace = memoryview(data), Pace()
-    while view:
-        begin = clock.monotonic()
-        n = sock.send(view)
-        pace.check(n, clock.monotonic() - begin, "what is sent")
-        view = view[n:]
-    return True

@@ -14,10 +14,13 @@ _MOST_INTERIM = 20
 
 
 class _Paced(io.RawIOBase):
-    """What a socket brings. The wait for an answer's first byte is the read timeout's business: it is not counted."""
+    """What a socket brings after `heard`. The wait for an answer's first byte is the read timeout's business: it is
+    not counted.
+    """
 
-    def __init__(self, raw: io.RawIOBase, clock: Clock) -> None:
+    def __init__(self, raw: io.RawIOBase, clock: Clock, heard: bytes) -> None:
         self._raw = raw
+        self._heard = heard
         self._clock = clock
         self._pace = Pace()
         self._begun = False
@@ -34,6 +37,10 @@ class _Paced(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self._sealed:
             return 0
+        if self._heard:
+            n = min(len(buffer), len(self._heard))
+            buffer[:n], self._heard = self._heard[:n], self._heard[n:]
+            return n
         begin = self._clock.monotonic()
         n = self._raw.readinto(buffer)
         if self._begun:
@@ -48,13 +55,23 @@ class _Paced(io.RawIOBase):
 
 
 class Response(http.client.HTTPResponse):
-    """An answer whose body is still on the wire; `will_close` says whether its connection is of use after it."""
+    """An answer whose body is still on the wire; `will_close` says whether its connection is of use after it.
+
+    `heard` are bytes of it that were read already.
+    """
 
     def __init__(
-        self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None, *, clock: Clock
+        self,
+        sock: Any,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+        *,
+        clock: Clock,
+        heard: bytes = b"",
     ) -> None:
         super().__init__(sock, debuglevel, method, url)
-        self._paced = _Paced(self.fp.detach(), clock)
+        self._paced = _Paced(self.fp.detach(), clock, heard)
         self.fp: Any = io.BufferedReader(self._paced, 64 * 1024)
 
     def _read_status(self) -> Any:

@@ -3,8 +3,6 @@
 import gzip
 import io
 import os
-import socket
-import threading
 from functools import partial
 
 import pytest
@@ -13,10 +11,7 @@ from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.registry.body import BLOCK, FileSlice, OpenBlob
-from dockless.registry.clock import Clock
-from dockless.registry.connection import _sent
-from dockless.registry.pace import Stalled
+from dockless.registry.body import BLOCK
 from dockless.testing import Fault, Registry
 from dockless.testing.tls import make_certificate, server_context
 
@@ -32,10 +27,6 @@ class Opens:
 
     def open(self, descriptor):
         return self.opener()
-
-
-def blob_of(path):
-    return OpenBlob(Opens(partial(open, path, "rb")), BLOB)
 
 
 @pytest.fixture
@@ -109,57 +100,3 @@ def test_a_file_that_is_too_short(size, tls, path, tmp_path, connect):
         with pytest.raises(LayoutError, match=f"{BLOB.digest} to be pushed ends {len(DATA) - size} bytes early"):
             client.ensure_blob("app", BLOB, Opens(partial(open, path, "rb")))
         assert not registry.blobs("app")
-
-
-def test_a_peer_that_takes_nothing_is_not_waited_for(path):
-    one, other = socket.socketpair()
-    with one, other, open(path, "rb") as file:
-        one.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            FileSlice(blob_of(path), file, 0, len(DATA)).send(one, Clock())
-
-
-def test_a_peer_that_takes_little_gets_all(path):
-    one, other = socket.socketpair()
-    got = []
-
-    def take():
-        while data := other.recv(50_000):
-            got.append(data)
-
-    taking = threading.Thread(target=take)
-    with other, open(path, "rb") as file:
-        taking.start()
-        with one:
-            one.settimeout(30)
-            FileSlice(blob_of(path), file, 7, len(DATA) - 7).send(one, Clock())
-        taking.join()
-    assert b"".join(got) == DATA[7:]
-
-
-class Trickle:
-    """A socket whose peer takes a byte in each 30 seconds."""
-
-    def __init__(self, time):
-        self.time = time
-
-    def send(self, view):
-        self.time[0] += 30.0
-        return 1
-
-
-def test_the_least_pace(path, monkeypatch):
-    time = [0.0]
-    clock = Clock(lambda: time[0], lambda: time[0], lambda seconds: None, lambda: 0.5)
-    with pytest.raises(Stalled, match="what is sent moves less than 1 KiB a second, for a minute"):
-        _sent(DATA, Trickle(time), clock)
-    assert time[0] == 60.0
-    one, other = socket.socketpair()
-    monkeypatch.setattr("os.sendfile", lambda *args: Trickle(time).send(args))
-    with one, other, open(path, "rb") as file, pytest.raises(Stalled):
-        FileSlice(blob_of(path), file, 0, len(DATA)).send(one, clock)
-
-
-def test_what_goes_at_once_is_not_counted():
-    assert not _sent(b"GET / HTTP/1.1", Trickle([0.0]), Clock())
-    assert not _sent(DATA, None, Clock())

@@ -1,0 +1,239 @@
+"""Peers that take a body slowly, in part or not at all, and what they say meanwhile."""
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from functools import partial
+
+import pytest
+from raw_server import head_of, raw_server
+
+from dockless import media_types
+from dockless.descriptor import Descriptor
+from dockless.digest import Digest
+from dockless.registry.body import BLOCK, BlobPart, FileSlice, OpenBlob
+from dockless.registry.clock import Clock
+from dockless.registry.pace import Stalled
+from dockless.registry.pool import Pool
+from dockless.registry.sending import Sender
+from dockless.testing import make_certificate, server_context
+
+DATA = os.urandom(20 * BLOCK + 12345)
+BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
+LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
+CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+
+
+class Opens:
+    """A ContentSource of one opener."""
+
+    def __init__(self, opener):
+        self.opener = opener
+
+    def open(self, descriptor):
+        return self.opener()
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "blob").write_bytes(DATA)
+    return tmp_path / "blob"
+
+
+@pytest.fixture
+def file_slice(path):
+    with open(path, "rb") as file, contextlib.closing(OpenBlob(Opens(partial(open, path, "rb")), BLOB)) as blob:
+        yield FileSlice(blob, file, 7, len(DATA) - 7)
+
+
+class Peers:
+    """Whom a blob is sent to, by plain http (and sendfile), or by TLS."""
+
+    def __init__(self, path, tls_folder):
+        self.blob = OpenBlob(Opens(partial(open, path, "rb")), BLOB)
+        self.scheme = "https" if tls_folder else "http"
+        self.tls = server_context(tls_folder) if tls_folder else None
+        self.trusted = ssl.create_default_context(cafile=str(tls_folder / "ca.pem")) if tls_folder else None
+        self.connections = 0
+        self.moved = 0
+        # Set when the client has all that it gets.
+        self.gone = threading.Event()
+
+    def put(self, serve, *, timeout=20.0):
+        """What a PUT is answered by `serve(connection)`, and then a GET over the same pool."""
+
+        def speak(connection):
+            self.connections += 1
+            if self.tls is None:
+                return serve(connection)
+            with self.tls.wrap_socket(connection, server_side=True) as secure:
+                return serve(secure)
+
+        def moving(n):
+            self.moved += n
+
+        with raw_server(speak) as host, contextlib.ExitStack() as leaving:
+            leaving.callback(self.gone.set)
+            pool = leaving.enter_context(contextlib.closing(Pool(lambda _: self.trusted, Clock(), most=3)))
+            body = BlobPart(self.blob, 0, len(DATA), moving)
+            found = []
+            for method, sent in (("PUT", body), ("GET", None)):
+                headers = {} if sent is None else {"Content-Length": str(len(DATA))}
+                url = f"{self.scheme}://{host}/"
+                reply = pool.request(method, url, headers, sent, timeouts=(timeout, timeout), proxy=None)
+                found.append((reply.status, b"".join(iter(lambda reply=reply: reply.read(BLOCK), b""))))
+        return found
+
+
+@pytest.fixture(params=["http", "https"])
+def peers(request, path, tmp_path):
+    if request.param == "https":
+        authority = make_certificate(tmp_path)
+        authority.rename(tmp_path / "ca.pem")
+    found = Peers(path, tmp_path if request.param == "https" else None)
+    with contextlib.closing(found.blob):
+        yield found
+
+
+def told(peers, answer):
+    """Says it when the head is there, reads nothing, and keeps the connection."""
+
+    def serve(connection):
+        head = head_of(connection)
+        if head.startswith("GET"):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        elif head:
+            connection.sendall(answer)
+            peers.gone.wait(20)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "answer, heard",
+    [
+        (LARGE, (413, b"large")),
+        (LARGE.replace(b"Content-Length: 5\r\n\r\nlarge", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), (413, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\na: b\r\n\r\n" + LARGE, (413, b"large")),
+        (b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", (307, b"")),
+        (b"HTTP/1.0 503 Busy\r\nContent-Length: 0\r\n\r\n", (503, b"")),
+    ],
+)
+def test_a_refusal_is_heard_by_who_sends(peers, answer, heard):
+    assert peers.put(told(peers, answer)) == [heard, (200, b"{}")]
+    # The rest of the body would have been the next request.
+    assert peers.connections == 2
+    assert peers.moved < len(DATA)
+
+
+def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
+    """Gigabytes, for a 413 that is there already."""
+    read = []
+
+    def serve(connection):
+        if head_of(connection).startswith("GET"):
+            connection.sendall(CREATED)
+            return
+        connection.sendall(LARGE)
+        while data := connection.recv(BLOCK):
+            read.append(len(data))
+
+    assert peers.put(serve)[0] == (413, b"large")
+    assert sum(read) < len(DATA)
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 x\r\n\r\n" * 3, b"HTTP/1.1"]
+)
+def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
+    """Be it half an answer; and the same connection goes on."""
+    got = []
+
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(meanwhile)
+        while sum(map(len, got)) < len(DATA):
+            got.append(connection.recv(BLOCK))
+        connection.sendall(CREATED if meanwhile != b"HTTP/1.1" else CREATED[8:])
+        assert head_of(connection).startswith("GET")
+        connection.sendall(CREATED)
+
+    assert peers.put(serve) == [(201, b""), (201, b"")]
+    assert b"".join(got) == DATA and peers.connections == 1 and peers.moved == len(DATA)
+
+
+def test_an_early_yes_is_no_reason_to_send_less(peers):
+    got = []
+
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(CREATED)
+        while left := len(DATA) - sum(map(len, got)):
+            # The next request may follow at once.
+            got.append(connection.recv(min(left, BLOCK)))
+        head_of(connection)
+        connection.sendall(CREATED)
+
+    assert peers.put(serve) == [(201, b""), (201, b"")]
+    assert b"".join(got) == DATA
+
+
+def test_a_peer_that_hangs_up_is_not_sent_to(peers):
+    def serve(connection):
+        if head_of(connection).startswith("PUT"):
+            connection.recv(100)
+
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        peers.put(serve)
+
+
+def test_a_peer_that_takes_nothing_is_not_waited_for(peers):
+    with pytest.raises(TimeoutError):
+        peers.put(told(peers, b""), timeout=0.3)
+
+
+def test_a_peer_that_takes_little_gets_all(file_slice):
+    one, other = socket.socketpair()
+    got = []
+
+    def take():
+        while data := other.recv(50_000):
+            got.append(data)
+
+    taking = threading.Thread(target=take)
+    with other:
+        taking.start()
+        with one:
+            one.settimeout(30)
+            Sender(one, Clock()).send(partial(file_slice.send, one), file_slice.length)
+            assert one.gettimeout() == 30
+        taking.join()
+    assert b"".join(got) == DATA[7:]
+
+
+def test_the_least_pace():
+    """A peer that takes a byte in each 30 seconds."""
+    now = [0.0]
+    clock = Clock(lambda: now[0], lambda: now[0], lambda seconds: None, lambda: 0.5)
+
+    def step(done):
+        now[0] += 30.0
+        return 1
+
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(Stalled, match="what is sent moves less than 1 KiB a second, for a minute"):
+        Sender(one, clock).send(step, len(DATA))
+    assert now[0] == 60.0
+
+
+def test_a_flood_instead_of_an_answer_is_bounded(peers):
+    def serve(connection):
+        head_of(connection)
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000)
+
+    with pytest.raises(Exception, match="header line|line too long|more than 100 headers|closed|reset|violation"):
+        peers.put(serve)
