@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from dockless.errors import InvalidDocument
@@ -26,8 +27,7 @@ def parse_document(data: bytes, what: str, *, limit: int = DEFAULT_LIMIT) -> dic
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
             no(f"the key {twice!r} stands twice")
         return found
 

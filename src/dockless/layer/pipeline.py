@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from queue import Queue, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from dockless.layer.stream import Block
 # How far a stream may refer back (RFC 1951): what a block is given of those before it.
 _WINDOW = 32 * 1024
 _MOST_THREADS = 8
+_MOST_UNHASHED = 2
 
 
 class Encoded(NamedTuple):
@@ -99,10 +100,15 @@ def _encode_threaded(
     blocks: Iterable[Block], encoder: Encoder, sink: Callable[[bytes], None], threads: int, stream: _Stream
 ) -> None:
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
-    # Bounded, because on a busy machine the hasher may get less than its turn, and keeps what it has not seen.
-    hashed: Queue[Block | None] = Queue(1)
+    # Bounded, because on a busy machine the hasher may get less than its turn, and keeps what it has not seen. Not by a
+    # Queue of so many: a signal's exception within its put leaves it full, its reader not woken, and the next put, that
+    # of the end, would wait for ever.
+    hashed: SimpleQueue[Block | None] = SimpleQueue()
+    room: SimpleQueue[None] = SimpleQueue()
+    for _ in range(_MOST_UNHASHED):
+        room.put(None)
     workers = [Thread(target=_work, args=(encoder, jobs), daemon=True) for _ in range(threads)]
-    hasher = Thread(target=_hash, args=(stream, hashed), daemon=True)
+    hasher = Thread(target=_hash, args=(stream, hashed, room), daemon=True)
     waiting: deque[_Job] = deque()
     for thread in (*workers, hasher):
         thread.start()
@@ -110,6 +116,7 @@ def _encode_threaded(
         for block in blocks:
             job = _Job(block, stream.window)
             stream.see(block)
+            room.get()
             hashed.put(block)
             jobs.put(job)
             waiting.append(job)
@@ -140,12 +147,14 @@ def _work(encoder: Encoder, jobs: SimpleQueue[_Job | None]) -> None:
         del job
 
 
-def _hash(stream: _Stream, blocks: Queue[Block | None]) -> None:
+def _hash(stream: _Stream, blocks: SimpleQueue[Block | None], room: SimpleQueue[None]) -> None:
     while True:
         block = blocks.get()
         if block is None:
             return
         stream.hash(block)
+        del block
+        room.put(None)
 
 
 def _finish(job: _Job, sink: Callable[[bytes], None]) -> None:

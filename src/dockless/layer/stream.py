@@ -14,7 +14,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Block(NamedTuple):
-    """A piece of the tar stream. All but the last have the same size.
+    """A piece of the tar stream, in writable memory. All but the last have the same size.
 
     `starts` says which entries have the first byte of their header in it, and where in the whole stream: a seekable
     format needs to know, and the bytes alone do not say.

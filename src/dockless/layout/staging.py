@@ -29,8 +29,14 @@ def staged_file(path: str) -> Iterator[BinaryIO]:
     Raises LayoutError for what the file system refuses.
     """
     try:
+        if os.path.islink(path):
+            # What it leads to is meant, as it is by cp and tar.
+            path = os.path.realpath(path)
         if os.path.isdir(path):
             raise LayoutError(f"cannot write {path}", cause="it is a folder", hint="choose another path")
+        if os.path.exists(path) and not os.path.isfile(path):
+            # A device or a FIFO would be replaced for all who use it.
+            raise LayoutError(f"cannot write {path}", cause="it is no plain file", hint="choose another path")
         folder = os.path.dirname(os.path.abspath(path))
         os.makedirs(folder, exist_ok=True)
         sweep(folder)

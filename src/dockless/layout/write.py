@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, l
 from dockless.layout.staging import refused, staged_file, staged_folder
 from dockless.manifest import make_index
 
+_BLOCK = 1 << 20
+
 
 def write_layout(
     directory: str,
@@ -34,10 +37,12 @@ def write_layout(
     """Writes `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
 
     A new layout gets its name when it is whole. In one that is there, blobs that it has are not written again, and the
-    new roots take the place of those of the same name, as skopeo does it; the others stay. A failure leaves all that
-    was listed before; blobs that came whole are not read again next time. `jobs` blobs are read at a time. Raises
-    LayoutError, and what `source` raises.
+    new roots take the place of those of the same name, as skopeo does it; the others stay. A blob there that is damaged
+    is written anew. A failure leaves what was there before. `jobs` blobs are read at a time. Raises LayoutError, and
+    what `source` raises.
     """
+    if os.path.islink(directory):
+        directory = os.path.realpath(directory)
     wanted = {blob.digest: blob for blob in blobs}
     try:
         if os.path.isdir(directory) and os.listdir(directory):
@@ -103,18 +108,33 @@ def _append(
     with staged_folder(directory) as staged:
 
         def put(blob: Descriptor, moved: Moved) -> None:
-            path = os.path.join(directory, blob_path(blob.digest))
-            if files.size(blob_path(blob.digest)) != blob.size:
-                part = os.path.join(staged, blob.digest.hex)
-                with open(part, "wb") as file:
+            if not _is_whole(files, blob):
+                with open(os.path.join(staged, blob.digest.hex), "wb") as file:
                     copy_blob(source, blob, file, moved)
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                # It stays, whatever becomes of the others: somebody who writes here too may count on it by now.
-                os.replace(part, path)
 
         _each(put, blobs, moved, jobs)
         with _locked(directory):
+            # Not before all are there: a failure leaves nothing, and takes nothing away that others count on by now.
+            for name in os.listdir(staged):
+                _move(os.path.join(staged, name), os.path.join(directory, "blobs", "sha256", name))
             _relist(files, os.path.join(directory, INDEX_FILE), roots)
+
+
+def _is_whole(files: FolderFiles, blob: Descriptor) -> bool:
+    """Whether a blob is there, with all its bytes as they should be."""
+    name = blob_path(blob.digest)
+    if files.size(name) != blob.size:
+        return False
+    found = hashlib.sha256()
+    with files.open(name) as file:
+        while data := file.read(_BLOCK):
+            found.update(data)
+    return found.hexdigest() == blob.digest.hex
+
+
+def _move(path: str, to: str) -> None:
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    os.replace(path, to)
 
 
 def _each(put: Callable[[Descriptor, Moved], None], blobs: Sequence[Descriptor], moved: Moved, jobs: int) -> None:

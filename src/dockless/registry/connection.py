@@ -73,6 +73,11 @@ class Connection(http.client.HTTPConnection):
         answer.will_close = answer.will_close or self._cut
         return answer
 
+    def set_timeout(self, seconds: float) -> None:
+        """For each wait from now on."""
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
     def send(self, data: Any) -> None:
         if isinstance(data, FileSlice):
             self._sender.send(partial(data.send, self.sock), data.length)

@@ -119,6 +119,8 @@ def hint_for(status: int, codes: tuple[str, ...], said: str = "") -> str:
         return "check the name, and whether you may see it"
     if "TAG_INVALID" in codes or "immutab" in said.lower():
         return "a tag that is there cannot be moved: push another tag"
+    if status == 403:
+        return "this is not allowed from here, or not to you: ask who runs the registry"
     if status == 405 or "UNSUPPORTED" in codes:
         return "this registry does not do that, or does not allow it"
     if status == 407:

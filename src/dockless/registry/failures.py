@@ -14,6 +14,8 @@ from dockless.registry.pace import Stalled
 
 # A host that is not there is mostly misnamed: two more tries are for a registry that is being restarted.
 _ATTEMPTS_TO_REACH = 4
+# What to do about what passed in none of the attempts.
+_TROUBLE = "the registry, a proxy or the network has trouble: try again later"
 
 
 def wrapped(
@@ -72,13 +74,13 @@ def wrapped(
         return failed(cause, "check the network and the proxy", reason="unreachable")
     stalled = next((link for link in chain if isinstance(link, Stalled)), None)
     if stalled is not None:
-        return failed(str(stalled))
+        return failed(str(stalled), _TROUBLE)
     if late:
-        return failed("no answer in time")
+        return failed("no answer in time", _TROUBLE)
     if reset:
-        return failed("the connection was reset")
+        return failed("the connection was reset", _TROUBLE)
     if any(isinstance(link, http.client.IncompleteRead) for link in chain):
-        return failed("the answer was cut off")
+        return failed("the answer was cut off", _TROUBLE)
     return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +14,10 @@ from dockless.registry.clock import Clock
 from dockless.registry.connection import Connection
 from dockless.registry.dial import Route
 from dockless.registry.response import Response
+
+_BLOCK = 64 * 1024
+# So many kept connections in a row that were dead are no accident.
+_MOST_DEAD = 2
 
 
 class Reply:
@@ -41,6 +47,22 @@ class Reply:
                 self._give_back()
         return data
 
+    def drain(self, seconds: float) -> None:
+        """Reads away what is left, so that the connection can be used again, if it comes within `seconds`."""
+        if not self._ended and self._response.will_close:
+            self.abandon()
+        deadline = time.monotonic() + seconds
+        while not self._ended:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.abandon()
+                return
+            self._connection.set_timeout(left)
+            try:
+                self.read(_BLOCK)
+            except (OSError, http.client.HTTPException):
+                self.abandon()
+
     def abandon(self) -> None:
         """Closes the connection, unless all of the body has been read."""
         if not self._ended:
@@ -52,7 +74,8 @@ class Reply:
 class Pool:
     """Connections by where they lead; nothing is retried or followed, or remembered. Safe for threads.
 
-    `context_of` says what TLS with a host is made with; `most` connections are kept while idle, those used last.
+    `context_of` says what TLS with a host is made with; `most` connections are kept while idle, those used last. Where
+    kept ones turn out to be dead again and again (closed unsaid, a moment after an answer), no more are kept.
     """
 
     def __init__(self, context_of: Callable[[str], ssl.SSLContext], clock: Clock, *, most: int) -> None:
@@ -62,6 +85,8 @@ class Pool:
         self._idle: list[tuple[Route, Connection]] = []
         self._lock = threading.Lock()
         self._closed = False
+        # How many kept ones in a row were dead, when a request was sent over them.
+        self._dead: dict[Route, int] = {}
 
     def request(
         self,
@@ -79,13 +104,18 @@ class Pool:
         """
         parts = urlsplit(url)
         route = Route.to(parts, proxy)
-        connection = self._take(route) or Connection(route, self._context_of, self._clock)
+        kept = self._take(route)
+        connection = kept or Connection(route, self._context_of, self._clock)
         try:
             connection.ask(method, parts, headers, body, timeouts[0])
             response = connection.hear(timeouts[1])
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if kept and isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+                self._dead[route] = self._dead.get(route, 0) + 1
             raise
+        if kept:
+            self._dead.pop(route, None)
         return Reply(response, connection, lambda: self._keep(route, connection))
 
     def close(self) -> None:
@@ -106,6 +136,9 @@ class Pool:
             connection.close()
 
     def _keep(self, route: Route, connection: Connection) -> None:
+        if self._dead.get(route, 0) >= _MOST_DEAD:
+            connection.close()
+            return
         with self._lock:
             self._idle.append((route, connection))
             surplus = self._idle if self._closed else self._idle[: -self._most]

@@ -19,7 +19,7 @@ from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import RegistryError, ResponseError
+from dockless.registry.errors import ConnectionFailed, Failure, RegistryError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
 from dockless.registry.remote_manifest import check_manifest_size
@@ -170,17 +170,21 @@ class _Push:
     def _put(self, document: Manifest | Index, version: str) -> None:
         try:
             self.client.put_manifest(self.repository, version, document.raw, document.media_type, stop=self.crew.stop)
-        except ResponseError as error:
-            if version == document.digest or error.status not in _TAG_REFUSED or _MISSING.intersection(error.codes):
+        except Failure as error:
+            missing = isinstance(error, ResponseError) and bool(_MISSING.intersection(error.codes))
+            refused = isinstance(error, ResponseError) and error.status in _TAG_REFUSED
+            gone = isinstance(error, ConnectionFailed) and error.reason
+            if version == document.digest or missing or not (refused or (error.transient and not gone)):
                 raise
-            # An immutable tag that names this very image is what was wanted.
+            # An immutable tag that names this very image is what was wanted; and of a deed the answer may be lost.
             try:
                 if self._named(version) == document.digest:
                     return
             except RegistryError:
                 pass
-            name = f"{self.client.registry}/{self.repository}"
-            error.problem = f"the tag {version} of {name} was refused: {error.problem}"
+            if refused:
+                name = f"{self.client.registry}/{self.repository}"
+                error.problem = f"the tag {version} of {name} was refused: {error.problem}"
             raise
 
     def _read(self, descriptor: Descriptor) -> Manifest | Index:

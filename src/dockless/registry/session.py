@@ -168,7 +168,9 @@ class Session:
         elif answer.status != 401:
             body = answer.read_start(_MAX_ERROR_BODY)
             error = ResponseError("GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after)
-            raise error if error.transient else self._no_registry(f"{error.problem}: {error.cause}")
+            # Whoever says it in the registry's own form is one.
+            known = error.transient or error.codes
+            raise error if known else self._no_registry(f"{error.problem}: {error.cause}")
         else:
             answer.read_start(_MAX_ERROR_BODY)
         if scheme == "http" and origin_of(answer.url) == ("https", *origin_of(f"https://{self._host}")[1:]):

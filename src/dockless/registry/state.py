@@ -49,7 +49,7 @@ class UploadState:
                 found = json.load(file)
             age = time.time() - status.st_mtime
             os.unlink(mine)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return ""
         location = found.get("location") if isinstance(found, dict) else None
         return location if isinstance(location, str) and 0 <= age < _OLDEST else ""

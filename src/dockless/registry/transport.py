@@ -25,6 +25,8 @@ SEND_TIMEOUT = 60.0
 READ_TIMEOUT = 60.0
 # More is not read away for the sake of using the connection again.
 _MOST_DRAINED = 64 * 1024
+# Seconds.
+_DRAIN_TIMEOUT = 1.0
 
 
 class Answer:
@@ -38,8 +40,11 @@ class Answer:
         self.status = reply.status
 
     def header(self, name: str) -> str:
-        """The header's value, or empty; those of one that stands several times as one."""
-        return ", ".join(self._reply.values(name))
+        """The header's value, or empty; different ones as one (RFC 9110, section 5.3).
+
+        A proxy that says all twice means it once: of `Location` the list would be no address.
+        """
+        return ", ".join(dict.fromkeys(self._reply.values(name)))
 
     def headers(self, name: str) -> list[str]:
         """All values of a header that may stand several times."""
@@ -91,17 +96,13 @@ class Answer:
             raise wrapped(error, self.method, self.url, handled=handled) from error
 
     def close(self) -> None:
-        """Gives the connection back where little or nothing of the body is left."""
+        """Gives the connection back where little or nothing of the body is left, and that is there."""
         length = self.length
         none = self.method == "HEAD" or self.status in (204, 304)
         if none or (length is not None and length <= _MOST_DRAINED):
-            try:
-                while self._reply.read(BLOCK):
-                    pass
-            except Exception:
-                self._reply.abandon()
-            return
-        self._reply.abandon()
+            self._reply.drain(_DRAIN_TIMEOUT)
+        else:
+            self._reply.abandon()
 
     def _read(self, most: int) -> bytes:
         pieces = []

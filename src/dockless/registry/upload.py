@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 # What is lost when a chunk breaks at a registry that keeps only whole ones. ECR wants 5 MiB at least, unsaid.
 CHUNK = 16 * 1024 * 1024
+# Where a proxy refuses chunks for their size, they are made smaller, down to a 16th: nginx takes 1 MiB unless told.
+_SMALLER = 4
+_SMALLEST_CHUNK = 16
 # Beside 404 and 416, of a session that is no more, or that is not where we think (docker-registry 2.8, ECR, Harbor).
 _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
 _DAMAGED_ATTEMPTS = 4
 # Of a registry that loses each session, blob and all, without having kept a byte of it.
 _LOST_ATTEMPTS = 4
+# So many times a chunk may meet a session that is no more; then it is chunks that are not wanted.
+_LOST_CHUNKS = 2
 _STEP = 1 << 20
 # To who asks whether a blob is there: no right to ask (ECR without BatchGetImage), no such question (a store that a
 # HEAD was led to). It is only a short cut: the upload says what is what.
@@ -75,6 +80,9 @@ class Upload:
         # One request for the rest, until one broke; where chunks are not understood, never again.
         self._chunk = 0
         self._chunks_refused = False
+        self._chunks_lost = 0
+        # What would make the blob be there was asked for: where the answer is lost, it may be.
+        self._tried = False
         self._told = 0
         self.sent = 0
 
@@ -113,8 +121,7 @@ class Upload:
             if self._best - before >= min(_STEP, max(1, size // 100)):
                 self._retries.progressed()
             self._retries.wait(error)
-            # The answer may have been lost after the deed.
-            look = look or self.sent > 0
+            look = look or self._tried
 
     def _attempt(self) -> bool:
         """All that is to be done from where we are; True where the blob was mounted."""
@@ -137,25 +144,41 @@ class Upload:
             # Bytes were damaged on the way: a new session, from the start.
             self._forget()
             refusal.transient, refusal.attempts = True, _DAMAGED_ATTEMPTS
+        elif refusal.status == 413 and refusal.method in ("PUT", "PATCH") and self._smaller_chunk():
+            # What a proxy limits is the single request: Cloudflare 100 MB, Cloud Run 32 MiB.
+            self._offset = None
+            refusal.transient = True
         elif refusal.method == "PATCH" and not refusal.transient and refusal.status not in (401, 403, 404):
-            # GAR takes one chunk only, GHCR none over 4 MiB: both take a whole blob of any size.
-            self._chunks_refused = True
-            self._chunk = 0
+            if self._is_lost(refusal) and self._chunks_lost < _LOST_CHUNKS:
+                self._chunks_lost += 1
+            else:
+                # GAR takes one chunk only, GHCR none over 4 MiB (416): both take a whole blob of any size.
+                self._chunks_refused = True
+                self._chunk = 0
             self._forget()
             refusal.transient = True
-        elif refusal.status == 413 and refusal.method == "PUT" and not self._chunk and self._descriptor.size > CHUNK:
-            # What a proxy limits is the single request: Cloudflare 100 MB, Cloud Run 32 MiB.
-            self._chunk = 0 if self._chunks_refused else CHUNK
-            self._forget()
-            refusal.transient = not self._chunks_refused
         elif "NAME_UNKNOWN" in refusal.codes:
             self._forget()
-        elif refusal.status in (404, 416) or _SESSION_CODES.intersection(refusal.codes):
+        elif refusal.status == 404 or self._is_lost(refusal):
             self._forget()
             refusal.transient, refusal.attempts = True, _LOST_ATTEMPTS
         else:
             self._offset = None
         return refusal
+
+    def _is_lost(self, refusal: ResponseError) -> bool:
+        return refusal.status == 416 or bool(_SESSION_CODES.intersection(refusal.codes))
+
+    def _smaller_chunk(self) -> bool:
+        """Makes chunks smaller than what was too large; False where that is no chunk any more."""
+        refused = self._chunk or self._descriptor.size
+        chunk = CHUNK
+        while chunk >= refused:
+            chunk //= _SMALLER
+        if self._chunks_refused or chunk < CHUNK // _SMALLEST_CHUNK:
+            return False
+        self._chunk = chunk
+        return True
 
     def _forget(self) -> None:
         self._session.location = ""
@@ -191,6 +214,7 @@ class Upload:
         mounts = self._mount_from
         while mounts:
             self._retries.check()
+            self._tried = True
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except Failure as error:
@@ -261,6 +285,7 @@ class Upload:
     def _commit(self, start: int) -> None:
         length = self._descriptor.size - start
         self._retries.check()
+        self._tried = True
         answer = self._session.commit(self._descriptor.digest, lambda: self._part(start, length), start, length)
         said = answer.header("Docker-Content-Digest")
         wrong = said.startswith("sha256:") and said != self._descriptor.digest

@@ -69,4 +69,5 @@ def _compressed(
 def blocks_of(pieces: Pieces, size: int) -> Iterator[Block]:
     """A tar as an encoder takes it, in blocks of `size` bytes."""
     while data := pieces.exactly(size):
-        yield Block(memoryview(data), ())
+        # Writable, as encoders take it.
+        yield Block(memoryview(bytearray(data)), ())

@@ -63,6 +63,23 @@ def test_a_folder_is_in_the_way(tmp_path):
         pass
 
 
+def test_no_device_is_replaced_and_no_fifo(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), "/dev/null"):
+        with pytest.raises(LayoutError, match=f"cannot write {path}: it is no plain file"), staged_file(path):
+            pass
+    assert names(tmp_path) == ["fifo"]
+
+
+def test_what_a_link_leads_to_is_written(tmp_path):
+    (tmp_path / "link").symlink_to("there/a")
+    (tmp_path / "there").mkdir()
+    for content in (b"one", b"two"):
+        with staged_file(str(tmp_path / "link")) as file:
+            file.write(content)
+        assert (tmp_path / "there/a").read_bytes() == content and (tmp_path / "link").is_symlink()
+
+
 def test_who_may_read_it_is_the_umasks_business(tmp_path):
     before = os.umask(0o027)
     try:
