@@ -14,6 +14,7 @@ from dockless.content import ContentSource, write_anew
 from dockless.crew import Stopped
 from dockless.descriptor import Descriptor
 from dockless.errors import DocklessError, LayoutError, printable
+from dockless.registry.errors import Failure
 
 BLOCK = 1 << 20
 
@@ -75,6 +76,10 @@ class OpenBlob:
     def _ours(self) -> Iterator[None]:
         try:
             yield
+        except Failure as error:
+            self.close()
+            error.of_source, error.transient = True, error.damaged_once
+            raise
         except (DocklessError, Stopped):
             self.close()
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from dockless import media_types
 from dockless.descriptor import Descriptor
 from dockless.digest import Digest
-from dockless.registry.errors import RegistryError, Unexpected
+from dockless.registry.errors import RegistryError, ResponseError, Unexpected
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
@@ -54,6 +54,7 @@ class _BlobReader(io.RawIOBase):
         self._at = 0
         self._confirmed = 0
         self._answer: Answer | None = None
+        self._part_ends = 0
         # A blob that is not there is known when it is opened, not in the midst of an upload.
         self._again(self._connect)
 
@@ -85,7 +86,7 @@ class _BlobReader(io.RawIOBase):
         if self._whole:
             self._hash.update(data)
         self._at += len(data)
-        if self._at - self._confirmed >= _BUFFER:
+        if self._at - self._confirmed >= min(_BUFFER, max(1, size // 100)):
             self._confirmed = self._at
             self._retries.progressed()
         if self._at == size and self._whole:
@@ -105,6 +106,8 @@ class _BlobReader(io.RawIOBase):
                 self._retries.wait(error)
 
     def _read(self, n: int) -> bytes:
+        if self._answer is not None and self._at == self._part_ends:
+            self._drop()
         if self._answer is None:
             self._answer = self._connect()
         data = self._answer.read_some(n)
@@ -114,21 +117,30 @@ class _BlobReader(io.RawIOBase):
 
     def _connect(self) -> Answer:
         """Opens the rest of the blob, and makes sure that it is the rest."""
-        answer = self._client.get_blob(self._repository, self._descriptor.digest, self._at)
+        try:
+            answer = self._client.get_blob(self._repository, self._descriptor.digest, self._at)
+        except ResponseError as error:
+            if error.status != 416 or not self._at:
+                raise
+            # A store that does not know of ranges, or of this one.
+            answer = self._client.get_blob(self._repository, self._descriptor.digest)
         size = self._descriptor.size
-        start = 0
+        start, end = 0, size
         if answer.status == 206:
             found = _CONTENT_RANGE.match(answer.header("Content-Range"))
-            if not found or int(found[1]) != self._at or int(found[2]) != size - 1:
+            end = int(found[2]) + 1 if found else 0
+            # Some give less at a time than was asked for.
+            right = found and int(found[1]) == self._at and self._at < end <= size
+            if not right or answer.length not in (None, end - self._at):
                 answer.close()
                 raise Unexpected(f"{self._what} came in another part than was asked for", transient=True)
             start = self._at
-        if answer.length is not None and answer.length != size - start:
+        elif answer.length not in (None, size):
             answer.close()
             raise Unexpected(
-                f"{self._what} has another size than it should", cause=f"{answer.length + start} bytes, not {size}"
+                f"{self._what} has another size than it should", cause=f"{answer.length} bytes, not {size}"
             )
-        self._answer = answer
+        self._answer, self._part_ends = answer, end
         skip = self._at - start
         while skip:
             # Ranges are not known here: what came already is read again and thrown away.

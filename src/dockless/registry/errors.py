@@ -28,6 +28,8 @@ class Failure(RegistryError):
         self.transient = transient
         self.attempts = attempts
         self.retry_after: float | None = None
+        # Of what is read to be sent: its reader has tried again all that it can.
+        self.of_source = False
 
 
 class ConnectionFailed(Failure):
@@ -84,6 +86,10 @@ class ResponseError(Failure):
 
 class Unauthorized(ResponseError):
     """401 or 403 that credentials did not cure."""
+
+
+class TokenRefused(Unauthorized):
+    """The token server knows us, or nobody, and gives no token."""
 
 
 def parse_errors(body: bytes) -> tuple[tuple[str, ...], str]:

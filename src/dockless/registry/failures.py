@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 
@@ -16,6 +17,14 @@ from dockless.registry.pace import Stalled
 _ATTEMPTS_TO_REACH = 4
 # What to do about what passed in none of the attempts.
 _TROUBLE = "the registry, a proxy or the network has trouble: try again later"
+
+# What a handshake ends with, and each one after it, in OpenSSL's words.
+_PEERS_WORD = re.compile(
+    "PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|HANDSHAKE_FAILURE|UNRECOGNIZED_NAME|CERTIFICATE_REQUIRED|BAD_CERTIFICATE"
+    "|ALERT_UNKNOWN_CA|ALERT_CERTIFICATE|NO_APPLICATION_PROTOCOL|INSUFFICIENT_SECURITY|ALERT_ACCESS_DENIED"
+)
+# What http.client and we say of heads that are too large or contradict themselves.
+_NO_HTTP = re.compile("got more than|two lengths|more than .* interim answers")
 
 
 def wrapped(
@@ -57,11 +66,18 @@ def wrapped(
     if certificate is not None:
         cause, hint = _certificate_cause(certificate, origin_of(proxy or url)[1] if refused is not None else host)
         return failed(f"{named}: {cause}" if refused is not None else cause, hint, reason="certificate")
+    if refused is not None and 400 <= refused.status < 500 and refused.status not in (408, 429):
+        hint = f"ask who runs it to allow {host}, or put it into NO_PROXY"
+        return ConnectionFailed(shown, cause=f"{named} answered {refused.status}", hint=hint, transient=False)
     if refused is not None:
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
         return failed(f"{named} refused, or is not there", hint, reason="unreachable")
     if any(isinstance(link, ssl.SSLError) for link in chain) and _not_tls(text):
         return failed("it speaks plain http, not https", "allow that for this registry (insecure)", reason="plain http")
+    handshake = next((link for link in chain if isinstance(link, ssl.SSLError) and _PEERS_WORD.search(str(link))), None)
+    if handshake is not None:
+        cause, hint = _handshake_cause(str(handshake), host)
+        return failed(cause, hint, reason="certificate")
     late = any(isinstance(link, (TimeoutError, socket.timeout)) for link in chain)
     reset = any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain)
     if any(isinstance(link, NotConnected) for link in chain) and not reset:
@@ -81,6 +97,9 @@ def wrapped(
         return failed("the connection was reset", _TROUBLE)
     if any(isinstance(link, http.client.IncompleteRead) for link in chain):
         return failed("the answer was cut off", _TROUBLE)
+    if any(isinstance(link, http.client.HTTPException) and _NO_HTTP.search(str(link)) for link in chain):
+        hint = "the registry, or a proxy before it, has to be mended"
+        return Unexpected(f"{shown}: the answer is not as HTTP wants it", cause=printable(text, 200), hint=hint)
     return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
 
 
@@ -105,6 +124,20 @@ def _is_bad_header(link: BaseException) -> bool:
 def _not_tls(text: str) -> bool:
     """OpenSSL 3.2 and later call it another name."""
     return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text.upper().replace(" ", "_")
+
+
+def _handshake_cause(said: str, host: str) -> tuple[str, str]:
+    """The cause, and what to do."""
+    if "PROTOCOL" in said and "APPLICATION" not in said:
+        return "it speaks no TLS of 1.2 or later", "older ones are not safe: the registry has to be mended"
+    if "CERTIFICATE" in said or "UNKNOWN_CA" in said or "ACCESS_DENIED" in said:
+        return (
+            "it wants a certificate of ours, or takes it not for one",
+            f"put client.cert and client.key into /etc/containers/certs.d/{host}[:PORT]",
+        )
+    if "UNRECOGNIZED_NAME" in said:
+        return f"it is not {host} by its own account", "check the name"
+    return "it refuses the TLS that is spoken here", "the registry has to allow TLS 1.2 or 1.3 with today's ciphers"
 
 
 def _certificate_cause(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:

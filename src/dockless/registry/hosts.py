@@ -82,8 +82,12 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
         local = any(_is_inner(a) and not a.is_loopback for a in _resolved(mine[1])) and not is_loopback(host)
     if _is_inner(address) and (strict or not local or _is_nobodys(address)):
         raise Unexpected(f"{shown} is an address inside this network", hint="nothing was sent there")
-    if strict and address is None and any(_is_nobodys(a) or (a.is_loopback and not local) for a in _resolved(host)):
-        raise Unexpected(f"{shown} stands for an address of this machine", hint="nothing was sent there")
+    if strict and address is None:
+        found = _resolved(host)
+        # By /etc/hosts, of kind or compose, the registry may be here too.
+        here = local or (any(a.is_loopback for a in found) and any(a.is_loopback for a in _resolved(mine[1])))
+        if any(_is_nobodys(a) or (a.is_loopback and not here) for a in found):
+            raise Unexpected(f"{shown} stands for an address of this machine", hint="nothing was sent there")
 
 
 def follow(base: str, location: str, what: str) -> str:

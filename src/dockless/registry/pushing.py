@@ -19,7 +19,7 @@ from dockless.manifest import Index, Manifest, parse_manifest
 from dockless.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import ConnectionFailed, Failure, RegistryError, ResponseError
+from dockless.registry.errors import ConnectionFailed, Failure, RegistryError, ResponseError, TokenRefused
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
 from dockless.registry.remote_manifest import check_manifest_size
@@ -163,7 +163,8 @@ class _Push:
         except InvalidDocument:
             return None
         except ResponseError as error:
-            if error.transient or error.status == 401:
+            # Who gets no token for this gets none for the rest.
+            if error.transient or error.status == 401 or isinstance(error, TokenRefused):
                 raise
             return None
 

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Mapping
-from functools import partial
 from typing import Any
 
 from dockless.reference import DOCKER_HUB
@@ -247,9 +246,14 @@ class Session:
         who = found.account or found.credentials
         with self._lock:
             if who not in self._tokens:
-                send = partial(self._transport.send, limited=False)
-                self._tokens[who] = TokenSource(self.base_url, send, self.clock)
+                self._tokens[who] = TokenSource(self.base_url, self._send_for_token, self.clock)
             return self._tokens[who]
+
+    def _send_for_token(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+        logger.debug("%s %s", method, redact(url))
+        answer = self._transport.send(method, url, headers, body, limited=False)
+        logger.debug("%s %s: %d", method, redact(url), answer.status)
+        return answer
 
     def _credentials(self, repository: str) -> Found:
         with self._lock:
@@ -303,9 +307,10 @@ class Session:
     def _refusal(self, answer: Answer, scopes: tuple[str, ...]) -> ResponseError:
         # To a range that it does not have docker-registry 2.8 announces the whole blob, and sends nothing: no waiting.
         silent = answer.status == 416 and answer.method == "GET"
-        body = answer.read_start(0 if silent else _MAX_ERROR_BODY)
+        mine = self._is_mine(answer.url)
+        body = answer.read_start(0 if silent else _MAX_ERROR_BODY, signed=not mine)
         shown = redact(answer.url)
-        if not self._is_mine(answer.url):
+        if not mine:
             hint = f"{self.registry} led there; no credentials were sent" if answer.status in (401, 403) else ""
             kind = ResponseError
         elif answer.status in (401, 403):

@@ -32,9 +32,11 @@ _DRAIN_TIMEOUT = 1.0
 class Answer:
     """An answer whose body is still on the wire. Read it or close it."""
 
-    def __init__(self, reply: Reply, method: str, url: str, clock: Clock) -> None:
+    def __init__(self, reply: Reply, method: str, url: str, clock: Clock, sent: tuple[Any, ...]) -> None:
         self._reply = reply
         self._clock = clock
+        # What `secrets_sent` looks into.
+        self._sent = sent
         self.method = method
         self.url = url
         self.status = reply.status
@@ -73,14 +75,20 @@ class Answer:
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
         return body
 
-    def read_start(self, limit: int) -> bytes:
-        """The first `limit` bytes of the body, or what came before it broke: for errors, which must be told."""
+    def read_start(self, limit: int, *, signed: bool = False) -> bytes:
+        """The first `limit` bytes of the body, or what came before it broke: for errors, which must be told.
+
+        Without the secrets that were sent, nor, for a `signed` URL, the values of its query.
+        """
         try:
-            return self._read(limit) if self.method != "HEAD" else b""
+            said = self._read(limit) if self.method != "HEAD" else b""
         except RegistryError:
-            return b""
+            said = b""
         finally:
             self.close()
+        from dockless.registry.secrets import hidden, query_values, secrets_sent
+
+        return hidden(said, [*secrets_sent(*self._sent), *(query_values(self.url) if signed else ())])
 
     def read_some(self, n: int) -> bytes:
         """Up to `n` bytes as they came over the wire; empty at the end. Raises RegistryError."""
@@ -202,7 +210,7 @@ class Transport:
             raise
         except Exception as error:
             raise wrapped(error, method, url, proxy, handled=handled) from error
-        return Answer(reply, method, url, self._clock)
+        return Answer(reply, method, url, self._clock, (headers, body, proxy))
 
     def close(self) -> None:
         self._pool.close()

@@ -20,10 +20,10 @@ class Trust:
     """What TLS is to be checked by, for each host.
 
     `ca_file` beside the usual CAs, which are certifi's, so that a copy may lead from Docker Hub to a private registry;
-    else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE, in their stead; else, for the registry's own host,
-    `certs.d/REGISTRY/ca.crt` beside them. With `insecure`, the registry's own host is not checked; all others are.
-    The registry's own host is shown `client.cert` (with `client.key`) of the same folder. Raises RegistryError for a
-    file that is not there or holds no CA.
+    else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE, in their stead; else `certs.d/REGISTRY/ca.crt` beside them, also for
+    where that registry leads, as to its token server (as with podman). With `insecure`, the registry's own host is not
+    checked; all others are. The registry's own host is shown `client.cert` (with `client.key`) of the same folder.
+    Raises RegistryError for a file that is not there or holds no CA.
     """
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
@@ -37,12 +37,9 @@ class Trust:
         self._lock = threading.Lock()
         self._client_certificate = self._in_certs_d("client.cert", registry, environ)
         self._of_all = self._named(ca_file, environ)
-        self._of_registry: bool | str = self._of_all
-        if insecure:
-            self._of_registry = False
-        elif self._of_all is True:
-            own = self._in_certs_d("ca.crt", registry, environ)
-            self._of_registry = self._checked(own, _OURS) if own else True
+        if self._of_all is True and (own := self._in_certs_d("ca.crt", registry, environ)):
+            self._of_all = self._checked(own, _OURS)
+        self._of_registry: bool | str = False if insecure else self._of_all
 
     def context(self, host: str) -> ssl.SSLContext:
         """What connections to a host are made with, all with the same. Raises RegistryError for what is no PEM."""

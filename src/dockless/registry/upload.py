@@ -137,7 +137,7 @@ class Upload:
 
     def _judge(self, refusal: ResponseError) -> RegistryError:
         """What a refusal means for the session, and whether to try again."""
-        if not self._session.location:
+        if not self._session.location or refusal.of_source:
             return refusal
         if "DIGEST_INVALID" in refusal.codes:
             check_source(self._source, self._descriptor)

@@ -28,11 +28,12 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
 
 
 def choose_challenge(challenges: Iterable[Challenge]) -> Challenge | None:
-    """Bearer before Basic; others (Negotiate, NTLM...) cannot be met."""
+    """Bearer before Basic, if it says where tokens are had; others (Negotiate, NTLM...) cannot be met."""
     by_scheme: dict[str, Challenge] = {}
     for challenge in challenges:
         by_scheme.setdefault(challenge.scheme, challenge)
-    return by_scheme.get("bearer") or by_scheme.get("basic")
+    bearer, basic = by_scheme.get("bearer"), by_scheme.get("basic")
+    return basic if basic and not (bearer and bearer.parameters.get("realm")) else bearer
 
 
 def _parse(text: str) -> list[Challenge]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from dockless.registry.auth.credentials import Credentials
 
 _OLD_NAME = ".dockercfg"
 _MAX_FILE = 4 * 1024 * 1024
+# `<(...)`: somebody writes it.
+_OF_A_SHELL = ("/dev/fd/", "/proc/self/fd/")
 # Docker Hub's key is its address of 2014; its tools know it by all of these.
 _DOCKER_HUB_KEYS = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 DOCKER_HUB_HELPER_URL = "https://index.docker.io/v1/"
@@ -41,13 +44,15 @@ class ConfigFile(NamedTuple):
 
         Raises CredentialsError for an entry that cannot be read, without showing it.
         """
-        by_key = {normalized(name): entry for name, entry in self.auths.items()}
+        # Of several names for one host the plain one is meant: docker's own logins of before 2014 had others.
+        names = sorted(self.auths, key=lambda name: name == normalized(name))
+        by_key = {normalized(name): name for name in names}
         for key in keys_of(host):
             parts = f"{key}/{repository}".split("/") if repository else [key]
             for n in range(len(parts), 0, -1):
-                entry = by_key.get("/".join(parts[:n]))
-                if entry is not None:
-                    found = _entry(entry, f"{self.path} (auths of {'/'.join(parts[:n])})")
+                name = by_key.get("/".join(parts[:n]))
+                if name is not None:
+                    found = _entry(self.auths[name], f"{self.path} (auths of {name})")
                     if found is not None:
                         return found
         return None
@@ -78,6 +83,9 @@ def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
         return CredentialsError(f"cannot use {path}{by}", cause=cause, hint="mend it, or log in again")
 
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode) and not path.startswith(_OF_A_SHELL):
+            # It would be waited for, perhaps for ever.
+            raise no("it is a FIFO, not a file")
         with open(path, "rb") as file:
             raw = file.read(_MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -47,7 +47,7 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
         if text == _NOT_FOUND:
             return None
         # Its words are shown, but what looks like the answer of a helper that failed late is not.
-        said = "(its answer is not shown)" if "Secret" in text else printable(text, 200) or "it said nothing"
+        said = "(its answer is not shown)" if "secret" in text.lower() else printable(text, 200) or "it said nothing"
         no(f"exit status {code}: {said}")
     try:
         found = json.loads(text)

@@ -7,14 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urldefrag, urlencode
 
 from dockless.errors import printable
 from dockless.registry.auth.challenge import Challenge
 from dockless.registry.auth.credentials import Credentials
 from dockless.registry.auth.scopes import covers
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ResponseError, Unauthorized, Unexpected
+from dockless.registry.errors import ResponseError, TokenRefused, Unexpected
 from dockless.registry.hosts import check_destination, redact
 from dockless.registry.transport import Answer
 
@@ -24,6 +24,7 @@ _MAX_ANSWER = 128 * 1024
 _SHORTEST_LIFE = 60.0
 _LONGEST_LIFE = 86400.0
 _REFRESH_BEFORE = 15.0
+_REFUSAL_LASTS = 30.0
 
 Send = Callable[..., Answer]
 
@@ -43,6 +44,8 @@ class TokenSource:
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, ...], Token] = {}
+        # Until when what was refused is not asked for again: each thread would, until the account is locked.
+        self._refused: dict[tuple[tuple[str, ...], Credentials | None], tuple[TokenRefused, float]] = {}
         self._refresh_token = ""
 
     def get(
@@ -60,7 +63,14 @@ class TokenSource:
                     scopes = had
             found = self._current(scopes)
             if found is None:
-                found = self._request(challenge, scopes, credentials)
+                error, until = self._refused.get((scopes, credentials), (None, 0.0))
+                if error is not None and self._clock.monotonic() < until:
+                    raise error
+                try:
+                    found = self._request(challenge, scopes, credentials)
+                except TokenRefused as error:
+                    self._refused[scopes, credentials] = error, self._clock.monotonic() + _REFUSAL_LASTS
+                    raise
                 self._tokens[scopes] = found
             return found.value
 
@@ -73,7 +83,8 @@ class TokenSource:
         return None
 
     def _request(self, challenge: Challenge, scopes: tuple[str, ...], credentials: Credentials | None) -> Token:
-        realm = challenge.parameters.get("realm", "")
+        # A fragment is not sent, and what is put behind it is lost.
+        realm = urldefrag(challenge.parameters.get("realm", "")).url
         if "://" not in realm:
             raise Unexpected(
                 f"{self._registry_url} asks for a token and does not say where to get one",
@@ -116,7 +127,7 @@ class TokenSource:
         shown = redact(realm)
         if answer.status != 200:
             body = answer.read_start(_MAX_ANSWER)
-            kind = Unauthorized if answer.status in (400, 401, 403) else ResponseError
+            kind = TokenRefused if answer.status in (400, 401, 403, 404) else ResponseError
             raise kind(answer.method, shown, answer.status, body, retry_after=answer.retry_after)
         body = answer.read(_MAX_ANSWER, "the token")
         try:

@@ -1,0 +1,63 @@
+"""What a server was sent and must not make us print: some say all of it in their errors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+_HIDDEN = b"(hidden)"
+# What is shorter stands in other words.
+_SHORTEST = 4
+_FORM = "application/x-www-form-urlencoded"
+
+
+def secrets_sent(headers: Mapping[str, str], body: Any, proxy: str | None) -> list[str]:
+    """The secrets in a request: those of its Authorization, of a form that asks for a token, of its proxy's URL."""
+    found = []
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    found.append(value)
+    if scheme == "Basic":
+        found += _passwords(value)
+    if headers.get("Content-Type") == _FORM and isinstance(body, bytes):
+        found += [value for name, value in parse_qsl(body.decode()) if name == "refresh_token"]
+    url = urlsplit(proxy or "")
+    if url.password:
+        pair = f"{url.username}:{url.password}".encode()
+        found += [url.password, base64.b64encode(pair).decode()]
+    return found
+
+
+def query_values(url: str) -> list[str]:
+    """What a signed URL is signed with, among others."""
+    return [value for _, value in parse_qsl(urlsplit(url).query)]
+
+
+def hidden(text: bytes, secrets: Iterable[str]) -> bytes:
+    """`text` without the secrets, as they are, in JSON, in a URL or form, or in HTML."""
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    # One may hold another.
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form.encode(), _HIDDEN)
+    return text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    yield quote(secret)
+    yield quote_plus(secret)
+    yield secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _passwords(packed: str) -> Iterator[str]:
+    try:
+        pair = base64.b64decode(packed).decode()
+    except (binascii.Error, ValueError):
+        return
+    yield pair.partition(":")[2]
