@@ -81,8 +81,8 @@ class Upload:
         self._chunk = 0
         self._chunks_refused = False
         self._chunks_lost = 0
-        # What would make the blob be there was asked for: where the answer is lost, it may be.
-        self._tried = False
+        # How the blob may have come to be there, where an answer was lost.
+        self._tried = ""
         self._told = 0
         self.sent = 0
 
@@ -102,7 +102,7 @@ class Upload:
             try:
                 if look and self._exists():
                     self._state_drop()
-                    return BlobResult("sent" if self.sent else "present", self.sent)
+                    return BlobResult(self._tried or "present", self.sent)
                 look = False
                 if stored:
                     stored = False
@@ -121,7 +121,7 @@ class Upload:
             if self._best - before >= min(_STEP, max(1, size // 100)):
                 self._retries.progressed()
             self._retries.wait(error)
-            look = look or self._tried
+            look = look or bool(self._tried)
 
     def _attempt(self) -> bool:
         """All that is to be done from where we are; True where the blob was mounted."""
@@ -214,7 +214,7 @@ class Upload:
         mounts = self._mount_from
         while mounts:
             self._retries.check()
-            self._tried = True
+            self._tried = "mounted"
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except Failure as error:
@@ -285,7 +285,7 @@ class Upload:
     def _commit(self, start: int) -> None:
         length = self._descriptor.size - start
         self._retries.check()
-        self._tried = True
+        self._tried = "sent"
         answer = self._session.commit(self._descriptor.digest, lambda: self._part(start, length), start, length)
         said = answer.header("Docker-Content-Digest")
         wrong = said.startswith("sha256:") and said != self._descriptor.digest

@@ -37,7 +37,7 @@ class Exchange:
         self,
         origin: str,
         find: Callable[[str, str], Route],
-        strike: Callable[[Route], list[Fault]],
+        strike: Callable[[Route, int], list[Fault]],
         record: Callable[[RecordedRequest], None],
         effects: Callable[[Fault], None],
         handle: Handle,
@@ -90,7 +90,7 @@ class Exchange:
         names = (route.operation, route.repository, route.reference)
         record = RecordedRequest(head.method, path, request.query, head.headers, *names, port)
         self._record(record)
-        faults = self._strike(route)
+        faults = self._strike(route, request.content_length or 0)
         try:
             response = self._answer(request, route, body, faults)
         finally:

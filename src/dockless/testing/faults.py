@@ -23,6 +23,7 @@ class Fault:
     Which requests:
     `on`: the operation, noun and method with `*`: "upload patch", "manifest *", "* get"; a noun alone: all its methods.
     `repository`, `reference`: with `*`; a reference is a tag, a digest or a session's id.
+    `over`: only those whose body has more bytes, as a proxy refuses them (-1: any).
     `nth`: which of the requests that match so far, counted from 1, one or several (empty: every one).
 
     What happens, in this order; several may be combined, and several faults may strike one request:
@@ -44,6 +45,7 @@ class Fault:
     on: str = "*"
     repository: str = "*"
     reference: str = "*"
+    over: int = -1
     nth: int | tuple[int, ...] = ()
     delay: float = 0.0
     lose_sessions: bool = False
@@ -99,9 +101,11 @@ class Fault:
             found = {**found, "nth": tuple(found["nth"])}
         return cls(**found)
 
-    def matches(self, route: Route) -> bool:
+    def matches(self, route: Route, length: int) -> bool:
+        """`length`: the bytes of the request's body."""
         return (
-            _matches(route.operation, self.on)
+            length > self.over
+            and _matches(route.operation, self.on)
             and fnmatchcase(route.repository, self.repository)
             and fnmatchcase(route.reference, self.reference)
         )
@@ -124,12 +128,12 @@ class FaultScript:
         self._counts = [0] * len(self.faults)
         self._lock = threading.Lock()
 
-    def strike(self, route: Route) -> list[Fault]:
-        """Those that strike this request."""
+    def strike(self, route: Route, length: int) -> list[Fault]:
+        """Those that strike this request, whose body has `length` bytes."""
         found = []
         with self._lock:
             for place, fault in enumerate(self.faults):
-                if fault.matches(route):
+                if fault.matches(route, length):
                     self._counts[place] += 1
                     wanted = (fault.nth,) if isinstance(fault.nth, int) else fault.nth
                     if not wanted or self._counts[place] in wanted:
@@ -167,6 +171,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "on": (str,),
     "repository": (str,),
     "reference": (str,),
+    "over": (int,),
     "nth": (int, list),
     "delay": (float, int),
     "lose_sessions": (bool,),

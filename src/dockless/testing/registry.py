@@ -173,7 +173,7 @@ class Registry:
         return Exchange(
             origin,
             routes.find,
-            lambda route: self._script.strike(route),
+            lambda route, length: self._script.strike(route, length),
             self._record,
             self._effects,
             handle,

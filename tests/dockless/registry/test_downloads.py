@@ -93,13 +93,39 @@ def test_another_part_than_was_asked_for(said, registry, fetch):
 
 
 def test_the_rest_is_refused(registry, fetch):
-    """docker-registry answers 416 with a Content-Length and no body: it is not waited for."""
+    """Then all of it is asked for. docker-registry answers 416 with a length and no body: that is not waited for."""
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
         Fault("blob get", nth=2, status=416, headers={"Content-Length": "5000000"}),
     ]
+    assert fetch() == DATA
+    assert [request.headers["Range"] for request in gets(registry)] == [None, f"bytes={MIB}-", None]
+    registry.faults = [
+        Fault("blob get", nth=1, response_bytes=MIB, drop=True),
+        Fault("blob get", nth=(2, 3), status=416),
+    ]
+    registry.reset_requests()
     with pytest.raises(ResponseError, match="416"):
         fetch()
+    assert len(gets(registry)) == 3
+
+
+def test_less_than_was_asked_for(registry, fetch, manual):
+    """A store that gives so many bytes at a time: each next part is asked for, and nothing is waited for."""
+    part = 100_000
+    starts = range(MIB, len(DATA), part)
+    registry.faults = [Fault("blob get", nth=1, response_bytes=MIB, drop=True)] + [
+        Fault(
+            "blob get",
+            nth=n,
+            status=206,
+            body=DATA[start : start + part],
+            headers={"Content-Range": f"bytes {start}-{min(start + part, len(DATA)) - 1}/{len(DATA)}"},
+        )
+        for n, start in enumerate(starts, 2)
+    ]
+    assert fetch() == DATA
+    assert len(gets(registry)) == 1 + len(starts) and len(manual.sleeps) == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])

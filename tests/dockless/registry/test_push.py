@@ -7,7 +7,7 @@ import pytest
 
 from dockless import media_types
 from dockless.digest import Digest
-from dockless.errors import DocklessError, InvalidDocument, InvalidValue
+from dockless.errors import DocklessError, InvalidDocument, InvalidValue, RegistryError
 from dockless.manifest import make_index, make_manifest
 from dockless.registry import RetryPolicy, push
 from dockless.registry.errors import ResponseError
@@ -305,3 +305,13 @@ def test_pushed_by_several_at_once(connect, make, holds):
         assert registry.tags("app")["v1"] in {Digest.of(image.root.raw) for image in images}
         assert len(registry.tags("app")) == 9
         assert registry.manifest("app", "v1").media_type == media_types.OCI_MANIFEST
+
+
+@pytest.mark.parametrize("lost", [{"after": True, "reset": True}, {"after": True, "status": 504}])
+def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
+    with Registry() as registry:
+        registry.faults = [Fault("manifest put", **lost)]
+        assert push(image.root, image.source, connect(registry.host), "app", ["v1"]).digest == image.digest
+        registry.faults = [Fault("manifest put", status=504)]
+        with pytest.raises(RegistryError, match="manifests/v2: 504"):
+            push(image.root, image.source, connect(registry.host), "app", ["v2"])

@@ -275,3 +275,71 @@ def test_told_events(connect, image):
     assert events[-1].reference == f"{registry.host}/app:v1"
     [retry] = [event for event in events if event.kind == "retry"]
     assert "503" in retry.error and retry.pause > 0
+
+
+@pytest.mark.parametrize("status, code", [(400, "BLOB_UPLOAD_INVALID"), (416, "RANGE_INVALID")])
+@pytest.mark.parametrize("nth", [1, 2, (1, 3)])
+def test_a_session_that_is_lost_between_chunks_is_no_word_against_chunks(
+    status, code, nth, chunks, connect, blob, image
+):
+    """Behind a proxy that takes nothing larger."""
+    with Registry() as registry:
+        body = f'{{"errors":[{{"code":"{code}","message":"no"}}]}}'
+        registry.faults = [
+            Fault("upload put", nth=1, status=413, request_bytes=10),
+            Fault("upload patch", nth=nth, status=status, body=body, lose_sessions=True),
+        ]
+        assert connect(registry.host).ensure_blob("app", blob, image.source).how == "sent"
+        assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
+        assert max(r.received for r in registry.requests if r.operation != "upload put") <= 64 * 1024
+
+
+@pytest.mark.parametrize("limit", [20, 5, 2, 1])
+def test_chunks_are_made_smaller_where_a_proxy_refuses_them(limit, connect, make, manual):
+    """nginx takes 1 MiB unless it is told, Cloud Run 32, Cloudflare 100."""
+    image = make(40, 21 * MIB)
+    [layer] = image.root.layers
+    with Registry() as registry:
+        registry.faults = [Fault("upload *", over=limit * MIB, status=413, request_bytes=10)]
+        assert connect(registry.host).ensure_blob("app", layer, image.source).how == "sent"
+        assert registry.blob("app", layer.digest) == image.source.blobs[layer.digest]
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_a_commit_whose_answer_is_lost_for_ever_is_looked_for(size, connect, make):
+    """An empty blob has no bytes that were sent, and may be there all the same."""
+    image = make(41, size)
+    [layer] = image.root.layers
+    with Registry() as registry:
+        registry.faults = [Fault("upload put", after=True, reset=True)]
+        assert connect(registry.host).ensure_blob("app", layer, image.source).how == "sent"
+        assert operations(registry).count("upload put") == 1
+
+
+def test_so_is_a_session_that_held_all(connect, make, chunks):
+    image = make(42, 3 * MIB)
+    [layer] = image.root.layers
+    with Registry() as registry:
+        registry.faults = [
+            Fault("upload put", nth=1, request_bytes=2 * MIB, reset=True),
+            Fault("upload put", nth=2, after=True, reset=True),
+        ]
+        assert connect(registry.host).ensure_blob("app", layer, image.source).how == "sent"
+        assert received(registry) < 3 * MIB + 128 * 1024
+
+
+def test_a_mount_whose_answer_is_lost_is_looked_for(connect, image, blob):
+    with Registry() as registry:
+        registry.put_blob("base", image.source.blobs[blob.digest])
+        registry.faults = [Fault("upload post", after=True, reset=True)]
+        result = connect(registry.host).ensure_blob("app", blob, image.source, mount_from=["base"])
+        assert result == ("mounted", 0) and received(registry) == 0
+
+
+@pytest.mark.parametrize("name", ["Location", "Docker-Content-Digest", "Range", "Docker-Upload-UUID"])
+def test_a_proxy_that_says_all_twice(name, connect, image, blob):
+    with Registry() as registry:
+        client = connect(registry.host)
+        true = {"Location": "{path}", "Docker-Content-Digest": str(blob.digest)}.get(name, "0-0")
+        registry.faults = [Fault("upload *", headers={name: [true, true]})]
+        assert client.ensure_blob("app", blob, image.source) == ("sent", blob.size)
