@@ -54,8 +54,8 @@ class Trouble(Fault):
         if self.damage is None and self.hook is None:
             super().__post_init__()
 
-    def matches(self, asked):
-        return super().matches(asked) and self.digest in ("", asked.digest)
+    def matches(self, asked, length):
+        return super().matches(asked, length) and self.digest in ("", asked.digest)
 
 
 class _Asked(NamedTuple):
@@ -145,11 +145,11 @@ class FaultyServer:
         self._here.request = request
         self.requests.append(request)
 
-    def _strike(self, route):
+    def _strike(self, route, length):
         query = self._here.request.query
         digest = query.get("digest") or query.get("mount")
         asked = _Asked(route.operation, route.repository, route.reference, digest)
-        self._here.struck = self._script.strike(asked)
+        self._here.struck = self._script.strike(asked, length)
         self.struck += self._here.struck
         return self._here.struck
 

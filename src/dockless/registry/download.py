@@ -86,7 +86,7 @@ class _BlobReader(io.RawIOBase):
         if self._whole:
             self._hash.update(data)
         self._at += len(data)
-        if self._at - self._confirmed >= min(_BUFFER, max(1, size // 100)):
+        if self._at - self._confirmed >= _BUFFER:
             self._confirmed = self._at
             self._retries.progressed()
         if self._at == size and self._whole:

@@ -33,7 +33,7 @@ class Failure(RegistryError):
 
 
 class ConnectionFailed(Failure):
-    """There was no answer: no connection, a broken one, or silence.
+    """There was no answer to a `method`: no connection, a broken one, or silence.
 
     `reason` is `unreachable`, `refused`, `certificate`, `plain http` (where TLS was tried), or empty.
     """
@@ -47,9 +47,11 @@ class ConnectionFailed(Failure):
         transient: bool = True,
         attempts: int = 0,
         reason: str = "",
+        method: str = "",
     ) -> None:
         super().__init__(problem, cause=cause, hint=hint, transient=transient, attempts=attempts)
         self.reason = reason
+        self.method = method
 
 
 class Unexpected(Failure):

@@ -48,6 +48,7 @@ def wrapped(
             transient=reason not in ("certificate", "plain http"),
             attempts=_ATTEMPTS_TO_REACH if reason in ("unreachable", "refused") else 0,
             reason=reason,
+            method=method,
         )
 
     if any(isinstance(link, DocklessError) for link in chain):

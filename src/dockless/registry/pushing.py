@@ -172,12 +172,11 @@ class _Push:
         try:
             self.client.put_manifest(self.repository, version, document.raw, document.media_type, stop=self.crew.stop)
         except Failure as error:
-            missing = isinstance(error, ResponseError) and bool(_MISSING.intersection(error.codes))
             refused = isinstance(error, ResponseError) and error.status in _TAG_REFUSED
-            gone = isinstance(error, ConnectionFailed) and error.reason
-            if version == document.digest or missing or not (refused or (error.transient and not gone)):
+            missing = isinstance(error, ResponseError) and bool(_MISSING.intersection(error.codes))
+            if version == document.digest or missing or not (refused or _may_be_done(error)):
                 raise
-            # An immutable tag that names this very image is what was wanted; and of a deed the answer may be lost.
+            # An immutable tag that names this very image is what was wanted.
             try:
                 if self._named(version) == document.digest:
                     return
@@ -222,6 +221,13 @@ class _Push:
             if missing is None:
                 self.counts[result.how] += 1
         self.progress(ProgressEvent(result.how, blob))
+
+
+def _may_be_done(error: Failure) -> bool:
+    """Whether it is the answer to a PUT that was lost."""
+    if isinstance(error, ConnectionFailed):
+        return error.method == "PUT" and not error.reason
+    return isinstance(error, ResponseError) and error.method == "PUT" and error.transient
 
 
 def _blobs(levels: Iterable[Iterable[Manifest | Index]], keep_foreign_layers: bool) -> dict[Digest, Descriptor]:

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 _HIDDEN = b"(hidden)"
-# What is shorter stands in other words.
-_SHORTEST = 4
+# What is shorter stands in other words, and is no secret that anything protects.
+_SHORTEST = 6
 _FORM = "application/x-www-form-urlencoded"
 
 
