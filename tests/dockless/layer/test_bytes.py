@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import random
+import signal
 import subprocess
 import sys
 import tarfile
@@ -226,3 +227,26 @@ def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
     monkeypatch.setattr("dockless.layer.pipeline._Stream.hash", hash_slowly)
     encode_blocks(blocks(), AtOnce(), lambda piece: None, threads=2)
     assert hashed == [100] and most[0] <= 2 * 2 + 2
+
+
+class _Interrupted(BaseException):
+    pass
+
+
+def test_a_signal_at_any_moment_ends_it():
+    """Ctrl-C is an exception in the midst of whatever the main thread does: of passing a block on, for one."""
+
+    def interrupt(*_):
+        raise _Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    blocks = [Block(memoryview(bytearray(1000)), ())] * 100_000
+    encoder = find_encoder("gzip")
+    try:
+        for n in range(200):
+            signal.setitimer(signal.ITIMER_REAL, 0.002 + n * 0.00005)
+            with pytest.raises(_Interrupted):
+                encode_blocks(blocks, encoder, lambda data: None, 2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -2,11 +2,16 @@
 
 import errno
 import os
+import re
 import socket
+import ssl
 
 import pytest
+from raw_server import head_of, raw_server
 
 from dockless.errors import RegistryError
+from dockless.registry.failures import wrapped
+from dockless.testing import Fault, Registry
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,58 @@ def test_a_connect_that_hangs(connect, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", hang)
     with pytest.raises(RegistryError, match="no connection in time; check the network"):
         connect("127.0.0.1:9").ping()
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "it speaks no TLS of 1.2 or later; older ones are not safe"),
+        ("UNSUPPORTED_PROTOCOL", "it speaks no TLS of 1.2 or later; older ones are not safe"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "it refuses the TLS that is spoken here; the registry has to allow"),
+        ("TLSV1_UNRECOGNIZED_NAME", "it is not reg.example by its own account; check the name"),
+        (
+            "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+            "it wants a certificate of ours, .*; put client.cert and client.key",
+        ),
+        ("TLSV1_ALERT_UNKNOWN_CA", "it wants a certificate of ours, .*; put client.cert and client.key"),
+    ],
+)
+def test_what_a_handshake_ends_with_is_not_tried_again(alert, said):
+    error = ssl.SSLError(1, f"[SSL: {alert}] (_ssl.c:1006)")
+    found = wrapped(error, "GET", "https://reg.example/v2/")
+    assert re.match(f"GET https://reg.example/v2/: {said}", str(found)) and not found.transient
+
+
+def test_damage_on_the_way_is_tried_again():
+    for said in (
+        "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] (_ssl.c:1)",
+        "[SSL: SSLV3_ALERT_BAD_RECORD_MAC] (_ssl.c:1)",
+    ):
+        assert wrapped(ssl.SSLError(1, said), "GET", "https://reg.example/v2/").transient
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X: " + b"x" * 70_000 + b"\r\n",
+        b"".join(b"X-%d: x\r\n" % n for n in range(150)),
+        b"Content-Length: 1\r\nContent-Length: 2\r\n",
+    ],
+)
+def test_a_head_that_is_no_http_is_not_tried_again(head, connect):
+    asked = []
+
+    def serve(connection):
+        asked.append(head_of(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+
+    with raw_server(serve) as host, pytest.raises(RegistryError, match="the answer is not as HTTP wants it: .*mended"):
+        connect(host).ping()
+    assert len(asked) == 1
+
+
+def test_who_says_no_in_the_registrys_own_form_is_a_registry(connect):
+    with Registry() as registry:
+        registry.faults = [Fault("ping get", status=403, body='{"errors":[{"code":"DENIED","message":"from where"}]}')]
+        with pytest.raises(RegistryError, match="/v2/: 403: DENIED from where; this is not allowed from here"):
+            connect(registry.host).ping()

@@ -318,3 +318,67 @@ def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
         environ["HTTPS_PROXY"] = f"http://{host}"
         with pytest.raises(RegistryError, match=said):
             connect("reg.example").get_manifest("app", "v1")
+
+
+def dies_after_each_answer(seen):
+    """Unsaid, and a moment later: the next request is on its way by then."""
+
+    def serve(connection):
+        seen.append(head_of(connection))
+        connection.sendall(OK)
+        # Whatever comes next finds it closed.
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return serve
+
+
+def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
+    seen = []
+    with raw_server(dies_after_each_answer(seen)) as host, contextlib.closing(pool):
+        failures = 0
+        for _ in range(10):
+            try:
+                assert ask(pool, f"http://{host}/") == (200, b"{}")
+            except ConnectionError:
+                failures += 1
+        assert failures == 2 and len(seen) == 8
+
+
+def test_one_that_lives_shows_that_others_may(pool):
+    turn = []
+
+    def serve(connection):
+        turn.append(None)
+        for _ in range(1 if len(turn) == 1 else 2):
+            if not head_of(connection):
+                return
+            connection.sendall(OK)
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with raw_server(serve) as host, contextlib.closing(pool):
+        for _ in range(20):
+            with contextlib.suppress(ConnectionError):
+                ask(pool, f"http://{host}/")
+        # All but the first served two, and were kept for the second.
+        assert len(turn) <= 8
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_to_use_the_connection_again(pool):
+    """201, fifty bytes announced, and none sent, or one now and then."""
+    asked = []
+
+    def serve(connection):
+        asked.append(head_of(connection))
+        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while len(asked) == 1:
+                connection.sendall(b"x")
+                threading.Event().wait(0.05)
+
+    with raw_server(serve) as host, contextlib.closing(pool):
+        for _ in range(2):
+            reply = pool.request("GET", f"http://{host}/", {}, None, timeouts=(20.0, 20.0), proxy=None)
+            reply.drain(0.2)
+            assert reply.status == 201 and reply.read(10) == b""

@@ -300,3 +300,27 @@ def test_tokens_over_tls(certificate, tmp_path, connect, image, holds):
         client = connect(registry.host, credentials=Credentials("ann", "secret"), ca_file=certificate)
         push(image.root, image.source, client, "app", ["v1"])
         holds(registry, "app", image, "v1")
+
+
+def test_a_ca_of_certs_d_is_for_where_the_registry_leads_too(certificate, tmp_path):
+    """Its token server has a certificate of the same company's; ours is shown to the registry alone."""
+    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
+    folder.mkdir(parents=True)
+    (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+    trust = Trust("reg.example", False, None, {"HOME": str(tmp_path / "home")})
+    for host in ("reg.example", "auth.example"):
+        assert len(trust.context(host).get_ca_certs()) == 1
+    assert trust.widen() and len(trust.context("auth.example").get_ca_certs()) > 50
+    others = Trust("other.example", False, None, {"HOME": str(tmp_path / "home")})
+    assert len(others.context("auth.example").get_ca_certs()) > 50
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_proxy_that_forbids_a_host(status, proxy, connect, environ):
+    url, seen, answer = proxy
+    answer["head"] = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
+    environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
+    said = f"the proxy http://{url} answered {status}; ask who runs it to allow reg.example, or put it into NO_PROXY"
+    with pytest.raises(RegistryError, match=said):
+        connect("reg.example").get_manifest("app", "v1")
+    assert len(seen) == 1

@@ -180,3 +180,14 @@ def test_a_host_whose_ping_leads_elsewhere(path, connect):
         with pytest.raises(DocklessError):
             connect(registry.host, credentials=ANN).get_manifest("app", "v1")
         assert not any(request.headers["Authorization"] for request in registry.requests)
+
+
+def test_a_token_server_on_this_machine_where_the_registry_is_too(monkeypatch):
+    """Both by name, as /etc/hosts of kind or compose have them."""
+    addresses = {"vm": "127.0.0.1", "tokens": "127.0.0.1", "reg.example": "192.0.2.1", "meta": "169.254.169.254"}
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", (addresses[host], 0))])
+    check_destination("http://tokens:5001/t", "http://vm:5000", "the token realm", strict=True)
+    check_destination("http://vm:5001/t", "http://vm:5000", "the token realm", strict=True)
+    for realm, registry in (("https://tokens/t", "https://reg.example"), ("http://meta/t", "http://vm:5000")):
+        with pytest.raises(Unexpected, match="stands for an address of this machine"):
+            check_destination(realm, registry, "the token realm", strict=True)

@@ -11,8 +11,9 @@ from dockless import media_types
 from dockless.errors import InvalidDocument, InvalidValue, LayoutError, RegistryError
 from dockless.layout.docker_archive import DockerArchive
 from dockless.layout.oci import OciLayout
+from dockless.layout.write import write_layout
 from dockless.manifest import make_index
-from dockless.registry import Credentials
+from dockless.registry import Credentials, RetryPolicy
 from dockless.testing import BasicAuth, Registry, User
 from dockless.transfer.access import Access
 from dockless.transfer.copy import copy_image
@@ -285,6 +286,38 @@ def test_so_is_one_on_its_way_to_a_docker_archive(tmp_path, registry, push, at):
     with pytest.raises(RegistryError, match="is damaged: its digest is"):
         copy_image(f"{registry.host}/app:1", where)
     assert (tmp_path / "a.tar").read_bytes() == right
+
+
+@pytest.mark.parametrize("size", [20_000, 100_000, 3_000_000])
+def test_a_docker_archive_of_random_bytes(tmp_path, registry, size):
+    """Jars, wheels, pictures: what deflate makes no smaller."""
+    image = make_image(random.Random(2).randbytes(size))
+    where = f"docker-archive:{tmp_path}/a.tar"
+    write_layout(str(tmp_path / "l"), [image.manifest.descriptor], image.all_blobs, image.blobs)
+    copy_image(f"oci:{tmp_path}/l", where)
+    copy_image(where, f"oci:{tmp_path}/o")
+    assert verify_image(f"oci:{tmp_path}/o").wrong == ()
+    pushed = copy_image(where, f"{registry.host}/app:1")
+    assert verify_image(f"{registry.host}/app@{pushed.digest}").wrong == ()
+
+
+@pytest.mark.parametrize("status, most", [(500, 3), (404, 1), (403, 1)])
+def test_a_source_that_fails_is_not_tried_again_by_whom_it_is_read_for(registry, other, image, push, status, most):
+    """Its reader has done that: three times three would be nine."""
+    from dockless.testing import Fault
+
+    push(registry, "app", "1", image)
+    layer = image.manifest.layers[0]
+    registry.faults = [Fault("blob get", reference=layer.digest, status=status)]
+    registry.reset_requests()
+    with pytest.raises(RegistryError, match=f"GET .*{layer.digest}.*: {status}"):
+        access = Access(retry=RetryPolicy(attempts=3, base=0.001))
+        copy_image(f"{registry.host}/app:1", f"{other.host}/app:1", access=access)
+    asked = [r for r in registry.requests if r.operation == "blob get" and r.reference == layer.digest]
+    assert len(asked) == most
+    begun = [request for request in other.requests if request.operation == "upload post"]
+    assert len(begun) <= len(image.manifest.layers) + 1
+    assert other.tags("app") == {} if "app" in other.repositories() else True
 
 
 def test_an_artifact_is_copied_as_it_is(tmp_path, registry, other):

@@ -251,3 +251,32 @@ def test_an_empty_entry_is_no_credential(home, environ):
     home(".config/containers/auth.json", {"auths": {HOST: {}}})
     home(".docker/config.json", user("docker"))
     assert find_credentials(HOST, environ=environ).credentials.username == "docker"
+
+
+@pytest.mark.parametrize("other", [f"https://{HOST}/v1/", f"{HOST}/", f"http://{HOST}", HOST.upper()])
+def test_the_plain_name_of_a_host_comes_before_its_others(other, home, environ):
+    """docker sorts the keys: what an old login left stands after."""
+    mine, stale = {"auth": packed("ann:pw")}, {"auth": packed("stale:pw")}
+    for auths in ({HOST: mine, other: stale}, {other: stale, HOST: mine}):
+        path = home(".docker/config.json", {"auths": auths})
+        found = find_credentials(HOST, environ=environ).credentials
+        assert found.username == "ann" and found.source == f"{path} (auths of {HOST})"
+    path = home(".docker/config.json", {"auths": {other: stale}})
+    assert find_credentials(HOST, environ=environ).credentials.source == f"{path} (auths of {other})"
+
+
+def test_a_fifo_is_not_waited_for_but_a_shells(home, environ):
+    path = home(".docker/config.json", {})
+    os.unlink(path)
+    os.mkfifo(path)
+    for env in (environ, {**environ, "REGISTRY_AUTH_FILE": path}):
+        with pytest.raises(CredentialsError, match=f"cannot use {path}.*: it is a FIFO, not a file"):
+            find_credentials(HOST, environ=env)
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(user("ann")).encode())
+    os.close(writing)
+    try:
+        found = find_credentials(HOST, auth_file=f"/dev/fd/{reading}", environ=environ)
+        assert found.credentials.username == "ann"
+    finally:
+        os.close(reading)

@@ -361,3 +361,44 @@ def test_from_https_to_http_is_refused(tmp_path, connect):
         with pytest.raises(Unexpected, match="leads from https to http; nothing was sent there"):
             connect(registry.host, credentials=ANN, ca_file=str(ca)).get_manifest("app", "v1")
         assert plain.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("jobs", [1, 16])
+def test_nor_does_each_thread_of_a_push_try_it(status, jobs, locked, connect, make):
+    image = make(7, *[1000] * 20)
+    locked.faults = [Fault(on="token get", status=status)]
+    with pytest.raises(Unauthorized, match=f"{status}.*log in to"):
+        push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=jobs), "app", ["v1"])
+    assert len(tokens(locked)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_nor_when_the_token_ends_in_mid_push(status, locked, connect, make):
+    image = make(7, *[1000] * 20)
+    locked.faults = [
+        Fault(on="upload post", expire_tokens=True),
+        Fault(on="token get", nth=tuple(range(2, 50)), status=status),
+    ]
+    with pytest.raises(Unauthorized, match=f"{status}.*log in to"):
+        push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=16), "app", ["v1"])
+    assert len(tokens(locked)) == 2
+
+
+def test_a_refusal_is_not_for_ever(locked, connect, manual, keep, image):
+    keep(locked, "app", image, "v1")
+    locked.faults = [Fault(on="token get", nth=1, status=403)]
+    client = connect(locked.host, credentials=ANN)
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            client.get_manifest("app", "v1")
+    assert len(tokens(locked)) == 1
+    manual.sleep(31.0)
+    assert client.get_manifest("app", "v1").digest == image.digest
+
+
+def test_a_realm_with_a_fragment(locked, connect, keep, image):
+    keep(locked, "app", image, "v1")
+    locked.faults = challenged(locked, f"{locked.url}/token#here")[:1]
+    assert connect(locked.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
+    assert all(asked.query.get("service") and asked.query.all("scope") for asked in tokens(locked))

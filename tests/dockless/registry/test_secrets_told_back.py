@@ -1,0 +1,80 @@
+"""Servers that say in an error what they were sent: none of it is printed."""
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from web_server import web_server
+
+from dockless.errors import RegistryError
+from dockless.registry import Credentials, RegistryContent
+from dockless.registry.secrets import hidden, query_values, secrets_sent
+from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
+
+SECRET = 'S3CR3T/Kan"ary&<x>:ä'
+ANN = Credentials("ann", SECRET)
+PACKED = base64.b64encode(f"ann:{SECRET}".encode()).decode()
+FORMS = [
+    SECRET,
+    PACKED,
+    json.dumps(SECRET)[1:-1],
+    json.dumps(SECRET, ensure_ascii=False)[1:-1],
+    quote(SECRET, safe=""),
+    quote_plus(SECRET),
+    SECRET.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_whatever_form(form):
+    secrets = secrets_sent({"Authorization": f"Basic {PACKED}"}, None, None)
+    assert hidden(f"you sent {form}!".encode(), secrets) == b"you sent (hidden)!"
+
+
+def test_what_is_secret_in_a_request():
+    form = b"grant_type=refresh_token&refresh_token=tok%2Fen123&service=reg"
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Bearer abc.def.ghi"}
+    assert {"tok/en123", "abc.def.ghi"} <= set(secrets_sent(headers, form, None))
+    packed = base64.b64encode(b"bob:pr0xy-pw").decode()
+    assert {"pr0xy-pw", packed} <= set(secrets_sent({}, None, "http://bob:pr0xy-pw@proxy:3128"))
+    assert not any(secrets_sent({"Accept": "*/*"}, b"{}", "http://proxy:3128"))
+    assert query_values("https://h/x?sig=a%2Fb&flag&e=5") == ["a/b", "5"]
+
+
+def test_words_stay_readable():
+    assert hidden(b"wrong password", ["wrong", ""]) == b"wrong password"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("on", ["upload post", "blob head", "manifest put"])
+def test_by_a_registry(form, on, connect, image):
+    from dockless.registry import push
+
+    with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
+        body = f"<pre>Authorization: Basic {PACKED}, that is {form}</pre>"
+        registry.faults = [Fault(on, status=418, body=body.encode())]
+        with pytest.raises(RegistryError, match=r"418: <pre>Authorization: Basic \(hidden\), that is \(hidden\)"):
+            if on == "blob head":
+                registry.faults = [Fault("manifest get", status=418, body=body.encode())]
+                connect(registry.host, credentials=ANN).get_manifest("app", "v1")
+            push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+
+
+def test_by_a_token_server(connect):
+    with Registry(auth=TokenAuth([User("ann", SECRET)], anonymous="")) as registry:
+        said = json.dumps({"errors": [{"code": "DENIED", "message": f"wrong {SECRET} in Basic {PACKED}"}]})
+        registry.faults = [Fault("token get", status=401, body=said)]
+        with pytest.raises(RegistryError, match=r"401: DENIED wrong \(hidden\) in Basic \(hidden\); used"):
+            connect(registry.host, credentials=ANN).get_manifest("app", "v1")
+
+
+def test_by_a_store_that_tells_its_signed_url(connect, image, keep):
+    with Registry() as registry, web_server() as store:
+        keep(registry, "app", image, "v1")
+        place = f"{store.url}/x?X-Sig=S1GNATURE-Kanary"
+        registry.faults = [Fault("blob get", status=307, headers={"Location": place})]
+        content = RegistryContent(connect(registry.host), "app")
+        with pytest.raises(RegistryError, match="404") as caught:
+            content.open(image.root.layers[0])
+        assert "S1GNATURE" not in str(caught.value)
