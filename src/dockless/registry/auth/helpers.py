@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,6 +18,9 @@ from dockless.registry.auth.config_files import DOCKER_HUB_HELPER_URL
 from dockless.registry.auth.credentials import Credentials
 
 TIMEOUT = 60.0
+# Seconds between two looks whether it has ended, and for what is still in its pipe then.
+_LOOK = 0.02
+_REST = 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 _NOT_FOUND = "credentials not found in native keychain"
 _MAX_ANSWER = 1024 * 1024
@@ -88,13 +92,18 @@ def _run(path: str, asked: str, environ: Mapping[str, str], timeout: float) -> t
             # One that reads nothing may be gone by now.
             process.stdin.write(asked.encode())  # type: ignore[union-attr]
             process.stdin.close()  # type: ignore[union-attr]
-        reader.join(timeout)
+        deadline = time.monotonic() + timeout
+        while reader.is_alive() and process.poll() is None and time.monotonic() < deadline:
+            reader.join(_LOOK)
+        if process.poll() is not None:
+            # Some start an agent that keeps their output open: what they had to say they have said.
+            reader.join(_REST)
         if len(output) > _MAX_ANSWER:
             cause = f"its answer is larger than {_MAX_ANSWER} bytes"
-        elif reader.is_alive():
+        elif reader.is_alive() and process.poll() is None:
             cause = f"it gave no answer in {timeout:g} s"
         else:
-            return process.wait(timeout), bytes(output)
+            return process.wait(max(0.0, deadline - time.monotonic())), bytes(output)
     except subprocess.TimeoutExpired:
         cause = f"it did not end in {timeout:g} s"
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -142,6 +143,19 @@ def test_one_that_closes_its_answer_and_stays(helper, environ):
     helper("stays", "echo '{}'; exec >&-; sleep 300")
     with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: it did not end in 0\.5 s"):
         ask_helper("stays", HOST, environ, timeout=0.5)
+
+
+def test_an_agent_that_it_starts_may_keep_its_output_open(helper, environ, tmp_path):
+    """pass starts gpg-agent; what is answered counts when the helper has ended."""
+    pid = tmp_path / "pid"
+    helper("agent", f"sleep 100 & echo $! >{pid}; " + answer("ann", "pw"))
+    try:
+        found = ask_helper("agent", HOST, environ, timeout=50.0)
+        assert (found.username, found.password) == ("ann", "pw")
+        # It runs on: others want it.
+        os.kill(int(pid.read_text()), 0)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_not_installed_or_not_executable(helper, environ):
