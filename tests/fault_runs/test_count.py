@@ -10,13 +10,13 @@ COUNTS = {
     "test_corruption": 53,
     "test_hostile": 47,
     "test_kills": 31,
-    "test_lost_replies": 25,
+    "test_lost_replies": 27,
     "test_lost_sessions": 12,
     "test_mounts": 17,
     "test_races": 21,
     "test_resets": 38,
-    "test_throttling": 29,
-    "test_tokens": 39,
+    "test_throttling": 32,
+    "test_tokens": 41,
 }
 
 

@@ -51,6 +51,8 @@ CASES = {
     "to the end of the chunks": Case((BROKEN, lost("upload put", 2, digest=BIG))),
     "to the manifest": Case((lost("manifest put"),), check=tag_put_at_most(2)),
     "to the manifest, three times": Case((lost("manifest put", (1, 2, 3), reset=True),), check=tag_put_at_most(4)),
+    "to the tag, always, with 504": Case((lost("manifest put", (), drop=False, status=504),), check=tag_put_at_most(6)),
+    "to each commit of the big blob": Case((lost("upload put", (), digest=BIG),), check=one_upload(BIG)),
     "to the manifest, always": Case((lost("manifest put", ()),), check=tag_put_at_most(6)),
     "to the manifests below an index": Case((lost("manifest put", (1, 2)),), index=True),
     "to the index": Case((lost("manifest put", reference="v1"),), index=True),

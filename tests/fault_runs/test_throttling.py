@@ -7,6 +7,7 @@ from fault_bench import BIG
 from fault_proxy import Trouble
 from fault_run import Case
 
+LOST = '{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"blob upload invalid"}]}'
 TOO_MANY = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}'
 
 
@@ -42,7 +43,17 @@ def broken(on, status, nth=1, **more):
     return Trouble(on=on, nth=nth, status=status, **more)
 
 
+def limited(n):
+    """A proxy that takes no larger bodies."""
+    return broken("upload *", 413, (), over=n, request_bytes=10)
+
+
 CASES = {
+    "a proxy that takes 20 kB at a time": Case((limited(20_000),), most=40),
+    "a proxy that takes 2 kB at a time": Case((limited(2_000),), error="413.*refuses uploads of this size", most=8),
+    "a proxy that takes 70 kB at a time, and a session that is lost": Case(
+        (limited(70_000), Trouble(on="upload patch", nth=2, status=400, body=LOST)), most=20
+    ),
     "429 with seconds": Case((throttled("upload post", "7"),), check=waited(7, 7)),
     "429 with a date": Case((throttled("blob head", "x"),), prepare=in_a_while, check=waited(15, 20)),
     "429 with a date of yesterday": Case((throttled("manifest put", "x"),), prepare=long_ago, check=waited(0.1, 2)),

@@ -72,6 +72,15 @@ CASES = {
     "expired before the tag, and the token server is gone": Case(
         (expired("manifest put"),), at_tokens=(answers("", 503, nth=tuple(range(2, 30))),), error="/token: 503"
     ),
+    "refused to all threads": Case(
+        at_tokens=(answers("", 403, nth=()),), error="/token: 403.*log in to", check=asked(1, 1)
+    ),
+    "expired in the middle, and then refused": Case(
+        (expired("upload post"),),
+        at_tokens=(answers("", 403, nth=tuple(range(2, 30))),),
+        error="/token: 403.*log in to",
+        check=asked(2, 2),
+    ),
     "pull: expired before a blob": Case((expired("blob get", 2),), pull=True, check=asked(2, 2)),
     "index: expired before a manifest and before the tag": Case(
         (expired("manifest put", 1), expired("manifest put", reference="v1")), index=True, check=asked(3, 3)
