@@ -91,6 +91,8 @@ class _Push:
         self.counts = {"sent": 0, "mounted": 0, "present": 0}
         self.bytes = 0
         self._lock = threading.Lock()
+        # 403 to a question: from Artifactory that is a wrong password, from ECR a right that a push needs not.
+        self._forbidden = False
 
     def all_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
         """Whether every tag names the image already: then there is nothing to do."""
@@ -118,7 +120,12 @@ class _Push:
         # The largest first: it decides when all are there. But a config does not wait for them: its few round trips
         # would come after all else.
         ordered = sorted(self.blobs.values(), key=lambda blob: (blob.size > _SMALL, -blob.size))
-        self.crew.run([partial(self._ensure, blob, missing) for blob in ordered])
+        tasks = [partial(self._ensure, blob, missing) for blob in ordered]
+        if self._forbidden:
+            # A password may be what was refused: one thread asks what else is forbidden, not all of them.
+            self.crew.run(tasks[:1])
+            tasks = tasks[1:]
+        self.crew.run(tasks)
 
     def put_below(self) -> None:
         """Stores all manifests but the root: images at a time, then the indexes of them in turn."""
@@ -166,6 +173,7 @@ class _Push:
             # Who gets no token for this gets none for the rest.
             if error.transient or error.status == 401 or isinstance(error, TokenRefused):
                 raise
+            self._forbidden = self._forbidden or error.status == 403
             return None
 
     def _put(self, document: Manifest | Index, version: str) -> None:

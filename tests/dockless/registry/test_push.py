@@ -315,3 +315,15 @@ def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
         registry.faults = [Fault("manifest put", status=504)]
         with pytest.raises(RegistryError, match="manifests/v2: 504"):
             push(image.root, image.source, connect(registry.host), "app", ["v2"])
+
+
+def test_who_says_403_to_a_wrong_password_hears_it_from_one_thread(connect, make):
+    """Artifactory and Nexus, which lock accounts; ECR says it to a question that a push can do without."""
+    image = make(50, *[1000] * 20)
+    with Registry() as registry:
+        registry.faults = [Fault(on, status=403) for on in ("manifest head", "blob head", "upload post")]
+        with pytest.raises(ResponseError, match="POST .*: 403"):
+            push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1"])
+        assert len([request for request in registry.requests if request.path != "/v2/"]) == 3
+        registry.faults = [Fault("manifest head", status=403)]
+        assert push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1"]).blobs_sent == 21
