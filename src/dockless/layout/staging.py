@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -60,9 +62,14 @@ def staged_folder(parent: str) -> Iterator[str]:
 
 
 def sweep(folder: str) -> None:
-    """Removes what writers that are no more left in `folder`: whoever is alive holds a lock on its own."""
+    """Removes what writers of this machine that are no more left in `folder`: who is alive holds a lock on its own.
+
+    Not what other machines left, in a folder of the network: a folder's lock may be known to one machine alone (Linux'
+    nfs and cifs).
+    """
+    mine = _prefix()
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for left in [entry.path for entry in entries if entry.name.startswith(_PREFIX)]:
+        for left in [entry.path for entry in entries if entry.name.startswith(mine)]:
             with contextlib.suppress(OSError):
                 descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
@@ -86,7 +93,7 @@ def _make_folder(path: str) -> int:
 def _new(folder: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
     """A path that nobody had, and a descriptor of it, locked as long as we live."""
     name = os.urandom(8).hex()
-    path, unlocked = os.path.join(folder, _PREFIX + name), os.path.join(folder, f".dockless-{name}")
+    path, unlocked = os.path.join(folder, _prefix() + name), os.path.join(folder, f".dockless-{name}")
     descriptor = make(unlocked)
     try:
         # Not every file system has locks: there nobody sweeps, as nobody gets one.
@@ -99,6 +106,16 @@ def _new(folder: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
         _remove(unlocked)
         _remove(path)
         os.close(descriptor)
+
+
+def _prefix() -> str:
+    """Of this machine since its start; of a container, which may have a lock's view of its own, in most cases."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read()
+    except OSError:
+        boot = ""
+    return f"{_PREFIX}{hashlib.sha256(f'{socket.gethostname()} {boot}'.encode()).hexdigest()[:16]}-"
 
 
 def _remove(path: str) -> None:

@@ -57,7 +57,7 @@ class Connection(http.client.HTTPConnection):
         self.sock.settimeout(timeout)
         if isinstance(body, BlobPart) and isinstance(self.sock, socket.socket) and not _is_tls(self.sock):
             body = body.slices() or body
-        self._cut = True
+        self._cut, self._head_sent = True, False
         # Who has closed its end may have said why before: 413 to a blob that is too large, say.
         with contextlib.suppress(Answered, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.request(method, target, body, headers)
@@ -81,11 +81,12 @@ class Connection(http.client.HTTPConnection):
     def send(self, data: Any) -> None:
         if isinstance(data, FileSlice):
             self._sender.send(partial(data.send, self.sock), data.length)
-        elif self.sock is not None and isinstance(data, bytes) and len(data) > _SMALL:
+        elif self._head_sent and isinstance(data, bytes):
             view = memoryview(data)
             self._sender.send(lambda done: self.sock.send(view[done : done + _SMALL]), len(data))
         else:
             super().send(data)
+            self._head_sent = True
 
     def is_idle(self) -> bool:
         """Whether the next request can go over it: the peer has neither closed it nor sent what nobody asked for."""

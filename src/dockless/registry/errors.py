@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,8 +74,9 @@ class ResponseError(Failure):
         *,
         hint: str = "",
         retry_after: float | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
-        codes, said = parse_errors(body)
+        codes, said = parse_errors(body, secrets)
         super().__init__(f"{method} {url}: {status}", cause=said, hint=hint or hint_for(status, codes, said))
         self.method = method
         self.path = urlsplit(url).path
@@ -94,13 +96,18 @@ class TokenRefused(Unauthorized):
     """The token server knows us, or nobody, and gives no token."""
 
 
-def parse_errors(body: bytes) -> tuple[tuple[str, ...], str]:
-    """The codes and the words of an error answer (distribution spec, "Error Codes"), whatever a server made of it."""
+def parse_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, ...], str]:
+    """The codes and the words of an error answer (distribution spec, "Error Codes"), whatever a server made of it.
+
+    Without `secrets`, which were sent there: not in the codes, which are compared and never shown.
+    """
+    from dockless.registry.secrets import hidden
+
     text = body.decode("utf-8", "replace").strip()
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return (), printable(" ".join(text.split()), _SHOWN_BODY)
+        return (), printable(hidden(" ".join(text.split()), secrets), _SHOWN_BODY)
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     codes = tuple(str(error.get("code", "")).upper() for error in found)
@@ -114,7 +121,7 @@ def parse_errors(body: bytes) -> tuple[tuple[str, ...], str]:
         words = [
             str(document[key]) for key in ("details", "message", "error_description", "error") if document.get(key)
         ]
-    return codes, printable("; ".join(words) or text, _SHOWN_BODY)
+    return codes, printable(hidden("; ".join(words) or text, secrets), _SHOWN_BODY)
 
 
 def hint_for(status: int, codes: tuple[str, ...], said: str = "") -> str:

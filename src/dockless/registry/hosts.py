@@ -85,7 +85,8 @@ def check_destination(url: str, registry_url: str, what: str, *, strict: bool = 
     if strict and address is None:
         found = _resolved(host)
         # By /etc/hosts, of kind or compose, the registry may be here too.
-        here = local or (any(a.is_loopback for a in found) and any(a.is_loopback for a in _resolved(mine[1])))
+        mine_found = _resolved(mine[1])
+        here = local or bool(mine_found and all(a.is_loopback for a in mine_found))
         if any(_is_nobodys(a) or (a.is_loopback and not here) for a in found):
             raise Unexpected(f"{shown} stands for an address of this machine", hint="nothing was sent there")
 

@@ -22,6 +22,7 @@ from dockless.registry.client import RegistryClient
 from dockless.registry.errors import ConnectionFailed, Failure, RegistryError, ResponseError, TokenRefused
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
+from dockless.registry.referrers import register_referrer
 from dockless.registry.remote_manifest import check_manifest_size
 
 # What a config may have; a layer of that size is as little trouble.
@@ -187,6 +188,9 @@ class _Push:
             # An immutable tag that names this very image is what was wanted.
             try:
                 if self._named(version) == document.digest:
+                    if b'"subject"' in document.raw:
+                        # Whether the registry knows of referrers was said in the answer that is lost.
+                        register_referrer(self.client, self.repository, document.raw, document.media_type)
                     return
             except RegistryError:
                 pass

@@ -17,7 +17,7 @@ def reach(host: str, port: int, seconds: float) -> socket.socket:
     """A connection to the address of `host` that answers first; all of them together have `seconds`.
 
     One after the other each would have that long: where IPv6 leads nowhere, every connection would wait for it first.
-    The socket has `seconds` as its timeout. Raises OSError, TimeoutError where no address answered at all in time.
+    The socket has `seconds` as its timeout. Raises OSError, TimeoutError where no address answered in time.
     """
     # Of a name in bytes nothing has to be made first: that of a string costs 3 ms, for tables of Unicode.
     name: Any = host.encode("ascii")
@@ -32,13 +32,13 @@ def reach(host: str, port: int, seconds: float) -> socket.socket:
                     try:
                         begun.register(_begin(address), selectors.EVENT_WRITE)
                     except OSError as error:
-                        last = error
+                        last = _telling(last, error)
                         continue
                 elif not begun.get_map():
                     raise last or OSError(f"{host} has no address")
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError("no address answered in time")
+                    raise last or TimeoutError("no address answered in time")
                 for key, _ in begun.select(left if address is None else min(left, _STAGGER)):
                     connected: Any = key.fileobj
                     begun.unregister(connected)
@@ -47,10 +47,15 @@ def reach(host: str, port: int, seconds: float) -> socket.socket:
                         connected.settimeout(seconds)
                         return connected  # type: ignore[no-any-return]
                     connected.close()
-                    last = OSError(failed, os.strerror(failed))
+                    last = _telling(last, OSError(failed, os.strerror(failed)))
         finally:
             for key in begun.get_map().values():
                 key.fileobj.close()  # type: ignore[union-attr]
+
+
+def _telling(one: OSError | None, other: OSError) -> OSError:
+    """Which to raise: a host that refuses is there, whatever its other addresses are."""
+    return one if isinstance(one, ConnectionRefusedError) else other
 
 
 def _begin(address: tuple[Any, ...]) -> socket.socket:

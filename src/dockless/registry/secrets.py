@@ -7,9 +7,9 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-_HIDDEN = b"(hidden)"
+_HIDDEN = "(hidden)"
 # What is shorter stands in other words, and is no secret that anything protects.
 _SHORTEST = 6
 _FORM = "application/x-www-form-urlencoded"
@@ -26,8 +26,8 @@ def secrets_sent(headers: Mapping[str, str], body: Any, proxy: str | None) -> li
         found += [value for name, value in parse_qsl(body.decode()) if name == "refresh_token"]
     url = urlsplit(proxy or "")
     if url.password:
-        pair = f"{url.username}:{url.password}".encode()
-        found += [url.password, base64.b64encode(pair).decode()]
+        user, password = unquote(url.username or ""), unquote(url.password)
+        found += [url.password, password, base64.b64encode(f"{user}:{password}".encode()).decode()]
     return found
 
 
@@ -36,19 +36,23 @@ def query_values(url: str) -> list[str]:
     return [value for _, value in parse_qsl(urlsplit(url).query)]
 
 
-def hidden(text: bytes, secrets: Iterable[str]) -> bytes:
+def hidden(text: str, secrets: Iterable[str]) -> str:
     """`text` without the secrets, as they are, in JSON, in a URL or form, or in HTML."""
     forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
     # One may hold another.
     for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form.encode(), _HIDDEN)
+        text = text.replace(form, _HIDDEN)
     return text
 
 
 def _forms(secret: str) -> Iterator[str]:
     yield secret
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for ascii_alone in (True, False):
+        plain = json.dumps(secret, ensure_ascii=ascii_alone)[1:-1]
+        yield plain
+        # PHP's, and Go's.
+        yield plain.replace("/", "\\/")
+        yield plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     yield quote(secret, safe="")
     yield quote(secret)
     yield quote_plus(secret)

@@ -14,6 +14,7 @@ from dockless.registry.readiness import can_read, wait_for_either
 
 _BLOCK = 64 * 1024
 _MOST_HEARD = 1 << 20
+_MOST_INTERIM = 1000
 # Answers before the answer, whole; and the begin of one that makes the rest of a body pointless.
 _INTERIM = re.compile(rb"HTTP/1\.\d 1\d\d.*?\r?\n\r?\n", re.DOTALL)
 _REFUSAL = re.compile(rb"HTTP/1\.\d [345]\d\d")
@@ -36,6 +37,7 @@ class Sender:
         # TLS in TLS is no socket that can be asked without waiting.
         self._listens = isinstance(sock, socket.socket)
         self.heard = b""
+        self._interim = 0
 
     def send(self, step: Callable[[int], int], length: int) -> None:
         """Calls `step` with the bytes that have gone, until these are `length`; it sends more, and says how many.
@@ -72,11 +74,12 @@ class Sender:
         """Takes what has come. Of TLS that may be nothing: a session's ticket, say."""
         try:
             data = self._sock.recv(_BLOCK)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         self.heard += data
-        said = self.heard
-        while interim := _INTERIM.match(said):
-            said = said[interim.end() :]
-        if not data or _REFUSAL.match(said) or len(said) > _MOST_HEARD:
+        while interim := _INTERIM.match(self.heard):
+            # They say nothing, and whoever reads the answer counts those that it reads.
+            self.heard = self.heard[interim.end() :]
+            self._interim += 1
+        if not data or _REFUSAL.match(self.heard) or len(self.heard) > _MOST_HEARD or self._interim > _MOST_INTERIM:
             raise Answered

@@ -166,7 +166,9 @@ class Session:
                 raise self._no_registry("it answers with a web page")
         elif answer.status != 401:
             body = answer.read_start(_MAX_ERROR_BODY)
-            error = ResponseError("GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after)
+            error = ResponseError(
+                "GET", redact(answer.url), answer.status, body, retry_after=answer.retry_after, secrets=answer.secrets()
+            )
             # Whoever says it in the registry's own form is one.
             known = error.transient or error.codes
             raise error if known else self._no_registry(f"{error.problem}: {error.cause}")
@@ -308,7 +310,7 @@ class Session:
         # To a range that it does not have docker-registry 2.8 announces the whole blob, and sends nothing: no waiting.
         silent = answer.status == 416 and answer.method == "GET"
         mine = self._is_mine(answer.url)
-        body = answer.read_start(0 if silent else _MAX_ERROR_BODY, signed=not mine)
+        body = answer.read_start(0 if silent else _MAX_ERROR_BODY)
         shown = redact(answer.url)
         if not mine:
             hint = f"{self.registry} led there; no credentials were sent" if answer.status in (401, 403) else ""
@@ -319,4 +321,12 @@ class Session:
             kind = Unauthorized
         else:
             hint, kind = "", ResponseError
-        return kind(answer.method, shown, answer.status, body, hint=hint, retry_after=answer.retry_after)
+        return kind(
+            answer.method,
+            shown,
+            answer.status,
+            body,
+            hint=hint,
+            retry_after=answer.retry_after,
+            secrets=answer.secrets(signed=not mine),
+        )

@@ -75,20 +75,23 @@ class Answer:
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
         return body
 
-    def read_start(self, limit: int, *, signed: bool = False) -> bytes:
-        """The first `limit` bytes of the body, or what came before it broke: for errors, which must be told.
-
-        Without the secrets that were sent, nor, for a `signed` URL, the values of its query.
-        """
+    def read_start(self, limit: int) -> bytes:
+        """The first `limit` bytes of the body, or what came before it broke: for errors, which must be told."""
+        found = bytearray()
         try:
-            said = self._read(limit) if self.method != "HEAD" else b""
+            while self.method != "HEAD" and len(found) < limit and (piece := self.read_some(limit - len(found))):
+                found += piece
         except RegistryError:
-            said = b""
+            pass
         finally:
             self.close()
-        from dockless.registry.secrets import hidden, query_values, secrets_sent
+        return bytes(found)
 
-        return hidden(said, [*secrets_sent(*self._sent), *(query_values(self.url) if signed else ())])
+    def secrets(self, *, signed: bool = False) -> list[str]:
+        """What was sent and must not be shown, whoever says it back; of a `signed` URL the values of its query too."""
+        from dockless.registry.secrets import query_values, secrets_sent
+
+        return [*secrets_sent(*self._sent), *(query_values(self.url) if signed else ())]
 
     def read_some(self, n: int) -> bytes:
         """Up to `n` bytes as they came over the wire; empty at the end. Raises RegistryError."""
@@ -194,7 +197,7 @@ class Transport:
             try:
                 return self._sent(method, url, sent, body, read_timeout, proxy)
             except ConnectionFailed as error:
-                if error.reason != "certificate" or not self._trust.widen():
+                if error.reason != "certificate" or error.of_source or not self._trust.widen():
                     raise
             # There was no connection: of the body nothing has been read.
             return self._sent(method, url, sent, body, read_timeout, proxy)

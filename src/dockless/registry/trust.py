@@ -37,7 +37,7 @@ class Trust:
         self._lock = threading.Lock()
         self._client_certificate = self._in_certs_d("client.cert", registry, environ)
         self._of_all = self._named(ca_file, environ)
-        if self._of_all is True and (own := self._in_certs_d("ca.crt", registry, environ)):
+        if self._of_all is True and not insecure and (own := self._in_certs_d("ca.crt", registry, environ)):
             self._of_all = self._checked(own, _OURS)
         self._of_registry: bool | str = False if insecure else self._of_all
 

@@ -10,7 +10,7 @@ from dockless.content import ContentSource
 from dockless.descriptor import Descriptor
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.body import BlobPart, OpenBlob, check_source
-from dockless.registry.errors import Failure, RegistryError, ResponseError, Unexpected
+from dockless.registry.errors import Failure, RegistryError, ResponseError, TokenRefused, Unexpected
 from dockless.registry.hosts import origin_of
 from dockless.registry.state import SMALLEST
 from dockless.registry.upload_session import UploadSession
@@ -137,7 +137,7 @@ class Upload:
 
     def _judge(self, refusal: ResponseError) -> RegistryError:
         """What a refusal means for the session, and whether to try again."""
-        if not self._session.location or refusal.of_source:
+        if not self._session.location or refusal.of_source or isinstance(refusal, TokenRefused):
             return refusal
         if "DIGEST_INVALID" in refusal.codes:
             check_source(self._source, self._descriptor)

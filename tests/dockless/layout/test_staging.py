@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dockless.errors import LayoutError
-from dockless.layout.staging import staged_file, staged_folder
+from dockless.layout.staging import _prefix, staged_file, staged_folder, sweep
 
 WRITER = """\
 import sys
@@ -125,9 +125,19 @@ def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "x").write_text("x")
-    (tmp_path / ".dockless-part-link").symlink_to(precious)
+    link = f"{_prefix()}link"
+    (tmp_path / link).symlink_to(precious)
     os.mkfifo(tmp_path / ".dockless-other")
     with staged_file(str(tmp_path / "a")):
         pass
-    assert names(tmp_path) == [".dockless-other", ".dockless-part-link", "a", "precious"]
+    assert names(tmp_path) == [".dockless-other", link, "a", "precious"]
     assert names(precious) == ["x"]
+
+
+def test_what_another_machine_writes_in_a_shared_folder_stays(tmp_path, monkeypatch):
+    """A lock on a folder of NFS is known to one machine alone."""
+    with staged_folder(str(tmp_path)) as theirs:
+        monkeypatch.setattr("socket.gethostname", lambda: "another")
+        monkeypatch.setattr("fcntl.flock", lambda *_: None)
+        sweep(str(tmp_path))
+        assert os.path.isdir(theirs)

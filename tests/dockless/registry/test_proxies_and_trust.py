@@ -324,3 +324,12 @@ def test_a_proxy_that_forbids_a_host(status, proxy, connect, environ):
     with pytest.raises(RegistryError, match=said):
         connect("reg.example").get_manifest("app", "v1")
     assert len(seen) == 1
+
+
+def test_insecure_needs_no_ca_of_certs_d(tmp_path):
+    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
+    folder.mkdir(parents=True)
+    (folder / "ca.crt").write_bytes(b"DER, say")
+    trust = Trust("reg.example", True, None, {"HOME": str(tmp_path / "home")})
+    assert trust.context("reg.example").verify_mode == ssl.CERT_NONE
+    assert len(trust.context("store.example").get_ca_certs()) > 50

@@ -107,3 +107,13 @@ def test_families_take_turns(resolve, monkeypatch):
     with pytest.raises(ConnectionRefusedError):
         reach("reg.example", 443, 30.0)
     assert tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
+
+
+@pytest.mark.parametrize("silent_first", [False, True])
+def test_a_refusal_is_told_where_others_are_silent(resolve, silent_first):
+    """The host is there: what comes of that is for its caller."""
+    with silent("127.0.0.1") as port:
+        addresses = ["127.0.0.1", "127.0.0.2"]
+        resolve(*(addresses if silent_first else reversed(addresses)))
+        with pytest.raises(ConnectionRefusedError):
+            reach("reg.example", port, 0.6)

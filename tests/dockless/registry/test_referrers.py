@@ -6,7 +6,7 @@ import pytest
 
 from dockless import media_types
 from dockless.errors import DocklessError, InvalidDocument
-from dockless.manifest import make_manifest
+from dockless.manifest import make_manifest, parse_manifest
 from dockless.registry import push
 from dockless.registry.errors import ResponseError, Unexpected
 from dockless.testing import PROFILES, Fault, Registry
@@ -107,3 +107,15 @@ def test_referrers_in_pages(connect, image):
             registry.faults = [Fault(on="referrers get", headers={"Link": f"<{link}>; rel=next"})]
             with pytest.raises(DocklessError, match=said):
                 client.referrers("app", image.digest)
+
+
+def test_the_tag_is_kept_where_the_answer_to_the_manifest_is_lost(connect, image):
+    """What says whether the registry knows of referrers was in that answer."""
+    with Registry(profile="docker-registry") as registry:
+        pushed(connect(registry.host), registry, image)
+        raw = sbom(image)
+        root = parse_manifest(raw, "the sbom", media_type=media_types.OCI_MANIFEST)
+        registry.faults = [Fault("manifest put", reference="s1", after=True, drop=True)]
+        image.source.blobs[root.digest] = raw
+        push(root, image.source, connect(registry.host), "app", ["s1"])
+        assert [found.digest for found in connect(registry.host).referrers("app", image.digest)] == [root.digest]

@@ -9,6 +9,7 @@ from web_server import web_server
 
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, RegistryContent
+from dockless.registry.errors import ResponseError
 from dockless.registry.secrets import hidden, query_values, secrets_sent
 from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
 
@@ -22,6 +23,8 @@ FORMS = [
     json.dumps(SECRET, ensure_ascii=False)[1:-1],
     quote(SECRET, safe=""),
     quote_plus(SECRET),
+    json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+    json.dumps(SECRET)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
     SECRET.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
 ]
 
@@ -29,7 +32,7 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_in_whatever_form(form):
     secrets = secrets_sent({"Authorization": f"Basic {PACKED}"}, None, None)
-    assert hidden(f"you sent {form}!".encode(), secrets) == b"you sent (hidden)!"
+    assert hidden(f"you sent {form}!", secrets) == "you sent (hidden)!"
 
 
 def test_what_is_secret_in_a_request():
@@ -38,12 +41,21 @@ def test_what_is_secret_in_a_request():
     assert {"tok/en123", "abc.def.ghi"} <= set(secrets_sent(headers, form, None))
     packed = base64.b64encode(b"bob:pr0xy-pw").decode()
     assert {"pr0xy-pw", packed} <= set(secrets_sent({}, None, "http://bob:pr0xy-pw@proxy:3128"))
+    packed = base64.b64encode(b"bob:p@ss/word").decode()
+    assert {"p@ss/word", packed} <= set(secrets_sent({}, None, "http://bob:p%40ss%2Fword@proxy:3128"))
     assert not any(secrets_sent({"Accept": "*/*"}, b"{}", "http://proxy:3128"))
     assert query_values("https://h/x?sig=a%2Fb&flag&e=5") == ["a/b", "5"]
 
 
 def test_words_stay_readable():
-    assert hidden(b"wrong password", ["wrong", ""]) == b"wrong password"
+    assert hidden("wrong password", ["wrong", ""]) == "wrong password"
+
+
+@pytest.mark.parametrize("password", ["errors", "INVALID", "DIGEST_INVALID"])
+def test_what_a_code_means_is_not_hidden(password):
+    body = b'{"errors":[{"code":"DIGEST_INVALID","message":"S3CR3T is it"}]}'
+    error = ResponseError("PUT", "http://h/x", 400, body, secrets=[password, "S3CR3T"])
+    assert error.codes == ("DIGEST_INVALID",) and "S3CR3T" not in str(error)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -59,6 +71,16 @@ def test_by_a_registry(form, on, connect, image):
                 registry.faults = [Fault("manifest get", status=418, body=body.encode())]
                 connect(registry.host, credentials=ANN).get_manifest("app", "v1")
             push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+
+
+@pytest.mark.parametrize("escape", [("&", "\\u0026"), ("/", "\\/"), None])
+def test_in_json_as_go_and_php_write_it(escape, connect):
+    with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
+        words = json.dumps(f"wrong {SECRET}")
+        body = f'{{"errors":[{{"code":"DENIED","message":{words.replace(*escape) if escape else words}}}]}}'
+        registry.faults = [Fault("manifest get", status=403, body=body)]
+        with pytest.raises(RegistryError, match=r"403: DENIED wrong \(hidden\); used"):
+            connect(registry.host, credentials=ANN).get_manifest("app", "v1")
 
 
 def test_by_a_token_server(connect):

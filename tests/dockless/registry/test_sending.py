@@ -237,3 +237,21 @@ def test_a_flood_instead_of_an_answer_is_bounded(peers):
 
     with pytest.raises(Exception, match="header line|line too long|more than 100 headers|closed|reset|violation"):
         peers.put(serve)
+
+
+def test_a_flood_of_interim_answers_ends(peers):
+    def serve(connection):
+        head_of(connection)
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    with pytest.raises(Exception, match="interim answers"):
+        peers.put(serve)
+
+
+def test_a_refusal_is_heard_between_small_pieces(peers, monkeypatch):
+    monkeypatch.setattr("dockless.registry.connection.BLOCK", 1000)
+    monkeypatch.setattr("dockless.registry.body.BLOCK", 1000)
+    assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
+    assert peers.moved < len(DATA)

@@ -16,8 +16,8 @@ from dockless.registry.auth.credentials import Credentials
 
 _OLD_NAME = ".dockercfg"
 _MAX_FILE = 4 * 1024 * 1024
-# `<(...)`: somebody writes it.
-_OF_A_SHELL = ("/dev/fd/", "/proc/self/fd/")
+# `<(...)` and a pipe: somebody writes it.
+_OF_A_SHELL = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 # Docker Hub's key is its address of 2014; its tools know it by all of these.
 _DOCKER_HUB_KEYS = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 DOCKER_HUB_HELPER_URL = "https://index.docker.io/v1/"

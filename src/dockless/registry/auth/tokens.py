@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag, urlencode
+from urllib.parse import urlencode
 
 from dockless.errors import printable
 from dockless.registry.auth.challenge import Challenge
@@ -65,11 +66,14 @@ class TokenSource:
             if found is None:
                 error, until = self._refused.get((scopes, credentials), (None, 0.0))
                 if error is not None and self._clock.monotonic() < until:
-                    raise error
+                    # Each thread has one of its own to change and to raise.
+                    raise copy.copy(error)
                 try:
                     found = self._request(challenge, scopes, credentials)
                 except TokenRefused as error:
-                    self._refused[scopes, credentials] = error, self._clock.monotonic() + _REFUSAL_LASTS
+                    if error.status != 404 and not error.transient:
+                        kept = copy.copy(error)
+                        self._refused[scopes, credentials] = kept, self._clock.monotonic() + _REFUSAL_LASTS
                     raise
                 self._tokens[scopes] = found
             return found.value
@@ -84,7 +88,7 @@ class TokenSource:
 
     def _request(self, challenge: Challenge, scopes: tuple[str, ...], credentials: Credentials | None) -> Token:
         # A fragment is not sent, and what is put behind it is lost.
-        realm = urldefrag(challenge.parameters.get("realm", "")).url
+        realm = challenge.parameters.get("realm", "").partition("#")[0]
         if "://" not in realm:
             raise Unexpected(
                 f"{self._registry_url} asks for a token and does not say where to get one",
@@ -128,7 +132,9 @@ class TokenSource:
         if answer.status != 200:
             body = answer.read_start(_MAX_ANSWER)
             kind = TokenRefused if answer.status in (400, 401, 403, 404) else ResponseError
-            raise kind(answer.method, shown, answer.status, body, retry_after=answer.retry_after)
+            raise kind(
+                answer.method, shown, answer.status, body, retry_after=answer.retry_after, secrets=answer.secrets()
+            )
         body = answer.read(_MAX_ANSWER, "the token")
         try:
             found: Any = json.loads(body)

@@ -280,3 +280,18 @@ def test_a_fifo_is_not_waited_for_but_a_shells(home, environ):
         assert found.credentials.username == "ann"
     finally:
         os.close(reading)
+
+
+def test_a_pipe_to_the_command_is_one(environ):
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(user("ann")).encode())
+    os.close(writing)
+    before = os.dup(0)
+    try:
+        os.dup2(reading, 0)
+        found = find_credentials(HOST, auth_file="/dev/stdin", environ=environ)
+        assert found.credentials.username == "ann"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reading)

@@ -402,3 +402,27 @@ def test_a_realm_with_a_fragment(locked, connect, keep, image):
     locked.faults = challenged(locked, f"{locked.url}/token#here")[:1]
     assert connect(locked.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
     assert all(asked.query.get("service") and asked.query.all("scope") for asked in tokens(locked))
+
+
+def test_a_token_server_that_is_asked_too_often_is_asked_again(locked, connect, keep, image):
+    keep(locked, "app", image, "v1")
+    body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow"}]}'
+    locked.faults = [Fault(on="token get", nth=(1, 2), status=400, body=body)]
+    assert connect(locked.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
+    assert len(tokens(locked)) == 3
+
+
+def test_a_token_servers_404_is_no_lost_session(locked, connect, image):
+    locked.faults = [
+        Fault(on="upload put", nth=1, expire_tokens=True),
+        Fault(on="token get", nth=tuple(range(2, 9)), status=404),
+    ]
+    with pytest.raises(Unauthorized, match="/token: 404"):
+        push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
+    assert len([r for r in locked.requests if r.operation == "upload post"]) <= 2
+
+
+def test_a_realm_that_is_no_url(locked, connect):
+    locked.faults = challenged(locked, "http://[bad/#x")
+    with pytest.raises(RegistryError, match="is no URL"):
+        connect(locked.host, credentials=ANN).get_manifest("app", "v1")
