@@ -17,7 +17,6 @@ from pants.util.strutil import help_text
 
 
 class ContentField(Dependencies):
-    supports_transitive_excludes = True
     help = help_text(
         """
         What the layer holds: files, resources and packages such as `pex_binary` or `archive`. A file keeps its path

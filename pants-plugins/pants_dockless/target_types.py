@@ -1,5 +1,6 @@
 """Targets, and the fields of images. No engine calls."""
 
+import re
 from typing import Any, Optional
 
 from pants.core.goals.package import OutputPathField
@@ -8,6 +9,7 @@ from pants.engine.target import (
     COMMON_TARGET_FIELDS,
     BoolField,
     DictStringToStringField,
+    InvalidFieldException,
     InvalidFieldTypeException,
     SpecialCasedDependencies,
     StringField,
@@ -18,6 +20,12 @@ from pants.util.strutil import help_text
 
 from pants_dockless.layer_fields import ENTRY_FIELDS, PLACE_FIELDS, ImageContentField, LayerContentField
 from pants_dockless.push_fields import PUSH_FIELDS
+
+# What is no folder's name: a host with a port, and the registries that most images come from.
+_REGISTRY = re.compile(
+    r"[^/:]+:[0-9]+/|(?:localhost|docker\.io|ghcr\.io|quay\.io|mcr\.microsoft\.com|public\.ecr\.aws|registry\.k8s\.io"
+    r"|(?:[^/]+\.)?gcr\.io|[^/]+\.(?:pkg\.dev|azurecr\.io|amazonaws\.com))/"
+)
 
 
 def _one_string(field: Any, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
@@ -46,7 +54,13 @@ class BaseField(SpecialCasedDependencies):
 
     @classmethod
     def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        return super().compute_value(_one_string(cls, raw_value, address), address)
+        value = super().compute_value(_one_string(cls, raw_value, address), address)
+        if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
+            raise InvalidFieldException(
+                f"{address}: field `base`: {value[0]!r} is a reference without a digest; declare "
+                f"`base_image(reference={value[0]!r})` and name that, or write registry/repository@sha256:..."
+            )
+        return value
 
     @property
     def reference(self) -> str:

@@ -52,7 +52,9 @@ class LockedBase(NamedTuple):
             if image.platform.matches(wanted):
                 return image
         there = ", ".join(sorted(str(image.platform) for image in self.images))
-        raise InvalidDocument(f"{self.reference} is not locked for {wanted}", cause=f"it is locked for {there}")
+        raise InvalidDocument(
+            f"{self.reference} is not locked for {wanted}", cause=f"it is locked for {there}", hint="lock it anew"
+        )
 
 
 class Lockfile(NamedTuple):

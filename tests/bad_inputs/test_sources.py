@@ -70,7 +70,7 @@ def test_a_base_and_an_ignore_file_that_are_missing(refused, built, src):
     assert refused("build", "oci:out", "--base", "oci:nothere") == said
     # An ignore file is one where there is one: it is looked for in every folder.
     assert [m.name for m in built("--add", "src:/a", "--ignore-file", ".nothere")] == ["a", "a/f"]
-    said = "`ignores` of src has a pattern that cannot be read: Invalid git pattern: '!'"
+    said = "`ignores` of src has a pattern that cannot be read: '!': nothing follows its '!'"
     assert refused("build", "oci:out", "--add", "src:/a", "--ignore", "!") == said
 
 

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import tarfile
 
 import pytest
+from pants.engine.addresses import Address
 
 from dockless import media_types as mt
 from dockless.descriptor import Descriptor
@@ -215,3 +217,14 @@ def test_a_docker_archive_of_two_platforms_is_refused(backend):
         {"BUILD": 'container_image(name="x", output="docker-archive", platforms=["linux/amd64", "linux/arm64"])'}
     )
     assert "//:x: field `output`: a docker-archive holds one platform" in backend.refusal(lambda: backend.package(":x"))
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["localhost:5000/base/busy:1", "docker.io/library/python:3.12", "ghcr.io/a/b", "1.dkr.ecr.x.amazonaws.com/a:1"],
+)
+def test_a_reference_that_is_not_pinned(backend, base):
+    backend.write_files({"app/BUILD": f'container_image(name="image", base="{base}")'})
+    said = f"app:image: field `base`: '{base}' is a reference without a digest; declare `base_image"
+    with pytest.raises(Exception, match=re.escape(said)):
+        backend.get_target(Address("app", target_name="image"))

@@ -216,3 +216,20 @@ def test_a_push_of_something_else_is_refused(backend):
     backend.write_files({**FILES, "p/BUILD": 'push_image(name="push", image="app:layer")'})
     line = backend.refusal(lambda: backend.package("p:push", PushImageFieldSet))
     assert "p:push: field `image`: app:layer is a image_layer, not a container_image" in line
+
+
+def test_a_transitive_exclude_is_refused_and_not_ignored(backend):
+    """A file that somebody excludes must not be shipped."""
+    backend.write_files(
+        {
+            "app/f.txt": "f",
+            "app/g.txt": "g",
+            "app/BUILD": """
+file(name="f", source="f.txt")
+file(name="g", source="g.txt", dependencies=[":f"])
+container_image(name="image", dependencies=[":g", "!!:f"])
+""",
+        }
+    )
+    with pytest.raises(Exception, match="!!"):
+        backend.package("app:image")

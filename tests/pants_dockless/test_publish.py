@@ -178,3 +178,15 @@ def test_two_targets_that_publish_to_one_tag(backend):
         )
         with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {said}"):
             published(first, second)
+
+
+@pytest.mark.parametrize("order", [["@a", "@b"], ["@b", "@a"]])
+def test_two_aliases_of_one_place_push_what_either_wants(backend, publish, order):
+    registries = {
+        "a": {"address": "one.example", "insecure": True},
+        "b": {"address": "one.example", "skip_push": True, "extra_image_tags": ["b"]},
+    }
+    backend.write_files(build(f"registries={order!r}"))
+    (published,) = publish(registries=registries)
+    assert sorted(published.names) == ["one.example/image:b", "one.example/image:latest"]
+    assert plan(backend, published)["insecure"] is True

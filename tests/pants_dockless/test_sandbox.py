@@ -61,3 +61,34 @@ def test_start_up_is_short_and_knows_no_network(sandbox):
     modules = set(re.findall(r"import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", sandbox(spec(), "-X", "importtime").stderr))
     assert not modules & {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "tarfile", "email"}
     assert len(modules) < 150
+
+
+@pytest.fixture
+def lock(tmp_path):
+    """`lock(old, update)` runs the program that writes the lockfile, of no bases, as Pants runs it."""
+    (library,) = find_spec("dockless").submodule_search_locations
+
+    def run(old: str, *update: str) -> subprocess.CompletedProcess:
+        (tmp_path / "old").write_text(old)
+        plan = {"import_from": [str(Path(library).parent)], "old": "old", "new": "new", "bases": [], "update": update}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        argv = (sys.executable, "-I", MAIN.parent / "lock.py", "plan.json")
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("broken", ["<<<<<<< HEAD\n{}", "{}", '{"version": 99}', ""])
+def test_a_lockfile_that_is_broken_is_written_anew(lock, tmp_path, broken):
+    """It is the command that the errors name."""
+    done = lock(broken)
+    assert done.returncode == 0, done.stderr
+    (notice,) = json.loads(done.stdout)
+    assert notice.startswith("the lockfile that is there") and notice.endswith("; it is written anew")
+    assert lock((tmp_path / "new").read_text()).stdout == "[]"
+
+
+def test_an_update_of_what_is_no_base_is_an_error(lock, tmp_path):
+    done = lock('{"version": 1, "bases": {}}', "reg.example/bsuy:1")
+    assert done.returncode == 1
+    assert done.stderr.endswith("[dockless].update_bases names reg.example/bsuy:1, which is no base here\n")

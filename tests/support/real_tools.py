@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pytest
-from pathspec import GitIgnoreSpec
+
+from dockless.layer.patterns import Ignores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,12 +127,15 @@ class DockerRegistry:
 
 def sources() -> Iterator[str]:
     """The files of this repository but for what it ignores, relative to it. It may come of git or of an sdist."""
-    ignored = GitIgnoreSpec.from_lines(["/.git", *(ROOT / ".gitignore").read_text().splitlines()])
+    ignores = Ignores((), ["/.git", *(ROOT / ".gitignore").read_text().splitlines()], "this repository")
     for folder, folders, files in os.walk(ROOT):
         here = os.path.relpath(folder, ROOT)
-        folders[:] = [name for name in folders if not ignored.match_file(os.path.join(here, name, ""))]
-        paths = (os.path.normpath(os.path.join(here, name)) for name in files)
-        yield from (path for path in paths if not ignored.match_file(path))
+
+        def path_of(name: str, here: str = here) -> str:
+            return os.path.normpath(os.path.join(here, name))
+
+        folders[:] = [name for name in folders if not ignores.ignored(os.fsencode(path_of(name)), True)]
+        yield from (path_of(name) for name in files if not ignores.ignored(os.fsencode(path_of(name)), False))
 
 
 class Checkout:

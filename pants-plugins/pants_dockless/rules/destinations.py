@@ -48,11 +48,14 @@ def find_destinations(
     for registry in named:
         place = (registry.address, _repository(address, context, registry, repository, options))
         # Two aliases may stand for one repository: then it is one push, with the tags of both.
-        before = found[place].tags if place in found else ()
-        tags = tuple(dict.fromkeys((*before, *_tags(address, context, registry, image_tags))))
+        before = found.get(place)
+        tags = (*(before.tags if before else ()), *_tags(address, context, registry, image_tags))
+        tags = tuple(dict.fromkeys(tags))
         if not tags:
             raise TargetError(address, image_tags.alias, "there is no tag", hint="write at least one tag")
-        found[place] = Destination(*place, tags, registry.insecure, registry.skip_push)
+        insecure = registry.insecure or bool(before and before.insecure)
+        skip_push = registry.skip_push and (before is None or before.skip_push)
+        found[place] = Destination(*place, tags, insecure, skip_push)
     return tuple(found.values())
 
 

@@ -152,7 +152,6 @@ async def build_layer(target: Target, context: LayerContext) -> tuple:
     spec = await describe_layer(target, sources.sources, context.default_compression)
     if spec._replace(compression="") == LayerSpec(compression=""):
         return ()
-    patterns = bool(spec.ignores or spec.ignore_files or spec.modes or spec.owners)
     spec_digest = await engine.create_digest(
         CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
     )
@@ -160,7 +159,7 @@ async def build_layer(target: Target, context: LayerContext) -> tuple:
         Process(
             argv=(context.python.path, "-I", "-S", f"__dockless/{MAIN}", _SPEC, "blobs/sha256"),
             input_digest=await engine.merge_digests(MergeDigests((*sources.trees, spec_digest))),
-            immutable_input_digests={"__dockless": await merged_tools(context.tools, spec.compression, patterns)},
+            immutable_input_digests={"__dockless": await merged_tools(context.tools, spec.compression)},
             append_only_caches=PythonBuildStandaloneBinary.APPEND_ONLY_CACHES,
             output_directories=("blobs",),
             description=f"Build the layer of {target.address}",

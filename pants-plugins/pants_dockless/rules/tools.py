@@ -14,9 +14,8 @@ from pants_dockless import engine
 
 MAIN = "build_layer.py"
 
-# What a layer needs beside the library: by the fields that are used and by the encoder. Each is an input of the
-# processes that need it and of no others: another version of it makes another cache key for those alone.
-PATTERNS = "pathspec"
+# What a layer needs beside the library, by its encoder. Each is an input of the processes that need it and of no
+# others: another version of it makes another cache key for those alone.
 ENCODERS = {"gzip": ("deflate",), "gzip-single": ("deflate", "zlib_ng"), "zstd": ("zstandard",), "none": ()}
 
 
@@ -34,7 +33,7 @@ async def collect_layer_tools() -> LayerTools:
     main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sandbox", MAIN)
     with open(main, "rb") as file:
         library = [FileContent(MAIN, file.read()), *_package_files("dockless")]
-    names = sorted({PATTERNS, *(name for needed in ENCODERS.values() for name in needed)})
+    names = sorted({name for needed in ENCODERS.values() for name in needed})
     installed = [name for name in names if find_spec(name) is not None]
     digests = await engine.concurrently(engine.create_digest(CreateDigest(_package_files(name))) for name in installed)
     return LayerTools(
@@ -44,9 +43,9 @@ async def collect_layer_tools() -> LayerTools:
     )
 
 
-async def merged_tools(tools: LayerTools, compression: str, with_patterns: bool) -> Digest:
+async def merged_tools(tools: LayerTools, compression: str) -> Digest:
     """The tree for one layer. A package that is not installed is left out: the builder says what that means."""
-    needed = (*ENCODERS.get(compression.partition(":")[0], ()), *((PATTERNS,) if with_patterns else ()))
+    needed = ENCODERS.get(compression.partition(":")[0], ())
     return await engine.merge_digests(
         MergeDigests((tools.library, *(tools.packages[name] for name in needed if name in tools.packages)))
     )

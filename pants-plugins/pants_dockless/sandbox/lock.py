@@ -12,15 +12,27 @@ def main(plan_path: str) -> int:
         plan = json.load(file)
     sys.path[:0] = plan["import_from"]
 
-    from dockless.errors import DocklessError
+    from dockless.errors import DocklessError, InvalidValue
     from dockless.lockfile import Lockfile
+    from dockless.reference import Reference
 
     try:
         old = Lockfile({})
-        if plan["old"]:
-            with open(plan["old"], "rb") as file:
-                old = Lockfile.from_bytes(file.read(), plan["old"])
         bases, notices = [], []
+        if plan["old"]:
+            try:
+                with open(plan["old"], "rb") as file:
+                    old = Lockfile.from_bytes(file.read(), "the lockfile that is there")
+            except DocklessError as error:
+                # A merge's conflict, say: this is the command that mends it.
+                notices.append(f"{error}; it is written anew")
+        known = {str(Reference.parse(wanted["reference"])) for wanted in plan["bases"]}
+        for name in plan["update"]:
+            if name not in known:
+                raise InvalidValue(
+                    f"[dockless].update_bases names {name}, which is no base here",
+                    hint=", ".join(known) and f"there is {', '.join(known)}",
+                )
         for wanted in plan["bases"]:
             base, notice = lock(wanted, old, plan["update"])
             bases.append(base)

@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _base(arguments: argparse.Namespace, access: Any) -> Any:
     from dockless.transfer.image import Image
 
-    if not arguments.base:
+    if arguments.base is None:
         return Image.scratch(arguments.platform or "linux/amd64", image_format=arguments.format or "oci")
     base = Image.load(arguments.base, platform=arguments.platform, access=access)
     return base.with_format(arguments.format) if arguments.format else base
@@ -106,6 +106,9 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
     from dockless.layer import Layer
 
     layers = []
+    if arguments.whiteout:
+        # Of the base: what is added to the same place is not taken away.
+        layers.append(Layer.from_files({}, whiteouts=arguments.whiteout, compression=arguments.compression))
     for added in arguments.add:
         source, colon, destination = added.rpartition(":")
         if not colon or not source or not destination.startswith("/"):
@@ -119,8 +122,6 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
                 compression=arguments.compression,
             )
         )
-    if arguments.whiteout:
-        layers.append(Layer.from_files({}, whiteouts=arguments.whiteout, compression=arguments.compression))
     return layers
 
 

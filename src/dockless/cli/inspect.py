@@ -107,7 +107,10 @@ def _print_text(found: Any, indent: str) -> None:
     for name, value in found.items():
         if value in (None, "", {}, []):
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not any(value.values()):
+            # ExposedPorts and Volumes are sets: names alone.
+            print(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
+        elif isinstance(value, dict):
             print(f"{indent}{printable(name)}:")
             _print_text(value, indent + "  ")
         elif isinstance(value, list) and isinstance(value[0], dict):

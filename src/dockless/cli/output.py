@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    # ASCII: there are paths that no encoding of a terminal has.
+    print(json.dumps(document, indent=2))
 
 
 def print_saved(arguments: argparse.Namespace, pushed: Pushed, **more: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     after SIGTERM, 129 after SIGHUP. With `--debug`, a failure is a traceback too.
     """
     _open_standard_files()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name or label that the terminal cannot show is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Start-up makes many objects and no garbage: to look for it would be a tenth of its time.
     gc.set_threshold(max(20_000, gc.get_threshold()[0]))
     # And at the end all is garbage: to go through it is 6 ms.

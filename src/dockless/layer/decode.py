@@ -39,11 +39,12 @@ class Readable(Protocol):
         ...
 
 
-def decoded(file: Readable, what: str) -> Iterator[bytes]:
+def decoded(file: Readable, what: str, size: int = 0) -> Iterator[bytes]:
     """What is inside of `file`, piece by piece, whatever it is compressed with.
 
     Raises LayoutError, naming the blob `what`: damaged or cut off, bytes after the end, an unknown compression, and a
-    bomb, which is more than 1 GiB at more than 1100 times the size of the blob.
+    bomb, which is more than 1 GiB at more than 1100 times the blob's `size` in bytes (0: not known; then of what was
+    read of it).
     """
     head = file.read(_CHUNK)
     kind = wire_format(head)
@@ -59,7 +60,7 @@ def decoded(file: Readable, what: str) -> Iterator[bytes]:
     out = 0
     for piece in pieces(counted, what):
         out += len(piece)
-        if out > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * counted.bytes):
+        if out > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * max(size, counted.bytes)):
             raise LayoutError(
                 f"{what} is a decompression bomb", cause=f"{counted.bytes} bytes became more than {out - len(piece)}"
             )

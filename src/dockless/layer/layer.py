@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from dockless.errors import LayerError
@@ -38,7 +38,7 @@ class Layer(NamedTuple):
         sources = tuple(
             Source(_path(file, path), path) for path, file in sorted(files.items()) if not isinstance(file, InlineFile)
         )
-        return cls(LayerSpec(sources=sources, inline_files=inline, **_tuples(options)))
+        return cls(LayerSpec(sources=sources, inline_files=inline, **_own(options)))
 
     @classmethod
     def from_spec(cls, spec: LayerSpec) -> Layer:
@@ -69,5 +69,12 @@ def _path(file: Any, where: str) -> str:
         raise LayerError(f"{where}: {file!r:.100} is no path here", hint="write a path, or InlineFile(...)") from None
 
 
-def _tuples(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+def _own(options: dict[str, Any]) -> dict[str, Any]:
+    """Values that are ours: what the caller changes afterwards, or what can be read once, is none."""
+    return {key: _owned(value) for key, value in options.items()}
+
+
+def _owned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from dockless.errors import LayerError
+from dockless.layer.wildmatch import Pattern, parse_pattern
 
 _MAX_IGNORE_FILE = 1024 * 1024
+_SLASH = ord("/")
 T = TypeVar("T")
 
 
-def compile_patterns(lines: Iterable[str], where: str) -> Any:
-    """The patterns as a `pathspec.GitIgnoreSpec`. Raises LayerError, naming `where`, for one that cannot be read."""
-    # Most layers have no patterns: the builder must not pay for the import.
-    import pathspec
-
-    spec = list(lines)
-    try:
-        return pathspec.GitIgnoreSpec.from_lines(spec)
-    except ValueError as error:
-        raise LayerError(f"{where} has a pattern that cannot be read", cause=str(error)) from None
-
-
-def _matchable(path: bytes) -> str:
-    # A pattern cannot hold a newline, and the `$` of a regular expression would match before one.
-    return os.fsdecode(path).replace("\n", "\ufffe")
+def compile_patterns(lines: Iterable[str], where: str) -> list[Pattern]:
+    """The patterns, in order. Raises LayerError, naming `where`, for one that cannot be read."""
+    found = []
+    for line in lines:
+        try:
+            pattern = parse_pattern(os.fsencode(line))
+        except ValueError as error:
+            raise LayerError(f"{where} has a pattern that cannot be read: {line!r}", cause=str(error)) from None
+        if pattern is not None:
+            found.append(pattern)
+    return found
 
 
 class Ignores:
@@ -35,7 +34,7 @@ class Ignores:
     def __init__(self, names: Iterable[str], patterns: Iterable[str], origin: str) -> None:
         self._names = tuple(os.fsencode(name) for name in names)
         patterns = tuple(patterns)
-        self._specs: tuple[tuple[int, Any], ...] = ()
+        self._specs: tuple[tuple[int, list[Pattern]], ...] = ()
         if patterns:
             self._specs = ((0, compile_patterns(patterns, f"`ignores` of {origin}")),)
 
@@ -61,12 +60,12 @@ class Ignores:
         return inner
 
     def ignored(self, relative: bytes, is_folder: bool) -> bool:
-        """Whether this entry is left out. As in git, nothing in an ignored folder can be had back."""
-        for depth, spec in self._specs:
-            path = _matchable(relative[depth:]) + ("/" if is_folder else "")
-            include = spec.check_file(path).include
-            if include is not None:
-                return bool(include)
+        """Whether this entry is left out. Of one in an ignored folder nobody asks: as in git, it cannot be had back."""
+        for depth, patterns in self._specs:
+            path = relative[depth:]
+            for pattern in reversed(patterns):
+                if pattern.matches(path, is_folder):
+                    return not pattern.keeps
         return False
 
 
@@ -76,11 +75,11 @@ def _read_ignore_file(path: bytes) -> list[str] | None:
     except OSError:
         # Absent, or a link: git does not read ignore files through links either.
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        try:
-            data = file.read(_MAX_IGNORE_FILE + 1)
-        except OSError:
-            return None
+        data = file.read(_MAX_IGNORE_FILE + 1)
     if len(data) > _MAX_IGNORE_FILE:
         raise LayerError(f"the ignore file {os.fsdecode(path)} is larger than {_MAX_IGNORE_FILE} bytes")
     data = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
@@ -88,9 +87,10 @@ def _read_ignore_file(path: bytes) -> list[str] | None:
 
 
 class Rules(Generic[T]):
-    """Pattern of paths in the image -> value. The longest pattern that matches decides, and each must match something.
+    """Pattern of paths in the image, or of folders above them -> value. Each must match something.
 
-    Not the last one: a dict's order is lost on the way through JSON, and nobody sees two BUILD files differ by it.
+    The longest pattern that matches decides, not the last one: a dict's order is lost on the way through JSON, and
+    nobody sees two BUILD files differ by it.
     """
 
     def __init__(self, values: Mapping[str, T], field: str) -> None:
@@ -105,10 +105,10 @@ class Rules(Generic[T]):
         return bool(self._rules)
 
     def find(self, name: bytes, default: T) -> T:
-        path = _matchable(name)
+        above = [name[:at] for at, char in enumerate(name) if char == _SLASH]
         found = default
-        for pattern, spec, value in self._rules:
-            if spec.match_file(path):
+        for pattern, parsed, value in self._rules:
+            if any(p.matches(name, False) or any(p.matches(a, True) for a in above) for p in parsed if not p.keeps):
                 self._unused.pop(pattern, None)
                 found = value
         return found

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from dockless.digest import Digest
+from dockless.errors import LayerError
 from dockless.layer.encoders import Encoder
 from dockless.layer.stream import Block
 
@@ -51,6 +52,8 @@ def encode_blocks(
 
     At most `threads + 4` blocks are in memory at a time.
     """
+    if threads is not None and (not isinstance(threads, int) or threads < 0):
+        raise LayerError(f"`threads` is {threads!r:.50}", hint="write 0 or more")
     if threads is None:
         threads = min(os.cpu_count() or 1, _MOST_THREADS)
     if encoder.wire_format == "none":

@@ -117,7 +117,7 @@ def check_kinds(spec: LayerSpec) -> None:
     """Raises LayerError for values of another kind: text that is taken for a list of letters ignores every file."""
     for field in ("ignores", "ignore_files", "whiteouts"):
         value: Any = getattr(spec, field)
-        if isinstance(value, (str, bytes)) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise LayerError(f"`{field}` is no list of texts", hint='write ["..."]')
     for field in ("modes", "owners", "symlinks", "directories", "inline_files"):
         kind = InlineFile if field == "inline_files" else str

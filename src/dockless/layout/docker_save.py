@@ -89,7 +89,7 @@ def _put_content(tar: BinaryIO, layer: ImageLayer, source: ContentSource, moved:
     size = 0
     with source.open(layer.descriptor) as file:
         try:
-            for piece in decoded(file, what):
+            for piece in decoded(file, what, layer.descriptor.size):
                 digest.update(piece)
                 tar.write(piece)
                 size += len(piece)

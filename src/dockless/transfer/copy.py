@@ -16,7 +16,7 @@ from dockless.transfer.access import Access
 from dockless.transfer.contents import FolderContent
 from dockless.transfer.foreign import ForeignContent
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
-from dockless.transfer.save import names_at, save
+from dockless.transfer.save import check_tags, names_at, save
 from dockless.transfer.sources import choose, open_source, read_documents
 from dockless.transfer.tree import Tree, read_tree
 
@@ -41,6 +41,7 @@ def copy_image(
     plain layers of a docker-archive are compressed on the way. Raises DocklessError.
     """
     source, destination = to_location(source), to_destination(destination)
+    tags = check_tags(tags)
     names_at(destination, tags)
     wanted = Platform.parse(platform) if isinstance(platform, str) else platform
     with ExitStack() as stack:

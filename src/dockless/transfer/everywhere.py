@@ -17,7 +17,7 @@ from dockless.transfer.contents import MemoryContent
 from dockless.transfer.foreign import ForeignContent
 from dockless.transfer.locations import Location, to_destination
 from dockless.transfer.origins import Origins, mounts, opened
-from dockless.transfer.save import names_at, save
+from dockless.transfer.save import check_tags, names_at, save
 from dockless.transfer.tree import Tree
 
 
@@ -36,6 +36,7 @@ def save_everywhere(
     """Saves `root`, which is or lists `images`, to each destination; the counts are summed."""
     if not destinations:
         raise InvalidValue("nothing says where to save the image", hint="name a destination")
+    tags = check_tags(tags)
     places = [to_destination(where) for where in destinations]
     for place in places:
         # Before the first of them holds the image: what is wrong with the last.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Callable
 
 from dockless.content import ContentSource
@@ -61,10 +61,18 @@ def save(
     return told.result(tree.root.digest, [destination.named(name) for name in names] or [destination.named("")])
 
 
+def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """The tags, which may be read once. Raises InvalidValue for what are no texts."""
+    if isinstance(tags, (str, bytes)):
+        raise InvalidValue("tags is text, not a list", hint=f"write [{tags!r}]")
+    found = tuple(tags) if isinstance(tags, Iterable) else (None,)
+    if not all(isinstance(tag, str) for tag in found):
+        raise InvalidValue(f"tags is {tags!r:.100}, not a list of texts", hint='write ["1.0"]')
+    return found
+
+
 def names_at(destination: Location, tags: Sequence[str]) -> list[str]:
     """What the image is to be called there: by its own name and `tags`, none twice. Raises InvalidValue."""
-    if isinstance(tags, str):
-        raise InvalidValue("tags is text, not a list", hint=f"write [{tags!r}]")
     own, default = destination.name, ""
     check: Callable[[str], str] = check_name
     if destination.reference is not None:

@@ -25,9 +25,14 @@ def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, mo
     blob = _Hashed(file, lambda size: moved(layer, size))
     head = blob.peek()
     said = next((kind for suffix, kind in _SUFFIXES.items() if layer.media_type.endswith(suffix)), "")
-    if said and wire_format(head) != said:
+    if not said:
+        # An artifact's: what is inside is its own business.
+        blob.drain()
+        yield from _wrong_blob(blob, layer)
+        return
+    if wire_format(head) != said:
         yield f"{what} is of the type {layer.media_type}, but its compression is {wire_format(head)}"
-    inside = Pieces(decoded(blob, what), f"the tar in {what}")
+    inside = Pieces(decoded(blob, what, layer.size), f"the tar in {what}")
     try:
         yield from _wrong_names(inside, what)
         inside.drain()
@@ -35,12 +40,16 @@ def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, mo
         yield str(error)
     # What came of the blob before it could not be decoded any more is hashed too, with what follows.
     blob.drain()
+    yield from _wrong_blob(blob, layer)
+    if blob.digest == layer.digest and diff_id is not None and inside.ended and inside.digest != diff_id:
+        yield f"{what} does not match its diff id: inside it is {inside.digest}, the config says {diff_id}"
+
+
+def _wrong_blob(blob: _Hashed, layer: Descriptor) -> Iterator[str]:
     if blob.size != layer.size:
         yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
     if blob.digest != layer.digest:
         yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
-    elif diff_id is not None and inside.ended and inside.digest != diff_id:
-        yield f"{what} does not match its diff id: inside it is {inside.digest}, the config says {diff_id}"
 
 
 def _wrong_names(inside: Pieces, what: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 import json
 import os
+import tarfile
 
 import pytest
 from made_images import Blobs, layout_of, make_image
@@ -80,9 +81,19 @@ class TestBuild:
         assert said.json["platform"] == "linux/arm64"
         assert "docker" in dockless("inspect", "oci:out", "--json").json["media_type"]
 
-    def test_each_add_is_a_layer_and_a_whiteout_is_the_last(self, dockless, image, tree):
-        adds = ("--add", "src/main.py:/a/", "--add", "src/main.py:/b.py", "--whiteout", "/f0")
-        assert len(dockless("build", "oci:out", "--base", "oci:base", *adds, "--json").json["layers"]) == 5
+    def test_each_add_is_a_layer_and_a_whiteout_is_below_them(self, dockless, image, tree, tmp_path):
+        """It takes away what the base has, and not what is added in its place."""
+        adds = ("--add", "src/main.py:/a/", "--add", "src/main.py:/f0/new", "--whiteout", "/f0")
+        layers = dockless("build", "oci:out", "--base", "oci:base", *adds, "--json").json["layers"]
+        names = []
+        for layer in layers[-3:]:
+            with tarfile.open(tmp_path / "out/blobs/sha256" / layer[7:]) as tar:
+                names.append(tar.getnames())
+        assert len(layers) == 5 and names == [[".wh.f0"], ["a", "a/main.py"], ["f0", "f0/new"]]
+
+    def test_an_empty_base_is_no_scratch(self, dockless, tree):
+        """`--base "$BASE"` where BASE is not set."""
+        assert dockless("build", "oci:out", "--base", "", "--add", "src:/").status == 1
 
     @pytest.mark.parametrize(
         ("arguments", "reason"),
@@ -162,6 +173,16 @@ class TestInspect:
         assert [layer["diff_id"] for layer in found["layers"]] == list(image.documents.config.diff_ids)
         text = dockless("inspect", "oci:base").out
         assert f"digest: {image.manifest.digest}" in text and "Env: 'PATH=/bin'" in text
+
+    def test_ports_and_volumes_are_names_alone(self, dockless, tree):
+        dockless("build", "oci:out", "--add", "src:/", "--expose", "8080", "--volume", "/data")
+        text = dockless("inspect", "oci:out").out
+        assert "ExposedPorts: '8080/tcp'" in text and "Volumes: '/data'" in text
+
+    def test_what_no_terminal_shows_is_escaped(self, dockless, tmp_path, monkeypatch):
+        image = make_image(b"x", config={"config": {"Labels": {"odd": "caf\u00e9 \ud800"}}})
+        layout_of(tmp_path / "odd", image.manifest.descriptor, blobs=image.blobs)
+        assert dockless("inspect", "oci:odd", "--json").json["config"]["Labels"]["odd"] == "caf\u00e9 \ud800"
 
     def test_bytes_are_as_they_are(self, dockless, image):
         assert dockless("inspect", "oci:base", "--raw").out.encode() == image.manifest.raw

@@ -9,9 +9,11 @@ import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
 
 from dockless import media_types
+from dockless.descriptor import Descriptor
 from dockless.digest import Digest
 from dockless.errors import DocklessError
-from dockless.manifest import make_index
+from dockless.layout.write import write_layout
+from dockless.manifest import make_index, make_manifest
 from dockless.testing import Fault
 from dockless.transfer.verify import verify_image
 
@@ -255,3 +257,25 @@ def test_a_registry_that_serves_damage(registry, push):
     push(registry, "app", "1", image)
     registry.faults = [Fault(on="blob get", reference=image.manifest.layers[0].digest, corrupt=30)]
     assert "damaged" in wrong(f"{registry.host}/app:1")
+
+
+def test_attestations_and_artifacts_are_right_as_they_are(tmp_path):
+    """buildkit's have an image's config and layers that are no tars; others have any layers."""
+    attestation = make_image(b"{}")
+    blobs = attestation.blobs
+
+    def blob(data, media_type):
+        return Descriptor(media_type, blobs.put(data), len(data))
+
+    statement = blob(b'{"_type": "https://in-toto.io/Statement/v0.1"}', "application/vnd.in-toto+json")
+    made = make_manifest(attestation.manifest.config, [statement])
+    empty = blob(b"{}", "application/vnd.oci.empty.v1+json")
+    artifact = make_manifest(empty, [blob(b"hello", "text/plain")])
+    for n, manifest in enumerate((made, artifact)):
+        blobs[manifest.digest] = manifest.raw
+        wanted = [manifest.descriptor, manifest.config, *manifest.layers]
+        write_layout(str(tmp_path / f"{n}"), [manifest.descriptor], wanted, blobs)
+        assert verify_image(f"oci:{tmp_path}/{n}").wrong == ()
+        path = tmp_path / f"{n}/blobs/sha256" / manifest.layers[0].digest.hex
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        assert any("is damaged" in line for line in verify_image(f"oci:{tmp_path}/{n}").wrong)

@@ -1,6 +1,7 @@
 """Values of another kind than a program should give: an error of ours that says so, never another image."""
 
 import pickle
+import tarfile
 from datetime import datetime
 from pathlib import Path
 
@@ -150,3 +151,38 @@ def test_errors_cross_from_process_to_process(error):
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
     assert isinstance(again, DocklessError)
+
+
+def test_what_can_be_read_once_is_read_once(tmp_path):
+    (tmp_path / "src").mkdir()
+    for name in ("a.py", "a.pyc"):
+        (tmp_path / "src" / name).write_text("x")
+    layer = Layer.from_files({"/app": tmp_path / "src"}, ignores=(line for line in ["*.pyc"]))
+    image = Image.scratch().add_layer(layer)
+    pushed = image.save(f"oci:{tmp_path}/o", tags=(tag for tag in "ab"))
+    assert [reference.rpartition(":")[2] for reference in pushed.references] == ["a", "b"]
+    again = copy_image(f"oci:{tmp_path}/o:a", f"oci:{tmp_path}/p", tags=(tag for tag in ["x1", "x2"]))
+    assert [reference.rpartition(":")[2] for reference in again.references] == ["x1", "x2"]
+    with tarfile.open(tmp_path / "o/blobs/sha256" / image.layers[0].descriptor.digest.hex) as tar:
+        assert tar.getnames() == ["app", "app/a.py"]
+
+
+def test_a_layer_is_not_what_its_makers_dicts_become(tmp_path):
+    (tmp_path / "f").write_text("x")
+    modes = {"f": "0755"}
+    layer = Layer.from_files({"/f": tmp_path / "f"}, modes=modes)
+    before = layer.build(str(tmp_path)).descriptor.digest
+    modes.clear()
+    assert layer.build(str(tmp_path)).descriptor.digest == before
+
+
+@pytest.mark.parametrize("threads", [-1, "2", 1.5])
+def test_threads(tmp_path, threads):
+    with pytest.raises(LayerError, match="`threads` is .*; write 0 or more"):
+        Layer.from_files({}, directories={"/a": "0755"}).build(str(tmp_path), threads=threads)
+
+
+@pytest.mark.parametrize("tags", [None, 5, [1]])
+def test_tags_that_are_none(tmp_path, tags):
+    with pytest.raises(InvalidValue, match="not a list of texts"):
+        Image.scratch().save(f"oci:{tmp_path}/o", tags=tags)
