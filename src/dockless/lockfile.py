@@ -53,7 +53,9 @@ class LockedBase(NamedTuple):
                 return image
         there = ", ".join(sorted(str(image.platform) for image in self.images))
         raise InvalidDocument(
-            f"{self.reference} is not locked for {wanted}", cause=f"it is locked for {there}", hint="lock it anew"
+            f"{self.reference} is not locked for {wanted}",
+            cause=f"it is locked for {there}",
+            hint="lock that, too",
         )
 
 

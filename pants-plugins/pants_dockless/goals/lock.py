@@ -49,9 +49,9 @@ class RequestedBaseImages(RequestedUserResolveNames):
 
 @dataclass(frozen=True)
 class LockBaseImages(GenerateLockfile):
-    """`wanted`: each reference and the platforms to pin of it."""
+    """`wanted`: each reference, the platforms to pin of it, and the targets and fields that name it."""
 
-    wanted: tuple[tuple[str, tuple[str, ...]], ...]
+    wanted: tuple[tuple[str, tuple[str, ...], str], ...]
 
 
 @rule
@@ -63,7 +63,7 @@ async def known_base_images(_: KnownBaseImagesRequest, options: Dockless) -> Kno
 async def requested_base_images(
     _: RequestedBaseImages, all_targets: AllTargets, options: Dockless
 ) -> UserGenerateLockfiles:
-    wanted = {}
+    wanted, named = {}, {}
     for target in all_targets:
         if target.has_field(ReferenceField):
             field, platforms = target[ReferenceField], target[BasePlatformsField]
@@ -79,11 +79,15 @@ async def requested_base_images(
             raise TargetError.of(target.address, field.alias, error) from None
         found = parse_platforms(target.address, platforms.alias, platforms.value, options)
         wanted.setdefault(reference, set()).update(map(str, found))
+        named.setdefault(reference, []).append(f"{target.address}: field `{field.alias}`")
     if not wanted:
         return UserGenerateLockfiles(())
-    pairs = tuple((reference, tuple(sorted(platforms))) for reference, platforms in sorted(wanted.items()))
+    bases = tuple(
+        (reference, tuple(sorted(platforms)), ", ".join(sorted(named[reference])))
+        for reference, platforms in sorted(wanted.items())
+    )
     return UserGenerateLockfiles(
-        (LockBaseImages(resolve_name=RESOLVE, lockfile_dest=options.lockfile, diff=False, wanted=pairs),)
+        (LockBaseImages(resolve_name=RESOLVE, lockfile_dest=options.lockfile, diff=False, wanted=bases),)
     )
 
 
@@ -101,9 +105,10 @@ async def lock_base_images(
             {
                 "reference": reference,
                 "platforms": platforms,
+                "named": named,
                 "insecure": options.is_insecure(Reference.parse(reference).registry),
             }
-            for reference, platforms in request.wanted
+            for reference, platforms, named in request.wanted
         ],
         "old": _OLD if old else None,
         "new": _NEW,

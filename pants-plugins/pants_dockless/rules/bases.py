@@ -78,6 +78,7 @@ def base_for(locked: LockedBase, platform: Platform, field: Any, address: Addres
         image = locked.image(platform)
         documents = image.documents
     except DocklessError as error:
+        error.hint = f"run `{COMMAND}`"
         raise TargetError.of(address, field.alias, error) from None
     reference = locked.reference
     return Base(

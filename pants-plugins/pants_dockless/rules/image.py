@@ -157,7 +157,11 @@ def _own_base(field_set: ContainerImageFieldSet, image: BuiltImage, platform: Pl
             return Base(documents, "", "", ())
     there = ", ".join(built.platform for built in image.images)
     raise TargetError(
-        field_set.address, field_set.base.alias, f"the base has no image for {platform}", cause=f"it has {there}"
+        field_set.address,
+        field_set.base.alias,
+        f"the base has no image for {platform}",
+        cause=f"it has {there}",
+        hint="add it to the base's `platforms`, or leave it out of this one's",
     )
 
 

@@ -34,7 +34,11 @@ def main(plan_path: str) -> int:
                     hint=", ".join(known) and f"there is {', '.join(known)}",
                 )
         for wanted in plan["bases"]:
-            base, notice = lock(wanted, old, plan["update"])
+            try:
+                base, notice = lock(wanted, old, plan["update"])
+            except DocklessError as error:
+                print(f"error: {wanted['named']}: {error}", file=sys.stderr)
+                return 1
             bases.append(base)
             notices += notice
     except DocklessError as error:
