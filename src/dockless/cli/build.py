@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from dockless.cli.options import Commands, access_of, add_command, add_jobs
@@ -114,11 +113,6 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
         source, colon, destination = added.rpartition(":")
         if not colon or not source or not destination.startswith("/"):
             raise InvalidValue(f"--add {added!r} is not SRC:DEST", hint="write as in ./src:/app")
-        if os.path.islink(source):
-            # Who names a link means what it leads to; those inside a folder are links in the image too.
-            named = os.path.basename(source)
-            source = os.path.realpath(source)
-            destination += named if destination.endswith("/") and not os.path.isdir(source) else ""
         layers.append(
             Layer.from_files(
                 {destination: source},

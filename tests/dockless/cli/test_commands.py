@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import tarfile
 
 import pytest
@@ -91,19 +90,6 @@ class TestBuild:
             with tarfile.open(tmp_path / "out/blobs/sha256" / layer[7:]) as tar:
                 names.append(tar.getnames())
         assert len(layers) == 5 and names == [[".wh.f0"], ["a", "a/main.py"], ["f0", "f0/new"]]
-
-    @pytest.mark.parametrize(
-        "add, names", [("link:/app", ["app", "app/main.py"]), ("one:/app", ["app"]), ("one:/app/", ["app", "app/one"])]
-    )
-    def test_a_link_that_is_named_stands_for_what_it_leads_to(self, dockless, tree, tmp_path, add, names):
-        (tmp_path / "link").symlink_to("src")
-        (tmp_path / "one").symlink_to("src/main.py")
-        for path in tmp_path.glob("src/*"):
-            if path.name != "main.py":
-                path.unlink() if path.is_file() else shutil.rmtree(path)
-        (layer,) = dockless("build", "oci:out", "--add", add, "--json").json["layers"]
-        with tarfile.open(tmp_path / "out/blobs/sha256" / layer[7:]) as tar:
-            assert tar.getnames() == names and not any(member.issym() for member in tar)
 
     def test_an_empty_base_is_no_scratch(self, dockless, tree):
         """`--base "$BASE"` where BASE is not set."""
