@@ -245,9 +245,9 @@ class Image:
         `env` and `labels` are merged by name, the others replace. In a value of `env`, `$NAME` and `${NAME}` stand for
         what the image sets, `\\\\$` for a dollar sign. A new `entrypoint` without a `cmd` clears the base's.
         `healthcheck` has Docker's keys, times in nanoseconds. `created` is a time as RFC 3339 writes it; each edit of
-        an image sets it anew, to 1970 unless it is said, so the last one's counts. `raw` is a JSON merge patch (RFC
-        7396) to the whole config, for what has no name here: `{"config": {"OnBuild": None}, "author": "me"}`. Raises
-        InvalidValue.
+        an image sets it anew, to 1970 unless it is said, so the last one's counts. `raw` is a JSON merge patch
+        (RFC 7396) to the whole config, for what has no name here: `{"config": {"OnBuild": None}, "author": "me"}`.
+        Raises InvalidValue.
         """
         edit = ConfigEdit(
             entrypoint=_strings("entrypoint", entrypoint),
