@@ -1,16 +1,13 @@
 """Targets, and the fields of images. No engine calls."""
 
-import re
 from typing import Any, Optional
 
 from pants.core.goals.package import OutputPathField
-from pants.engine.addresses import Address, UnparsedAddressInputs
+from pants.engine.addresses import Address
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
     BoolField,
     DictStringToStringField,
-    InvalidFieldException,
-    InvalidFieldTypeException,
     SpecialCasedDependencies,
     StringField,
     StringSequenceField,
@@ -18,66 +15,14 @@ from pants.engine.target import (
 )
 from pants.util.strutil import help_text
 
+from pants_dockless.base_fields import BaseField, BasePlatformsField, ReferenceField, RemoveLayersField, one_string
 from pants_dockless.layer_fields import ENTRY_FIELDS, PLACE_FIELDS, ImageContentField, LayerContentField
 from pants_dockless.push_fields import PUSH_FIELDS
-
-# What is no folder's name: a host with a port, and the registries that most images come from.
-_REGISTRY = re.compile(
-    r"[^/:]+:[0-9]+/|(?:localhost|docker\.io|ghcr\.io|quay\.io|mcr\.microsoft\.com|public\.ecr\.aws|registry\.k8s\.io"
-    r"|(?:[^/]+\.)?gcr\.io|[^/]+\.(?:pkg\.dev|azurecr\.io|amazonaws\.com))/"
-)
-
-
-def _one_string(field: Any, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-    """The value of a field that is one string, as the sequence that SpecialCasedDependencies is."""
-    if raw_value is not None and not isinstance(raw_value, str):
-        raise InvalidFieldTypeException(address, field.alias, raw_value, expected_type="one string")
-    return None if raw_value is None else (raw_value,)
 
 
 class LayersField(SpecialCasedDependencies):
     alias = "layers"
     help = "Addresses of `image_layer` targets, lowest first. What `dependencies` gives is a layer on top of them."
-
-
-class BaseField(SpecialCasedDependencies):
-    """One address or one reference; only an address is a dependency."""
-
-    alias = "base"
-    help = help_text(
-        """
-        What the image stands on: the address of a `base_image` or of another `container_image`, or a reference with a
-        digest (`registry/repository@sha256:...`). Nothing: from scratch. Bases of registries are pinned in the lockfile
-        `[dockless].lockfile`, which `generate-lockfiles --resolve=base-images` writes.
-        """
-    )
-
-    @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        value = super().compute_value(_one_string(cls, raw_value, address), address)
-        if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
-            raise InvalidFieldException(
-                f"{address}: field `base`: {value[0]!r} is a reference without a digest; declare "
-                f"`base_image(reference={value[0]!r})` and name that, or write registry/repository@sha256:..."
-            )
-        return value
-
-    @property
-    def reference(self) -> str:
-        """The reference, where the field is one, else empty."""
-        return self.value[0] if self.value and "@sha256:" in self.value[0] else ""
-
-    def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
-        return UnparsedAddressInputs(
-            () if self.reference else self.value or (),
-            owning_address=self.address,
-            description_of_origin=f"the `{self.alias}` from the target {self.address}",
-        )
-
-
-class RemoveLayersField(StringSequenceField):
-    alias = "remove_layers"
-    help = "Digests of layers of the base (of the blob or of what is inside) that the image leaves out."
 
 
 class PlatformsField(StringSequenceField):
@@ -225,7 +170,7 @@ class ImageField(SpecialCasedDependencies):
 
     @classmethod
     def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        return super().compute_value(_one_string(cls, raw_value, address), address)
+        return super().compute_value(one_string(cls, raw_value, address), address)
 
 
 class PushImageTarget(Target):
@@ -237,17 +182,6 @@ class PushImageTarget(Target):
         image's digest and the references.
         """
     )
-
-
-class ReferenceField(StringField):
-    alias = "reference"
-    required = True
-    help = "Where the image is: `registry/repository:tag`, as `docker pull` takes it; with or without a digest."
-
-
-class BasePlatformsField(StringSequenceField):
-    alias = "platforms"
-    help = 'The platforms to pin, such as `["linux/amd64"]`. `[dockless].platforms` by default.'
 
 
 class BaseImageTarget(Target):

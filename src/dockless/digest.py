@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import BinaryIO
 
 from dockless.errors import InvalidValue, printable
 
+_BLOCK = 1 << 20
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -30,6 +32,14 @@ class Digest(str):
     def of(cls, data: bytes) -> Digest:
         """The digest of `data`."""
         return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of_file(cls, file: BinaryIO) -> Digest:
+        """The digest of what is left of `file`. Raises what reading it raises."""
+        found = hashlib.sha256()
+        while data := file.read(_BLOCK):
+            found.update(data)
+        return cls("sha256:" + found.hexdigest())
 
     @property
     def algorithm(self) -> str:

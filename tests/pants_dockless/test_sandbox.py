@@ -11,6 +11,8 @@ from pathlib import Path
 import pants_dockless
 import pytest
 
+from dockless.testing import Registry
+
 MAIN = Path(pants_dockless.__file__).parent / "sandbox/build_layer.py"
 
 
@@ -65,12 +67,18 @@ def test_start_up_is_short_and_knows_no_network(sandbox):
 
 @pytest.fixture
 def lock(tmp_path):
-    """`lock(old, update)` runs the program that writes the lockfile, of no bases, as Pants runs it."""
+    """`lock(old, *update)` runs the program that writes the lockfile of `bases` (none), as Pants runs it."""
     (library,) = find_spec("dockless").submodule_search_locations
 
-    def run(old: str, *update: str) -> subprocess.CompletedProcess:
+    def run(old: str, *update: str, bases: tuple = ()) -> subprocess.CompletedProcess:
         (tmp_path / "old").write_text(old)
-        plan = {"import_from": [str(Path(library).parent)], "old": "old", "new": "new", "bases": [], "update": update}
+        plan = {
+            "import_from": [str(Path(library).parent)],
+            "old": "old",
+            "new": "new",
+            "bases": bases,
+            "update": update,
+        }
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         argv = (sys.executable, "-I", MAIN.parent / "lock.py", "plan.json")
         return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -92,3 +100,13 @@ def test_an_update_of_what_is_no_base_is_an_error(lock, tmp_path):
     done = lock('{"version": 1, "bases": {}}', "reg.example/bsuy:1")
     assert done.returncode == 1
     assert done.stderr.endswith("[dockless].update_bases names reg.example/bsuy:1, which is no base here\n")
+
+
+def test_a_base_that_cannot_be_locked_is_told_with_who_names_it(lock, tmp_path):
+    with Registry() as registry:
+        reference = f"{registry.host}/nothing:1"
+        base = {"reference": reference, "platforms": [], "named": "app:base: field `reference`", "insecure": False}
+        done = lock("", bases=(base,))
+    assert done.returncode == 1 and not (tmp_path / "new").exists()
+    assert done.stderr.startswith(f"error: app:base: field `reference`: GET {registry.url}/v2/nothing/manifests/1: 404")
+    assert done.stderr.count("\n") == 1

@@ -25,11 +25,12 @@ from pants.util.logging import LogLevel
 from dockless.errors import DocklessError
 from dockless.reference import Reference
 from pants_dockless import engine
+from pants_dockless.base_fields import BaseField, BasePlatformsField, ReferenceField
 from pants_dockless.errors import TargetError
 from pants_dockless.rules.bases import RESOLVE, parse_platforms
 from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
+from pants_dockless.target_types import PlatformsField
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from dockless.lockfile import LockedBase, Lockfile
 from dockless.platform import Platform
 from dockless.reference import Reference
 from pants_dockless import engine
+from pants_dockless.base_fields import BaseField, ReferenceField
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import BaseField, ReferenceField
 
 RESOLVE = "base-images"
 COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"

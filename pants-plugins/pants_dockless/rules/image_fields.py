@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 
 from dockless.config import ConfigEdit
+from pants_dockless.base_fields import BaseField, RemoveLayersField
 from pants_dockless.errors import TargetError
 from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.target_types import (
     AnnotationsField,
-    BaseField,
     CmdField,
     EntrypointField,
     EnvField,
@@ -22,7 +22,6 @@ from pants_dockless.target_types import (
     LayersField,
     OutputField,
     PlatformsField,
-    RemoveLayersField,
     StopSignalField,
     UserField,
     VolumesField,

@@ -16,6 +16,7 @@ def main(plan_path: str) -> int:
     from dockless.lockfile import Lockfile
     from dockless.reference import Reference
 
+    who = ""
     try:
         old = Lockfile({})
         bases, notices = [], []
@@ -34,15 +35,12 @@ def main(plan_path: str) -> int:
                     hint=", ".join(known) and f"there is {', '.join(known)}",
                 )
         for wanted in plan["bases"]:
-            try:
-                base, notice = lock(wanted, old, plan["update"])
-            except DocklessError as error:
-                print(f"error: {wanted['named']}: {error}", file=sys.stderr)
-                return 1
+            who = f"{wanted['named']}: "
+            base, notice = lock(wanted, old, plan["update"])
             bases.append(base)
             notices += notice
     except DocklessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {who}{error}", file=sys.stderr)
         return 1
     with open(plan["new"], "wb") as file:
         file.write(Lockfile.of(bases).to_bytes())

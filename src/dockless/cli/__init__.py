@@ -12,12 +12,16 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv`; returns its exit status: `dockless.cli.run` says which."""
-    from dockless.cli.stop import Stopped, stop
-
     try:
-        from dockless.cli.run import run
+        from dockless.cli.stop import Stopped, stop
 
-        return run(argv)
-    except (KeyboardInterrupt, Stopped):
-        # Ctrl-C in the first hundredths of a second, before there is anything to undo, or one more in the last.
-        return 128 + (stop.signal or 2)
+        try:
+            from dockless.cli.run import run
+
+            return run(argv)
+        except Stopped:
+            # One more signal, while what the first one ended is put away.
+            return 128 + stop.signal
+    except KeyboardInterrupt:
+        # Ctrl-C in the first hundredths of a second, before there is anything to undo.
+        return 130

@@ -11,7 +11,6 @@ from dockless.errors import LayerError
 from dockless.layer.wildmatch import Pattern, parse_pattern
 
 _MAX_IGNORE_FILE = 1024 * 1024
-_SLASH = ord("/")
 T = TypeVar("T")
 
 
@@ -86,6 +85,10 @@ def _read_ignore_file(path: bytes) -> list[str] | None:
     return [os.fsdecode(line[:-1] if line.endswith(b"\r") else line) for line in data.split(b"\n")]
 
 
+def _are_for(patterns: Iterable[Pattern], path: bytes, is_folder: bool) -> bool:
+    return any(pattern.matches(path, is_folder) for pattern in patterns if not pattern.keeps)
+
+
 class Rules(Generic[T]):
     """Pattern of paths in the image, or of folders above them -> value. Each must match something.
 
@@ -100,18 +103,26 @@ class Rules(Generic[T]):
             for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
         ]
         self._unused = dict.fromkeys(values)
+        # Which of them are for a folder or for one above it: most files have neighbours.
+        self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def find(self, name: bytes, default: T) -> T:
-        above = [name[:at] for at, char in enumerate(name) if char == _SLASH]
+        inherited = self._inherited(name.rpartition(b"/")[0])
         found = default
-        for pattern, parsed, value in self._rules:
-            if any(p.matches(name, False) or any(p.matches(a, True) for a in above) for p in parsed if not p.keeps):
+        for n, (pattern, parsed, value) in enumerate(self._rules):
+            if n in inherited or _are_for(parsed, name, False):
                 self._unused.pop(pattern, None)
                 found = value
         return found
+
+    def _inherited(self, folder: bytes) -> frozenset[int]:
+        if folder not in self._of_folders:
+            own = (n for n, (_, parsed, _) in enumerate(self._rules) if _are_for(parsed, folder, True))
+            self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
+        return self._of_folders[folder]
 
     def check_used(self) -> None:
         """Raises LayerError for a pattern that matched nothing: it is a mistake, and a silent one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Callable
 from dockless.content import ContentSource
 from dockless.crew import Crew, Stopped
 from dockless.descriptor import Descriptor
+from dockless.digest import Digest
 from dockless.document import DEFAULT_LIMIT, parse_document, write_document
 from dockless.errors import LayoutError
 from dockless.layout.blobs import Moved, copy_blob, ignored
@@ -21,8 +21,6 @@ from dockless.layout.files import FolderFiles, read_small
 from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
 from dockless.layout.staging import refused, staged_file, staged_folder
 from dockless.manifest import make_index
-
-_BLOCK = 1 << 20
 
 
 def write_layout(
@@ -125,11 +123,8 @@ def _is_whole(files: FolderFiles, blob: Descriptor) -> bool:
     name = blob_path(blob.digest)
     if files.size(name) != blob.size:
         return False
-    found = hashlib.sha256()
     with files.open(name) as file:
-        while data := file.read(_BLOCK):
-            found.update(data)
-    return found.hexdigest() == blob.digest.hex
+        return Digest.of_file(file) == blob.digest
 
 
 def _move(path: str, to: str) -> None:

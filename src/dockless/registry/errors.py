@@ -101,6 +101,8 @@ def parse_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, .
 
     Without `secrets`, which were sent there: not in the codes, which are compared and never shown.
     """
+    if not body:
+        return (), ""
     from dockless.registry.secrets import hidden
 
     text = body.decode("utf-8", "replace").strip()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from dockless.reference import DOCKER_HUB
@@ -20,8 +20,6 @@ from dockless.registry.errors import ConnectionFailed, RegistryError, ResponseEr
 from dockless.registry.hosts import check_destination, follow, is_loopback, origin_of, redact, split_host
 from dockless.registry.transport import READ_TIMEOUT, Answer, Transport
 from dockless.registry.trust import Trust
-
-logger = logging.getLogger("dockless.registry")
 
 _MAX_REDIRECTS = 10
 _MAX_ERROR_BODY = 64 * 1024
@@ -248,14 +246,9 @@ class Session:
         who = found.account or found.credentials
         with self._lock:
             if who not in self._tokens:
-                self._tokens[who] = TokenSource(self.base_url, self._send_for_token, self.clock)
+                send = partial(self._transport.send, limited=False)
+                self._tokens[who] = TokenSource(self.base_url, send, self.clock)
             return self._tokens[who]
-
-    def _send_for_token(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
-        logger.debug("%s %s", method, redact(url))
-        answer = self._transport.send(method, url, headers, body, limited=False)
-        logger.debug("%s %s: %d", method, redact(url), answer.status)
-        return answer
 
     def _credentials(self, repository: str) -> Found:
         with self._lock:
@@ -285,11 +278,9 @@ class Session:
             # To the registry's own origin alone: a signed URL elsewhere must not get it (and S3 refuses one that does).
             if authorization is not None and origin_of(url) == origin_of(base):
                 sent["Authorization"] = authorization
-            logger.debug("%s %s", method, redact(url))
             with contextlib.ExitStack() as stack:
                 content = stack.enter_context(body()) if callable(body) else body
                 answer = self._transport.send(method, url, sent, content, read_timeout=read_timeout)
-            logger.debug("%s %s: %d", method, redact(url), answer.status)
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -328,5 +319,6 @@ class Session:
             body,
             hint=hint,
             retry_after=answer.retry_after,
-            secrets=answer.secrets(signed=not mine),
+            # Most refusals say nothing: 404 to a HEAD.
+            secrets=answer.secrets(signed=not mine) if body else (),
         )

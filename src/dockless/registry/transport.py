@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dockless.crew import Stopped
@@ -19,6 +20,8 @@ from dockless.registry.pool import Pool, Reply
 from dockless.registry.proxies import choose_proxy
 from dockless.registry.retry import parse_retry_after
 from dockless.registry.trust import Trust
+
+logger = logging.getLogger("dockless.registry")
 
 # Seconds for each block that is sent, and for each wait for something to come.
 SEND_TIMEOUT = 60.0
@@ -69,7 +72,7 @@ class Answer:
         if length is not None and length > limit and self.method != "HEAD":
             self._reply.abandon()
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}")
-        body = self._read(limit + 1)
+        body = b"".join(self._pieces(limit + 1))
         if len(body) > limit:
             self._reply.abandon()
             raise Unexpected(f"{what} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
@@ -77,15 +80,15 @@ class Answer:
 
     def read_start(self, limit: int) -> bytes:
         """The first `limit` bytes of the body, or what came before it broke: for errors, which must be told."""
-        found = bytearray()
+        found = []
         try:
-            while self.method != "HEAD" and len(found) < limit and (piece := self.read_some(limit - len(found))):
-                found += piece
+            for piece in self._pieces(limit if self.method != "HEAD" else 0):
+                found.append(piece)
         except RegistryError:
             pass
         finally:
             self.close()
-        return bytes(found)
+        return b"".join(found)
 
     def secrets(self, *, signed: bool = False) -> list[str]:
         """What was sent and must not be shown, whoever says it back; of a `signed` URL the values of its query too."""
@@ -115,16 +118,10 @@ class Answer:
         else:
             self._reply.abandon()
 
-    def _read(self, most: int) -> bytes:
-        pieces = []
-        total = 0
-        while total < most:
-            piece = self.read_some(min(BLOCK, most - total))
-            if not piece:
-                break
-            pieces.append(piece)
-            total += len(piece)
-        return b"".join(pieces)
+    def _pieces(self, most: int) -> Iterator[bytes]:
+        while most and (piece := self.read_some(min(BLOCK, most))):
+            yield piece
+            most -= len(piece)
 
 
 # Of each thread: how many of its requests are under way, at whatever registries.
@@ -206,6 +203,7 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: Any, read_timeout: float, proxy: str | None
     ) -> Answer:
         handled = sys.exc_info()[1]
+        logger.debug("%s %s", method, redact(url))
         try:
             reply = self._pool.request(method, url, headers, body, timeouts=(SEND_TIMEOUT, read_timeout), proxy=proxy)
         except (DocklessError, Stopped):
@@ -213,6 +211,7 @@ class Transport:
             raise
         except Exception as error:
             raise wrapped(error, method, url, proxy, handled=handled) from error
+        logger.debug("%s %s: %d", method, redact(url), reply.status)
         return Answer(reply, method, url, self._clock, (headers, body, proxy))
 
     def close(self) -> None:

@@ -219,8 +219,6 @@ def _is_artifact(error: ValueError) -> bool:
 
 def _strays(directory: str, seen: dict[Digest, int]) -> Iterator[str]:
     """What is wrong with blobs that nothing names: they are no harm, but they must be what they are called."""
-    import hashlib
-
     blobs = os.path.join(directory, "blobs", "sha256")
     for name in sorted(os.listdir(blobs)) if os.path.isdir(blobs) else ():
         path = os.path.join(blobs, name)
@@ -229,9 +227,7 @@ def _strays(directory: str, seen: dict[Digest, int]) -> Iterator[str]:
         if os.path.islink(path) or not os.path.isfile(path):
             yield f"{path} is no plain file"
             continue
-        digest = hashlib.sha256()
         with open(path, "rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
-        if digest.hexdigest() != name:
-            yield f"{path} is not what it is called: its digest is sha256:{digest.hexdigest()}"
+            digest = Digest.of_file(file)
+        if digest.hex != name:
+            yield f"{path} is not what it is called: its digest is {digest}"

@@ -6,6 +6,7 @@ import os
 from functools import partial
 
 import pytest
+from one_opener import Opens
 
 from dockless import media_types
 from dockless.descriptor import Descriptor
@@ -17,16 +18,6 @@ from dockless.testing.tls import make_certificate, server_context
 
 DATA = os.urandom(3 * BLOCK + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
-
-
-class Opens:
-    """A ContentSource of one opener."""
-
-    def __init__(self, opener):
-        self.opener = opener
-
-    def open(self, descriptor):
-        return self.opener()
 
 
 @pytest.fixture

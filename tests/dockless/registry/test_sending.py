@@ -8,6 +8,7 @@ import threading
 from functools import partial
 
 import pytest
+from one_opener import Opens
 from raw_server import head_of, raw_server
 
 from dockless import media_types
@@ -24,16 +25,6 @@ DATA = os.urandom(20 * BLOCK + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
-
-
-class Opens:
-    """A ContentSource of one opener."""
-
-    def __init__(self, opener):
-        self.opener = opener
-
-    def open(self, descriptor):
-        return self.opener()
 
 
 @pytest.fixture
