@@ -31,7 +31,7 @@ with open(sys.argv[2], "wb") as file:
 # What no builder in this shape can do without: reading, libdeflate, both digests, writing. One thread.
 FLOOR = """
 import hashlib, os, sys
-from dockless.layer.encoders.libdeflate import Compressor
+from dockless.layer.compression.libdeflate import Compressor
 compressor, inside, outside = Compressor(1), hashlib.sha256(), hashlib.sha256()
 block = bytearray(1 << 20); view = memoryview(block); at = 0
 def put(data):

@@ -9,7 +9,7 @@ from pants.option.subsystem import Subsystem
 from pants.util.strutil import help_text
 
 from dockless.errors import InvalidValue
-from dockless.reference import check_registry
+from dockless.oci.reference import check_registry
 
 ALL_DEFAULT_REGISTRIES = "<all default registries>"
 _KEYS = {

@@ -22,8 +22,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dockless.descriptor import Descriptor
-    from dockless.digest import Digest
     from dockless.errors import (
         CredentialsError,
         DocklessError,
@@ -33,9 +31,13 @@ if TYPE_CHECKING:
         LayoutError,
         RegistryError,
     )
+    from dockless.image.image import Image
+    from dockless.image.index import Index
     from dockless.layer import InlineFile, Layer, LayerSpec, Source
-    from dockless.platform import Platform
-    from dockless.reference import Reference
+    from dockless.oci.descriptor import Descriptor
+    from dockless.oci.digest import Digest
+    from dockless.oci.platform import Platform
+    from dockless.oci.reference import Reference
     from dockless.registry import (
         Credentials,
         ProgressEvent,
@@ -44,24 +46,22 @@ if TYPE_CHECKING:
         RegistryContent,
         find_credentials,
     )
-    from dockless.transfer.access import Access
     from dockless.transfer.copy import copy_image
-    from dockless.transfer.image import Image
-    from dockless.transfer.index import Index
+    from dockless.transfer.registry_access import Access
     from dockless.transfer.verify import Verified, verify_image
 
 __version__ = "0.1.0"
 
 # Each name's module is imported when the name is first used (PEP 562): a command or a sandbox pays for what it uses.
 _HOMES = {
-    "Access": "dockless.transfer.access",
+    "Access": "dockless.transfer.registry_access",
     "Credentials": "dockless.registry",
     "CredentialsError": "dockless.errors",
-    "Descriptor": "dockless.descriptor",
-    "Digest": "dockless.digest",
+    "Descriptor": "dockless.oci.descriptor",
+    "Digest": "dockless.oci.digest",
     "DocklessError": "dockless.errors",
-    "Image": "dockless.transfer.image",
-    "Index": "dockless.transfer.index",
+    "Image": "dockless.image.image",
+    "Index": "dockless.image.index",
     "InlineFile": "dockless.layer",
     "InvalidDocument": "dockless.errors",
     "InvalidValue": "dockless.errors",
@@ -69,10 +69,10 @@ _HOMES = {
     "LayerError": "dockless.errors",
     "LayerSpec": "dockless.layer",
     "LayoutError": "dockless.errors",
-    "Platform": "dockless.platform",
+    "Platform": "dockless.oci.platform",
     "ProgressEvent": "dockless.registry",
     "Pushed": "dockless.registry",
-    "Reference": "dockless.reference",
+    "Reference": "dockless.oci.reference",
     "RegistryClient": "dockless.registry",
     "RegistryContent": "dockless.registry",
     "RegistryError": "dockless.errors",

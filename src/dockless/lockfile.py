@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import DocklessError, InvalidDocument
-from dockless.image.documents import ImageDocuments
-from dockless.manifest import Index, Manifest, parse_manifest
-from dockless.platform import Platform
-from dockless.reference import Reference
+from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Index, Manifest, parse_manifest
+from dockless.oci.platform import Platform
+from dockless.oci.reference import Reference
 
 VERSION = 1
 # A hundred bases of ten platforms at ten kilobytes each.

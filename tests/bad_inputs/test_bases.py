@@ -6,10 +6,10 @@ import pytest
 from made_images import make_image
 from rows import case, row
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.manifest import make_index
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index
 from dockless.testing import Fault
 
 GOOD = make_image(b"one", b"two")

@@ -7,7 +7,7 @@ from made_images import layout_of, make_image
 from rows import case, row
 
 from dockless.errors import InvalidValue
-from dockless.image.index import assemble_index
+from dockless.mutate.index import assemble_index
 
 NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
 NO_USER = "is no user; write user, uid, user:group or uid:gid"

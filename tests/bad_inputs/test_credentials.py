@@ -9,7 +9,7 @@ import pytest
 from made_images import layout_of, make_image
 from rows import case, row
 
-from dockless.registry.auth.helpers import ask_helper
+from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.testing import BasicAuth, Registry, TokenAuth, User
 
 SECRET = "S3CR3T-Kanary"
@@ -188,7 +188,7 @@ def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatc
             status=401, values=lambda name: {"WWW-Authenticate": ['Basic realm="x"']}.get(name, []), read=lambda n: b""
         )
 
-    monkeypatch.setattr("dockless.registry.pool.Pool.request", request)
+    monkeypatch.setattr("dockless.registry.http.pool.Pool.request", request)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
     assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))

@@ -12,7 +12,7 @@ import pytest
 from made_images import layout_of, make_image
 from rows import case, row
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 from dockless.transfer.copy import copy_image
 
 IMAGE = make_image(b"one", b"two")

@@ -178,7 +178,7 @@ def test_a_signal_ends_a_helper_that_is_waited_for(start, tmp_path, monkeypatch)
 def test_a_signal_while_the_command_is_imported(monkeypatch, capfd):
     class Interrupted:
         def find_spec(self, name, *_):
-            if name == "dockless.cli.run":
+            if name == "dockless.cli._main":
                 raise KeyboardInterrupt
 
     for name in [name for name in sys.modules if name.startswith("dockless.cli.")]:

@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from rows import case, row
 
-from dockless.layer import stream
+from dockless.layer import tar_writer
 
 PATH_MEANT = "write the path it means"
 
@@ -98,14 +98,14 @@ def test_an_unreadable_file(refused, src, monkeypatch):
 )
 def test_a_file_that_changes(dockless, src, monkeypatch, change, said):
     (src / "g").write_bytes(bytes(3_000_000))
-    begin = stream.tar_header
+    begin = tar_writer.tar_header
 
     def meanwhile(name, *rest):
         if name == b"a/g" or (name == b"a/f" and said.startswith("No such")):
             change(src / "g")
         return begin(name, *rest)
 
-    monkeypatch.setattr(stream, "tar_header", meanwhile)
+    monkeypatch.setattr(tar_writer, "tar_header", meanwhile)
     found = dockless("build", "oci:out", "--add", "src:/a")
     assert (found.status, found.out, found.err) == (1, "", f"dockless: error: src: cannot read src/g: {said}\n")
     assert not os.path.exists("out")
@@ -227,7 +227,7 @@ def test_whiteouts_among_sources(refused, src, name):
 @row("B34")
 def test_a_file_over_8_gib_has_its_size(monkeypatch):
     """Octal digits end at 8 GiB: its header says more. That it can be read back is shown without its 8 GiB."""
-    from dockless.layer.header import tar_header
+    from dockless.tar.header import tar_header
 
     size = 9 << 30
     raw = tar_header(b"big", b"0", 0o644, 0, 0, size, 0)

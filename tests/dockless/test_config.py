@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from dockless.config import ConfigEdit, ImageConfig, merged_env
-from dockless.digest import Digest
 from dockless.errors import InvalidDocument, InvalidValue
-from dockless.platform import Platform
+from dockless.oci.digest import Digest
+from dockless.oci.image_config import ConfigEdit, ImageConfig, merged_env
+from dockless.oci.platform import Platform
 
 BASE = {
     "architecture": "amd64",

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockless.document import parse_document, write_document
 from dockless.errors import DocklessError, InvalidDocument, printable
+from dockless.oci.canonical_json import parse_document, write_document
 
 
 @pytest.mark.parametrize(

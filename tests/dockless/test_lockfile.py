@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from dockless import media_types as mt
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import InvalidDocument
 from dockless.lockfile import Lockfile, lock_base
-from dockless.manifest import make_index, make_manifest, parse_manifest
-from dockless.platform import Platform
-from dockless.reference import Reference
+from dockless.oci import media_types as mt
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index, make_manifest, parse_manifest
+from dockless.oci.platform import Platform
+from dockless.oci.reference import Reference
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from dockless import media_types as mt
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import DocklessError, InvalidDocument, InvalidValue
-from dockless.manifest import Index, Manifest, make_index, make_manifest, parse_manifest
-from dockless.platform import Platform
+from dockless.oci import media_types as mt
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Index, Manifest, make_index, make_manifest, parse_manifest
+from dockless.oci.platform import Platform
 
 A, B = Digest.of(b"a"), Digest.of(b"b")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from dockless.errors import InvalidDocument, InvalidValue
-from dockless.platform import Platform
+from dockless.oci.platform import Platform
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
-from dockless.digest import Digest
 from dockless.errors import InvalidValue
-from dockless.reference import Reference, check_registry, check_repository, check_tag
+from dockless.oci.digest import Digest
+from dockless.oci.reference import Reference, check_registry, check_repository, check_tag
 
 SHA = "sha256:" + "a" * 64
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dockless.config import ConfigEdit
-from dockless.image.assemble import ImageLayer, assemble_image
 from dockless.layer import LayerSpec, Source, build_layer
-from dockless.platform import DEFAULT_PLATFORM
+from dockless.mutate.assemble import ImageLayer, assemble_image
+from dockless.oci.image_config import ConfigEdit
+from dockless.oci.platform import DEFAULT_PLATFORM
 
 HELLO = Path(__file__).resolve().parents[2] / "testprojects/hello"
 # The literal of tests/integration/test_hello.py, where Pants makes it.

@@ -19,7 +19,7 @@ def kept_session(location):
     """What a push that was killed left: where it was with the big blob."""
 
     def prepare(run):
-        from dockless.registry.state import UploadState
+        from dockless.registry.upload_state import UploadState
 
         UploadState(run.env).keep(run.proxy.url, run.repository, BIG, location(run))
 

@@ -5,7 +5,7 @@ from fault_bench import BIG, IDENTITY, SIZES
 from fault_proxy import Trouble
 from fault_run import Case
 
-from dockless.registry.transport import Transport
+from dockless.registry.http.transport import Transport
 
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
 

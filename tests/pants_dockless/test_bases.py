@@ -8,14 +8,14 @@ import tarfile
 import pytest
 from pants.engine.addresses import Address
 
-from dockless import media_types as mt
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import write_document
 from dockless.lockfile import Lockfile, lock_base
-from dockless.manifest import make_index, make_manifest
-from dockless.platform import Platform
-from dockless.reference import Reference
+from dockless.oci import media_types as mt
+from dockless.oci.canonical_json import write_document
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index, make_manifest
+from dockless.oci.platform import Platform
+from dockless.oci.reference import Reference
 
 HUGE = 10 * 2**30
 BASE_LAYER = Digest.of(b"the layer of a base, which nobody has here")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pants_dockless
 import pytest
 from made_images import make_image
-from pants_dockless.rules.wire import import_roots
+from pants_dockless.util_rules.processes import import_roots
 from web_server import web_server
 
-from dockless.layout.write import write_layout
+from dockless.layout.oci_layout_writer import write_layout
 from dockless.testing import Registry
 
-SANDBOX = Path(pants_dockless.__file__).parent / "sandbox"
+SANDBOX = Path(pants_dockless.__file__).parent / "scripts"
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def publish(run, tmp_path, image):
             "copy_foreign_layers": copy,
             "remote": [{**remote, "registry": registry.host}],
         }
-        return run("push.py", plan)
+        return run("push_image.py", plan)
 
     return publish
 
@@ -116,7 +116,7 @@ def test_fetched_for_archives_and_verified(run, image, web, tmp_path, damaged):
             "repository": "base",
             "insecure": False,
         }
-        done = run("fetch.py", {"layers": [wanted], "cache": "cache", "blobs": "blobs/sha256"})
+        done = run("fetch_layers.py", {"layers": [wanted], "cache": "cache", "blobs": "blobs/sha256"})
     kept = [*(tmp_path / "cache").iterdir(), *(tmp_path / "blobs/sha256").iterdir()]
     if damaged:
         assert done.returncode == 1

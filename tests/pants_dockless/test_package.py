@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from pants_dockless.goals.package import PushImageFieldSet
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 
 FILES = {
     "app/a.txt": "a",

@@ -13,7 +13,7 @@ import pytest
 
 from dockless.testing import Registry
 
-MAIN = Path(pants_dockless.__file__).parent / "sandbox/build_layer.py"
+MAIN = Path(pants_dockless.__file__).parent / "scripts/build_layer.py"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def lock(tmp_path):
             "update": update,
         }
         (tmp_path / "plan.json").write_text(json.dumps(plan))
-        argv = (sys.executable, "-I", MAIN.parent / "lock.py", "plan.json")
+        argv = (sys.executable, "-I", MAIN.parent / "lock_bases.py", "plan.json")
         return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     return run

@@ -12,8 +12,8 @@ from made_images import make_image
 from real_tools import DockerRegistry, need, run
 from token_server import Account, TokenServer
 
-from dockless.manifest import make_index
-from dockless.platform import Platform
+from dockless.oci.manifest import make_index
+from dockless.oci.platform import Platform
 from dockless.testing import make_certificate, server_context
 
 SECRET = "S3CR3T-Kanary"

@@ -8,12 +8,12 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.image.documents import ImageDocuments
-from dockless.manifest import Manifest
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Manifest
 
 
 def tar_of(files):

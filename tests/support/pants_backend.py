@@ -25,7 +25,7 @@ from pants.testutil.rule_runner import RuleRunner
 from pants_dockless import register
 from pants_dockless.goals.package import PushImageFieldSet
 from pants_dockless.goals.publish import PublishImageRequest, PublishPushRequest
-from pants_dockless.rules.image_fields import ContainerImageFieldSet
+from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
 
 assert package_dists
 

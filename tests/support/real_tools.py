@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional
 
 import pytest
 
-from dockless.layer.patterns import Ignores
+from dockless.layer.ignore import Ignores
 
 ROOT = Path(__file__).resolve().parents[2]
 

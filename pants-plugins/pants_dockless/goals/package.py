@@ -17,18 +17,18 @@ from pants.engine.rules import collect_rules, rule
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from pants_dockless import engine
+from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.layer_fields import ImageContentField
 from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
-from pants_dockless.rules.destinations import Destination, find_destinations
-from pants_dockless.rules.export import written_image
-from pants_dockless.rules.image import BuiltImage, build_image
-from pants_dockless.rules.image_fields import ContainerImageFieldSet
-from pants_dockless.rules.layer import LayerContext
-from pants_dockless.rules.tools import LayerTools
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ImageField
+from pants_dockless.util_rules.destinations import Destination, find_destinations
+from pants_dockless.util_rules.export import written_image
+from pants_dockless.util_rules.image import BuiltImage, build_image
+from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
+from pants_dockless.util_rules.layer import LayerContext
+from pants_dockless.util_rules.tools import LayerTools
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ImageArtifact(BuiltPackageArtifact):
 
 async def image_of(field_set: PushImageFieldSet) -> BuiltImage:
     """The image that a `push_image` names."""
-    targets = await engine.resolve_targets(field_set.image.to_unparsed_address_inputs())
+    targets = await _compat.resolve_targets(field_set.image.to_unparsed_address_inputs())
     target = targets[0]
     if not target.has_field(ImageContentField):
         raise TargetError(
@@ -62,7 +62,7 @@ async def image_of(field_set: PushImageFieldSet) -> BuiltImage:
             f"{target.address} is a {target.alias}, not a container_image",
             hint="name the address of the image to push",
         )
-    package = await engine.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
+    package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
     return package.artifacts[0].image
 
 
@@ -79,12 +79,12 @@ async def placed_at(written: Digest, path: str, archive: bool) -> Placed:
     if written == EMPTY_DIGEST:
         return Placed(written, None)
     if not archive:
-        return Placed(await engine.add_prefix(AddPrefix(written, path)), path)
+        return Placed(await _compat.add_prefix(AddPrefix(written, path)), path)
     folder, _, name = path.rpartition("/")
-    entries = await engine.digest_entries(written)
+    entries = await _compat.digest_entries(written)
     renamed = [FileEntry(name, entry.file_digest) for entry in entries if isinstance(entry, FileEntry)]
-    tree = await engine.create_digest(CreateDigest(renamed))
-    return Placed(await engine.add_prefix(AddPrefix(tree, folder)) if folder else tree, path)
+    tree = await _compat.create_digest(CreateDigest(renamed))
+    return Placed(await _compat.add_prefix(AddPrefix(tree, folder)) if folder else tree, path)
 
 
 @rule(desc="Package container image", level=LogLevel.DEBUG)
@@ -111,12 +111,12 @@ async def package_container_image(
     placed = await placed_at(
         written, field_set.output_path.value_or_default(file_ending="tar") if archive else path, archive
     )
-    description = await engine.create_digest(
+    description = await _compat.create_digest(
         CreateDigest([_json_file(f"{path}.json", _description(field_set, image, destinations))])
     )
     said = (f"digest: {image.digest}", f"size: {_human(image.size)}")
     return BuiltPackage(
-        await engine.merge_digests(MergeDigests((placed.digest, description))),
+        await _compat.merge_digests(MergeDigests((placed.digest, description))),
         (
             ImageArtifact(placed.path, said, image=image, destinations=destinations),
             BuiltPackageArtifact(f"{path}.json"),
@@ -137,7 +137,7 @@ async def package_push_image(field_set: PushImageFieldSet, options: Dockless) ->
         "references": _references(field_set, destinations),
     }
     return BuiltPackage(
-        await engine.create_digest(CreateDigest([_json_file(path, plan)])),
+        await _compat.create_digest(CreateDigest([_json_file(path, plan)])),
         (ImageArtifact(path, (f"digest: {image.digest}",), image=image, destinations=destinations),),
     )
 

@@ -18,7 +18,7 @@ from pants.engine.internals.session import RunId
 from pants.engine.process import InteractiveProcess
 from pants.engine.rules import collect_rules, rule
 
-from pants_dockless import engine
+from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.goals.package import ImageArtifact
 from pants_dockless.layer_fields import ImageContentField
@@ -29,14 +29,14 @@ from pants_dockless.push_fields import (
     RepositoryField,
     SkipPushField,
 )
-from pants_dockless.rules.claims import claim
-from pants_dockless.rules.destinations import Destination
-from pants_dockless.rules.image import BuiltImage
-from pants_dockless.rules.wire import ENV_VARS, import_roots, main_file
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ImageField
+from pants_dockless.util_rules.destinations import Destination
+from pants_dockless.util_rules.image import BuiltImage
+from pants_dockless.util_rules.processes import ENV_VARS, import_roots, main_file
+from pants_dockless.util_rules.publish_conflicts import claim
 
-_MAIN = "push.py"
+_MAIN = "push_image.py"
 _PLAN = "push.json"
 
 
@@ -92,8 +92,8 @@ async def publish_artifact(
             cause="the field names no registry and no entry of [dockless.registries] has `default = true`",
             hint="name a registry in the field or set `skip_push=True`",
         )
-    env = await engine.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
-    layout = await engine.add_prefix(AddPrefix(image.layout, "image"))
+    env = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
+    layout = await _compat.add_prefix(AddPrefix(image.layout, "image"))
     published = []
     for destination in artifact.destinations:
         if destination.skip_push:
@@ -102,14 +102,14 @@ async def publish_artifact(
             )
             continue
         claim(run, destination.references, field_set.address, str(image.digest))
-        plan = await engine.create_digest(CreateDigest(_program(field_set, image, destination, options)))
+        plan = await _compat.create_digest(CreateDigest(_program(field_set, image, destination, options)))
         published.append(
             PublishPackages(
                 names=destination.references,
                 process=InteractiveProcess(
                     (python.path, "-I", f"{{chroot}}/{_MAIN}", f"{{chroot}}/{_PLAN}"),
                     env=env,
-                    input_digest=await engine.merge_digests(MergeDigests((layout, plan))),
+                    input_digest=await _compat.merge_digests(MergeDigests((layout, plan))),
                 ),
                 description=f"{destination.registry}/{destination.repository}@{image.digest}",
                 data=_output(field_set, image, destination),

@@ -11,12 +11,12 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line `argv`; returns its exit status: `dockless.cli.run` says which."""
+    """Runs the command line `argv`; returns its exit status: `dockless.cli.main` says which."""
     try:
-        from dockless.cli.stop import Stopped, stop
+        from dockless.cli._signals import Stopped, stop
 
         try:
-            from dockless.cli.run import run
+            from dockless.cli._main import run
 
             return run(argv)
         except Stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dockless.cli.options import Commands, access_of, add_command, add_jobs
+from dockless.cli._options import Commands, access_of, add_command, add_jobs
 
 _DESCRIPTION = """\
 Builds an image and saves it: a base, a layer for each --add, a config.
@@ -63,8 +63,8 @@ def _repeatable(group: Any) -> Any:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli.output import print_saved
-    from dockless.cli.progress import progress_of
+    from dockless.cli._output import print_saved
+    from dockless.cli._progress import progress_of
     from dockless.transfer.locations import to_destination
 
     edit = {
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _base(arguments: argparse.Namespace, access: Any) -> Any:
-    from dockless.transfer.image import Image
+    from dockless.image.image import Image
 
     if arguments.base is None:
         return Image.scratch(arguments.platform or "linux/amd64", image_format=arguments.format or "oci")

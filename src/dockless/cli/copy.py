@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dockless.cli.options import Commands, access_of, add_command, add_jobs, add_platform, platform_of
+from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform, platform_of
 
 _DESCRIPTION = """\
 Copies an image, byte for byte: push, pull, and registry to registry.
@@ -40,8 +40,8 @@ def add_to(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.platform and arguments.all_platforms:
         arguments.usage_error("--platform and --all-platforms exclude each other")
-    from dockless.cli.output import print_saved
-    from dockless.cli.progress import progress_of
+    from dockless.cli._output import print_saved
+    from dockless.cli._progress import progress_of
     from dockless.transfer.copy import copy_image
 
     with access_of(arguments) as access:

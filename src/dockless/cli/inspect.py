@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dockless.cli.options import Commands, access_of, add_command, platform_of
+from dockless.cli._options import Commands, access_of, add_command, platform_of
 
 if TYPE_CHECKING:
-    from dockless.image.documents import ImageDocuments
-    from dockless.manifest import Index
+    from dockless.oci.image_documents import ImageDocuments
+    from dockless.oci.manifest import Index
 
 _DESCRIPTION = """\
 Shows an image: digest, platforms, config and layers. Only its manifest and config are read.
@@ -34,10 +34,10 @@ def add_to(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.raw + arguments.config + arguments.json > 1:
         arguments.usage_error("--raw, --config and --json exclude each other")
-    from dockless.cli.output import print_json
-    from dockless.manifest import Index
+    from dockless.cli._output import print_json
+    from dockless.oci.manifest import Index
     from dockless.transfer.locations import Location
-    from dockless.transfer.sources import choose, open_source, read_documents
+    from dockless.transfer.open import choose, open_source, read_documents
 
     platform = platform_of(arguments)
     with access_of(arguments) as access, open_source(Location.parse(arguments.source), access) as source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dockless.cli.options import Commands, add_command
+from dockless.cli._options import Commands, add_command
 
 _DESCRIPTION = """\
 Serves a registry, for trying things out and for tests: plain http, nobody is asked who they are. Until Ctrl-C.
@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli.output import print_json
+    from dockless.cli._output import print_json
     from dockless.testing import read_faults
     from dockless.testing.serve import serve
 

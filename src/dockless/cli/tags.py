@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dockless.cli.options import Commands, access_of, add_command
+from dockless.cli._options import Commands, access_of, add_command
 
 
 def add_to(commands: Commands) -> None:
@@ -21,7 +21,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli.output import print_json
+    from dockless.cli._output import print_json
     from dockless.errors import InvalidValue
     from dockless.transfer.locations import Location
 

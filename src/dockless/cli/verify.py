@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dockless.cli.options import Commands, access_of, add_command, add_jobs, platform_of
+from dockless.cli._options import Commands, access_of, add_command, add_jobs, platform_of
 
 _DESCRIPTION = """\
 Reads all of an image and checks it: sizes and digests of every blob, what is inside of layers against the diff ids,
@@ -26,8 +26,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli.output import print_json, size_text
-    from dockless.cli.progress import progress_of
+    from dockless.cli._output import print_json, size_text
+    from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
     from dockless.transfer.verify import verify_image
 

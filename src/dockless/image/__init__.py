@@ -1,1 +1,1 @@
-"""A base + layers + config -> manifest; index; edits. Pure: no network, no clock, no environment."""
+"""Images and indexes as values: the public `Image` and `ImageIndex`."""

@@ -1,41 +1,77 @@
-"""From images to the index that lists them, one a platform."""
+"""`Index`: images for several platforms under one name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from dockless.errors import InvalidValue
-from dockless.image.assemble import check_annotations
-from dockless.image.documents import ImageDocuments
-from dockless.manifest import Index, make_index
-from dockless.platform import Platform
+from dockless.image.image import Image
+from dockless.mutate.index import assemble_index
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Index as IndexDocument
+from dockless.oci.platform import Platform
+from dockless.registry.progress import Progress, silent
+from dockless.registry.pushed import Pushed
+from dockless.transfer.locations import Location
+from dockless.transfer.registry_access import Access
+from dockless.transfer.save_all import save_everywhere
 
 
-def assemble_index(
-    images: Iterable[ImageDocuments], *, image_format: str | None = None, annotations: Mapping[str, str] | None = None
-) -> Index:
-    """An index of `images` in their order. `image_format` None: a Docker manifest list if all of them are Docker's.
+class Index:
+    """Images in their order, one a platform (image spec, image-index.md). Immutable."""
 
-    Raises InvalidValue for no image, for two of one platform, and for an OCI image in a Docker list, which Docker's
-    own tools do not read.
-    """
-    check_annotations(annotations)
-    found = tuple(images)
-    if not found:
-        raise InvalidValue("an index needs an image")
-    target = image_format or ("docker" if all(image.image_format == "docker" for image in found) else "oci")
-    seen: dict[Platform, ImageDocuments] = {}
-    for image in found:
-        platform = image.platform.normalized()
-        if platform in seen:
-            raise InvalidValue(
-                f"two images are for {image.platform}",
-                cause=f"{seen[platform].manifest.digest} and {image.manifest.digest}",
-                hint="give one image a platform",
-            )
-        seen[platform] = image
-        if target == "docker" and image.image_format != "docker":
-            raise InvalidValue(
-                f"the image for {image.platform} is of the format oci", hint="build it as docker, or the index as oci"
-            )
-    return make_index([image.descriptor for image in found], image_format=target, annotations=annotations)
+    __slots__ = ("_document", "_images")
+
+    def __init__(
+        self,
+        images: Iterable[Image],
+        *,
+        image_format: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        """`image_format` None: `docker` if all images are, else `oci`. Raises InvalidValue: none, a platform twice."""
+        self._images = tuple(images)
+        self._document = assemble_index(
+            [image.documents for image in self._images], image_format=image_format, annotations=annotations
+        )
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """In their order."""
+        return self._images
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the index itself: what `name@sha256:...` names."""
+        return self._document.digest
+
+    @property
+    def document(self) -> IndexDocument:
+        """The index, with the bytes that its digest is of."""
+        return self._document
+
+    def platform(self, platform: str) -> Image:
+        """The image for `platform`. Raises InvalidDocument, listing those there are."""
+        found = self._document.select(Platform.parse(platform), f"the index {self.digest}")
+        return next(image for image in self._images if image.digest == found.digest)
+
+    def save(
+        self,
+        *destinations: str | Location,
+        tags: Sequence[str] = (),
+        access: Access | None = None,
+        force_upload: bool = False,
+        keep_foreign_layers: bool = True,
+        progress: Progress = silent,
+    ) -> Pushed:
+        """Saves the index and all its images; as `Image.save`. Raises DocklessError."""
+        return save_everywhere(
+            self._document,
+            [image.documents for image in self._images],
+            {digest: origin for image in self._images for digest, origin in image.origins.items()},
+            destinations,
+            tags=tags,
+            access=access,
+            force_upload=force_upload,
+            keep_foreign_layers=keep_foreign_layers,
+            progress=progress,
+        )

@@ -6,18 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dockless.layer.build import BuiltLayer, build_layer
+    from dockless.layer.builder import BuiltLayer, build_layer
     from dockless.layer.layer import Layer
     from dockless.layer.spec import InlineFile, LayerSpec, Source, source_date_epoch
 
 # As in dockless.registry: a push builds no layer, and the builder in a sandbox needs no Layer.
 _HOMES = {
-    "BuiltLayer": "build",
+    "BuiltLayer": "builder",
     "InlineFile": "spec",
     "Layer": "layer",
     "LayerSpec": "spec",
     "Source": "spec",
-    "build_layer": "build",
+    "build_layer": "builder",
     "source_date_epoch": "spec",
 }
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dockless.errors import LayerError
+from dockless.tar.header import FOLDER
 
-FILE, HARD_LINK, SYMLINK, FOLDER = b"0", b"1", b"2", b"5"
 BY_EXECUTABLE_BIT = -1
 
 # The folders that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would take /tmp its sticky bit

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from dockless.errors import LayerError
-from dockless.layer.build import BuiltLayer, build_layer
+from dockless.layer.builder import BuiltLayer, build_layer
 from dockless.layer.spec import InlineFile, LayerSpec, Source
 
 PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -56,7 +56,7 @@ class Layer(NamedTuple):
     def build(self, directory: str, *, threads: int | None = None) -> BuiltLayer:
         """Builds the layer into `directory`, as a file named by its digest's digits. Raises LayerError."""
         if self.tarball is not None:
-            from dockless.layer.tarball import add_tarball
+            from dockless.layer.prebuilt import add_tarball
 
             return add_tarball(self.tarball, directory)
         return build_layer(self.spec or LayerSpec(), directory, threads=threads)

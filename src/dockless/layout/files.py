@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import stat
 from typing import BinaryIO, Protocol
@@ -60,39 +59,3 @@ def read_small(files: Files, name: str, limit: int) -> bytes:
     if len(data) > limit:
         raise LayoutError(f"{files.where}: {name} is larger than {limit} bytes", cause="it is no such document")
     return data
-
-
-class Part(io.RawIOBase):
-    """A part of an open file, with a position of its own, so that threads may read parts of one file at a time.
-
-    `name` is the whole file's, for errors.
-    """
-
-    def __init__(self, descriptor: int, offset: int, size: int, name: str) -> None:
-        self.name = name
-        self._descriptor = descriptor
-        self._offset = offset
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = min(len(view), max(0, self._size - self._at))
-        data = os.pread(self._descriptor, wanted, self._offset + self._at)
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)

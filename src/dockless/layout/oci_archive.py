@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dockless.content import ContentSource
-from dockless.descriptor import Descriptor
-from dockless.layout.blobs import Moved, copy_blob, ignored
-from dockless.layout.oci import INDEX_FILE, LAYOUT_FILE, blob_path, layout_file
-from dockless.layout.staging import staged_file
-from dockless.layout.tar_write import END, file_header, folder_header, padding, put_file
-from dockless.manifest import make_index
+from dockless._atomic import staged_file
+from dockless.blobs import ContentSource
+from dockless.layout.blob_copy import Moved, copy_blob, ignored
+from dockless.layout.oci_layout import INDEX_FILE, LAYOUT_FILE, blob_path, layout_file
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.manifest import make_index
+from dockless.tar.writer import END, file_header, folder_header, padding, put_file
 
 
 def write_oci_archive(

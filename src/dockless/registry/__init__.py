@@ -6,35 +6,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dockless.registry.auth.chain import find_credentials
     from dockless.registry.auth.credentials import Credentials
+    from dockless.registry.auth.keychain import find_credentials
+    from dockless.registry.blob_reader import RegistryContent
     from dockless.registry.client import RegistryClient
     from dockless.registry.clock import Clock
-    from dockless.registry.download import RegistryContent
     from dockless.registry.progress import Progress, ProgressEvent
     from dockless.registry.pushed import Pushed
-    from dockless.registry.pushing import push
+    from dockless.registry.pusher import push
     from dockless.registry.remote_manifest import RemoteManifest
     from dockless.registry.retry import RetryPolicy
-    from dockless.registry.upload import BlobResult
     from dockless.registry.upload_session import UploadSession
+    from dockless.registry.uploader import BlobResult
 
 # Each name's module is imported when the name is first used (PEP 562): TLS and HTTP are 8 MB and 30 ms, which a build
 # to disk does without, and one to a registry until its layers are made.
 _HOMES = {
-    "BlobResult": "upload",
+    "BlobResult": "uploader",
     "Clock": "clock",
     "Credentials": "auth.credentials",
     "Progress": "progress",
     "ProgressEvent": "progress",
     "Pushed": "pushed",
     "RegistryClient": "client",
-    "RegistryContent": "download",
+    "RegistryContent": "blob_reader",
     "RemoteManifest": "remote_manifest",
     "RetryPolicy": "retry",
     "UploadSession": "upload_session",
-    "find_credentials": "auth.chain",
-    "push": "pushing",
+    "find_credentials": "auth.keychain",
+    "push": "pusher",
 }
 
 __all__ = [

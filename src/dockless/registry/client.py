@@ -7,27 +7,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Event
 from typing import Any, TypeVar
 
-from dockless.content import ContentSource
-from dockless.crew import check_jobs
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT
+from dockless._concurrency import check_jobs
+from dockless.blobs import ContentSource
 from dockless.errors import InvalidValue, printable
-from dockless.reference import check_registry, check_repository, check_tag
-from dockless.registry.auth.chain import Given
+from dockless.oci.canonical_json import DEFAULT_LIMIT
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.reference import check_registry, check_repository, check_tag
+from dockless.registry.auth.keychain import Given
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
+from dockless.registry.http.session import Session
+from dockless.registry.http.transport import Answer
 from dockless.registry.listing import list_tags
 from dockless.registry.once import Once
 from dockless.registry.referrers import list_referrers, register_referrer
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, check_manifest_size, known_type
 from dockless.registry.retry import Retries, RetryPolicy
-from dockless.registry.session import Session
-from dockless.registry.state import UploadState
-from dockless.registry.transport import Answer
-from dockless.registry.upload import BlobResult, Upload
 from dockless.registry.upload_session import UploadSession
+from dockless.registry.upload_state import UploadState
+from dockless.registry.uploader import BlobResult, Upload
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class RegistryClient:
     """One registry. Safe for threads; a context manager, which closes its connections.
 
     registry     host with its port; `docker.io` for Docker Hub
-    credentials  who we are, or several by `host/path`; by default found as `dockless.registry.auth.chain` says
+    credentials  who we are, or several by `host/path`; by default found as `dockless.registry.auth.keychain` says
     auth_file    a docker or podman config file to use instead of those in their usual places
     insecure     plain http is allowed and certificates are not checked; loopback hosts may speak plain http without it
     ca_file      a PEM file of the CAs to trust

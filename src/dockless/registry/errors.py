@@ -103,7 +103,7 @@ def parse_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, .
     """
     if not body:
         return (), ""
-    from dockless.registry.secrets import hidden
+    from dockless.registry.http.redaction import hidden
 
     text = body.decode("utf-8", "replace").strip()
     try:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dockless.document import parse_document
 from dockless.errors import InvalidValue, printable
-from dockless.reference import check_repository, check_tag
+from dockless.oci.canonical_json import parse_document
+from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import PULL, scope
 from dockless.registry.errors import Unexpected
-from dockless.registry.hosts import check_destination, follow, origin_of
-from dockless.registry.transport import Answer
+from dockless.registry.http.transport import Answer
+from dockless.registry.http.url_policy import check_destination, follow, origin_of
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dockless.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor
 
 
 class ProgressEvent(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 
 
 class Pushed(NamedTuple):

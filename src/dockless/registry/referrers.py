@@ -10,12 +10,12 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import parse_document
-from dockless.manifest import Index, make_index
-from dockless.reference import check_repository
+from dockless.oci import media_types
+from dockless.oci.canonical_json import parse_document
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Index, make_index
+from dockless.oci.reference import check_repository
 from dockless.registry.errors import ResponseError, Unexpected
 from dockless.registry.listing import pages
 

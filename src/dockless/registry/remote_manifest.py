@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT
 from dockless.errors import InvalidDocument, InvalidValue
-from dockless.manifest import Index, Manifest, parse_manifest
+from dockless.oci import media_types
+from dockless.oci.canonical_json import DEFAULT_LIMIT
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Index, Manifest, parse_manifest
 
 _KNOWN = media_types.MANIFESTS | media_types.INDEXES
 

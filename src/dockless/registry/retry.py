@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import NamedTuple
 
-from dockless.crew import Stopped
+from dockless._concurrency import Stopped
 from dockless.registry.clock import Clock
 from dockless.registry.errors import Failure, RegistryError
 

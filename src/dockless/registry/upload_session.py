@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Union
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 from dockless.registry.auth.scopes import PULL, PUSH, scope
 from dockless.registry.errors import Unexpected
-from dockless.registry.hosts import check_destination, follow
-from dockless.registry.session import Session
-from dockless.registry.transport import READ_TIMEOUT, Answer
+from dockless.registry.http.session import Session
+from dockless.registry.http.transport import READ_TIMEOUT, Answer
+from dockless.registry.http.url_policy import check_destination, follow
 
 # Bytes, or what opens a reader with a `__len__` each time that the body is sent.
 Body = Union[bytes, Callable[[], Any]]

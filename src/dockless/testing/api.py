@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dockless.errors import InvalidValue
-from dockless.reference import check_repository
+from dockless.oci.reference import check_repository
 from dockless.testing.access import Access
 from dockless.testing.blobs import Blobs
 from dockless.testing.content import Storage

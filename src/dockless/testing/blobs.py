@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-from dockless.digest import Digest
 from dockless.errors import InvalidValue
+from dockless.oci.digest import Digest
 from dockless.testing.content import Storage
 from dockless.testing.message import ApiError, Request, Response
 from dockless.testing.profiles import Profile

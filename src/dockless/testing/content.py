@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO, NamedTuple, Protocol
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 
 
 class StoredManifest(NamedTuple):

@@ -20,9 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockless.digest import Digest
-from dockless.document import parse_document, write_document
 from dockless.errors import InvalidValue
+from dockless.oci.canonical_json import parse_document, write_document
+from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
 from dockless.testing.message import pieces
 

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn, Union
 
-from dockless.document import parse_document
 from dockless.errors import DocklessError, InvalidValue
+from dockless.oci.canonical_json import parse_document
 from dockless.testing.routes import NOUNS, Route
 
 HeaderChange = Union[str, "list[str]", None]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT, parse_document
 from dockless.errors import DocklessError, InvalidValue
-from dockless.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
-from dockless.reference import check_tag
+from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from dockless.oci.reference import check_tag
 from dockless.testing.blobs import parse_digest, unsupported
 from dockless.testing.content import Storage, StoredManifest
 from dockless.testing.message import ApiError, Request, Response

@@ -9,7 +9,7 @@ import uuid
 from collections import defaultdict
 from typing import BinaryIO
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
 
 

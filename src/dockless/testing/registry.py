@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Callable
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 from dockless.testing.access import Access, Auth
 from dockless.testing.api import Api
 from dockless.testing.content import Storage, StoredManifest

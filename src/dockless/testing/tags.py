@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from dockless.document import parse_document
 from dockless.errors import InvalidDocument
-from dockless.media_types import OCI_INDEX
+from dockless.oci.canonical_json import parse_document
+from dockless.oci.media_types import OCI_INDEX
 from dockless.testing.blobs import parse_digest
 from dockless.testing.content import Storage, StoredManifest
 from dockless.testing.message import ApiError, Request, Response, parse_number

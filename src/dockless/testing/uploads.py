@@ -8,7 +8,7 @@ import re
 import threading
 from urllib.parse import quote
 
-from dockless.digest import Digest
+from dockless.oci.digest import Digest
 from dockless.testing.blobs import parse_digest
 from dockless.testing.content import Storage, Upload
 from dockless.testing.message import ApiError, BrokenBody, Request, Response, pieces

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from dockless.content import ContentSource
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
+from dockless.blobs import ContentSource
 from dockless.errors import LayoutError
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 
 
 class MemoryContent:

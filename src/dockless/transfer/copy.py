@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from dockless.content import ContentSource
-from dockless.digest import Digest
-from dockless.manifest import Manifest
-from dockless.platform import Platform
-from dockless.registry.hosts import is_loopback, split_host
+from dockless.blobs import ContentSource
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Manifest
+from dockless.oci.platform import Platform
+from dockless.registry.http.url_policy import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
 from dockless.registry.pushed import Pushed
-from dockless.transfer.access import Access
 from dockless.transfer.contents import FolderContent
-from dockless.transfer.foreign import ForeignContent
+from dockless.transfer.foreign_layers import ForeignContent
+from dockless.transfer.image_tree import Tree, read_tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
+from dockless.transfer.open import choose, open_source, read_documents
+from dockless.transfer.registry_access import Access
 from dockless.transfer.save import check_tags, names_at, save
-from dockless.transfer.sources import choose, open_source, read_documents
-from dockless.transfer.tree import Tree, read_tree
 
 
 def copy_image(
@@ -52,7 +52,7 @@ def copy_image(
         if source.kind == DOCKER_ARCHIVE and destination.kind != DOCKER_ARCHIVE and isinstance(root, Manifest):
             import tempfile
 
-            from dockless.transfer.compress import compress_layers
+            from dockless.transfer.recompress import compress_layers
 
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dockless-"))
             root = compress_layers(read_documents(root, content, str(source)), content, folder).manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dockless.errors import InvalidValue, printable
-from dockless.reference import DOCKER_HUB, Reference
+from dockless.oci.reference import DOCKER_HUB, Reference
 
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
 _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)

@@ -6,20 +6,20 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Callable
 
-from dockless.content import ContentSource
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
+from dockless.blobs import ContentSource
 from dockless.errors import InvalidValue
-from dockless.layout.oci import named
-from dockless.manifest import Manifest
-from dockless.reference import Reference, check_tag
+from dockless.layout.oci_layout import named
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Manifest
+from dockless.oci.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
-from dockless.transfer.access import Access
 from dockless.transfer.contents import MemoryContent
+from dockless.transfer.image_tree import Tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
-from dockless.transfer.sources import read_documents
-from dockless.transfer.tree import Tree
+from dockless.transfer.open import read_documents
+from dockless.transfer.registry_access import Access
 
 
 def save(
@@ -51,7 +51,7 @@ def save(
     roots = named(_listed(tree, content, destination), names)
     blobs = [blob for blob in tree.all_blobs if not (keep_foreign_layers and blob.is_foreign)]
     if destination.kind == OCI:
-        from dockless.layout.write import write_layout
+        from dockless.layout.oci_layout_writer import write_layout
 
         write_layout(destination.path, roots, blobs, content, moved=told.moved, jobs=access.jobs)
     else:
@@ -118,7 +118,7 @@ def _to_registry(
     keep_foreign: bool,
     progress: Progress,
 ) -> Pushed:
-    from dockless.registry.pushing import push
+    from dockless.registry.pusher import push
 
     reference = destination.registry_reference
     digest = tree.root.digest
@@ -143,7 +143,7 @@ def _to_registry(
 def _to_docker_archive(
     tree: Tree, content: ContentSource, destination: Location, tags: Sequence[str], told: _Told
 ) -> Pushed:
-    from dockless.layout.docker_save import write_docker_archive
+    from dockless.layout.docker_archive_writer import write_docker_archive
 
     if not isinstance(tree.root, Manifest):
         raise InvalidValue("a docker-archive holds one platform", hint="choose it with --platform")

@@ -9,23 +9,23 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
-from dockless.content import ContentSource
-from dockless.crew import Crew
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.document import DEFAULT_LIMIT
+from dockless._concurrency import Crew
+from dockless.blobs import ContentSource
 from dockless.errors import DocklessError, InvalidDocument
-from dockless.image.documents import ImageDocuments
-from dockless.image.rules import broken_rules
-from dockless.layout.blobs import copy_blob
-from dockless.layout.docker_archive import DockerArchive
-from dockless.layout.oci import OciLayout, name_of
-from dockless.manifest import Index, Manifest, parse_manifest
-from dockless.platform import Platform
+from dockless.layout.blob_copy import copy_blob
+from dockless.layout.docker_archive_reader import DockerArchive
+from dockless.layout.oci_layout import OciLayout, name_of
+from dockless.oci.canonical_json import DEFAULT_LIMIT
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Index, Manifest, parse_manifest
+from dockless.oci.platform import Platform
+from dockless.oci.validation import broken_rules
 from dockless.registry.progress import Progress, ProgressEvent, silent
-from dockless.transfer.access import Access
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location, to_location
-from dockless.transfer.sources import choose, open_source
+from dockless.transfer.open import choose, open_source
+from dockless.transfer.registry_access import Access
 from dockless.transfer.verify_layer import wrong_in_layer
 
 _MAX_DEPTH = 4

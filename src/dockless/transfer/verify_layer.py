@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Callable
 
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
+from dockless._hashing import Pieces
 from dockless.errors import LayoutError
-from dockless.layer.decode import decoded, wire_format
-from dockless.layout.blobs import Moved, ignored
-from dockless.layout.pieces import Pieces
-from dockless.layout.tar_members import read_members
+from dockless.layout.blob_copy import Moved, ignored
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.tar.decompress import decoded, wire_format
+from dockless.tar.reader import read_members
 
 _SUFFIXES = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
 _WHITEOUT = b".wh."

@@ -5,9 +5,9 @@ import tarfile
 import pytest
 from made_images import Blobs, layout_of, make_image
 
-from dockless.digest import Digest
-from dockless.layout.oci import OciLayout
-from dockless.manifest import make_index
+from dockless.layout.oci_layout import OciLayout
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index
 from dockless.testing import BasicAuth, Registry, User
 
 
@@ -237,7 +237,7 @@ class TestErrors:
             dockless("inspect", "oci:nothere", "--debug")
 
     def test_a_mistake_of_ours_is_one_line_too(self, dockless, image, monkeypatch):
-        monkeypatch.setattr("dockless.transfer.sources.read_documents", lambda *_: 1 / 0)
+        monkeypatch.setattr("dockless.transfer.open.read_documents", lambda *_: 1 / 0)
         said = dockless("inspect", "oci:base")
         assert said.status == 1
         assert said.err == (

@@ -9,7 +9,7 @@ from argparse import Namespace
 import pytest
 
 from dockless import Descriptor, Digest, ProgressEvent
-from dockless.cli.progress import progress_of
+from dockless.cli._progress import progress_of
 from dockless.testing import Registry
 
 DIGEST = "sha256:" + "a" * 64

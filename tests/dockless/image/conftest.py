@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from dockless import media_types
-from dockless.digest import Digest
-from dockless.image.documents import ImageDocuments
-from dockless.manifest import Manifest
+from dockless.oci import media_types
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Manifest
 
 
 def encoded(document):

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from dockless import media_types
-from dockless.config import ConfigEdit
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import InvalidDocument, InvalidValue
-from dockless.image.assemble import assemble_image
-from dockless.image.documents import ImageDocuments, ImageLayer
-from dockless.manifest import Manifest
-from dockless.platform import Platform
+from dockless.mutate.assemble import assemble_image
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_config import ConfigEdit
+from dockless.oci.image_documents import ImageDocuments, ImageLayer
+from dockless.oci.manifest import Manifest
+from dockless.oci.platform import Platform
 
 OCI_GZIP = f"{media_types.OCI_LAYER}+gzip"
 OWN = ImageLayer(Descriptor(OCI_GZIP, Digest.of(b"own"), 3), Digest.of(b"own!"))

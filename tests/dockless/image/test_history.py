@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.image.history import above, in_step, without
+from dockless.oci.history import above, in_step, without
 
 RUN = {"created_by": "RUN a"}
 COPY = {"created_by": "COPY b"}

@@ -1,9 +1,9 @@
 import pytest
 
-from dockless import media_types
 from dockless.errors import InvalidValue
-from dockless.image.index import assemble_index
-from dockless.platform import Platform
+from dockless.mutate.index import assemble_index
+from dockless.oci import media_types
+from dockless.oci.platform import Platform
 
 
 def test_one_manifest_a_platform_in_the_order_given(make_base):

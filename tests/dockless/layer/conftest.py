@@ -5,7 +5,7 @@ import tarfile
 import pytest
 
 from dockless.layer import BuiltLayer, LayerSpec, Source, build_layer
-from dockless.layer.decode import decoded
+from dockless.tar.decompress import decoded
 
 
 class Built:

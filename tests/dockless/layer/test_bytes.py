@@ -14,11 +14,11 @@ import pytest
 
 from dockless.errors import LayerError
 from dockless.layer import LayerSpec, Source, build_layer
-from dockless.layer.encoders import find_encoder, libdeflate
-from dockless.layer.encoders.libdeflate import check_known_answer
-from dockless.layer.header import tar_header
-from dockless.layer.pipeline import encode_blocks
-from dockless.layer.stream import Block
+from dockless.layer.compression import find_encoder, libdeflate
+from dockless.layer.compression.compressor import encode_blocks
+from dockless.layer.compression.libdeflate import check_known_answer
+from dockless.layer.tar_writer import Block
+from dockless.tar.header import tar_header
 
 SAMPLE = {
     "bin/run.sh": "#!/bin/sh\nexec python3 /app/main.py\n",
@@ -224,7 +224,7 @@ def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
         time.sleep(0.001)
         hashed[0] += 1
 
-    monkeypatch.setattr("dockless.layer.pipeline._Stream.hash", hash_slowly)
+    monkeypatch.setattr("dockless.layer.compression.compressor._Stream.hash", hash_slowly)
     encode_blocks(blocks(), AtOnce(), lambda piece: None, threads=2)
     assert hashed == [100] and most[0] <= 2 * 2 + 2
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dockless.errors import LayerError
 from dockless.layer import InlineFile, Layer, LayerSpec, Source, source_date_epoch
-from dockless.layer.entries import FILE
-from dockless.layer.tree import collect_entries
+from dockless.layer.walk import collect_entries
 from dockless.layer.wildmatch import parse_pattern
+from dockless.tar.header import FILE
 
 
 def test_parents_have_entries_except_those_that_every_base_has(build, tree):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockless.errors import LayerError
-from dockless.layer import InlineFile, Layer, LayerSpec, Source, build_layer, stream
+from dockless.layer import InlineFile, Layer, LayerSpec, Source, build_layer, tar_writer
 
 
 def refusal(build, *sources, **fields) -> str:
@@ -67,7 +67,7 @@ def test_an_unreadable_file_is_named(build, tree):
 @pytest.mark.parametrize("how", ["shrinks", "grows", "vanishes", "becomes a link"])
 def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how):
     root = tree({"a": "x" * 100, "b": "y" * 5_000_000})
-    begin = stream.tar_header
+    begin = tar_writer.tar_header
 
     def meanwhile(name, *rest):
         if name == b"b" and how == "shrinks":
@@ -82,7 +82,7 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
             (root / "b").symlink_to("/etc/passwd")
         return begin(name, *rest)
 
-    monkeypatch.setattr(stream, "tar_header", meanwhile)
+    monkeypatch.setattr(tar_writer, "tar_header", meanwhile)
     assert "cannot read" in refusal(build, (root, "/"))
     assert not os.listdir(out)
 
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_nothing(tree, tmp_path):
 
 def test_an_interrupt_leaves_nothing(tree, out, monkeypatch):
     root = tree({"f": os.urandom(5 << 20)})
-    monkeypatch.setattr(stream._Filler, "skip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(tar_writer._Filler, "skip", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         build_layer(LayerSpec((Source(str(root), "/"),)), str(out), threads=2)
@@ -158,7 +158,7 @@ def test_an_interrupt_leaves_nothing(tree, out, monkeypatch):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=4), st.binary(max_size=80))
 def test_any_ignore_file_ends_soon(patterns, content):
-    from dockless.layer.patterns import Ignores
+    from dockless.layer.ignore import Ignores
 
     try:
         ignores = Ignores((), tuple(patterns + [os.fsdecode(line) for line in content.split(b"\n")]), "x")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dockless.config import ConfigEdit
-from dockless.image.assemble import ImageLayer, assemble_image
 from dockless.layer import LayerSpec, Source, build_layer
-from dockless.layout.oci import layout_files
+from dockless.layout.oci_layout import layout_files
+from dockless.mutate.assemble import ImageLayer, assemble_image
+from dockless.oci.image_config import ConfigEdit
 
 NAMES = st.one_of(
     st.text(st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=8),

@@ -6,14 +6,14 @@ import tarfile
 import pytest
 from made_images import make_image, tar_of
 
-from dockless.config import ConfigEdit
 from dockless.errors import InvalidValue, LayoutError
-from dockless.image.assemble import assemble_image
-from dockless.layout.docker_archive import DockerArchive
-from dockless.layout.docker_save import write_docker_archive
-from dockless.layout.oci import OciLayout, named
+from dockless.layout.docker_archive_reader import DockerArchive
+from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
-from dockless.reference import Reference
+from dockless.layout.oci_layout import OciLayout, named
+from dockless.mutate.assemble import assemble_image
+from dockless.oci.image_config import ConfigEdit
+from dockless.oci.reference import Reference
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from made_images import layout_of, make_image
 
 from dockless.errors import InvalidDocument, LayoutError
-from dockless.layout.oci import OciLayout, layout_files
+from dockless.layout.oci_layout import OciLayout, layout_files
 
 
 @pytest.fixture

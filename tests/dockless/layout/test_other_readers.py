@@ -6,11 +6,11 @@ import pytest
 from made_images import make_image
 from real_tools import containers_storage, need, run
 
-from dockless.layout.docker_save import write_docker_archive
-from dockless.layout.oci import named
+from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
-from dockless.layout.write import write_layout
-from dockless.reference import Reference
+from dockless.layout.oci_layout import named
+from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci.reference import Reference
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import image_spec
 import pytest
 from made_images import make_image
 
-from dockless.config import ConfigEdit
-from dockless.image.assemble import assemble_image
-from dockless.image.index import assemble_index
-from dockless.layout.oci import layout_files
+from dockless.layout.oci_layout import layout_files
+from dockless.mutate.assemble import assemble_image
+from dockless.mutate.index import assemble_index
+from dockless.oci.image_config import ConfigEdit
 
 
 @pytest.fixture(scope="module")

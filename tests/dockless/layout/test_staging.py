@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
+from dockless._atomic import _prefix, staged_file, staged_folder, sweep
 from dockless.errors import LayoutError
-from dockless.layout.staging import _prefix, staged_file, staged_folder, sweep
 
 WRITER = """\
 import sys
-from dockless.layout.staging import staged_file, staged_folder
+from dockless._atomic import staged_file, staged_folder
 kind, place = sys.argv[1:]
 with staged_folder(place) if kind == "folder" else staged_file(place + "/out.tar") as staged:
     if kind == "folder":

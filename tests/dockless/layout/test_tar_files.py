@@ -6,7 +6,7 @@ import pytest
 from made_images import tar_of
 
 from dockless.errors import LayoutError
-from dockless.layout.tar_files import TarFiles
+from dockless.tar.index import TarFiles
 
 
 def test_files_are_read_where_they_lie(tmp_path):

@@ -3,9 +3,9 @@ import tarfile
 
 import pytest
 
+from dockless._hashing import Pieces
 from dockless.errors import LayoutError
-from dockless.layout.pieces import Pieces
-from dockless.layout.tar_members import read_members
+from dockless.tar.reader import read_members
 
 
 def members(data, size=1000):

@@ -5,8 +5,8 @@ import pytest
 from made_images import make_image
 
 from dockless.errors import LayoutError
-from dockless.layout.oci import OciLayout, named
-from dockless.layout.write import write_layout
+from dockless.layout.oci_layout import OciLayout, named
+from dockless.layout.oci_layout_writer import write_layout
 
 
 @pytest.fixture

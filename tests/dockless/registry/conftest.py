@@ -7,11 +7,11 @@ import random
 import pytest
 from manual_clock import ManualClock
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.manifest import make_index, make_manifest
-from dockless.platform import Platform
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index, make_manifest
+from dockless.oci.platform import Platform
 from dockless.registry import RegistryClient
 
 

@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 from one_opener import Opens
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import LayoutError
-from dockless.registry.body import BLOCK
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.registry.upload_body import BLOCK
 from dockless.testing import Fault, Registry
 from dockless.testing.tls import make_certificate, server_context
 
@@ -72,7 +72,7 @@ def test_tls_reads_what_it_encrypts(path, tmp_path, connect, by_kernel):
 
 
 def test_a_file_is_taken_up_in_its_middle(path, connect, by_kernel, monkeypatch):
-    monkeypatch.setattr("dockless.registry.upload.CHUNK", BLOCK)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK", BLOCK)
     with Registry() as registry:
         registry.faults = [Fault("upload put", nth=1, request_bytes=BLOCK + 5000, reset=True)]
         connect(registry.host).ensure_blob("app", BLOB, Opens(partial(open, path, "rb")))

@@ -10,7 +10,7 @@ import pytest
 from raw_server import head_of, raw_server
 
 from dockless.errors import RegistryError
-from dockless.registry.failures import wrapped
+from dockless.registry.http.error_mapping import wrapped
 from dockless.testing import Fault, Registry
 
 

@@ -16,8 +16,8 @@ from raw_server import head_of, raw_server
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
 from dockless.registry.clock import Clock
-from dockless.registry.pool import Pool
-from dockless.registry.proxies import choose_proxy
+from dockless.registry.http.pool import Pool
+from dockless.registry.http.proxies import choose_proxy
 from dockless.testing import Fault, Registry, make_certificate, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -286,7 +286,7 @@ def test_an_answer_that_is_cut_behind_tls_is_an_error(behind_tls, tmp_path):
 
 
 def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch):
-    monkeypatch.setattr("dockless.registry.dial.CONNECT", 0.5)
+    monkeypatch.setattr("dockless.registry.http.dial.CONNECT", 0.5)
     done = threading.Event()
 
     def serve(connection):

@@ -14,8 +14,8 @@ import pytest
 from real_tools import ROOT, DockerRegistry, need, run
 
 from dockless.errors import RegistryError
-from dockless.layout.write import write_layout
-from dockless.manifest import make_index
+from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci.manifest import make_index
 from dockless.registry import Credentials, RegistryContent, push
 from dockless.registry.errors import ResponseError, Unauthorized
 
@@ -168,7 +168,7 @@ def test_certificate_of_another_name(secure, authority, connect):
 _PUSH = """
 import sys
 sys.path.insert(0, {source!r})
-from dockless.layout.oci import OciLayout
+from dockless.layout.oci_layout import OciLayout
 from dockless.registry import RegistryClient, push
 layout = OciLayout({layout!r})
 with RegistryClient({host!r}, jobs=2) as client:

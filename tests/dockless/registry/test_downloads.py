@@ -4,10 +4,10 @@ import tracemalloc
 
 import pytest
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import DocklessError, RegistryError
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.registry import RegistryContent
 from dockless.registry.errors import ResponseError, Unexpected
 from dockless.testing import PROFILES, Fault, Registry

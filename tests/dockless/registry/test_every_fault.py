@@ -71,8 +71,8 @@ LIKE_DOCKER = {"reset", "reset in request", "sessions lost, reset", "error after
 @pytest.fixture
 def small_steps(monkeypatch):
     """Chunks so small that the first layer has several, and sessions that are kept for it."""
-    monkeypatch.setattr("dockless.registry.upload.CHUNK", 64 * 1024)
-    monkeypatch.setattr("dockless.registry.upload.SMALLEST", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.SMALLEST", 64 * 1024)
 
 
 def attempt(connect, registry, repository, image):

@@ -3,8 +3,8 @@
 import pytest
 from raw_server import head_of, raw_server
 
-from dockless.digest import Digest
 from dockless.errors import RegistryError
+from dockless.oci.digest import Digest
 from dockless.registry import RetryPolicy
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")

@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
-from dockless.registry import RetryPolicy, dial, pace, state, transport, upload
-from dockless.registry.auth import helpers
+from dockless.registry import RetryPolicy, upload_state, uploader
+from dockless.registry.auth import credential_helpers
 from dockless.registry.errors import _TRANSIENT
-from dockless.registry.failures import _ATTEMPTS_TO_REACH
+from dockless.registry.http import dial, minimum_rate, transport
+from dockless.registry.http.error_mapping import _ATTEMPTS_TO_REACH
 from dockless.testing import BasicAuth, Registry, User
 
 PAGE = (Path(__file__).parents[3] / "docs/registry-client.md").read_text()
@@ -27,11 +28,16 @@ def test_the_numbers():
     assert f"a host that is not there {_ATTEMPTS_TO_REACH} times" in PAGE
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
-    assert f"chunks of {upload.CHUNK >> 20} MiB" in PAGE
+    assert f"chunks of {uploader.CHUNK >> 20} MiB" in PAGE
     assert f"Timeouts: {dial.CONNECT:g} s for a connection, {transport.SEND_TIMEOUT:g} s for each block" in PAGE
     assert transport.READ_TIMEOUT == transport.SEND_TIMEOUT
-    assert (pace._SLOWEST, pace._WINDOW, state.SMALLEST, state._OLDEST) == (1024, 60, 1 << 20, 86400)
-    assert f"Helpers get {helpers.TIMEOUT:g} s" in PAGE
+    assert (minimum_rate._SLOWEST, minimum_rate._WINDOW, upload_state.SMALLEST, upload_state._OLDEST) == (
+        1024,
+        60,
+        1 << 20,
+        86400,
+    )
+    assert f"Helpers get {credential_helpers.TIMEOUT:g} s" in PAGE
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]
     told = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))
     assert told == _TRANSIENT

@@ -10,8 +10,8 @@ import pytest
 
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
-from dockless.registry.proxies import choose_proxy
-from dockless.registry.trust import Trust
+from dockless.registry.http.proxies import choose_proxy
+from dockless.registry.http.tls import Trust
 from dockless.testing import Registry, TokenAuth, User, make_certificate, server_context
 
 PROXY = "http://proxy.example:3128"
@@ -287,7 +287,7 @@ def test_plain_http_is_for_loopback_or_those_who_say_so(connect, environ, monkey
     """A registry elsewhere that speaks plain http is refused, with the option that allows it."""
     with Registry() as registry:
         keep(registry, "app", image, "v1")
-        monkeypatch.setattr("dockless.registry.session.is_loopback", lambda host: False)
+        monkeypatch.setattr("dockless.registry.http.session.is_loopback", lambda host: False)
         with pytest.raises(RegistryError, match="it speaks plain http, not https; allow that for this registry"):
             connect(registry.host).get_manifest("app", "v1")
         assert registry.requests == []

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from dockless import media_types
-from dockless.digest import Digest
 from dockless.errors import DocklessError, InvalidDocument, InvalidValue, RegistryError
-from dockless.manifest import make_index, make_manifest
+from dockless.oci import media_types
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index, make_manifest
 from dockless.registry import RetryPolicy, push
 from dockless.registry.errors import ResponseError
 from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
@@ -264,7 +264,7 @@ def test_a_failure_stops_the_other_uploads(connect, make):
 
 
 def test_the_budget_is_for_time_without_progress(connect, make, manual, monkeypatch):
-    monkeypatch.setattr("dockless.registry.upload.CHUNK", 100_000)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK", 100_000)
     image = make(23, 1_000_000)
     with Registry() as registry:
         registry.faults = [

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from dockless.registry.reach import reach
+from dockless.registry.http.reach import reach
 
 
 @contextlib.contextmanager
@@ -102,7 +102,7 @@ def test_families_take_turns(resolve, monkeypatch):
         tried.append(address[4][0])
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("dockless.registry.reach._begin", begin)
+    monkeypatch.setattr("dockless.registry.http.reach._begin", begin)
     resolve("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")
     with pytest.raises(ConnectionRefusedError):
         reach("reg.example", 443, 30.0)

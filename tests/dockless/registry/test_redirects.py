@@ -5,7 +5,7 @@ import pytest
 from dockless.errors import DocklessError
 from dockless.registry import Credentials, push
 from dockless.registry.errors import ResponseError, Unexpected
-from dockless.registry.hosts import check_destination, follow, is_loopback, origin_of, redact
+from dockless.registry.http.url_policy import check_destination, follow, is_loopback, origin_of, redact
 from dockless.testing import BasicAuth, Fault, Registry, User
 
 HTTPS = "https://reg.example:5000"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from dockless import media_types
 from dockless.errors import DocklessError, InvalidDocument
-from dockless.manifest import make_manifest, parse_manifest
+from dockless.oci import media_types
+from dockless.oci.manifest import make_manifest, parse_manifest
 from dockless.registry import push
 from dockless.registry.errors import ResponseError, Unexpected
 from dockless.testing import PROFILES, Fault, Registry

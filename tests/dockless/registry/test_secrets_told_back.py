@@ -10,7 +10,7 @@ from web_server import web_server
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, RegistryContent
 from dockless.registry.errors import ResponseError
-from dockless.registry.secrets import hidden, query_values, secrets_sent
+from dockless.registry.http.redaction import hidden, query_values, secrets_sent
 from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
 
 SECRET = 'S3CR3T/Kan"ary&<x>:ä'

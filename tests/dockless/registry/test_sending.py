@@ -11,14 +11,14 @@ import pytest
 from one_opener import Opens
 from raw_server import head_of, raw_server
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
-from dockless.registry.body import BLOCK, BlobPart, FileSlice, OpenBlob
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.registry.clock import Clock
-from dockless.registry.pace import Stalled
-from dockless.registry.pool import Pool
-from dockless.registry.sending import Sender
+from dockless.registry.http.minimum_rate import Stalled
+from dockless.registry.http.pool import Pool
+from dockless.registry.http.sending import Sender
+from dockless.registry.upload_body import BLOCK, BlobPart, FileSlice, OpenBlob
 from dockless.testing import make_certificate, server_context
 
 DATA = os.urandom(20 * BLOCK + 12345)
@@ -242,7 +242,7 @@ def test_a_flood_of_interim_answers_ends(peers):
 
 
 def test_a_refusal_is_heard_between_small_pieces(peers, monkeypatch):
-    monkeypatch.setattr("dockless.registry.connection.BLOCK", 1000)
-    monkeypatch.setattr("dockless.registry.body.BLOCK", 1000)
+    monkeypatch.setattr("dockless.registry.http.connection.BLOCK", 1000)
+    monkeypatch.setattr("dockless.registry.upload_body.BLOCK", 1000)
     assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
     assert peers.moved < len(DATA)

@@ -22,7 +22,7 @@ def certificate(tmp_path):
 
 @pytest.fixture(autouse=True)
 def loopback_is_like_any_other(monkeypatch):
-    monkeypatch.setattr("dockless.registry.proxies.is_loopback", lambda host: False)
+    monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dockless.digest import Digest
 from dockless.errors import InvalidValue, RegistryError
+from dockless.oci.digest import Digest
 from dockless.testing import PROFILES, Fault, Registry
 
 DATA = b"0123456789" * 5

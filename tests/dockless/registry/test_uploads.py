@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import DocklessError, LayoutError
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.registry import push
 from dockless.registry.errors import ResponseError, Unexpected
 from dockless.testing import PROFILES, Fault, Registry
@@ -21,7 +21,7 @@ MIB = 1 << 20
 @pytest.fixture
 def chunks(monkeypatch):
     """Chunks of 64 KiB."""
-    monkeypatch.setattr("dockless.registry.upload.CHUNK", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
 
 
 @pytest.fixture

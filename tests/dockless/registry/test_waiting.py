@@ -9,9 +9,9 @@ from raw_server import raw_server
 from dockless.errors import RegistryError
 from dockless.registry import Clock, RetryPolicy, push
 from dockless.registry.errors import ConnectionFailed, Unexpected
-from dockless.registry.pace import Pace
+from dockless.registry.http.minimum_rate import Pace
+from dockless.registry.http.session import Session
 from dockless.registry.retry import Retries, Stopped, parse_retry_after
-from dockless.registry.session import Session
 from dockless.testing import Fault, Registry
 
 

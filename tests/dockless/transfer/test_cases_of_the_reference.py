@@ -26,11 +26,11 @@ from dockless import (
     RegistryClient,
     copy_image,
 )
-from dockless.layer.decode import decoded
-from dockless.layer.encoders import find_encoder
-from dockless.layer.pipeline import encode_blocks
-from dockless.layer.stream import Block
-from dockless.registry.hosts import is_loopback, split_host
+from dockless.layer.compression import find_encoder
+from dockless.layer.compression.compressor import encode_blocks
+from dockless.layer.tar_writer import Block
+from dockless.registry.http.url_policy import is_loopback, split_host
+from dockless.tar.decompress import decoded
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import threading
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
 
-from dockless import media_types
 from dockless.errors import InvalidDocument, InvalidValue, LayoutError, RegistryError
-from dockless.layout.docker_archive import DockerArchive
-from dockless.layout.oci import OciLayout
-from dockless.layout.write import write_layout
-from dockless.manifest import make_index
+from dockless.layout.docker_archive_reader import DockerArchive
+from dockless.layout.oci_layout import OciLayout
+from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci import media_types
+from dockless.oci.manifest import make_index
 from dockless.registry import Credentials, RetryPolicy
 from dockless.testing import BasicAuth, Registry, User
-from dockless.transfer.access import Access
 from dockless.transfer.copy import copy_image
+from dockless.transfer.registry_access import Access
 from dockless.transfer.verify import verify_image
 
 

@@ -4,7 +4,7 @@ import pytest
 from made_images import layout_of, make_image, tar_of
 
 from dockless import Access, Image, Index, InlineFile, InvalidDocument, InvalidValue, Layer, LayerError, RegistryError
-from dockless.layout.oci import OciLayout
+from dockless.layout.oci_layout import OciLayout
 from dockless.testing import Registry
 
 HELLO = Layer.from_files({"/etc/motd": InlineFile("hi\n", mode=0o600)})

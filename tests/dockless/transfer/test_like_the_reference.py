@@ -279,7 +279,7 @@ class TestSigningIn:
 
 def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
     registry.faults = [Fault(on="manifest get", delay=3)]
-    monkeypatch.setattr("dockless.registry.transport.READ_TIMEOUT", 0.2)
+    monkeypatch.setattr("dockless.registry.http.transport.READ_TIMEOUT", 0.2)
     began = time.monotonic()
     with pytest.raises(RegistryError):
         Image.from_registry(f"{registry.host}/app:1")

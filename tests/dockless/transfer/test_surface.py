@@ -137,7 +137,7 @@ def test_help_is_a_manual():
 
 
 def test_the_layer_builder_needs_only_its_own_files(tmp_path):
-    """As in a sandbox: `src/dockless/*.py`, `src/dockless/layer/`, the compressor, and nothing else."""
+    """As in a sandbox: the packages that make bytes, the compressor, and nothing else."""
     from pathlib import Path
     from shutil import copy, copytree
 
@@ -147,7 +147,8 @@ def test_the_layer_builder_needs_only_its_own_files(tmp_path):
     (tmp_path / "dockless").mkdir()
     for file in source.glob("*.py"):
         copy(file, tmp_path / "dockless")
-    copytree(source / "layer", tmp_path / "dockless/layer")
+    for package in ("layer", "oci", "tar"):
+        copytree(source / package, tmp_path / "dockless" / package)
     compressor = Path(deflate.__file__)
     for part in compressor.parent.glob("deflate*") if compressor.stem != "__init__" else [compressor.parent]:
         if part.suffix != ".dist-info":

@@ -8,12 +8,12 @@ import tarfile
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
 
-from dockless import media_types
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import DocklessError
-from dockless.layout.write import write_layout
-from dockless.manifest import make_index, make_manifest
+from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index, make_manifest
 from dockless.testing import Fault
 from dockless.transfer.verify import verify_image
 
@@ -225,7 +225,7 @@ def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
 
 def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path, monkeypatch):
     zstandard = pytest.importorskip("zstandard")
-    monkeypatch.setattr("dockless.layer.decode._ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr("dockless.tar.decompress._ALWAYS_ALLOWED", 1 << 20)
     damaged = Damaged(tmp_path / "l")
     bomb = zstandard.compress(b"\0" * (1 << 26))
     damaged.layer(0, bomb, str(Digest.of(b"")))

@@ -10,7 +10,7 @@ import pytest
 
 from dockless.errors import CredentialsError
 from dockless.registry import Credentials, find_credentials, push
-from dockless.registry.auth.helpers import ask_helper
+from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.testing import Registry, TokenAuth, User
 
 HOST = "reg.example:5000"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from web_server import web_server
 
-from dockless.descriptor import Descriptor
-from dockless.digest import Digest
 from dockless.errors import DocklessError
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.registry import Credentials, RegistryContent, push
 from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 

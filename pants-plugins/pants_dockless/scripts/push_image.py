@@ -1,0 +1,74 @@
+"""Pushes one image to one repository: `push_image.py PLAN`. Run by `pants publish`, in a process that is never cached.
+
+Exit status: 0 pushed, 1 not (one line on stderr), 130 and 143 interrupted.
+"""
+
+import json
+import os
+import signal
+import sys
+
+
+def main(plan_path: str) -> int:
+    with open(plan_path, "rb") as file:
+        plan = json.load(file)
+    sys.path[:0] = plan["import_from"]
+
+    from contextlib import ExitStack
+
+    from dockless.blobs import RoutedContent
+    from dockless.errors import DocklessError
+    from dockless.layout.oci_layout import OciLayout
+    from dockless.oci.digest import Digest
+    from dockless.registry import RegistryClient, RegistryContent, push
+    from dockless.registry.http.url_policy import is_loopback, split_host
+    from dockless.transfer.foreign_layers import ForeignContent
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        layout = OciLayout(os.path.join(os.path.dirname(plan_path), plan["layout"]))
+        root = layout.manifest(layout.root())
+        with ExitStack() as stack:
+            clients, routes, mounts = {}, {}, {}
+            for registry, insecure in [
+                (plan["registry"], plan["insecure"]),
+                *((layer["registry"], layer["insecure"]) for layer in plan["remote"]),
+            ]:
+                if registry not in clients:
+                    client = RegistryClient(registry, insecure=insecure, jobs=plan["jobs"])
+                    clients[registry] = stack.enter_context(client)
+            for layer in plan["remote"]:
+                digest = Digest(layer["digest"])
+                routes[digest] = RegistryContent(clients[layer["registry"]], layer["repository"])
+                if layer["registry"] == plan["registry"]:
+                    mounts[digest] = (layer["repository"],)
+            content = RoutedContent(layout, routes)
+            if plan["copy_foreign_layers"]:
+                bases = {layer["registry"] for layer in plan["remote"]}
+                local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)
+                content = ForeignContent(content, local=local)
+                stack.callback(content.close)
+            pushed = push(
+                root,
+                content,
+                clients[plan["registry"]],
+                plan["repository"],
+                plan["tags"],
+                mount_from=mounts,
+                keep_foreign_layers=not plan["copy_foreign_layers"],
+            )
+    except DocklessError as error:
+        print(f"error: {plan['address']}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(
+        f"{plan['registry']}/{plan['repository']}@{pushed.digest}: {pushed.blobs_sent} blobs sent "
+        f"({pushed.bytes_sent} bytes), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already there",
+        file=sys.stderr,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

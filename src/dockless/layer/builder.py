@@ -1,0 +1,101 @@
+"""Builds a layer: entries -> tar blocks -> encoded blob, both digests in the same pass."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import Any, BinaryIO, NamedTuple
+
+from dockless.errors import LayerError
+from dockless.layer.compression import Encoder, find_encoder
+from dockless.layer.compression.compressor import encode_blocks
+from dockless.layer.entries import Entry, warnings_of
+from dockless.layer.hardlinks import link_same_files
+from dockless.layer.spec import LayerSpec, check_kinds, check_mtime
+from dockless.layer.tar_writer import tar_blocks
+from dockless.layer.walk import collect_entries
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+
+
+class BuiltLayer(NamedTuple):
+    """A layer that was made. `compression` is the encoder's identity; sizes are in bytes."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+    compression: str
+    entries: int
+    uncompressed_size: int
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self._asdict(), "descriptor": self.descriptor.to_json(), "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> BuiltLayer:
+        return cls(
+            **{
+                **found,
+                "descriptor": Descriptor.from_json(found["descriptor"], "the layer"),
+                "diff_id": Digest(found["diff_id"]),
+                "warnings": tuple(found["warnings"]),
+            }
+        )
+
+
+def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) -> BuiltLayer:
+    """Builds the layer that `spec` describes into `directory`, as a file named by its digest's digits.
+
+    `threads` compress side by side (as many as there are CPUs by default, 0: none); they change no byte. The file gets
+    its name when it is whole; a failure leaves nothing. Raises LayerError.
+    """
+    check_kinds(spec)
+    mtime = check_mtime(spec.mtime)
+    encoder = find_encoder(spec.compression)
+    entries = collect_entries(spec)
+    if spec.hardlinks:
+        entries = link_same_files(entries)
+    return _write(entries, mtime, encoder, directory, threads)
+
+
+def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: str, threads: int | None) -> BuiltLayer:
+    entries = list(entries)
+    staged = os.path.join(directory, f".dockless-{os.getpid()}-{id(entries):x}")
+    digest = hashlib.sha256()
+    try:
+        with _create(staged) as file:
+
+            def sink(data: bytes) -> None:
+                digest.update(data)
+                file.write(data)
+
+            encoded = encode_blocks(tar_blocks(entries, mtime, encoder.block_size), encoder, sink, threads)
+            size = file.tell()
+        found = Digest("sha256:" + digest.hexdigest())
+        os.replace(staged, os.path.join(directory, found.hex))
+    except OSError as error:
+        raise LayerError(f"cannot write the layer to {directory}", cause=error.strerror or str(error)) from error
+    finally:
+        _remove(staged)
+    return BuiltLayer(
+        Descriptor(media_types.layer_media_type(encoder.wire_format), found, size),
+        encoded.diff_id,
+        encoder.identity,
+        len(entries),
+        encoded.size,
+        warnings_of(entries),
+    )
+
+
+def _create(path: str) -> BinaryIO:
+    # Unbuffered: what comes is a megabyte at a time.
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "wb", buffering=0)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

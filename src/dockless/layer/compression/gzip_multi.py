@@ -1,0 +1,60 @@
+"""`gzip`: every block a gzip member of its own, by libdeflate (RFC 1952, section 2.2: members follow each other).
+
+Blocks are independent, so they are compressed side by side; readers of container images all take several members
+(tried: Go, containerd, docker, podman, umoci, skopeo, GNU gzip, pigz, busybox, Python).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dockless.layer.compression.libdeflate import (
+    GZIP_HEADER_SIZE,
+    LEVELS,
+    Compressor,
+    check_known_answer,
+    crc32,
+    gzip_trailer,
+)
+from dockless.layer.compression.stored_deflate import is_incompressible, stored_deflate
+from dockless.layer.tar_writer import Block
+
+__all__ = ["DEFAULT_LEVEL", "LEVELS", "GzipEncoder", "make"]
+
+DEFAULT_LEVEL = 1
+# No name, no time, no flags, OS "unknown": the compressor's own would say its platform.
+HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+
+class GzipEncoder:
+    wire_format = "gzip"
+    block_size = 1 << 20
+
+    def __init__(self, level: int) -> None:
+        self.identity = f"gzip:{level} libdeflate members of 1 MiB"
+        self._level = level
+
+    def worker(self) -> Callable[[Block, bytes], bytes]:
+        compressor, prober, checksum = Compressor(self._level), Compressor(1), crc32()
+
+        def size_of(sample: memoryview) -> int:
+            return len(prober.gzip(sample)) - GZIP_HEADER_SIZE - 8
+
+        def encode(block: Block, before: bytes) -> bytes:
+            data = block.data
+            if is_incompressible(data, size_of):
+                return HEADER + stored_deflate(data) + gzip_trailer(checksum(data, 0), len(data))
+            return HEADER + compressor.gzip(data)[GZIP_HEADER_SIZE:]
+
+        return encode
+
+    def begin(self) -> bytes:
+        return b""
+
+    def end(self, crc: int, size: int) -> bytes:
+        return b""
+
+
+def make(level: int) -> GzipEncoder:
+    check_known_answer(level)
+    return GzipEncoder(level)

@@ -1,0 +1,65 @@
+"""`gzip-single`: one gzip member, for readers that stop after the first, by zlib-ng.
+
+Blocks are compressed side by side: each is raw deflate that ends on a byte (sync flush) and may refer to the 32 KiB
+before it. zlib-ng at this level writes the same bytes on every CPU tried; other versions of it do not, so the version
+is pinned and part of the layer's identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dockless.errors import LayerError
+from dockless.layer.compression import missing
+from dockless.layer.compression.gzip_multi import HEADER
+from dockless.layer.compression.libdeflate import gzip_trailer
+from dockless.layer.tar_writer import Block
+
+VERSION = "1.1.0"
+DEFAULT_LEVEL = 2
+# The levels whose output did not depend on how the input was cut.
+LEVELS = (2, 3, 9)
+# An empty final block of fixed codes (RFC 1951, section 3.2.3).
+_LAST = b"\x03\x00"
+
+
+class GzipSingleEncoder:
+    wire_format = "gzip"
+    block_size = 1 << 20
+    needs_crc = True
+
+    def __init__(self, level: int, library: Any) -> None:
+        self.identity = f"gzip-single:{level} zlib-ng {VERSION} blocks of 1 MiB"
+        self._level = level
+        self._library = library
+
+    def worker(self) -> Callable[[Block, bytes], bytes]:
+        z = self._library
+
+        def encode(block: Block, before: bytes) -> bytes:
+            options = (self._level, z.DEFLATED, -15, 8, z.Z_DEFAULT_STRATEGY)
+            compressor = z.compressobj(*options, before) if before else z.compressobj(*options)
+            found: bytes = compressor.compress(block.data) + compressor.flush(z.Z_SYNC_FLUSH)
+            return found
+
+        return encode
+
+    def begin(self) -> bytes:
+        return HEADER
+
+    def end(self, crc: int, size: int) -> bytes:
+        return _LAST + gzip_trailer(crc, size)
+
+
+def make(level: int) -> GzipSingleEncoder:
+    try:
+        from zlib_ng import __version__, zlib_ng
+    except ImportError:
+        raise missing("zlib-ng", "gzip-single", "gzip-single") from None
+    if str(__version__) != VERSION:
+        raise LayerError(
+            f"`compression`: gzip-single is made with zlib-ng {VERSION}, {__version__} is installed",
+            hint="install dockless[gzip-single]",
+        )
+    return GzipSingleEncoder(level, zlib_ng)

@@ -1,0 +1,56 @@
+"""`zstd`: every block a zstd frame of its own (RFC 8878, section 3: frames follow each other).
+
+libzstd's versions differ in their bytes (1.5.2, 1.5.5, 1.5.6 and 1.5.7 all do), so the package is pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dockless.errors import LayerError
+from dockless.layer.compression import missing
+from dockless.layer.tar_writer import Block
+
+LIBRARY_VERSION = (1, 5, 7)
+DEFAULT_LEVEL = 3
+LEVELS = range(1, 20)
+
+
+class ZstdEncoder:
+    wire_format = "zstd"
+    # Frames of 1 MiB cost 5 % more than frames of 4.
+    block_size = 4 << 20
+
+    def __init__(self, level: int, library: Any) -> None:
+        self.identity = f"zstd:{level} libzstd {'.'.join(map(str, LIBRARY_VERSION))} frames of 4 MiB"
+        self._level = level
+        self._library = library
+
+    def worker(self) -> Callable[[Block, bytes], bytes]:
+        compressor = self._library.ZstdCompressor(level=self._level, write_content_size=True, write_checksum=False)
+
+        def encode(block: Block, before: bytes) -> bytes:
+            found: bytes = compressor.compress(block.data)
+            return found
+
+        return encode
+
+    def begin(self) -> bytes:
+        return b""
+
+    def end(self, crc: int, size: int) -> bytes:
+        return b""
+
+
+def make(level: int) -> ZstdEncoder:
+    try:
+        import zstandard
+    except ImportError:
+        raise missing("zstandard", "zstd", "zstd") from None
+    if zstandard.ZSTD_VERSION != LIBRARY_VERSION:
+        wanted, there = (".".join(map(str, version)) for version in (LIBRARY_VERSION, zstandard.ZSTD_VERSION))
+        raise LayerError(
+            f"`compression`: zstd is made with libzstd {wanted}, {there} is installed", hint="install dockless[zstd]"
+        )
+    return ZstdEncoder(level, zstandard)

@@ -1,0 +1,59 @@
+"""Files of the same content, stored once: the later ones become hard links to the first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+
+from dockless.layer.entries import BY_EXECUTABLE_BIT, Entry, unreadable
+from dockless.tar.header import FILE, HARD_LINK
+
+
+def link_same_files(entries: list[Entry]) -> list[Entry]:
+    """`entries` with every file that has the content, mode and owner of an earlier one made a hard link to it.
+
+    Reads the files whose size another one has. Empty files stay as they are: a link saves nothing.
+    """
+    sizes = {entry.name: _size(entry) for entry in entries if entry.kind == FILE}
+    count = Counter(sizes.values())
+    first: dict[tuple[object, ...], bytes] = {}
+    found = []
+    for entry in entries:
+        size = sizes.get(entry.name, 0)
+        if size and count[size] > 1:
+            key = (_content(entry), _mode(entry), entry.uid, entry.gid)
+            target = first.setdefault(key, entry.name)
+            if target != entry.name:
+                entry = entry._replace(kind=HARD_LINK, link=target, mode=key[1], path=b"", data=b"")
+        found.append(entry)
+    return found
+
+
+def _size(entry: Entry) -> int:
+    return _stat(entry).st_size if entry.path else len(entry.data)
+
+
+def _mode(entry: Entry) -> int:
+    if entry.mode != BY_EXECUTABLE_BIT:
+        return entry.mode
+    return 0o755 if _stat(entry).st_mode & 0o100 else 0o644
+
+
+def _stat(entry: Entry) -> os.stat_result:
+    try:
+        return os.lstat(entry.file)
+    except OSError as error:
+        raise unreadable(entry.origin, entry.file, error) from error
+
+
+def _content(entry: Entry) -> bytes:
+    digest = hashlib.sha256(entry.data)
+    if entry.path:
+        try:
+            with open(entry.file, "rb", buffering=0) as file:
+                while data := file.read(1 << 20):
+                    digest.update(data)
+        except OSError as error:
+            raise unreadable(entry.origin, entry.file, error) from error
+    return digest.digest()

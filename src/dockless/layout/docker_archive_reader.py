@@ -1,0 +1,156 @@
+"""Reads docker-archives: what `docker save`, `podman save`, skopeo, kaniko, jib and bazel write.
+
+They hold no manifest: one is made, of Docker's family, whose layers are the archive's files as they are. So it has its
+own digest, which no registry knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any, BinaryIO, NamedTuple
+
+from dockless.errors import InvalidDocument, InvalidValue, LayoutError
+from dockless.layout.files import read_small
+from dockless.oci import media_types
+from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_config import ImageConfig
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import make_manifest
+from dockless.oci.reference import Reference
+from dockless.tar.decompress import wire_format
+from dockless.tar.index import TarFiles
+
+_LIST = "manifest.json"
+
+
+class _Listed(NamedTuple):
+    """One image as manifest.json has it."""
+
+    config: str
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+class DockerArchive:
+    """A docker-archive, compressed or not. A ContentSource for the images that were read. `close` closes it."""
+
+    def __init__(self, path: str) -> None:
+        """Reads the archive's list. Raises LayoutError when `path` is no docker-archive."""
+        self.where = path
+        self._files = TarFiles(path)
+        self._blobs: dict[Digest, str] = {}
+        self._documents: dict[Digest, bytes] = {}
+        try:
+            self._listed = self._read_list()
+        except LayoutError:
+            self._files.close()
+            raise
+
+    def close(self) -> None:
+        self._files.close()
+
+    def names(self) -> list[str]:
+        """The references that its images are to get when they are loaded."""
+        return sorted({name for listed in self._listed for name in listed.names})
+
+    def image(self, reference: str = "") -> ImageDocuments:
+        """The image of that name, or the only one. Raises LayoutError."""
+        return self._read(self._choose(reference))
+
+    def images(self) -> list[ImageDocuments]:
+        """All its images, in its order. Raises LayoutError."""
+        return [self._read(listed) for listed in self._listed]
+
+    def _read(self, listed: _Listed) -> ImageDocuments:
+        try:
+            config_bytes = read_small(self._files, listed.config, DEFAULT_LIMIT)
+            config = ImageConfig.from_bytes(config_bytes, f"{self.where}: {listed.config}")
+            if len(config.diff_ids) != len(listed.layers):
+                raise LayoutError(
+                    f"{self.where} does not fit together",
+                    cause=f"{_LIST} has {len(listed.layers)} layers, {listed.config} {len(config.diff_ids)} diff ids",
+                )
+            layers = [self._layer(name, diff_id) for name, diff_id in zip(listed.layers, config.diff_ids)]
+        except (InvalidDocument, InvalidValue) as error:
+            raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
+        described = Descriptor(media_types.DOCKER_CONFIG, Digest.of(config_bytes), len(config_bytes))
+        made = ImageDocuments(make_manifest(described, layers, image_format="docker"), config, config_bytes)
+        self._documents.update(made.documents)
+        return made
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """A layer, config or manifest of an image that was read. Raises LayoutError for another."""
+        if descriptor.digest in self._documents:
+            return io.BytesIO(self._documents[descriptor.digest])
+        if descriptor.digest not in self._blobs:
+            raise LayoutError(f"{self.where} lacks the blob {descriptor.digest}")
+        return self._files.open(self._blobs[descriptor.digest])
+
+    def _layer(self, name: str, diff_id: Digest) -> Descriptor:
+        """What is in the archive, as it is: nearly always a plain tar, whose digest is the diff id."""
+        size = self._files.size(name)
+        if size is None:
+            raise LayoutError(f"{self.where} lacks the layer {name}", cause=f"{_LIST} names it")
+        digest = diff_id
+        with self._files.open(name) as file:
+            head = file.read(512)
+            kind = wire_format(head)
+            if kind != "none":
+                found = hashlib.sha256(head)
+                while data := file.read(1 << 20):
+                    found.update(data)
+                digest = Digest("sha256:" + found.hexdigest())
+        self._blobs[digest] = name
+        return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
+
+    def _choose(self, reference: str) -> _Listed:
+        there = ", ".join(self.names()) or "none that has a name"
+        if not reference:
+            if len(self._listed) != 1:
+                raise LayoutError(
+                    f"{self.where} holds {len(self._listed)} images", cause=f"it holds {there}", hint="name one"
+                )
+            return self._listed[0]
+        wanted = _full(reference)
+        for listed in self._listed:
+            if wanted in map(_full, listed.names):
+                return listed
+        raise LayoutError(f"{self.where} holds no image {reference}", cause=f"it holds {there}")
+
+    def _read_list(self) -> list[_Listed]:
+        if _LIST not in self._files:
+            oci = self._files.size("oci-layout") is not None
+            raise LayoutError(
+                f"{self.where} is no docker-archive",
+                cause=f"it holds no {_LIST}",
+                hint="it is an oci-archive: write oci-archive: before it" if oci else "",
+            )
+        raw = read_small(self._files, _LIST, DEFAULT_LIMIT)
+        try:
+            # The document is a list; the one strict reader reads objects.
+            items = parse_document(b'{"images":' + raw + b"}", f"{self.where}: {_LIST}", limit=len(raw) + 20)["images"]
+        except InvalidDocument as error:
+            raise LayoutError(error.problem, cause=error.cause) from error
+        if not isinstance(items, list) or not items:
+            raise LayoutError(f"{self.where}: {_LIST} lists no image")
+        return [self._item(item) for item in items]
+
+    def _item(self, item: Any) -> _Listed:
+        found = item if isinstance(item, dict) else {}
+        config, names, layers = found.get("Config"), found.get("RepoTags") or [], found.get("Layers") or []
+        for value in (config, *names, *layers) if isinstance(names, list) and isinstance(layers, list) else (None,):
+            if not isinstance(value, str) or not value:
+                raise LayoutError(f"{self.where}: {_LIST} has an image without Config, RepoTags or Layers as they are")
+        return _Listed(str(config), tuple(names), tuple(layers))
+
+
+def _full(name: str) -> str:
+    """`name` by Docker's rules, so that `app`, `app:latest` and `docker.io/library/app:latest` are one."""
+    try:
+        found = Reference.parse(name)
+    except InvalidValue:
+        return name
+    return f"{found.name}:{found.version}"

@@ -1,0 +1,1 @@
+"""HTTP exchanges with registries, token servers and blob stores."""

@@ -1,0 +1,1 @@
+"""Tar archives: headers, a bounded reader, access to members in place."""

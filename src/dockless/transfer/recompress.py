@@ -1,0 +1,73 @@
+"""Compresses layers that are plain tars, as those of a docker-archive are, before they are sent anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+from dockless._atomic import staged_file
+from dockless._hashing import Pieces
+from dockless.blobs import ContentSource
+from dockless.errors import LayoutError
+from dockless.layer.compression import find_encoder
+from dockless.layer.compression.compressor import encode_blocks
+from dockless.layer.tar_writer import Block
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments, ImageLayer
+from dockless.oci.manifest import make_manifest
+from dockless.tar.decompress import decoded
+
+_PLAIN = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
+
+
+def compress_layers(
+    image: ImageDocuments, content: ContentSource, folder: str, compression: str = "gzip"
+) -> ImageDocuments:
+    """`image` with its plain layers compressed into `folder`; the config, and so the image id, stays.
+
+    Raises LayoutError for a layer that is not what its diff id says.
+    """
+    done: dict[Digest, Descriptor] = {}
+    for layer in image.layers:
+        if layer.descriptor.media_type in _PLAIN and layer.diff_id not in done:
+            done[layer.diff_id] = _compressed(layer, content, folder, compression, image.image_format)
+    if not done:
+        return image
+    layers = [done.get(layer.diff_id, layer.descriptor) for layer in image.layers]
+    manifest = make_manifest(image.manifest.config, layers, image_format=image.image_format, start=image.manifest.json)
+    return image._replace(manifest=manifest)
+
+
+def _compressed(
+    layer: ImageLayer, content: ContentSource, folder: str, compression: str, image_format: str
+) -> Descriptor:
+    encoder = find_encoder(compression)
+    staged = os.path.join(folder, f"{layer.diff_id.hex}.new")
+    found = hashlib.sha256()
+    with staged_file(staged) as file, content.open(layer.descriptor) as plain:
+        pieces = Pieces(decoded(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
+
+        def sink(data: bytes) -> None:
+            found.update(data)
+            file.write(data)
+
+        encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, sink)
+        size = file.tell()
+    if encoded.diff_id != layer.diff_id:
+        raise LayoutError(
+            f"the layer {layer.descriptor.digest} is damaged",
+            cause=f"inside it is {encoded.diff_id}, the config says {layer.diff_id}",
+        )
+    digest = Digest("sha256:" + found.hexdigest())
+    os.replace(staged, os.path.join(folder, digest.hex))
+    return Descriptor(media_types.layer_media_type(encoder.wire_format, image_format), digest, size)
+
+
+def blocks_of(pieces: Pieces, size: int) -> Iterator[Block]:
+    """A tar as an encoder takes it, in blocks of `size` bytes."""
+    while data := pieces.exactly(size):
+        # Writable, as encoders take it.
+        yield Block(memoryview(bytearray(data)), ())
