@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dockless.errors import LayerError
-from dockless.tar.header import FOLDER
-
-BY_EXECUTABLE_BIT = -1
+from dockless.tar.header import DIRECTORY
 
 # The folders that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would take /tmp its sticky bit
 # or, on a merged-/usr base, turn the `bin` symlink into a folder: they are written only when declared.
-BASE_FOLDERS = frozenset(
+BASE_DIRECTORIES = frozenset(
     b"""
     bin boot dev etc etc/opt home lib lib32 lib64 libx32 media mnt opt proc root run sbin srv sys tmp usr usr/bin
     usr/games usr/include usr/lib usr/lib32 usr/lib64 usr/libexec usr/libx32 usr/local usr/local/bin usr/local/etc
@@ -76,15 +74,15 @@ class EntryTable:
     def add(self, entry: Entry) -> None:
         name = entry.name
         if not name:
-            if entry.kind != FOLDER:
+            if entry.kind != DIRECTORY:
                 raise LayerError(f"{entry.origin} would become the image's root", hint="give it a path in the image")
             if not entry.declared:
                 return
-        if entry.kind == FOLDER and not entry.declared and name in BASE_FOLDERS:
+        if entry.kind == DIRECTORY and not entry.declared and name in BASE_DIRECTORIES:
             return
         other = self._entries.get(name)
         if other is not None:
-            if other.kind != FOLDER or entry.kind != FOLDER:
+            if other.kind != DIRECTORY or entry.kind != DIRECTORY:
                 raise LayerError(
                     f"two sources for {shown(name)}",
                     cause=f"{other.origin} and {entry.origin}",
@@ -120,9 +118,9 @@ class EntryTable:
             while parent not in good:
                 there = entries.get(parent)
                 if there is None:
-                    if parent not in BASE_FOLDERS:
-                        entries[parent] = Entry(parent, FOLDER, 0o755, entry.origin)
-                elif there.kind != FOLDER:
+                    if parent not in BASE_DIRECTORIES:
+                        entries[parent] = Entry(parent, DIRECTORY, 0o755, entry.origin)
+                elif there.kind != DIRECTORY:
                     raise LayerError(
                         f"{shown(parent)} is a folder and something else",
                         cause=f"a file or link of {there.origin}; {entry.origin} puts {shown(entry.name)} in it",

@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections import Counter
 
-from dockless.layer.entries import BY_EXECUTABLE_BIT, Entry, unreadable
+from dockless.layer.entries import Entry, unreadable
+from dockless.layer.permissions import BY_EXECUTABLE_BIT, resolved_mode
 from dockless.tar.header import FILE, HARD_LINK
 
 
@@ -35,9 +36,7 @@ def _size(entry: Entry) -> int:
 
 
 def _mode(entry: Entry) -> int:
-    if entry.mode != BY_EXECUTABLE_BIT:
-        return entry.mode
-    return 0o755 if _stat(entry).st_mode & 0o100 else 0o644
+    return resolved_mode(entry.mode, _stat(entry).st_mode) if entry.mode == BY_EXECUTABLE_BIT else entry.mode
 
 
 def _stat(entry: Entry) -> os.stat_result:

@@ -1,17 +1,15 @@
-"""gitignore patterns (gitignore(5)): what is left out of a layer, and which paths a mode or an owner is for."""
+"""gitignore patterns (gitignore(5)) and the ignore rules of a layer source."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterable
 
 from dockless.errors import LayerError
 from dockless.layer.wildmatch import Pattern, parse_pattern
 
 _MAX_IGNORE_FILE = 1024 * 1024
-T = TypeVar("T")
 
 
 def compile_patterns(lines: Iterable[str], where: str) -> list[Pattern]:
@@ -43,14 +41,14 @@ class Ignores:
     def is_ignore_file(self, name: bytes) -> bool:
         return name in self._names
 
-    def within(self, folder: bytes, relative: bytes) -> Ignores:
-        """The rules in `folder` on disk, which is `relative` to the source's root."""
+    def within(self, directory: bytes, relative: bytes, files: Collection[bytes]) -> Ignores:
+        """Return the rules in `directory` on disk, which is `relative` to the source and holds `files`."""
         specs = self._specs
         for name in self._names:
-            lines = _read_ignore_file(os.path.join(folder, name))
+            lines = _read_ignore_file(os.path.join(directory, name)) if name in files else None
             if lines is not None:
                 depth = len(relative) + 1 if relative else 0
-                spec = compile_patterns(lines, os.fsdecode(os.path.join(folder, name)))
+                spec = compile_patterns(lines, os.fsdecode(os.path.join(directory, name)))
                 specs = ((depth, spec), *specs)
         if specs == self._specs:
             return self
@@ -83,51 +81,3 @@ def _read_ignore_file(path: bytes) -> list[str] | None:
         raise LayerError(f"the ignore file {os.fsdecode(path)} is larger than {_MAX_IGNORE_FILE} bytes")
     data = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
     return [os.fsdecode(line[:-1] if line.endswith(b"\r") else line) for line in data.split(b"\n")]
-
-
-def _are_for(patterns: Iterable[Pattern], path: bytes, is_folder: bool) -> bool:
-    return any(pattern.matches(path, is_folder) for pattern in patterns if not pattern.keeps)
-
-
-class Rules(Generic[T]):
-    """Pattern of paths in the image, or of folders above them -> value. Each must match something.
-
-    The longest pattern that matches decides, not the last one: a dict's order is lost on the way through JSON, and
-    nobody sees two BUILD files differ by it.
-    """
-
-    def __init__(self, values: Mapping[str, T], field: str) -> None:
-        self._field = field
-        self._rules = [
-            (pattern, compile_patterns([pattern], f"`{field}`"), values[pattern])
-            for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
-        ]
-        self._unused = dict.fromkeys(values)
-        # Which of them are for a folder or for one above it: most files have neighbours.
-        self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def find(self, name: bytes, default: T) -> T:
-        inherited = self._inherited(name.rpartition(b"/")[0])
-        found = default
-        for n, (pattern, parsed, value) in enumerate(self._rules):
-            if n in inherited or _are_for(parsed, name, False):
-                self._unused.pop(pattern, None)
-                found = value
-        return found
-
-    def _inherited(self, folder: bytes) -> frozenset[int]:
-        if folder not in self._of_folders:
-            own = (n for n, (_, parsed, _) in enumerate(self._rules) if _are_for(parsed, folder, True))
-            self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
-        return self._of_folders[folder]
-
-    def check_used(self) -> None:
-        """Raises LayerError for a pattern that matched nothing: it is a mistake, and a silent one."""
-        for pattern in self._unused:
-            raise LayerError(
-                f"`{self._field}`: {pattern!r} matches nothing in the layer",
-                hint="a pattern is matched with the path in the image, such as /app/bin/*",
-            )

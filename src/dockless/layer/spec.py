@@ -15,18 +15,36 @@ _MAX_MTIME = 0o77777777777
 _MAX_ID = 2**32 - 2
 
 
+class Listing(NamedTuple):
+    """What a content-addressed tree says about a source. Paths are relative to the source; a source that is one file
+    or symlink has the empty path.
+
+    files        paths of the files
+    executables  those of `files` that have the executable bit
+    symlinks     path -> target
+    directories  paths of directories that hold nothing
+    """
+
+    files: tuple[str, ...] = ()
+    executables: tuple[str, ...] = ()
+    symlinks: Mapping[str, str] = {}
+    directories: tuple[str, ...] = ()
+
+
 class Source(NamedTuple):
     """A file or folder on disk and where it goes.
 
     A folder's content goes under `destination`; a file becomes `destination`, or goes into it when that ends with `/`.
     `strip_prefix` takes leading folders away from the paths within a folder. `origin` is what errors call this source
-    (a target's address); its path, when empty.
+    (a target's address); its path, when empty. `listing` replaces what the file system says about names, executable
+    bits, symlinks and empty directories; without one, the file system decides.
     """
 
     path: str
     destination: str
     strip_prefix: str = ""
     origin: str = ""
+    listing: Listing | None = None
 
     @property
     def name(self) -> str:
@@ -89,7 +107,9 @@ class LayerSpec(NamedTuple):
         """Plain data, for `from_json`."""
         return {
             **self._asdict(),
-            "sources": [source._asdict() for source in self.sources],
+            "sources": [
+                {**source._asdict(), "listing": source.listing and source.listing._asdict()} for source in self.sources
+            ],
             "inline_files": {
                 path: {"base64": binascii.b2a_base64(file.content, newline=False).decode("ascii"), "mode": file.mode}
                 for path, file in self.inline_files.items()
@@ -103,7 +123,10 @@ class LayerSpec(NamedTuple):
         if unknown:
             raise LayerError(f"the layer's description has the unknown key {unknown[0]!r}")
         values = dict(found)
-        values["sources"] = tuple(Source(**source) for source in found.get("sources", ()))
+        values["sources"] = tuple(
+            Source(**{**source, "listing": Listing(**source["listing"]) if source.get("listing") else None})
+            for source in found.get("sources", ())
+        )
         values["inline_files"] = {
             path: InlineFile(binascii.a2b_base64(file["base64"]), file["mode"])
             for path, file in found.get("inline_files", {}).items()

@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dockless.layer.entries import BY_EXECUTABLE_BIT, Entry, unreadable
+from dockless.layer.entries import Entry, unreadable
+from dockless.layer.permissions import resolved_mode
 from dockless.tar.header import FILE, HARD_LINK, SYMLINK, tar_header
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -55,9 +56,7 @@ def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise unreadable(entry.origin, entry.file, "it is no longer a file")
-        mode = entry.mode
-        if mode == BY_EXECUTABLE_BIT:
-            mode = 0o755 if info.st_mode & 0o100 else 0o644
+        mode = resolved_mode(entry.mode, info.st_mode)
         header = tar_header(entry.name, FILE, mode, entry.uid, entry.gid, info.st_size, mtime)
         # Most files are small and fit in the block that is being filled: no generator, no loop.
         slow = not filler.take(header, descriptor, info.st_size)

@@ -7,17 +7,12 @@ import stat
 from collections.abc import Iterator
 
 from dockless.errors import LayerError
-from dockless.layer.entries import (
-    BY_EXECUTABLE_BIT,
-    WHITEOUTS,
-    Entry,
-    EntryTable,
-    shown,
-    unreadable,
-)
-from dockless.layer.ignore import Ignores, Rules
+from dockless.layer.entries import WHITEOUTS, Entry, EntryTable, shown, unreadable
+from dockless.layer.ignore import Ignores
+from dockless.layer.permissions import DIRECTORY_MODE, SYMLINK_MODE, PermissionRules
+from dockless.layer.source_tree import DiskTree, ListedTree, Node, SourceTree
 from dockless.layer.spec import LayerSpec, Source, image_path, parse_mode, parse_owner
-from dockless.tar.header import FILE, FOLDER, SYMLINK
+from dockless.tar.header import DIRECTORY, FILE, SYMLINK
 
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
@@ -27,12 +22,12 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
     """All entries of the layer, in order. Reads folders and links, no file. Raises LayerError."""
     table = EntryTable()
     uid, gid = parse_owner(spec.owner, "owner")
-    modes = Rules({p: parse_mode(mode, "modes") for p, mode in spec.modes.items()}, "modes")
-    owners = Rules({p: parse_owner(owner, "owners") for p, owner in spec.owners.items()}, "owners")
+    modes = PermissionRules({p: parse_mode(mode, "modes") for p, mode in spec.modes.items()}, "modes")
+    owners = PermissionRules({p: parse_owner(owner, "owners") for p, owner in spec.owners.items()}, "owners")
     for source in spec.sources:
         walk = _Walk(spec, source)
         for entry in walk.entries():
-            if (uid or gid) and not (entry.kind == FOLDER and entry.name == walk.base):
+            if (uid or gid) and not (entry.kind == DIRECTORY and entry.name == walk.base):
                 # The destination itself comes from no source: it is a parent like those above it.
                 entry = entry._replace(uid=uid, gid=gid)
             table.add(entry)
@@ -48,7 +43,7 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
     return entries
 
 
-def _ruled(entry: Entry, modes: Rules[int], owners: Rules[tuple[int, int]]) -> Entry:
+def _ruled(entry: Entry, modes: PermissionRules[int], owners: PermissionRules[tuple[int, int]]) -> Entry:
     if entry.origin == WHITEOUTS:
         return entry
     if entry.kind == FILE:
@@ -60,7 +55,7 @@ def _ruled(entry: Entry, modes: Rules[int], owners: Rules[tuple[int, int]]) -> E
 def _declared(spec: LayerSpec) -> Iterator[Entry]:
     for path, mode in spec.directories.items():
         yield Entry(
-            image_path(path, "directories"), FOLDER, parse_mode(mode, "directories"), "`directories`", declared=True
+            image_path(path, "directories"), DIRECTORY, parse_mode(mode, "directories"), "`directories`", declared=True
         )
     for path, file in spec.inline_files.items():
         name = _file_path(path, "inline_files")
@@ -104,7 +99,7 @@ def _symlink(name: bytes, target: bytes, origin: str) -> Entry:
                     cause=f"it points to {os.fsdecode(target)}",
                     hint="point it to a path inside the image",
                 )
-    return Entry(name, SYMLINK, 0o777, origin, link=target)
+    return Entry(name, SYMLINK, SYMLINK_MODE, origin, link=target)
 
 
 def _refuse_whiteout(name: bytes, origin: str) -> None:
@@ -122,84 +117,101 @@ class _Walk:
         self.spec = spec
         self.root = os.fsencode(source.path)
         self.origin = source.name
-        self.into_folder = source.destination.endswith("/") or not image_path(source.destination, "destination")
+        self.tree: SourceTree = (
+            DiskTree(self.root) if source.listing is None else ListedTree(self.root, source.listing, self.origin)
+        )
+        self.into_directory = source.destination.endswith("/") or not image_path(source.destination, "destination")
         self.base = image_path(source.destination, f"destination of {self.origin}")
         self.strip = image_path(source.strip_prefix, f"strip_prefix of {self.origin}")
-        self.real_root = os.path.realpath(self.root)
 
     def entries(self) -> list[Entry]:
-        """What the source gives, in no order. Raises LayerError."""
-        # A list, because an entry that is yielded through every folder above it costs more than to be read.
+        """Return the entries of the source, in no order. Raises LayerError."""
+        # A list, because an entry that is yielded through every directory above it costs more than to be read.
         found: list[Entry] = []
         try:
-            info = os.lstat(self.root)
-            if stat.S_ISDIR(info.st_mode):
-                found.append(Entry(self.base, FOLDER, 0o755, self.origin))
+            root = self.tree.node(b"")
+            if root.kind == DIRECTORY:
+                found.append(Entry(self.base, DIRECTORY, DIRECTORY_MODE, self.origin))
                 ignores = Ignores(self.spec.ignore_files, self.spec.ignores, self.origin)
-                self._folder(found, self.root, b"", ignores, ())
+                self._directory(found, b"", b"", ignores, ())
             else:
                 last = os.path.basename(self.root)
-                name = (self.base + b"/" + last if self.base else last) if self.into_folder else self.base
-                # A single file may come by a link: whoever names the link means its file.
-                found.append(self._leaf(name, self.root, os.stat(self.root) if self.spec.follow_symlinks else info))
+                name = (self.base + b"/" + last if self.base else last) if self.into_directory else self.base
+                found.append(self._single(name, root))
         except OSError as error:
             raise unreadable(self.origin, self.root if error.filename is None else error.filename, error) from error
         return found
 
-    def _folder(
-        self, found: list[Entry], folder: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]
+    def _single(self, name: bytes, root: Node) -> Entry:
+        _refuse_whiteout(name.rpartition(b"/")[2], self.origin)
+        if root.kind == SYMLINK and self.spec.follow_symlinks:
+            # A source that is one file may be named by a link, wherever it leads.
+            mode = os.stat(self.root).st_mode
+            if not stat.S_ISREG(mode):
+                raise self._special(self.root, mode)
+            return Entry(name, FILE, root.mode, self.origin, path=self.root)
+        return self._leaf(name, root, b"", self.root)
+
+    def _directory(
+        self, found: list[Entry], location: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]
     ) -> None:
-        follow_links = self.spec.follow_symlinks
+        """Add what is in the directory at `location`, whose path in the source is `relative`.
+
+        They differ below a link that is followed. `above` are the locations of the directories that it lies in.
+        """
+        nodes = self.tree.children(location)
+        on_disk = os.path.join(self.root, location)
+        here = on_disk if on_disk.endswith(b"/") else on_disk + b"/"
         if ignores:
-            ignores = ignores.within(folder, relative)
-        with os.scandir(folder) as listed:
-            items = list(listed)
-        here = folder + b"/"
-        for item in items:
-            path = relative + b"/" + item.name if relative else item.name
-            is_link = item.is_symlink()
-            follow = is_link and follow_links
-            if follow:
-                self._check_followed(item.path, above)
-            is_folder = item.is_dir(follow_symlinks=follow)
+            ignores = ignores.within(here, relative, {node.name for node in nodes if node.kind == FILE})
+        above = (*above, location)
+        for node in nodes:
+            path = relative + b"/" + node.name if relative else node.name
+            place = location + b"/" + node.name if location else node.name
+            followed = node.kind == SYMLINK and self.spec.follow_symlinks
+            if followed:
+                place, node = self._followed(place, node, above)
+            is_directory = node.kind == DIRECTORY
             if ignores and (
-                ignores.ignored(path, is_folder)
-                or (not self.spec.keep_ignore_files and not is_folder and ignores.is_ignore_file(item.name))
+                ignores.ignored(path, is_directory)
+                or (not self.spec.keep_ignore_files and not is_directory and ignores.is_ignore_file(node.name))
             ):
                 continue
-            name = self._name(path, is_folder)
-            if is_folder:
+            name = self._name(path, is_directory)
+            if is_directory:
                 if name is not None:
-                    _refuse_whiteout(item.name, self.origin)
-                    found.append(Entry(name, FOLDER, 0o755, self.origin))
-                inner = (*above, os.path.realpath(item.path)) if follow_links else above
-                self._folder(found, item.path, path, ignores, inner)
+                    _refuse_whiteout(node.name, self.origin)
+                    found.append(Entry(name, DIRECTORY, DIRECTORY_MODE, self.origin))
+                self._directory(found, place, path, ignores, above)
                 continue
             assert name is not None
-            if item.is_file(follow_symlinks=follow):
-                _refuse_whiteout(item.name, self.origin)
+            if node.kind == FILE:
+                _refuse_whiteout(node.name, self.origin)
                 # Files are opened without following, so that none becomes a link after it was looked at.
-                place = os.path.realpath(item.path) if follow else here
-                found.append(Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=place))
+                file = os.path.join(self.root, place) if followed else here
+                found.append(Entry(name, FILE, node.mode, self.origin, path=file))
             else:
-                found.append(self._leaf(name, item.path, item.stat(follow_symlinks=follow)))
+                _refuse_whiteout(node.name, self.origin)
+                found.append(self._leaf(name, node, place, here + node.name))
 
-    def _leaf(self, name: bytes, path: bytes, info: os.stat_result) -> Entry:
-        _refuse_whiteout(name.rpartition(b"/")[2], self.origin)
-        if stat.S_ISREG(info.st_mode):
-            return Entry(name, FILE, BY_EXECUTABLE_BIT, self.origin, path=path)
-        if stat.S_ISLNK(info.st_mode):
-            return _symlink(name, os.readlink(path), self.origin)
+    def _leaf(self, name: bytes, node: Node, location: bytes, on_disk: bytes) -> Entry:
+        if node.kind == FILE:
+            return Entry(name, FILE, node.mode, self.origin, path=on_disk)
+        if node.kind == SYMLINK:
+            return _symlink(name, self.tree.read_link(location), self.origin)
+        raise self._special(on_disk, os.lstat(on_disk).st_mode)
+
+    def _special(self, path: bytes, mode: int) -> LayerError:
         kinds = ((stat.S_ISFIFO, "a fifo"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
-        kind = next((said for test, said in kinds if test(info.st_mode)), "a device")
-        raise LayerError(
+        kind = next((label for test, label in kinds if test(mode)), "a device")
+        return LayerError(
             f"{self.origin}: {os.fsdecode(path)} is {kind}", cause="a layer holds files, folders and links"
         )
 
-    def _name(self, relative: bytes, is_folder: bool) -> bytes | None:
-        """The path in the image; None for a folder that `strip_prefix` takes away."""
+    def _name(self, relative: bytes, is_directory: bool) -> bytes | None:
+        """Return the path in the image; None for a directory that `strip_prefix` removes."""
         if self.strip:
-            if is_folder and (self.strip + b"/").startswith(relative + b"/"):
+            if is_directory and (self.strip + b"/").startswith(relative + b"/"):
                 return None
             if not relative.startswith(self.strip + b"/"):
                 raise LayerError(
@@ -209,20 +221,22 @@ class _Walk:
             relative = relative[len(self.strip) + 1 :]
         return self.base + b"/" + relative if self.base else relative
 
-    def _check_followed(self, path: bytes, above: tuple[bytes, ...]) -> None:
-        """A link that is followed must lead to something, inside the source, and not to a folder it lies in."""
-        target = os.path.realpath(path)
-        if not os.path.exists(target):
+    def _followed(self, location: bytes, link: Node, above: tuple[bytes, ...]) -> tuple[bytes, Node]:
+        """Return where a link leads to and what is there: something inside the source, and no directory it lies in."""
+        path = os.fsdecode(os.path.join(self.root, location))
+        try:
+            target = self.tree.resolve(location)
+        except OSError:
             raise LayerError(
-                f"{self.origin}: the symlink {os.fsdecode(path)} leads nowhere",
-                hint="remove it or do not follow symlinks",
-            )
-        if target != self.real_root and not target.startswith(self.real_root + b"/"):
+                f"{self.origin}: the symlink {path} leads nowhere", hint="remove it or do not follow symlinks"
+            ) from None
+        if target is None:
             raise LayerError(
-                f"{self.origin}: the symlink {os.fsdecode(path)} leads out of the source",
-                cause=f"to {os.fsdecode(target)}",
+                f"{self.origin}: the symlink {path} leads out of the source",
+                cause=f"to {os.fsdecode(self.tree.read_link(location))}",
                 hint="add what it leads to as a source of its own",
             )
-        here = os.path.realpath(os.path.dirname(path))
-        if os.path.isdir(target) and (target in above or (here + b"/").startswith(target + b"/")):
-            raise LayerError(f"{self.origin}: the symlink {os.fsdecode(path)} leads to a folder that it lies in")
+        node = self.tree.node(target)
+        if node.kind == DIRECTORY and (target in above or not target):
+            raise LayerError(f"{self.origin}: the symlink {path} leads to a folder that it lies in")
+        return target, Node(link.name, node.kind, node.mode)

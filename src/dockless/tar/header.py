@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FILE, HARD_LINK, SYMLINK, FOLDER = b"0", b"1", b"2", b"5"
+FILE, HARD_LINK, SYMLINK, DIRECTORY = b"0", b"1", b"2", b"5"
 
 _MAX_SIZE = 0o77777777777
 _MAX_ID = 0o7777777
@@ -18,7 +18,7 @@ def tar_header(
 
     A folder's name gets its slash here. Names and links are any bytes but NUL; `size` is in bytes.
     """
-    if kind == FOLDER:
+    if kind == DIRECTORY:
         name += b"/"
     records = b""
     prefix = b""

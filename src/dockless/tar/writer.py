@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from dockless.tar.header import FILE, FOLDER, tar_header
+from dockless.tar.header import DIRECTORY, FILE, tar_header
 
 
 def file_header(name: str, size: int) -> bytes:
@@ -13,7 +13,7 @@ def file_header(name: str, size: int) -> bytes:
 
 
 def folder_header(name: str) -> bytes:
-    return tar_header(name.encode(), FOLDER, 0o755, 0, 0, 0, 0)
+    return tar_header(name.encode(), DIRECTORY, 0o755, 0, 0, 0, 0)
 
 
 def padding(size: int) -> bytes:

@@ -1,0 +1,76 @@
+"""Modes and owners of entries: the default modes and the rules of a layer spec."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+from dockless.errors import LayerError
+from dockless.layer.ignore import compile_patterns
+from dockless.layer.wildmatch import Pattern
+
+# Stands for the default mode of a file whose executable bit is read when the file is opened.
+BY_EXECUTABLE_BIT = -1
+DIRECTORY_MODE = 0o755
+SYMLINK_MODE = 0o777
+
+T = TypeVar("T")
+
+
+def file_mode(executable: bool) -> int:
+    """Return the default mode of a file."""
+    return 0o755 if executable else 0o644
+
+
+def resolved_mode(mode: int, st_mode: int) -> int:
+    """Return `mode`, or the default mode of a file with the status `st_mode` if `mode` is BY_EXECUTABLE_BIT."""
+    return file_mode(bool(st_mode & stat.S_IXUSR)) if mode == BY_EXECUTABLE_BIT else mode
+
+
+def _are_for(patterns: Iterable[Pattern], path: bytes, is_folder: bool) -> bool:
+    return any(pattern.matches(path, is_folder) for pattern in patterns if not pattern.keeps)
+
+
+class PermissionRules(Generic[T]):
+    """Pattern of paths in the image, or of folders above them -> value. Each must match something.
+
+    The longest pattern that matches decides, not the last one: a dict's order is lost on the way through JSON, and
+    nobody sees two BUILD files differ by it.
+    """
+
+    def __init__(self, values: Mapping[str, T], field: str) -> None:
+        self._field = field
+        self._rules = [
+            (pattern, compile_patterns([pattern], f"`{field}`"), values[pattern])
+            for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
+        ]
+        self._unused = dict.fromkeys(values)
+        # Which of them are for a folder or for one above it: most files have neighbours.
+        self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def find(self, name: bytes, default: T) -> T:
+        inherited = self._inherited(name.rpartition(b"/")[0])
+        found = default
+        for n, (pattern, parsed, value) in enumerate(self._rules):
+            if n in inherited or _are_for(parsed, name, False):
+                self._unused.pop(pattern, None)
+                found = value
+        return found
+
+    def _inherited(self, folder: bytes) -> frozenset[int]:
+        if folder not in self._of_folders:
+            own = (n for n, (_, parsed, _) in enumerate(self._rules) if _are_for(parsed, folder, True))
+            self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
+        return self._of_folders[folder]
+
+    def check_used(self) -> None:
+        """Raises LayerError for a pattern that matched nothing: it is a mistake, and a silent one."""
+        for pattern in self._unused:
+            raise LayerError(
+                f"`{self._field}`: {pattern!r} matches nothing in the layer",
+                hint="a pattern is matched with the path in the image, such as /app/bin/*",
+            )
