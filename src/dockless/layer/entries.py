@@ -147,7 +147,11 @@ def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
             within.pop()
         if not within or within[-1][0] != folder:
             within.append((folder, {}))
-        key = last.lower() if last.isascii() else os.fsencode(os.fsdecode(last).casefold())
+        key = (
+            last.lower()
+            if last.isascii()
+            else last.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
+        )
         other = within[-1][1].setdefault(key, last)
         if other is not last:
             found.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ by case alone")
@@ -159,3 +163,7 @@ def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
             f"put it under {shown(b'usr/' + top)}"
         )
     return tuple(found)
+
+
+def _casefolded(name: bytes) -> bytes:
+    return name.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")

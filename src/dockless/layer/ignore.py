@@ -7,19 +7,22 @@ import stat
 from collections.abc import Collection, Iterable
 
 from dockless.errors import LayerError
+from dockless.layer.spec import encoded
 from dockless.layer.wildmatch import Pattern, parse_pattern
 
 _MAX_IGNORE_FILE = 1024 * 1024
 
 
-def compile_patterns(lines: Iterable[str], where: str) -> list[Pattern]:
+def compile_patterns(lines: Iterable[bytes], where: str) -> list[Pattern]:
     """The patterns, in order. Raises LayerError, naming `where`, for one that cannot be read."""
     found = []
     for line in lines:
         try:
-            pattern = parse_pattern(os.fsencode(line))
+            pattern = parse_pattern(line)
         except ValueError as error:
-            raise LayerError(f"{where} has a pattern that cannot be read: {line!r}", cause=str(error)) from None
+            raise LayerError(
+                f"{where} has a pattern that cannot be read: {os.fsdecode(line)!r}", cause=str(error)
+            ) from None
         if pattern is not None:
             found.append(pattern)
     return found
@@ -29,11 +32,11 @@ class Ignores:
     """The ignore rules that hold in one folder of a source: its own, then those of the folders above."""
 
     def __init__(self, names: Iterable[str], patterns: Iterable[str], origin: str) -> None:
-        self._names = tuple(os.fsencode(name) for name in names)
+        self._names = tuple(encoded(name) for name in names)
         patterns = tuple(patterns)
         self._specs: tuple[tuple[int, list[Pattern]], ...] = ()
         if patterns:
-            self._specs = ((0, compile_patterns(patterns, f"`ignores` of {origin}")),)
+            self._specs = ((0, compile_patterns(map(encoded, patterns), f"`ignores` of {origin}")),)
 
     def __bool__(self) -> bool:
         return bool(self._names or self._specs)
@@ -66,7 +69,7 @@ class Ignores:
         return False
 
 
-def _read_ignore_file(path: bytes) -> list[str] | None:
+def _read_ignore_file(path: bytes) -> list[bytes] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -80,4 +83,4 @@ def _read_ignore_file(path: bytes) -> list[str] | None:
     if len(data) > _MAX_IGNORE_FILE:
         raise LayerError(f"the ignore file {os.fsdecode(path)} is larger than {_MAX_IGNORE_FILE} bytes")
     data = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
-    return [os.fsdecode(line[:-1] if line.endswith(b"\r") else line) for line in data.split(b"\n")]
+    return [line[:-1] if line.endswith(b"\r") else line for line in data.split(b"\n")]

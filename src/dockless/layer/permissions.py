@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from dockless.errors import LayerError
 from dockless.layer.ignore import compile_patterns
+from dockless.layer.spec import encoded
 from dockless.layer.wildmatch import Pattern
 
 # Stands for the default mode of a file whose executable bit is read when the file is opened.
@@ -42,7 +43,7 @@ class PermissionRules(Generic[T]):
     def __init__(self, values: Mapping[str, T], field: str) -> None:
         self._field = field
         self._rules = [
-            (pattern, compile_patterns([pattern], f"`{field}`"), values[pattern])
+            (pattern, compile_patterns([encoded(pattern)], f"`{field}`"), values[pattern])
             for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
         ]
         self._unused = dict.fromkeys(values)

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from dockless.errors import LayerError
 from dockless.layer.permissions import BY_EXECUTABLE_BIT, file_mode
-from dockless.layer.spec import Listing
+from dockless.layer.spec import Listing, encoded
 from dockless.tar.header import DIRECTORY, FILE, SYMLINK
 
 # The limit of Linux (path_resolution(7)).
@@ -104,15 +104,15 @@ class ListedTree:
         self.root = path
         self._origin = origin
         self._children: dict[bytes, dict[bytes, Node]] = {}
-        self._links = {os.fsencode(link): os.fsencode(target) for link, target in listing.symlinks.items()}
+        self._links = {encoded(link): encoded(target) for link, target in listing.symlinks.items()}
         self._root = Node(b"", DIRECTORY)
         executables = frozenset(listing.executables)
         for file in listing.files:
-            self._add(os.fsencode(file), FILE, file_mode(file in executables))
+            self._add(encoded(file), FILE, file_mode(file in executables))
         for link in self._links:
             self._add(link, SYMLINK)
         for directory in listing.directories:
-            self._add_directory(os.fsencode(directory))
+            self._add_directory(encoded(directory))
 
     def node(self, location: bytes) -> Node:
         if not location:
@@ -125,21 +125,27 @@ class ListedTree:
 
     def children(self, location: bytes) -> list[Node]:
         listed = self._children.get(location, {})
-        # Directories without files need not exist on disk, and two names for one directory do no harm.
-        if any(node.kind == FILE for node in listed.values()) and len(
-            os.listdir(os.path.join(self.root, location))
-        ) < len(listed):
-            self._refuse_one_file_for_two_names(location, listed)
+        files = {name for name, node in listed.items() if node.kind == FILE}
+        missing = files.difference(os.listdir(os.path.join(self.root, location))) if files else ()
+        if missing:
+            self._refuse_one_file_for_two_names(location, missing, listed)
         return list(listed.values())
 
-    def _refuse_one_file_for_two_names(self, location: bytes, listed: dict[bytes, Node]) -> None:
-        """Raise LayerError for names that a file system ignoring case or Unicode normalization takes for one."""
+    def _refuse_one_file_for_two_names(
+        self, location: bytes, missing: Iterable[bytes], listed: Iterable[bytes]
+    ) -> None:
+        """Raise LayerError if a missing file has the name of another one but for case or Unicode normalization.
+
+        A file system that ignores these differences shows one file for the two names.
+        """
         from unicodedata import normalize
 
-        first: dict[str, bytes] = {}
-        for name, node in listed.items():
-            other = first.setdefault(normalize("NFC", os.fsdecode(name).casefold()), name)
-            if other != name and FILE in (node.kind, listed[other].kind):
+        def folded(name: bytes) -> str:
+            return normalize("NFC", name.decode("utf-8", "surrogateescape").casefold())
+
+        for name in sorted(missing):
+            other = next((other for other in listed if other != name and folded(other) == folded(name)), None)
+            if other is not None:
                 directory = os.fsdecode(location)
                 raise LayerError(
                     f"{self._origin}: the file system of the sandbox cannot hold both {os.fsdecode(other)!r} and "

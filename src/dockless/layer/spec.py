@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -168,11 +167,16 @@ _KINDS = {
 }
 
 
+def encoded(text: str) -> bytes:
+    """Return the bytes that the text of a spec stands for: UTF-8, whatever the encoding of the file system is."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def image_path(text: str, field: str) -> bytes:
     """A path in the image as a tar entry names it: relative, with no empty part. Raises LayerError, naming `field`."""
     if "\0" in text:
         raise LayerError(f"`{field}`: the path {text!r} holds a NUL byte")
-    parts = [part for part in os.fsencode(text).split(b"/") if part not in (b"", b".")]
+    parts = [part for part in encoded(text).split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise LayerError(f"`{field}`: the path {text!r} holds '..'", hint="write the path it means")
     return b"/".join(parts)

@@ -11,7 +11,7 @@ from dockless.layer.entries import WHITEOUTS, Entry, EntryTable, shown, unreadab
 from dockless.layer.ignore import Ignores
 from dockless.layer.permissions import DIRECTORY_MODE, SYMLINK_MODE, PermissionRules
 from dockless.layer.source_tree import DiskTree, ListedTree, Node, SourceTree
-from dockless.layer.spec import LayerSpec, Source, image_path, parse_mode, parse_owner
+from dockless.layer.spec import LayerSpec, Source, encoded, image_path, parse_mode, parse_owner
 from dockless.tar.header import DIRECTORY, FILE, SYMLINK
 
 _WHITEOUT = b".wh."
@@ -66,7 +66,7 @@ def _declared(spec: LayerSpec) -> Iterator[Entry]:
         name = _file_path(path, "symlinks")
         if not target or "\0" in target:
             raise LayerError(f"`symlinks`: {path!r} has no usable target")
-        yield _symlink(name, os.fsencode(target), "`symlinks`")
+        yield _symlink(name, encoded(target), "`symlinks`")
 
 
 def _file_path(path: str, field: str) -> bytes:

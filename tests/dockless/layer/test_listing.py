@@ -131,13 +131,11 @@ def test_a_file_that_is_missing_is_named(tmp_path):
         digest(tmp_path, Source(str(tmp_path / "in"), "/x", origin="app", listing=Listing(("a",))))
 
 
-@pytest.mark.parametrize(
-    "listing", [Listing(("a", "a")), Listing(("a", "a/b")), Listing(("a/../b",)), Listing(("a//b",))]
-)
-def test_a_listing_that_contradicts_itself_is_refused(tmp_path, listing):
+@pytest.mark.parametrize("files", [("a", "a"), ("a", "a/b"), ("a/../b",), ("a//b",)])
+def test_a_listing_that_contradicts_itself_is_refused(tmp_path, files):
     (tmp_path / "in").mkdir()
     with pytest.raises(LayerError, match="the listing has the path"):
-        digest(tmp_path, Source(str(tmp_path / "in"), "/x", listing=listing))
+        digest(tmp_path, Source(str(tmp_path / "in"), "/x", listing=Listing(files)))
 
 
 @pytest.mark.parametrize(
@@ -154,9 +152,33 @@ def test_a_listing_that_contradicts_itself_is_refused(tmp_path, listing):
 def test_followed_symlinks_of_a_listing(tmp_path, symlinks, message):
     (tmp_path / "in/a").mkdir(parents=True)
     (tmp_path / "in/a/f").write_text("x")
+    (tmp_path / "x").write_text("outside")
     for link, target in symlinks.items():
         (tmp_path / "in" / link).symlink_to(target)
     listing = Listing(("a/f",), symlinks=symlinks)
     for source in (Source(str(tmp_path / "in"), "/x", listing=listing), Source(str(tmp_path / "in"), "/x")):
         with pytest.raises(LayerError, match=message):
             digest(tmp_path, source, follow_symlinks=True)
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii"])
+def test_the_text_of_a_spec_is_utf_8_whatever_the_locale_is(tmp_path, monkeypatch, encoding):
+    root = tmp_path / "in"
+    root.mkdir()
+    for name in ("é", "ü.key", "gone"):
+        (root / name).write_text("x")
+    fields = {
+        "symlinks": {"/ö": "é"},
+        "inline_files": {},
+        "whiteouts": ("/ä",),
+        "ignores": ("/gone",),
+        "modes": {"ü.key": "0600"},
+        "owners": {"/ñ/é": "1:1"},
+    }
+    source = Source(str(root), "/ñ", listing=Listing(("é", "ü.key", "gone")))
+    expected = digest(tmp_path, source, **fields)
+    monkeypatch.setattr(os, "fsencode", lambda path: path if isinstance(path, bytes) else str(path).encode(encoding))
+    monkeypatch.setattr(
+        os, "fsdecode", lambda path: path if isinstance(path, str) else path.decode(encoding, "replace")
+    )
+    assert digest(tmp_path, source, **fields) == expected
