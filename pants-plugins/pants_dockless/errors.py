@@ -20,11 +20,3 @@ class TargetError(DocklessError):
     def of(cls, address: Address, field: Optional[str], error: DocklessError) -> "TargetError":
         """`error` of the library, said of a target's field."""
         return cls(address, field, error.problem, cause=error.cause, hint=error.hint)
-
-
-def sandbox_failure(address: Address, stderr: bytes) -> Exception:
-    """What a program of the sandbox said when it failed: its one line, or all of it where it broke down."""
-    said = stderr.decode(errors="replace").strip()
-    if said.startswith("error: ") and "\n" not in said:
-        return TargetError(address, None, said[len("error: ") :])
-    return RuntimeError(f"{address}: a program of Dockless broke down:\n{said}")

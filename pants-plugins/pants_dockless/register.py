@@ -2,7 +2,7 @@
 
 from pants_dockless.goals import generate_lockfiles, package, publish
 from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
-from pants_dockless.util_rules import tools
+from pants_dockless.util_rules import interpreter, tools
 
 
 def target_types() -> list:
@@ -10,4 +10,4 @@ def target_types() -> list:
 
 
 def rules() -> list:
-    return [*tools.rules(), *generate_lockfiles.rules(), *package.rules(), *publish.rules()]
+    return [*interpreter.rules(), *tools.rules(), *generate_lockfiles.rules(), *package.rules(), *publish.rules()]

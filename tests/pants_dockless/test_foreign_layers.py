@@ -37,7 +37,7 @@ def run(tmp_path):
         path = tmp_path / "plan.json"
         path.write_text(json.dumps({"import_from": import_roots(), **plan}))
         return subprocess.run(
-            (sys.executable, "-I", str(SANDBOX / program), str(path)),
+            (sys.executable, "-I", "-S", str(SANDBOX / program), str(path)),
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -120,7 +120,7 @@ def test_fetched_for_archives_and_verified(run, image, web, tmp_path, damaged):
     kept = [*(tmp_path / "cache").iterdir(), *(tmp_path / "blobs/sha256").iterdir()]
     if damaged:
         assert done.returncode == 1
-        assert done.stderr.startswith(f"error: the layer {layer.digest} came damaged") and done.stderr.count("\n") == 1
+        assert done.stderr.startswith(f"error: the blob {layer.digest} is damaged") and done.stderr.count("\n") == 1
         assert kept == []
     else:
         assert done.returncode == 0, done.stderr

@@ -1,4 +1,6 @@
 import json
+import stat
+from pathlib import Path
 
 import pytest
 from pants.core.goals.publish import PublishProcesses
@@ -31,8 +33,8 @@ push_image(name="push", image=":image", registries=["@two"], repository="{{paren
 
 @pytest.fixture
 def publish(backend):
-    def run(address: str = "image", registries: dict = REGISTRIES) -> PublishProcesses:
-        backend.set_options([f"--dockless-registries={registries!r}"], env_inherit={"PATH"})
+    def run(address: str = "image", registries: dict = REGISTRIES, **env: str) -> PublishProcesses:
+        backend.set_options([f"--dockless-registries={registries!r}"], env=env, env_inherit={"PATH"})
         if address == "image":
             package = backend.package("app:image")
             field_set = PublishImageFieldSet.create(backend.get_target(package_address("image")))
@@ -54,7 +56,7 @@ def package_address(name: str):
 
 def plan(backend, published) -> dict:
     files = backend.request(DigestContents, [published.process.process.input_digest])
-    return json.loads(next(file.content for file in files if file.path == "push.json"))
+    return json.loads(next(file.content for file in files if file.path == "plan.json"))
 
 
 def test_one_process_pushes_all_tags_of_one_repository(backend, publish):
@@ -136,12 +138,17 @@ def test_wrong_options_are_named(backend, publish, registries, said):
 
 def test_no_secret_of_the_environment_is_in_argv_or_in_a_file(backend, publish):
     backend.write_files(build(""))
-    backend.set_options([], env={"AWS_SECRET_ACCESS_KEY": "C4n4ry"}, env_inherit={"PATH"})
-    (published,) = publish()
+    (published,) = publish(AWS_SECRET_ACCESS_KEY="C4n4ry")
     process = published.process.process
-    assert not any("C4n4ry" in argument for argument in process.argv)
+    assert not any("C4n4ry" in argument for argument in (*process.argv, *process.env.values()))
     files = backend.request(DigestContents, [process.input_digest])
     assert not any(b"C4n4ry" in file.content for file in files)
+    path = Path(plan(backend, published)["environment"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert json.loads(path.read_text())["AWS_SECRET_ACCESS_KEY"] == "C4n4ry"
+    # The next run deletes what was never read.
+    publish()
+    assert not path.exists()
 
 
 TWO_IMAGES = """

@@ -10,21 +10,34 @@ from pathlib import Path
 
 import pants_dockless
 import pytest
+from pants_dockless.util_rules.processes import import_roots
+from pants_dockless.util_rules.tools import (
+    COMPRESSIONS,
+    EXPORT_MODULES,
+    layer_modules,
+    module_files,
+    script,
+)
 
 from dockless.testing import Registry
 
 MAIN = Path(pants_dockless.__file__).parent / "scripts/build_layer.py"
 
 
+def lay_out(tools: Path, program: str, modules: tuple, *packages: str) -> None:
+    """Write what Pants puts beside a program: its modules, and packages."""
+    for file in (script(program), *module_files(modules)):
+        (tools / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tools / file.path).write_bytes(file.content)
+    for package in packages:
+        (place,) = find_spec(package).submodule_search_locations
+        shutil.copytree(place, tools / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 @pytest.fixture
 def sandbox(tmp_path):
-    """A folder with the program, its packages and a source; run(...) runs it there."""
-    tools = tmp_path / "__dockless"
-    tools.mkdir()
-    shutil.copy(MAIN, tools)
-    for package in ("dockless", "deflate"):
-        (place,) = find_spec(package).submodule_search_locations
-        shutil.copytree(place, tools / package, ignore=shutil.ignore_patterns("__pycache__", "registry", "cli"))
+    """A directory with the program, its modules and a source; run(...) runs it there."""
+    lay_out(tmp_path / "__dockless", MAIN.name, layer_modules("gzip"), "deflate")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.txt").write_text("a")
 
@@ -65,22 +78,57 @@ def test_start_up_is_short_and_knows_no_network(sandbox):
     assert len(modules) < 150
 
 
+def imported(tools: Path, code: str) -> set:
+    """The modules of the library that `code` imports, packages without code of their own apart."""
+    done = subprocess.run(
+        (sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{code}\n{LIST}", tools),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+LIST = (
+    "print(*(m for m, x in list(sys.modules.items()) if m.startswith('dockless.') and open(x.__file__).read().strip()))"
+)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_the_modules_of_a_layer_process_are_those_that_it_imports(tmp_path, compression):
+    """Too few break the build; one too many makes an edit of it rebuild every layer."""
+    lay_out(tmp_path, MAIN.name, layer_modules(compression), *COMPRESSIONS[compression].packages)
+    code = (
+        "import build_layer\n"
+        "from dockless.layer.spec import InlineFile\n"
+        f"spec = build_layer.LayerSpec(compression={compression!r}, hardlinks=True, ignores=('*.pyc',),\n"
+        f"    modes={{'/a': '0600'}}, inline_files={{'/a': InlineFile('x')}})\n"
+        "build_layer.build_layer(spec, sys.argv[1])"
+    )
+    assert imported(tmp_path, code) == set(layer_modules(compression))
+
+
+def test_the_modules_of_the_archive_process_are_those_that_it_imports(tmp_path):
+    lay_out(tmp_path, "export_image.py", EXPORT_MODULES)
+    assert imported(tmp_path, "import export_image") == set(EXPORT_MODULES)
+
+
 @pytest.fixture
 def lock(tmp_path):
     """`lock(old, *update)` runs the program that writes the lockfile of `bases` (none), as Pants runs it."""
-    (library,) = find_spec("dockless").submodule_search_locations
 
     def run(old: str, *update: str, bases: tuple = ()) -> subprocess.CompletedProcess:
         (tmp_path / "old").write_text(old)
         plan = {
-            "import_from": [str(Path(library).parent)],
+            "import_from": import_roots(),
             "old": "old",
             "new": "new",
             "bases": bases,
             "update": update,
         }
         (tmp_path / "plan.json").write_text(json.dumps(plan))
-        argv = (sys.executable, "-I", MAIN.parent / "lock_bases.py", "plan.json")
+        argv = (sys.executable, "-I", "-S", MAIN.parent / "lock_bases.py", "plan.json")
         return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     return run

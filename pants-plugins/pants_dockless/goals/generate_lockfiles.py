@@ -14,9 +14,7 @@ from pants.core.goals.generate_lockfiles import (
     UserGenerateLockfiles,
 )
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants.engine.env_vars import EnvironmentVarsRequest
-from pants.engine.fs import CreateDigest, FileContent, MergeDigests, PathGlobs
-from pants.engine.process import Process, ProcessCacheScope
+from pants.engine.fs import CreateDigest, FileContent, PathGlobs
 from pants.engine.rules import collect_rules, rule
 from pants.engine.target import AllTargets
 from pants.engine.unions import UnionRule
@@ -30,12 +28,11 @@ from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import PlatformsField
 from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms
-from pants_dockless.util_rules.processes import ENV_VARS, import_roots, main_file
+from pants_dockless.util_rules.processes import run_registry_client
 
 logger = logging.getLogger(__name__)
 
-_MAIN = "lock_bases.py"
-_PLAN = "lock.json"
+_PROGRAM = "lock_bases.py"
 _OLD = "old.lock"
 _NEW = "new.lock"
 
@@ -114,29 +111,23 @@ async def lock_base_images(
         "old": _OLD if old else None,
         "new": _NEW,
         "update": [str(Reference.parse(reference)) for reference in options.update_bases],
-        "import_from": import_roots(),
     }
-    files = [main_file(_MAIN), FileContent(_PLAN, json.dumps(plan).encode())]
-    if old:
-        files.append(FileContent(_OLD, old[0].content))
-    result = await _compat.run_process(
-        Process(
-            argv=(python.path, "-I", _MAIN, _PLAN),
-            input_digest=await _compat.create_digest(CreateDigest(files)),
-            env=await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars))),
-            output_files=(_NEW,),
-            description="Pin base images",
-            # What a tag names is not a function of anything we know.
-            cache_scope=ProcessCacheScope.PER_SESSION,
-            level=LogLevel.INFO,
-        )
+    # What a tag names is not a function of anything that Pants knows: the program is never cached.
+    output = await run_registry_client(
+        None,
+        "Pin base images",
+        python,
+        _PROGRAM,
+        plan,
+        options,
+        inputs=(FileContent(_OLD, old[0].content),) if old else (),
+        output_files=(_NEW,),
     )
-    if result.exit_code:
-        said = result.stderr.decode(errors="replace").strip()
-        raise DocklessError(said[len("error: ") :] if said.startswith("error: ") and "\n" not in said else said)
-    for notice in json.loads(result.stdout):
+    for notice in json.loads(output.stdout):
         logger.warning(notice)
-    made = await _compat.digest_contents(await _compat.merge_digests(MergeDigests((result.output_digest,))))
+    made = await _compat.digest_contents(output.digest)
+    if not made:
+        raise DocklessError("the lockfile was not written", hint="run the command again without --remote-execution")
     digest = await _compat.create_digest(CreateDigest([FileContent(request.lockfile_dest, made[0].content)]))
     return GenerateLockfileResult(digest, RESOLVE, request.lockfile_dest)
 

@@ -27,8 +27,9 @@ from pants_dockless.util_rules.destinations import Destination, find_destination
 from pants_dockless.util_rules.export import written_image
 from pants_dockless.util_rules.image import BuiltImage, build_image
 from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
-from pants_dockless.util_rules.layer import LayerContext
-from pants_dockless.util_rules.tools import LayerTools
+from pants_dockless.util_rules.interpreter import SharedPython
+from pants_dockless.util_rules.layer import BuildContext
+from pants_dockless.util_rules.tools import Tools
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,14 @@ async def placed_at(written: Digest, path: str, archive: bool) -> Placed:
 
 @rule(desc="Package container image", level=LogLevel.DEBUG)
 async def package_container_image(
-    field_set: ContainerImageFieldSet, python: PythonBuildStandaloneBinary, tools: LayerTools, options: Dockless
+    field_set: ContainerImageFieldSet,
+    python: SharedPython,
+    client_python: PythonBuildStandaloneBinary,
+    tools: Tools,
+    options: Dockless,
 ) -> BuiltPackage:
-    image = await build_image(field_set, LayerContext(python, tools, options.default_compression), options)
+    context = BuildContext(python, client_python, tools, options.default_compression)
+    image = await build_image(field_set, context, options)
     destinations = find_destinations(
         field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
     )
@@ -102,8 +108,7 @@ async def package_container_image(
         output,
         field_set.include_base_layers.value,
         destinations,
-        python,
-        tools,
+        context,
         options,
     )
     path = field_set.output_path.value_or_default(file_ending=None)

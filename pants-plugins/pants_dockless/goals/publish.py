@@ -1,6 +1,5 @@
 """`pants publish`: one process pushes an image to one repository, under all its tags."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +32,11 @@ from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ImageField
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.image import BuiltImage
-from pants_dockless.util_rules.processes import ENV_VARS, import_roots, main_file
+from pants_dockless.util_rules.private_environment import private_environment_of_run
+from pants_dockless.util_rules.processes import ENV_VARS, interactive_argv, registry_program
 from pants_dockless.util_rules.publish_conflicts import claim
 
-_MAIN = "push_image.py"
-_PLAN = "push.json"
+_PROGRAM = "push_image.py"
 
 
 class PublishImageRequest(PublishRequest):
@@ -92,7 +91,7 @@ async def publish_artifact(
             cause="the field names no registry and no entry of [dockless.registries] has `default = true`",
             hint="name a registry in the field or set `skip_push=True`",
         )
-    env = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
+    environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     layout = await _compat.add_prefix(AddPrefix(image.layout, "image"))
     published = []
     for destination in artifact.destinations:
@@ -102,13 +101,13 @@ async def publish_artifact(
             )
             continue
         claim(run, destination.references, field_set.address, str(image.digest))
-        plan = await _compat.create_digest(CreateDigest(_program(field_set, image, destination, options)))
+        path = private_environment_of_run(run, environment)
+        plan = await _compat.create_digest(CreateDigest(_program(field_set, image, destination, options, path)))
         published.append(
             PublishPackages(
                 names=destination.references,
                 process=InteractiveProcess(
-                    (python.path, "-I", f"{{chroot}}/{_MAIN}", f"{{chroot}}/{_PLAN}"),
-                    env=env,
+                    interactive_argv(python, _PROGRAM),
                     input_digest=await _compat.merge_digests(MergeDigests((layout, plan))),
                 ),
                 description=f"{destination.registry}/{destination.repository}@{image.digest}",
@@ -151,7 +150,9 @@ def _output(field_set: Any, image: BuiltImage, destination: Destination) -> Publ
     )
 
 
-def _program(field_set: Any, image: BuiltImage, destination: Destination, options: Dockless) -> tuple[FileContent, ...]:
+def _program(
+    field_set: Any, image: BuiltImage, destination: Destination, options: Dockless, environment: str
+) -> tuple[FileContent, ...]:
     plan: dict[str, Any] = {
         "address": str(field_set.address),
         "layout": "image",
@@ -171,10 +172,8 @@ def _program(field_set: Any, image: BuiltImage, destination: Destination, option
             }
             for layer in image.remote
         ],
-        # The process runs on this machine and is never cached: it may import from where Pants itself does.
-        "import_from": import_roots(),
     }
-    return (main_file(_MAIN), FileContent(_PLAN, json.dumps(plan).encode()))
+    return registry_program(_PROGRAM, plan, environment)
 
 
 def rules() -> list:

@@ -11,7 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
-from dockless.layer import LayerSpec, build_layer
+from dockless.layer.builder import build_layer
+from dockless.layer.spec import LayerSpec
 
 
 def main(spec_path: str, blobs: str) -> int:

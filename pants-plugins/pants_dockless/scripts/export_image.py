@@ -7,8 +7,8 @@ import json
 import os
 import sys
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library and what lies in this folder.
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "__dockless"))
+# Pants runs this with `-I -S`: nothing is importable but the standard library and what lies beside this file.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
 from dockless.layout.docker_archive_writer import write_docker_archive
@@ -37,6 +37,7 @@ def main(plan_path: str) -> int:
     except DocklessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    json.dump({"size": os.path.getsize(plan["archive"])}, sys.stdout)
     return 0
 
 

@@ -1,34 +1,32 @@
-"""Fetches layers: `fetch_layers.py PLAN` puts each into the plan's directory of blobs. Never cached itself.
+"""Fetches layers: `fetch_layers.py PLAN` writes each to a directory of blobs, through a cache. Never cached."""
 
-Exit status: 0 done, 1 a layer cannot be had (one line on stderr).
-"""
-
-import hashlib
-import json
 import os
-import shutil
 import sys
-import tempfile
+
+# Pants runs this with `-I -S`: nothing is importable but the standard library.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from registry_program import raise_on_signals, read_plan, run
 
 
 def main(plan_path: str) -> int:
-    with open(plan_path, "rb") as file:
-        plan = json.load(file)
-    sys.path[:0] = plan["import_from"]
+    plan = read_plan(plan_path)
 
     from dockless.errors import DocklessError
     from dockless.registry import RegistryClient
 
+    raise_on_signals()
     os.makedirs(plan["blobs"])
     clients = {}
     try:
         for layer in plan["layers"]:
             path = os.path.join(plan["cache"], layer["digest"].partition(":")[2])
-            if not is_whole(path, layer["digest"]):
-                key = layer["registry"]
-                clients[key] = clients.get(key) or RegistryClient(key, insecure=layer["insecure"])
-                download(clients[key], layer, path)
-            place(path, os.path.join(plan["blobs"], os.path.basename(path)))
+            if not is_cached(path, layer):
+                registry = layer["registry"]
+                if registry not in clients:
+                    clients[registry] = RegistryClient(registry, insecure=layer["insecure"])
+                download(clients[registry], layer, path)
+            link(path, os.path.join(plan["blobs"], os.path.basename(path)))
     except DocklessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -38,21 +36,21 @@ def main(plan_path: str) -> int:
     return 0
 
 
-def is_whole(path: str, digest: str) -> bool:
-    """Whether the cache has it, undamaged: another program may have written there."""
-    found = hashlib.sha256()
+def is_cached(path: str, layer: dict) -> bool:
+    """Return whether the cache has the layer, undamaged: another program may have written there."""
+    from dockless.oci.digest import Digest
+
     try:
         with open(path, "rb") as file:
-            while data := file.read(1 << 20):
-                found.update(data)
+            return os.fstat(file.fileno()).st_size == layer["size"] and Digest.of_file(file) == layer["digest"]
     except OSError:
         return False
-    return f"sha256:{found.hexdigest()}" == digest
 
 
 def download(client: object, layer: dict, path: str) -> None:
-    """From its registry, a foreign layer else from its urls. Its final name comes when it was verified to the end."""
-    from dockless.errors import LayoutError
+    """Download a layer from its registry, a foreign layer else from its URLs. `path` appears when it is verified."""
+    from dockless._atomic import staged_file
+    from dockless.layout.blob_copy import copy_blob
     from dockless.oci.descriptor import Descriptor
     from dockless.oci.digest import Digest
     from dockless.oci.media_types import FOREIGN_LAYER
@@ -60,26 +58,23 @@ def download(client: object, layer: dict, path: str) -> None:
     from dockless.registry.http.url_policy import is_loopback, split_host
     from dockless.transfer.foreign_layers import ForeignContent
 
-    # Only foreign layers come with urls, and only theirs are followed.
-    kind = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
-    descriptor = Descriptor(kind, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
+    # Only foreign layers come with URLs, and only theirs are followed.
+    media_type = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
+    descriptor = Descriptor(media_type, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
     content = ForeignContent(
         RegistryContent(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
     )
-    handle, staged = tempfile.mkstemp(dir=os.path.dirname(path))
     try:
-        with os.fdopen(handle, "wb") as sink, content.open(descriptor) as source:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        if not is_whole(staged, layer["digest"]):
-            raise LayoutError(f"the layer {layer['digest']} came damaged", cause="its bytes have another digest")
-        os.replace(staged, path)
+        with staged_file(path) as sink:
+            copy_blob(content, descriptor, sink)
     finally:
         content.close()
-        if os.path.exists(staged):
-            os.unlink(staged)
 
 
-def place(path: str, destination: str) -> None:
+def link(path: str, destination: str) -> None:
+    """Make `destination` the file at `path`, as a hard link where the file system can."""
+    import shutil
+
     try:
         os.link(path, destination)
     except OSError:
@@ -87,4 +82,4 @@ def place(path: str, destination: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    run(main)

@@ -1,21 +1,22 @@
-"""Pins base images: `lock_bases.py PLAN` writes a lockfile and prints notices as a JSON list. Never cached.
+"""Pins base images: `lock_bases.py PLAN` writes a lockfile and prints notices as a JSON list. Never cached."""
 
-Exit status: 0 done, 1 a base cannot be pinned (one line on stderr).
-"""
-
-import json
+import os
 import sys
+
+# Pants runs this with `-I -S`: nothing is importable but the standard library.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from registry_program import raise_on_signals, read_plan, run
 
 
 def main(plan_path: str) -> int:
-    with open(plan_path, "rb") as file:
-        plan = json.load(file)
-    sys.path[:0] = plan["import_from"]
+    plan = read_plan(plan_path)
 
     from dockless.errors import DocklessError, InvalidValue
     from dockless.lockfile import Lockfile
     from dockless.oci.reference import Reference
 
+    raise_on_signals()
     who = ""
     try:
         old = Lockfile({})
@@ -44,6 +45,8 @@ def main(plan_path: str) -> int:
         return 1
     with open(plan["new"], "wb") as file:
         file.write(Lockfile.of(bases).to_bytes())
+    import json
+
     json.dump(notices, sys.stdout)
     return 0
 
@@ -75,4 +78,4 @@ def lock(wanted: dict, old: object, update: list) -> tuple:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    run(main)

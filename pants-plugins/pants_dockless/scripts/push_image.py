@@ -1,18 +1,16 @@
-"""Pushes one image to one repository: `push_image.py PLAN`. Run by `pants publish`, in a process that is never cached.
+"""Pushes one image to one repository: `push_image.py PLAN`. Run by `pants publish`, never cached."""
 
-Exit status: 0 pushed, 1 not (one line on stderr), 130 and 143 interrupted.
-"""
-
-import json
 import os
-import signal
 import sys
+
+# Pants runs this with `-I -S`: nothing is importable but the standard library.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from registry_program import raise_on_signals, read_plan, run
 
 
 def main(plan_path: str) -> int:
-    with open(plan_path, "rb") as file:
-        plan = json.load(file)
-    sys.path[:0] = plan["import_from"]
+    plan = read_plan(plan_path)
 
     from contextlib import ExitStack
 
@@ -24,7 +22,7 @@ def main(plan_path: str) -> int:
     from dockless.registry.http.url_policy import is_loopback, split_host
     from dockless.transfer.foreign_layers import ForeignContent
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    raise_on_signals()
     try:
         layout = OciLayout(os.path.join(os.path.dirname(plan_path), plan["layout"]))
         root = layout.manifest(layout.root())
@@ -60,8 +58,6 @@ def main(plan_path: str) -> int:
     except DocklessError as error:
         print(f"error: {plan['address']}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     print(
         f"{plan['registry']}/{plan['repository']}@{pushed.digest}: {pushed.blobs_sent} blobs sent "
         f"({pushed.bytes_sent} bytes), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already there",
@@ -71,4 +67,4 @@ def main(plan_path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    run(main)

@@ -4,27 +4,27 @@ import json
 
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
-from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import EMPTY_DIGEST, AddPrefix, CreateDigest, Digest, FileContent, MergeDigests
-from pants.engine.process import Process, ProcessCacheScope
-from pants.util.logging import LogLevel
+from pants.util.frozendict import FrozenDict
 
 from dockless.errors import DocklessError
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError, sandbox_failure
+from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.image import BuiltImage
-from pants_dockless.util_rules.processes import ENV_VARS, import_roots, main_file
-from pants_dockless.util_rules.tools import LayerTools, exporter_tools
+from pants_dockless.util_rules.interpreter import SharedPython
+from pants_dockless.util_rules.layer import BuildContext
+from pants_dockless.util_rules.processes import check_blobs, output_missing, run_builder, run_registry_client
+from pants_dockless.util_rules.tools import EXPORT_IMAGE, Tools
 
 _FETCH = "fetch_layers.py"
-_EXPORT = "export_image.py"
 _PLAN = "plan.json"
 _ARCHIVE = "image.tar"
 # Kept between runs by Pants, for all images: a layer is fetched once.
-_CACHE = {"dockless_blobs": ".dockless-blobs"}
+_CACHE = FrozenDict({"dockless_blobs": ".dockless-blobs"})
+_BLOBS = "blobs/sha256"
 
 
 async def complete_layout(
@@ -46,27 +46,23 @@ async def complete_layout(
             for layer in image.remote
         ],
         "cache": _CACHE["dockless_blobs"],
-        "blobs": "blobs/sha256",
-        "import_from": import_roots(),
+        "blobs": _BLOBS,
     }
-    result = await _compat.run_process(
-        Process(
-            argv=(python.path, "-I", _FETCH, _PLAN),
-            input_digest=await _compat.create_digest(
-                CreateDigest([main_file(_FETCH), FileContent(_PLAN, json.dumps(plan).encode())])
-            ),
-            env=await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars))),
-            append_only_caches=_CACHE,
-            output_directories=("blobs",),
-            description=f"Fetch the base layers of {address}",
-            # It may need credentials: it is not kept, what it fetched is.
-            cache_scope=ProcessCacheScope.PER_SESSION,
-            level=LogLevel.INFO,
-        )
+    # The program may need credentials: its result is not cached, the layers that it downloads are.
+    output = await run_registry_client(
+        address,
+        f"Fetch the base layers of {address}",
+        python,
+        _FETCH,
+        plan,
+        options,
+        append_only_caches=_CACHE,
+        output_directories=(_BLOBS,),
     )
-    if result.exit_code:
-        raise sandbox_failure(address, result.stderr)
-    return await _compat.merge_digests(MergeDigests((image.layout, result.output_digest)))
+    await check_blobs(
+        address, output.digest, {layer.digest: layer.size for layer in image.remote}, "the download of the base layers"
+    )
+    return await _compat.merge_digests(MergeDigests((image.layout, output.digest)))
 
 
 async def export_archive(
@@ -74,30 +70,26 @@ async def export_archive(
     layout: Digest,
     kind: str,
     names: tuple[str, ...],
-    python: PythonBuildStandaloneBinary,
-    tools: LayerTools,
+    python: SharedPython,
+    tools: Tools,
 ) -> Digest:
-    """A tree of one file, `image.tar`: the layout as an `oci-archive` or a `docker-archive`."""
+    """Return a tree of one file, `image.tar`: the layout as an `oci-archive` or a `docker-archive`."""
     plan = {"layout": "image", "kind": kind, "archive": _ARCHIVE, "references": names}
-    files = await _compat.create_digest(
-        CreateDigest([main_file(_EXPORT), FileContent(_PLAN, json.dumps(plan).encode())])
+    plan_file = await _compat.create_digest(CreateDigest([FileContent(_PLAN, json.dumps(plan).encode())]))
+    output = await run_builder(
+        address,
+        f"Write the archive of {address}",
+        python,
+        tools.export,
+        (EXPORT_IMAGE, _PLAN),
+        await _compat.merge_digests(MergeDigests((plan_file, await _compat.add_prefix(AddPrefix(layout, "image"))))),
+        output_files=(_ARCHIVE,),
     )
-    result = await _compat.run_process(
-        Process(
-            argv=(python.path, "-I", "-S", _EXPORT, _PLAN),
-            input_digest=await _compat.merge_digests(
-                MergeDigests((files, await _compat.add_prefix(AddPrefix(layout, "image"))))
-            ),
-            immutable_input_digests={"__dockless": await exporter_tools(tools)},
-            append_only_caches=PythonBuildStandaloneBinary.APPEND_ONLY_CACHES,
-            output_files=(_ARCHIVE,),
-            description=f"Write the archive of {address}",
-            level=LogLevel.INFO,
-        )
-    )
-    if result.exit_code:
-        raise sandbox_failure(address, result.stderr)
-    return result.output_digest
+    size = json.loads(output.stdout)["size"]
+    entries = await _compat.digest_entries(output.digest)
+    if [(entry.path, entry.file_digest.serialized_bytes_length) for entry in entries] != [(_ARCHIVE, size)]:
+        raise output_missing(address, f"{_ARCHIVE} of {size} bytes", "writing the archive")
+    return output.digest
 
 
 def archive_names(address: Address, destinations: tuple[Destination, ...]) -> tuple[str, ...]:
@@ -115,8 +107,7 @@ async def written_image(
     output: str,
     with_base_layers: bool,
     destinations: tuple[Destination, ...],
-    python: PythonBuildStandaloneBinary,
-    tools: LayerTools,
+    context: BuildContext,
     options: Dockless,
 ) -> Digest:
     """What `package` writes for an `output`: a layout's tree, a tree of `image.tar`, or nothing for `metadata`."""
@@ -132,7 +123,9 @@ async def written_image(
             cause=f"the image has {len(image.images)}",
             hint="write oci-archive, or one platform",
         )
-    layout = await complete_layout(address, image, python, options)
+    layout = await complete_layout(address, image, context.client_python, options)
     if output == "oci-layout":
         return layout
-    return await export_archive(address, layout, output, archive_names(address, destinations), python, tools)
+    return await export_archive(
+        address, layout, output, archive_names(address, destinations), context.python, context.tools
+    )

@@ -32,7 +32,7 @@ from pants_dockless.util_rules.base_images import (
     reference_of,
 )
 from pants_dockless.util_rules.image_fields import ContainerImageFieldSet, config_edit
-from pants_dockless.util_rules.layer import Layer, LayerContext, build_layer
+from pants_dockless.util_rules.layer import BuildContext, Layer, build_layer
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Bases:
     remote: tuple[RemoteLayer, ...] = ()
 
 
-async def build_layer_target(owner: ContainerImageFieldSet, target: Target, context: LayerContext) -> tuple:
+async def build_layer_target(owner: ContainerImageFieldSet, target: Target, context: BuildContext) -> tuple:
     if not target.has_field(LayerContentField):
         raise TargetError(
             owner.address,
@@ -125,7 +125,7 @@ async def find_bases(field_set: ContainerImageFieldSet, platforms: tuple, option
     return Bases(tuple(_own_base(field_set, image, p) for p in platforms), image.layers, image.remote)
 
 
-async def build_image(field_set: ContainerImageFieldSet, context: LayerContext, options: Dockless) -> BuiltImage:
+async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, options: Dockless) -> BuiltImage:
     """The image of a `container_image`. Raises TargetError."""
     edit = config_edit(field_set)
     platforms = parse_platforms(field_set.address, field_set.platforms.alias, field_set.platforms.value, options)

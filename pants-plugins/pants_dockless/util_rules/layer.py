@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, Digest, FileContent, MergeDigests
-from pants.engine.process import Process
+from pants.engine.fs import (
+    AddPrefix,
+    CreateDigest,
+    Digest,
+    Directory,
+    FileContent,
+    FileEntry,
+    MergeDigests,
+    SymlinkEntry,
+)
 from pants.engine.target import Field, Target
-from pants.util.logging import LogLevel
 
 from dockless.errors import LayerError
 from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
-from dockless.layer.spec import image_path
+from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError, sandbox_failure
+from pants_dockless.errors import TargetError
 from pants_dockless.layer_fields import (
     CompressionField,
     ContentField,
@@ -37,12 +44,15 @@ from pants_dockless.layer_fields import (
     SymlinksField,
     WhiteoutsField,
 )
+from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.layer_contents import Asked, collect_content, collect_named, common_folder, stripped
-from pants_dockless.util_rules.tools import MAIN, LayerTools, merged_tools
+from pants_dockless.util_rules.processes import check_blobs, run_builder
+from pants_dockless.util_rules.tools import BUILD_LAYER, Tools
 
 logger = logging.getLogger(__name__)
 
 _SPEC = "layer.json"
+_BLOBS = "blobs/sha256"
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -55,11 +65,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class LayerContext:
-    """What every layer is built with."""
+class BuildContext:
+    """The interpreters and programs that build images.
 
-    python: PythonBuildStandaloneBinary
-    tools: LayerTools
+    `python` runs cached processes, `client_python` those that speak to registries.
+    """
+
+    python: SharedPython
+    client_python: PythonBuildStandaloneBinary
+    tools: Tools
     default_compression: str
 
 
@@ -88,11 +102,37 @@ async def gather_sources(target: Target) -> Sources:
     trees = await _compat.concurrently(
         _compat.add_prefix(AddPrefix(content.digest, f"in/{n}")) for n, (content, _, _, _) in enumerate(found)
     )
+    listings = await _compat.concurrently(list_content(content.digest) for content, _, _, _ in found)
     sources = tuple(
-        Source(f"in/{n}/{file}" if file else f"in/{n}", destination, strip_prefix=prefix, origin=content.origin)
+        Source(
+            f"in/{n}/{file}" if file else f"in/{n}",
+            destination,
+            strip_prefix=prefix,
+            origin=content.origin,
+            listing=_only(listings[n], file) if file else listings[n],
+        )
         for n, (content, file, destination, prefix) in enumerate(found)
     )
     return Sources(sources, tuple(trees))
+
+
+async def list_content(digest: Digest) -> Listing:
+    """Return what a tree says about itself: the sandbox's file system is not asked."""
+    entries = await _compat.digest_entries(digest)
+    files = [entry for entry in entries if isinstance(entry, FileEntry)]
+    return Listing(
+        files=tuple(entry.path for entry in files),
+        executables=tuple(entry.path for entry in files if entry.is_executable),
+        symlinks={entry.path: entry.target for entry in entries if isinstance(entry, SymlinkEntry)},
+        directories=tuple(entry.path for entry in entries if isinstance(entry, Directory)),
+    )
+
+
+def _only(listing: Listing, file: str) -> Listing:
+    """Return the listing of a source that is the one file `file`."""
+    if file in listing.symlinks:
+        return Listing(symlinks={"": listing.symlinks[file]})
+    return Listing(("",), ("",) if file in listing.executables else ())
 
 
 def _place(address: Address, field: Field, path: str) -> str:
@@ -143,7 +183,7 @@ async def describe_layer(target: Target, sources: tuple, default_compression: st
     )
 
 
-async def build_layer(target: Target, context: LayerContext) -> tuple:
+async def build_layer(target: Target, context: BuildContext) -> tuple:
     """The layer of an `image_layer`, or the implicit one of a `container_image`.
 
     A tuple of one `Layer`, or of none where nothing is to be in it.
@@ -155,20 +195,21 @@ async def build_layer(target: Target, context: LayerContext) -> tuple:
     spec_digest = await _compat.create_digest(
         CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
     )
-    result = await _compat.run_process(
-        Process(
-            argv=(context.python.path, "-I", "-S", f"__dockless/{MAIN}", _SPEC, "blobs/sha256"),
-            input_digest=await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
-            immutable_input_digests={"__dockless": await merged_tools(context.tools, spec.compression)},
-            append_only_caches=PythonBuildStandaloneBinary.APPEND_ONLY_CACHES,
-            output_directories=("blobs",),
-            description=f"Build the layer of {target.address}",
-            level=LogLevel.INFO,
-        )
+    output = await run_builder(
+        target.address,
+        f"Build the layer of {target.address}",
+        context.python,
+        context.tools.for_layer(spec.compression),
+        (BUILD_LAYER, _SPEC, _BLOBS),
+        await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
+        # Not `blobs`: some caches want each directory inside an output directory as a blob, which Pants does not send.
+        output_directories=(_BLOBS,),
     )
-    if result.exit_code:
-        raise sandbox_failure(target.address, result.stderr)
-    built = BuiltLayer.from_json(json.loads(result.stdout))
+    built = BuiltLayer.from_json(json.loads(output.stdout))
+    descriptor = built.descriptor
+    await check_blobs(
+        target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
+    )
     for warning in built.warnings:
         logger.warning(f"{target.address}: {warning}")
-    return (Layer(built, result.output_digest),)
+    return (Layer(built, output.digest),)

@@ -1,12 +1,35 @@
-"""What a process needs that speaks to registries. Such a process is never cached, and what runs it is our own."""
+"""Runs the programs of `pants_dockless.scripts`.
 
+A builder is a function of its inputs: Pants caches its results, locally and remotely. A registry client is never
+cached, and its environment, which may hold secrets, reaches it in a private file: Pants writes the environment of
+processes to its store.
+"""
+
+import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any, Optional
 
-from pants.engine.fs import FileContent
+from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from pants.engine.addresses import Address
+from pants.engine.env_vars import EnvironmentVarsRequest
+from pants.engine.fs import CreateDigest, Digest, FileContent, FileEntry
+from pants.engine.process import FallibleProcessResult, Process, ProcessCacheScope
+from pants.util.frozendict import FrozenDict
+from pants.util.logging import LogLevel
 
-# What credential stores and helpers, proxies and CA bundles are found by.
+from dockless.errors import DocklessError
+from pants_dockless import _compat
+from pants_dockless.errors import TargetError
+from pants_dockless.subsystem import Dockless
+from pants_dockless.util_rules.interpreter import TOOLS, SharedPython
+from pants_dockless.util_rules.private_environment import private_environment
+from pants_dockless.util_rules.tools import script
+
+# Variables that tell registry clients where to find credential stores and helpers, proxies and CA bundles.
 ENV_VARS = (
     *("PATH", "HOME", "LANG", "USER", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR"),
     *("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"),
@@ -17,9 +40,104 @@ ENV_VARS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
 )
 
+# How long a builder waits for the answer of a remote cache before it starts. With 0, a layer that takes less time than
+# the answer is always built, and uploaded, again.
+_SPECULATION_DELAY_MILLIS = 1000
+_RUNNER = "registry_program.py"
+_PLAN = "plan.json"
+_ERROR = "error: "
+
+
+@dataclass(frozen=True)
+class Output:
+    """The result of a program: what it printed, and the tree that it wrote."""
+
+    stdout: bytes
+    digest: Digest
+
+
+async def run_builder(
+    address: Address,
+    description: str,
+    python: SharedPython,
+    tools: Digest,
+    argv: tuple[str, ...],
+    inputs: Digest,
+    *,
+    output_files: tuple[str, ...] = (),
+    output_directories: tuple[str, ...] = (),
+) -> Output:
+    """Run a program of the tree `tools`; `argv` begins with its name. Raises TargetError if the program fails."""
+    result = await _compat.run_process(
+        Process(
+            argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
+            input_digest=inputs,
+            immutable_input_digests={TOOLS: tools},
+            append_only_caches=python.append_only_caches,
+            output_files=output_files,
+            output_directories=output_directories,
+            description=description,
+            level=LogLevel.INFO,
+            remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
+        )
+    )
+    return _checked(address, result)
+
+
+async def run_registry_client(
+    address: Optional[Address],
+    description: str,
+    python: PythonBuildStandaloneBinary,
+    program: str,
+    plan: dict[str, Any],
+    options: Dockless,
+    *,
+    inputs: tuple[FileContent, ...] = (),
+    append_only_caches: FrozenDict[str, str] = FrozenDict(),  # noqa: B008
+    output_files: tuple[str, ...] = (),
+    output_directories: tuple[str, ...] = (),
+) -> Output:
+    """Run a program that speaks to registries, on this machine. Raises TargetError or DocklessError if it fails."""
+    environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
+    with private_environment(environment) as path:
+        files = registry_program(program, plan, path)
+        result = await _compat.run_process(
+            Process(
+                argv=(python.path, "-I", "-S", program, _PLAN),
+                input_digest=await _compat.create_digest(CreateDigest((*files, *inputs))),
+                append_only_caches=append_only_caches,
+                output_files=output_files,
+                output_directories=output_directories,
+                description=description,
+                cache_scope=ProcessCacheScope.PER_SESSION,
+                level=LogLevel.INFO,
+            )
+        )
+    return _checked(address, result)
+
+
+def registry_program(program: str, plan: dict[str, Any], environment: str) -> tuple[FileContent, ...]:
+    """Return the files of a program that speaks to registries: the program, its runner and its plan.
+
+    `environment` is the path of a private file. The program imports from where Pants itself imports: it runs on this
+    machine and is never cached.
+    """
+    document = json.dumps({**plan, "environment": environment, "import_from": import_roots()}).encode()
+    return (script(program), script(_RUNNER), FileContent(_PLAN, document))
+
+
+def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple[str, ...]:
+    """Return the arguments of an InteractiveProcess that runs a registry program.
+
+    The shell lets CPython start with SIGINT ignored: until the program has set its own handler, an interrupt would be
+    a traceback.
+    """
+    command = (python.path, "-I", "-S", f"{{chroot}}/{program}", f"{{chroot}}/{_PLAN}")
+    return ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command)
+
 
 def import_roots() -> list:
-    """The folders that hold the library and what it imports, in the order of sys.path."""
+    """Return the directories that hold the library and the packages that it imports, in the order of sys.path."""
     found = set()
     for package in ("dockless", "certifi"):
         spec = find_spec(package)
@@ -29,7 +147,38 @@ def import_roots() -> list:
     return [path for path in map(os.path.abspath, sys.path) if path in found]
 
 
-def main_file(name: str) -> FileContent:
-    """A program of the sandbox room."""
-    with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "scripts", name), "rb") as file:
-        return FileContent(name, file.read())
+async def check_blobs(address: Address, digest: Digest, sizes: Mapping[str, int], origin: str) -> None:
+    """Raise TargetError unless a tree has a file `blobs/sha256/<hex>` for each of `sizes` (`sha256:<hex>` -> bytes).
+
+    No blob is read: Pants names the content of files by SHA-256, as OCI does.
+    """
+    entries = await _compat.digest_entries(digest)
+    found = {
+        f"sha256:{entry.file_digest.fingerprint}": entry.file_digest.serialized_bytes_length
+        for entry in entries
+        if isinstance(entry, FileEntry) and entry.path == f"blobs/sha256/{entry.file_digest.fingerprint}"
+    }
+    for blob, size in sizes.items():
+        if found.get(blob) != size:
+            raise output_missing(address, f"the blob {blob} of {size} bytes", origin)
+
+
+def output_missing(address: Address, output: str, origin: str) -> TargetError:
+    """Return the error for a process result that lacks `output`."""
+    return TargetError(
+        address,
+        None,
+        f"{origin} succeeded without its output, {output}",
+        cause="a remote cache or worker returned a result that is not complete",
+        hint="run again with --no-remote-cache-read --no-remote-execution and check the remote service",
+    )
+
+
+def _checked(address: Optional[Address], result: FallibleProcessResult) -> Output:
+    if result.exit_code == 0:
+        return Output(result.stdout, result.output_digest)
+    text = result.stderr.decode(errors="replace").strip()
+    if text.startswith(_ERROR) and "\n" not in text:
+        problem = text[len(_ERROR) :]
+        raise TargetError(address, None, problem) if address else DocklessError(problem)
+    raise RuntimeError(f"{address or '[dockless]'}: internal error: a Dockless helper process failed:\n{text}")

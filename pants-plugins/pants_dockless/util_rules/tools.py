@@ -1,7 +1,11 @@
-"""The program that builds layers, as trees that go into a sandbox."""
+"""The programs that make bytes, as trees for a sandbox: exactly the modules and packages that each program imports.
+
+Each file is a part of the cache key. An edit of a module that is not listed here rebuilds no layer.
+"""
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -11,73 +15,152 @@ from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
 from pants_dockless import _compat
+from pants_dockless.util_rules.interpreter import launcher
 
-MAIN = "build_layer.py"
+BUILD_LAYER = "build_layer.py"
+EXPORT_IMAGE = "export_image.py"
 
-# What a layer needs beside the library, by its encoder. Each is an input of the processes that need it and of no
-# others: another version of it makes another cache key for those alone.
-ENCODERS = {"gzip": ("deflate",), "gzip-single": ("deflate", "zlib_ng"), "zstd": ("zstandard",), "none": ()}
+LAYER_MODULES = (
+    "dockless.errors",
+    "dockless.layer.builder",
+    "dockless.layer.compression",
+    "dockless.layer.compression.compressor",
+    "dockless.layer.entries",
+    "dockless.layer.hardlinks",
+    "dockless.layer.ignore",
+    "dockless.layer.permissions",
+    "dockless.layer.source_tree",
+    "dockless.layer.spec",
+    "dockless.layer.tar_writer",
+    "dockless.layer.walk",
+    "dockless.layer.wildmatch",
+    "dockless.oci.descriptor",
+    "dockless.oci.digest",
+    "dockless.oci.media_types",
+    "dockless.oci.platform",
+    "dockless.tar.header",
+)
 
 
 @dataclass(frozen=True)
-class LayerTools:
-    """The library's own sources with the main program, and the packages that are installed, as a tree each."""
+class Compression:
+    """What a compression needs: modules of `dockless.layer.compression`, and distributions that are installed."""
 
-    library: Digest
-    exporter: Digest
-    packages: FrozenDict[str, Digest]
+    modules: tuple[str, ...]
+    packages: tuple[str, ...] = ()
 
 
-@rule(desc="Collect the layer builder", level=LogLevel.DEBUG)
-async def collect_layer_tools() -> LayerTools:
-    main = os.path.join(os.path.dirname(os.path.dirname(__file__)), "scripts", MAIN)
-    with open(main, "rb") as file:
-        library = [FileContent(MAIN, file.read()), *_package_files("dockless")]
-    names = sorted({name for needed in ENCODERS.values() for name in needed})
-    installed = [name for name in names if find_spec(name) is not None]
-    digests = await _compat.concurrently(
-        _compat.create_digest(CreateDigest(_package_files(name))) for name in installed
+COMPRESSIONS = {
+    "gzip": Compression(("gzip_multi", "libdeflate", "stored_deflate"), ("deflate",)),
+    "gzip-single": Compression(("gzip_multi", "gzip_single", "libdeflate", "stored_deflate"), ("deflate", "zlib_ng")),
+    "zstd": Compression(("zstd",), ("zstandard",)),
+    "none": Compression(("none",)),
+}
+
+EXPORT_MODULES = (
+    "dockless._atomic",
+    "dockless.blobs",
+    "dockless.errors",
+    "dockless.layout.blob_copy",
+    "dockless.layout.docker_archive_writer",
+    "dockless.layout.files",
+    "dockless.layout.oci_archive",
+    "dockless.layout.oci_layout",
+    "dockless.oci.canonical_json",
+    "dockless.oci.descriptor",
+    "dockless.oci.digest",
+    "dockless.oci.image_config",
+    "dockless.oci.image_documents",
+    "dockless.oci.manifest",
+    "dockless.oci.media_types",
+    "dockless.oci.platform",
+    "dockless.oci.reference",
+    "dockless.tar.decompress",
+    "dockless.tar.header",
+    "dockless.tar.index",
+    "dockless.tar.reader",
+    "dockless.tar.writer",
+)
+# The layers of a base may be compressed in any way.
+EXPORT_PACKAGES = ("zstandard",)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tree of the layer builder for each compression, and that of the program that writes archives."""
+
+    layer: FrozenDict[str, Digest]
+    export: Digest
+
+    def for_layer(self, compression: str) -> Digest:
+        """Return the tree for a compression such as `gzip:6`; the builder reports a name that does not exist."""
+        return self.layer.get(compression.partition(":")[0], self.layer["none"])
+
+
+def layer_modules(compression: str) -> tuple[str, ...]:
+    """Return the names of all modules that the layer builder imports for `compression`."""
+    return (*LAYER_MODULES, *(f"dockless.layer.compression.{name}" for name in COMPRESSIONS[compression].modules))
+
+
+async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -> Digest:
+    # A package that is not installed is left out: the program says what that means.
+    installed = [name for name in packages if find_spec(name) is not None]
+    own = await _compat.create_digest(CreateDigest([script(program), launcher(), *module_files(modules)]))
+    trees = await _compat.concurrently(_compat.create_digest(CreateDigest(_package_files(name))) for name in installed)
+    return await _compat.merge_digests(MergeDigests((own, *trees)))
+
+
+@rule(desc="Collect the programs that make bytes", level=LogLevel.DEBUG)
+async def collect_tools() -> Tools:
+    layers = await _compat.concurrently(
+        _tree(BUILD_LAYER, layer_modules(name), needed.packages) for name, needed in COMPRESSIONS.items()
     )
-    return LayerTools(
-        await _compat.create_digest(CreateDigest(library)),
-        await _compat.create_digest(CreateDigest(_package_files("dockless", ("layer", "layout", "oci", "tar")))),
-        FrozenDict(dict(zip(installed, digests))),
+    return Tools(
+        FrozenDict(dict(zip(COMPRESSIONS, layers))), await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES)
     )
 
 
-async def merged_tools(tools: LayerTools, compression: str) -> Digest:
-    """The tree for one layer. A package that is not installed is left out: the builder says what that means."""
-    needed = ENCODERS.get(compression.partition(":")[0], ())
-    return await _compat.merge_digests(
-        MergeDigests((tools.library, *(tools.packages[name] for name in needed if name in tools.packages)))
-    )
+def script(name: str) -> FileContent:
+    """Return a program of `pants_dockless.scripts`."""
+    with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "scripts", name), "rb") as file:
+        return FileContent(name, file.read())
 
 
-async def exporter_tools(tools: LayerTools) -> Digest:
-    """The tree for writing archives: layers of a base may be compressed in any way."""
-    packages = (tools.packages[name] for name in ("zstandard",) if name in tools.packages)
-    return await _compat.merge_digests(MergeDigests((tools.exporter, *packages)))
+def module_files(modules: Iterable[str]) -> list:
+    """Return the files of modules of `dockless`, and an empty `__init__.py` for each package that is not listed."""
+    (root,) = _locations("dockless")
+    found = {}
+    for module in sorted(modules):
+        parts = module.split(".")
+        for n in range(1, len(parts)):
+            found.setdefault("/".join((*parts[:n], "__init__.py")), b"")
+        path = os.path.join(os.path.dirname(root), *parts)
+        is_package = os.path.isdir(path)
+        with open(os.path.join(path, "__init__.py") if is_package else path + ".py", "rb") as file:
+            found["/".join((*parts, "__init__.py")) if is_package else "/".join(parts) + ".py"] = file.read()
+    return [FileContent(path, content) for path, content in found.items()]
 
 
-def _package_files(package: str, rooms: tuple[str, ...] = ("layer", "oci", "tar")) -> list:
-    """The files that are imported from `package`, as it is installed beside this backend."""
+def _package_files(package: str) -> list:
+    """Return the files that are imported from an installed package."""
+    found = []
+    for root in _locations(package):
+        for directory, directories, names in os.walk(root):
+            directories[:] = sorted(name for name in directories if name != "__pycache__")
+            for name in sorted(names):
+                # The second backend of zstandard has 20 MB and is never loaded.
+                if name.endswith((".py", ".so", ".dylib")) and not name.startswith("_cffi."):
+                    path = os.path.join(directory, name)
+                    with open(path, "rb") as file:
+                        found.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
+    return found
+
+
+def _locations(package: str) -> list:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
-    (root,) = spec.submodule_search_locations
-    found = []
-    for folder, folders, names in os.walk(root):
-        # Of the library, only what makes bytes: a change in the registry client must rebuild no layer.
-        if package == "dockless" and folder == root:
-            folders[:] = list(rooms)
-        folders[:] = sorted(f for f in folders if f != "__pycache__")
-        for name in sorted(names):
-            # The second backend of zstandard is 20 MB that are never loaded.
-            if name.endswith((".py", ".so", ".dylib")) and not name.startswith("_cffi."):
-                path = os.path.join(folder, name)
-                with open(path, "rb") as file:
-                    found.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
-    return found
+    return list(spec.submodule_search_locations)
 
 
 def rules() -> list:
