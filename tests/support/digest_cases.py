@@ -178,26 +178,26 @@ def sample() -> Tree:
     return {
         "bin/run.sh": Executable(b"#!/bin/sh\nexec python3 /app/main.py\n"),
         "data/empty": b"",
-        "data/noise": noise(96 * KIB, "sample"),
-        "data/records": records(48 * KIB),
-        "data/zeros": bytes(64 * KIB),
+        "data/noise": noise(48 * KIB, "sample"),
+        "data/records": records(32 * KIB),
+        "data/zeros": bytes(32 * KIB),
         "lib/link": Link("text"),
-        "lib/text": text(144 * KIB, "sample"),
+        "lib/text": text(96 * KIB, "sample"),
     }
 
 
 def large() -> Tree:
-    """A file of several blocks, also of the largest block size, whose parts change within blocks."""
+    """A file larger than the largest block (4 MiB, of zstd), whose content changes within blocks."""
     return {
         "large": b"".join(
             (
                 text(MIB + 7, "large"),
-                bytes(MIB // 2 + 3),
+                bytes(MIB // 4 + 3),
                 noise(MIB + 511, "large"),
-                records(MIB // 2),
+                records(MIB // 4),
                 symbols(MIB + 13, 64, "large"),
                 noise(MIB // 3, "end"),
-                text(MIB + 1, "end"),
+                text(MIB // 2 + 1, "end"),
             )
         ),
         "small": b"after the large file\n",
@@ -270,7 +270,8 @@ def _(work: Workspace) -> Layer:
 @layer("sizes/524287-and-524288/hardlinks")
 def _(work: Workspace) -> Layer:
     tree = dict(store_boundary())
-    return Layer.from_files({"/app": work.write({**tree, **{f"z/{name}": tree[name] for name in tree}})}, hardlinks=True)
+    tree.update({f"z/{name}": content for name, content in tree.items()})
+    return Layer.from_files({"/app": work.write(tree)}, hardlinks=True)
 
 
 @layer("many-small-files")
@@ -297,19 +298,19 @@ def _(work: Workspace) -> Layer:
 @layer("names/long")
 def _(work: Workspace) -> Layer:
     names = ("n" * 100, "n" * 101, "n" * 255, "p" * 155 + "/" + "n" * 100, "p" * 156 + "/" + "n" * 100)
-    tree = {**{name: b"" for name in names}, "/".join(["d" * 100] * 4): b"x", "\u00e4" * 120: b"y"}
+    tree = {**dict.fromkeys(names, b""), "/".join(["d" * 100] * 4): b"x", "\u00e4" * 120: b"y"}
     return Layer.from_files({"/": work.write({**tree, "link": Link("t" * 150), "e" * 200: None})})
 
 
 @layer("names/not-utf-8")
 def _(work: Workspace) -> Layer:
     names = (b"\xff", b"\xfe\xff/\xe4", b"latin-1 \xe4", b"l" * 99 + b"\xff\xff", b"long " * 30 + b"\xff")
-    return Layer.from_files({"/srv": work.write({**{name: b"x" for name in names}, b"link": Link(b"\xff")})})
+    return Layer.from_files({"/srv": work.write({**dict.fromkeys(names, b"x"), b"link": Link(b"\xff")})})
 
 
 @layer("names/odd")
 def _(work: Workspace) -> Layer:
-    names = ("line\nbreak", "back\\slash", "-rf", " space ", "%s{}$HOME`id`", "\U0001f433", "a=b", "*", "[x]", "\t", "...")
+    names = ("line\nbreak", "back\\slash", "-rf", " space ", "%s{}$HOME`id`", "\U0001f433", "*", "[x]", "\t", "...")
     return Layer.from_files({"/srv": work.write(dict.fromkeys(names, b""))})
 
 
@@ -322,7 +323,8 @@ def _(work: Workspace) -> Layer:
 @layer("names/normalization")
 def _(work: Workspace) -> Layer:
     # One letter composed and decomposed, and the Angstrom sign, which both forms replace.
-    return Layer.from_files({"/srv": work.write({"\u00c5": b"1", "A\u030a": b"2", "\u212b": b"3", "\u00e9/\u0301": b""})})
+    tree = {"\u00c5": b"1", "A\u030a": b"2", "\u212b": b"3", "\u00e9/\u0301": b""}
+    return Layer.from_files({"/srv": work.write(tree)})
 
 
 @layer("names/order")

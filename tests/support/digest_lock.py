@@ -110,11 +110,11 @@ def main(arguments: Optional[list[str]] = None) -> int:
     """Runs the command and returns its exit status."""
     parser = argparse.ArgumentParser(description="Build the cases of testprojects/digests.lock and compare them.")
     parser.add_argument("--write", action="store_true", help="replace the lock instead of comparing with it")
-    parser.add_argument("--directory", help="where to write sources and layers (default: the directory for temporaries)")
+    parser.add_argument("--directory", help="where to write sources and layers (default: as tempfile)")
     parser.add_argument("--threads", type=int, help="threads of each layer (default: one per CPU)")
     parser.add_argument("--reverse", action="store_true", help="create the files of the sources in reverse order")
-    parser.add_argument("--disturb", action="store_true", help="give the files other permission bits, times and inodes")
-    parser.add_argument("patterns", nargs="*", metavar="KIND/NAME", help="build only these cases, such as 'layers/names/*'")
+    parser.add_argument("--disturb", action="store_true", help="give the files other modes, times and inodes")
+    parser.add_argument("patterns", nargs="*", metavar="KIND/NAME", help="build only these, as in 'layers/names/*'")
     options = parser.parse_args(arguments)
     cases = [
         (kind, name)
