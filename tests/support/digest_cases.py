@@ -406,12 +406,20 @@ def _(work: Workspace) -> Layer:
 
 
 def permissions() -> Tree:
-    return {"a.sh": b"1", "b": Executable(b"2"), "k/a.key": b"3", "k/b.key": b"4", "l": Link("b"), "t.txt": b"5"}
+    return {
+        "a.sh": b"1",
+        "b": Executable(b"2"),
+        "k/a.key": b"3",
+        "k/b.key": b"4",
+        "l": Link("b"),
+        "t.txt": b"5",
+        "\u00e4": b"6",
+    }
 
 
 @layer("permissions/modes")
 def _(work: Workspace) -> Layer:
-    modes = {"*.sh": "0755", "*.key": "0400", "/app/k/b.key": "0600", "*.txt": "4711"}
+    modes = {"*.sh": "0755", "*.key": "0400", "/app/k/b.key": "0600", "*.txt": "4711", "\u00e4": "0640"}
     return Layer.from_files({"/app": work.write(permissions())}, modes=modes)
 
 
@@ -423,14 +431,14 @@ def _(work: Workspace) -> Layer:
 @layer("permissions/owners")
 def _(work: Workspace) -> Layer:
     # The second needs a PAX record.
-    owners = {"/app/k": "7:8", "*.txt": "4000000:4294967294"}
+    owners = {"/app/k": "7:8", "*.txt": "4000000:4294967294", "/app/\u00e4": "9:9"}
     return Layer.from_files({"/app": work.write(permissions())}, owner="5:6", owners=owners)
 
 
 @layer("sources/ignored")
 def _(work: Workspace) -> Layer:
     tree = {
-        ".ignore": b"*.log\n!keep.log\n/build/\n",
+        ".ignore": "*.log\n!keep.log\n/build/\n\u00fc*\n".encode(),
         "a.log": b"",
         "keep.log": b"",
         "build/x": b"",
@@ -439,18 +447,21 @@ def _(work: Workspace) -> Layer:
         "sub/b.log": b"",
         "sub/build/x": b"",
         "x.pyc": b"",
+        "\u00e4.txt": b"",
+        "\u00fcber": b"",
+        "\u00f6.txt": b"",
     }
-    return Layer.from_files({"/app": work.write(tree)}, ignores=["*.pyc"], ignore_files=[".ignore"])
+    return Layer.from_files({"/app": work.write(tree)}, ignores=["*.pyc", "\u00e4.*"], ignore_files=[".ignore"])
 
 
 @layer("sources/several")
 def _(work: Workspace) -> Layer:
-    one, two = work.write({"src/app/a": b"1", "src/app/b/c": b"2"}, "one"), work.write({"d": b"3"}, "two")
+    one, two = work.write({"s\u00e4/app/a": b"1", "s\u00e4/app/b/c": b"2"}, "one"), work.write({"d": b"3"}, "two")
     return Layer.from_spec(
         LayerSpec(
             (
-                Source(one, "/x", strip_prefix="src/app"),
-                Source(os.path.join(two, "d"), "/y/renamed"),
+                Source(one, "/x", strip_prefix="s\u00e4/app"),
+                Source(os.path.join(two, "d"), "/y/renam\u00e9"),
                 Source(os.path.join(two, "d"), "/z/"),
                 Source(two, "/etc"),
             )
