@@ -70,7 +70,6 @@ def test_more_threads_and_another_hash_seed_change_no_digest(memory):
     compare_with_lock([sys.executable], "--directory", str(memory), "--threads", "5", cases=COUNT, env=env)
 
 
-@pytest.mark.xfail(reason="text of a layer's spec is encoded for the file system, not as UTF-8", strict=True)
 def test_the_encoding_of_the_file_system_changes_no_digest(memory):
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     compare_with_lock([sys.executable], "--directory", str(memory), cases=COUNT, env=env)
