@@ -75,6 +75,11 @@ def test_the_encoding_of_the_file_system_changes_no_digest(memory):
     compare_with_lock([sys.executable], "--directory", str(memory), cases=COUNT, env=env)
 
 
+def test_listings_replace_what_the_file_system_says(memory):
+    """A sandbox whose file system has wrong modes, no symlinks and no empty directories gives the same digests."""
+    compare_with_lock([sys.executable], "--directory", str(memory), "--listed", cases=COUNT)
+
+
 def test_a_difference_is_named_and_is_an_error(monkeypatch, tmp_path, capsys):
     lock = tmp_path / "digests.lock"
     right = LOCKED["layers"]["empty"]

@@ -46,16 +46,26 @@ class Workspace:
     """Where a case writes its sources, and how; none of this may change a digest.
 
     `threads` are those of each layer (None: one per CPU). `reverse` creates the files in reverse order. `disturb` gives
-    files that differ in nothing a layer keeps: other permission bits, times, and one inode for equal files.
+    the files other permission bits and times, and equal files one inode. `listed` gives each source a listing, as in
+    the sandboxes of Pants, and a directory in which the content of files is right and nothing else: all files are
+    executable, symlinks and empty directories are missing, and one file is not in the listing.
     """
 
     def __init__(
-        self, directory: str, *, threads: Union[int, None] = None, reverse: bool = False, disturb: bool = False
+        self,
+        directory: str,
+        *,
+        threads: Union[int, None] = None,
+        reverse: bool = False,
+        disturb: bool = False,
+        listed: bool = False,
     ) -> None:
         self.directory = os.fsencode(directory)
         self.threads = threads
         self.reverse = reverse
         self.disturb = disturb
+        self.listed = listed
+        self._trees: dict[str, list[tuple[bytes, Union[bytes, Link, None]]]] = {}
 
     def write(self, tree: Tree, name: str = "tree") -> str:
         """Writes `tree` below the directory `name` and returns that directory. Raises UnfitFileSystem."""
@@ -64,6 +74,10 @@ class Workspace:
         inodes: dict[tuple[bytes, bool], bytes] = {}
         # NFC and NFD are different bytes: names are never compared as text.
         items = sorted((path if isinstance(path, bytes) else path.encode(), content) for path, content in tree.items())
+        self._trees[os.fsdecode(root)] = items
+        if self.listed:
+            items = [(path, content) for path, content in items if isinstance(content, bytes)]
+            items.append((b"not listed", b""))
         for path, content in reversed(items) if self.reverse else items:
             place = os.path.join(root, path)
             os.makedirs(place if content is None else os.path.dirname(place), exist_ok=True)
@@ -93,21 +107,49 @@ class Workspace:
             os.chmod(place, 0o555 if executable else 0o400)
             os.utime(place, (1_000_000_007, 1_000_000_007))
         else:
-            os.chmod(place, 0o755 if executable else 0o644)
+            os.chmod(place, 0o755 if executable or self.listed else 0o644)
 
-    def layer(self, layer: Layer) -> "ThreadedLayer":
-        """`layer`, built with the threads of this workspace."""
-        return ThreadedLayer(layer, self.threads)
+    def layer(self, layer: Layer) -> "BuildableLayer":
+        """Returns `layer` as this workspace builds it."""
+        return BuildableLayer(self._with_listings(layer) if self.listed else layer, self.threads)
+
+    def _with_listings(self, layer: Layer) -> Layer:
+        document = layer.spec.to_json()
+        for source in document["sources"]:
+            # A source is a directory that was written, or a file in one.
+            root = next((root for root in self._trees if f"{source['path']}/".startswith(f"{root}/")), None)
+            if root is None:
+                continue
+            inner = os.fsencode(source["path"][len(root) + 1 :])
+            items = [(b"", content) if path == inner else (path, content) for path, content in self._trees[root]]
+            source["listing"] = _listing([item for item in items if not inner or not item[0]])
+        # A spec reaches a sandbox as JSON.
+        return Layer.from_spec(LayerSpec.from_json(json.loads(json.dumps(document))))
 
 
-class ThreadedLayer(NamedTuple):
-    """A layer that is built with a number of threads."""
+class BuildableLayer(NamedTuple):
+    """A layer with the number of threads that it is built with."""
 
     layer: Layer
     threads: Union[int, None]
 
     def build(self, directory: str):
         return self.layer.build(directory, threads=self.threads)
+
+
+def _listing(items: list) -> dict:
+    """Returns the listing of `items`, which are pairs of path and content, as JSON."""
+    found = [(path.decode("utf-8", "surrogateescape"), content) for path, content in items]
+    links = {path: content.target for path, content in found if isinstance(content, Link)}
+    return {
+        "files": [path for path, content in found if isinstance(content, bytes)],
+        "executables": [path for path, content in found if isinstance(content, Executable)],
+        "symlinks": {
+            path: target.decode("utf-8", "surrogateescape") if isinstance(target, bytes) else target
+            for path, target in links.items()
+        },
+        "directories": [path for path, content in found if content is None],
+    }
 
 
 def _check_names(root: bytes, paths: list) -> None:

@@ -48,7 +48,7 @@ def build(kind: str, name: str, directory: Optional[str] = None, **options: Any)
             return {"digest": str(IMAGES[name](work).digest)}
         blobs = os.path.join(made, "blobs")
         os.mkdir(blobs)
-        layer = LAYERS[name](work).build(blobs, threads=work.threads)
+        layer = work.layer(LAYERS[name](work)).build(blobs)
         return {"digest": str(layer.descriptor.digest), "diff_id": str(layer.diff_id)}
 
 
@@ -114,6 +114,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     parser.add_argument("--threads", type=int, help="threads of each layer (default: one per CPU)")
     parser.add_argument("--reverse", action="store_true", help="create the files of the sources in reverse order")
     parser.add_argument("--disturb", action="store_true", help="give the files other modes, times and inodes")
+    parser.add_argument("--listed", action="store_true", help="describe the sources by listings, as for a sandbox")
     parser.add_argument("patterns", nargs="*", metavar="KIND/NAME", help="build only these, as in 'layers/names/*'")
     options = parser.parse_args(arguments)
     cases = [
@@ -128,7 +129,12 @@ def main(arguments: Optional[list[str]] = None) -> int:
     locked = read_lock()
     try:
         built = build_all(
-            cases, options.directory, threads=options.threads, reverse=options.reverse, disturb=options.disturb
+            cases,
+            options.directory,
+            threads=options.threads,
+            reverse=options.reverse,
+            disturb=options.disturb,
+            listed=options.listed,
         )
     except CannotBuild as error:
         print(f"error: {error}", file=sys.stderr)
