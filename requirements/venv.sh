@@ -1,8 +1,8 @@
 # Shell functions of ./pants and ./run-tests: find an interpreter, make a virtual environment whole or not at all.
 
-# find_python VERSION: prints the path of a CPython of that minor version, fetching one if there is none.
-find_python() {
-  local version="$1" candidate python3
+# python_at_hand VERSION: prints the path of a CPython of that minor version; fails where there is none.
+python_at_hand() {
+  local version="$1" candidate
   for candidate in "$(command -v "python$version" || true)" \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/"python$version" \
     "$root/.cache/python"/*/bin/"python$version"; do
@@ -11,17 +11,19 @@ find_python() {
       return 0
     fi
   done
+  return 1
+}
+
+# find_python VERSION: prints the path of a CPython of that minor version, fetching one if there is none.
+find_python() {
+  local version="$1" python3
+  python_at_hand "$version" && return 0
   python3="$(command -v python3 || true)"
   if [ -n "$python3" ]; then
     echo "No CPython $version on PATH or under pyenv: fetching one with uv." >&2
     if "$python3" -m venv "$root/.cache/uv" >&2 && "$root/.cache/uv/bin/pip" install --quiet 'uv>=0.5,<1' >&2 &&
       "$root/.cache/uv/bin/uv" python install --install-dir "$root/.cache/python" "$version" >&2; then
-      for candidate in "$root/.cache/python"/*/bin/"python$version"; do
-        if _is_python "$candidate" "$version"; then
-          echo "$candidate"
-          return 0
-        fi
-      done
+      python_at_hand "$version" && return 0
     fi
   fi
   echo "error: no CPython $version was found on PATH or under pyenv, and none could be fetched;" \
