@@ -1,9 +1,11 @@
+import json
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dockless.errors import DocklessError, InvalidDocument, printable
-from dockless.oci.canonical_json import parse_document, write_document
+from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_document, write_document
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,83 @@ def test_errors_are_one_printable_line():
     error = DocklessError("a\nb", cause="\x1b[31mred", hint="do c")
     assert str(error) == "a\\nb: \\x1b[31mred; do c"
     assert len(printable("x" * 10000)) < 500
+
+
+def nesting(text):
+    """How deep a parser goes, byte by byte, and whether it gets to the end: a backslash outside of strings stops it."""
+    deepest = depth = 0
+    in_string = escaped = False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped = character == "\\"
+            in_string = character != '"'
+        elif character == "\\":
+            return deepest, False
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest, True
+
+
+def found_nesting(data):
+    return next(depth for depth in range(len(data) + 1) if not is_nested_deeper(data, depth))
+
+
+@given(JSON)
+@example(["\\", ["[[["], '\\"', {"[": ["\\\\[", "{\\"]}])
+def test_nesting_of_documents(document):
+    for text in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
+        assert (found_nesting(text.encode("utf-8", "surrogatepass")), True) == nesting(text)
+
+
+@given(st.text('[]{}"\\a', max_size=40))
+@example('\\"[[')
+@example('"\\\\"[["\\"]"')
+def test_nesting_of_what_is_no_json(text):
+    """It is never less than what a parser goes through."""
+    deepest, whole = nesting(text)
+    found = found_nesting(text.encode())
+    assert found == deepest if whole else found >= deepest
+
+
+@pytest.mark.parametrize(
+    "start, part, end",
+    [
+        ("", "[", ""),
+        ("", "[]", ""),
+        ("", '["', ""),
+        ("", '["\\\\"', ""),
+        ("", '[""', ""),
+        ("", '{"[":', ""),
+        ('["', "\\", '"]'),
+        ('["', '\\"', '"]'),
+        ('["', "[", '"]'),
+        ("", '"[",', ""),
+    ],
+)
+def test_nesting_of_large_documents(start, part, end):
+    """Of the size that documents may have: more than linear time would not come to an end."""
+    text = start + part * ((4 << 20) // len(part)) + end
+    deepest, whole = nesting(text)
+    assert whole
+    assert is_nested_deeper(text.encode(), deepest) is False
+    assert deepest == 0 or is_nested_deeper(text.encode(), deepest - 1) is True
+
+
+@pytest.mark.parametrize("depth, refused", [(100, False), (101, True)])
+def test_the_deepest_document(depth, refused):
+    text = "[" * depth + "]" * depth
+    if refused:
+        with pytest.raises(ValueError, match="nested too deep"):
+            load_json(text)
+        with pytest.raises(InvalidDocument, match="nested too deep"):
+            parse_document(b'{"a":%s}' % text[1:-1].encode(), "x")
+    else:
+        assert json.dumps(load_json(text)) == text
+        assert parse_document(b'{"a":%s}' % text[1:-1].encode(), "x")

@@ -1,12 +1,14 @@
 """The helpers over rules called by name, for Pants from 2.29."""
 
+from typing import Any
+
 from pants.core.goals.package import (
     BuiltPackage,
     EnvironmentAwarePackageRequest,
     environment_aware_package,
 )
 from pants.core.util_rules.env_vars import environment_vars_subset
-from pants.engine import intrinsics
+from pants.engine import intrinsics, rules
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import (
@@ -22,7 +24,6 @@ from pants.engine.fs import (
 from pants.engine.internals import graph
 from pants.engine.intrinsics import execute_process
 from pants.engine.process import FallibleProcessResult, Process
-from pants.engine.rules import concurrently as concurrently
 from pants.engine.rules import implicitly
 from pants.engine.target import (
     DependenciesRequest,
@@ -32,6 +33,8 @@ from pants.engine.target import (
     HydrateSourcesRequest,
     Targets,
 )
+
+from pants_dockless._compat.coroutines import closing_all
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -89,3 +92,9 @@ async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
     return await environment_vars_subset(request, **implicitly())
+
+
+async def concurrently(*coroutines: Any) -> tuple:
+    """Runs coroutines (or one iterable of them) side by side. When one fails, the others are closed."""
+    with closing_all(coroutines) as todo:
+        return await rules.concurrently(todo)

@@ -1,6 +1,5 @@
 """The helpers over `Get`, for Pants up to 2.28."""
 
-import inspect
 from typing import Any
 
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
@@ -26,6 +25,8 @@ from pants.engine.target import (
     HydrateSourcesRequest,
     Targets,
 )
+
+from pants_dockless._compat.coroutines import closing_all
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -101,7 +102,11 @@ async def concurrently(*coroutines: Any) -> tuple:
     `MultiGet` takes only `Get`s. So each coroutine is run up to what it asks of the engine, all that they ask is asked
     in one round, and each goes on with its own answer, until all have returned.
     """
-    todo = tuple(coroutines[0]) if len(coroutines) == 1 and not inspect.iscoroutine(coroutines[0]) else coroutines
+    with closing_all(coroutines) as todo:
+        return await _run_in_rounds(todo)
+
+
+async def _run_in_rounds(todo: tuple) -> tuple:
     results: list = [None] * len(todo)
     waiting: list = []
 

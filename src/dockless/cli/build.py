@@ -128,12 +128,11 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
 def _json_list(option: str, text: str | None) -> list[str] | None:
     if text is None:
         return None
-    import json
-
     from dockless.errors import InvalidValue
+    from dockless.oci.canonical_json import load_json
 
     try:
-        found = json.loads(text)
+        found = load_json(text)
     except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):

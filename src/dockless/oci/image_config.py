@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from dockless.errors import InvalidDocument, InvalidValue, printable
-from dockless.oci.canonical_json import parse_document, write_document
+from dockless.oci.canonical_json import load_json, parse_document, write_document
 from dockless.oci.descriptor import string_map
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
@@ -348,8 +348,8 @@ def _check_raw(raw: Mapping[str, Any]) -> None:
         if key in raw:
             raise InvalidValue(f"{key} is kept in step with the layers", hint="add or remove layers instead")
     try:
-        document = json.loads(json.dumps(raw, allow_nan=False))
-    except (TypeError, ValueError) as error:
+        document = load_json(json.dumps(raw, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue("it is not JSON", cause=str(error)) from None
     if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
         raise InvalidValue("its config is not an object")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from dockless.errors import RegistryError, printable
+from dockless.oci.canonical_json import load_json
 
 __all__ = ["ConnectionFailed", "Failure", "RegistryError", "ResponseError", "Unauthorized", "Unexpected"]
 
@@ -107,8 +107,8 @@ def parse_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, .
 
     text = body.decode("utf-8", "replace").strip()
     try:
-        document: Any = json.loads(text)
-    except (ValueError, RecursionError):
+        document: Any = load_json(text)
+    except ValueError:
         return (), printable(hidden(" ".join(text.split()), secrets), _SHOWN_BODY)
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Mapping
 
+from dockless.oci.canonical_json import load_json
 from dockless.oci.digest import Digest
 
 # Registries throw sessions away after hours to a week; ECR after a day.
@@ -46,10 +47,10 @@ class UploadState:
                 status = os.fstat(file.fileno())
                 if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
                     return ""
-                found = json.load(file)
+                found = load_json(file.read())
             age = time.time() - status.st_mtime
             os.unlink(mine)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             return ""
         location = found.get("location") if isinstance(found, dict) else None
         return location if isinstance(location, str) and 0 <= age < _OLDEST else ""

@@ -16,19 +16,19 @@ _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})\Z")
 
 
 class Blobs:
-    """The blob operations. `storage_origin` is where redirects go."""
+    """The blob operations. `store_address` is where the object store listens that redirects lead to."""
 
     def __init__(self, storage: Storage, profile: Profile) -> None:
         self._storage = storage
         self._profile = profile
-        self.storage_origin = ""
+        self.store_address = ("", 0)
 
     def get(self, request: Request, route: Route) -> Response:
         """Also HEAD: who sends the answer leaves the body out."""
         digest, size = self._find(route)
         if self._profile.blob_redirect and request.method == "GET":
             # The query stands for a signature; the other host wants no Authorization beside it.
-            url = f"{self.storage_origin}/storage/{route.repository}/{digest}?X-Signature=c2lnbmVk"
+            url = f"{self._store_origin(request)}/storage/{route.repository}/{digest}?X-Signature=c2lnbmVk"
             return Response.make(self._profile.blob_redirect, {"Location": url})
         return serve_range(request, self._storage.open_blob(route.repository, digest), digest, size, self._profile)
 
@@ -56,6 +56,21 @@ class Blobs:
         digest, _ = self._find(route)
         self._storage.delete_blob(route.repository, digest)
         return Response.make(202)
+
+    def _store_origin(self, request: Request) -> str:
+        """The object store under another name than the client has for the registry, as hosted registries have theirs.
+
+        Another port alone would not do: some clients (curl, Dockless) send credentials to no other port, but Go's
+        net/http compares the names of hosts alone and sends them to each port of a host.
+        """
+        scheme, _, host = request.origin.partition("://")
+        name = re.sub(r":[0-9]+\Z", "", host)
+        address, port = self.store_address
+        if name == "localhost":
+            name = "[::1]" if ":" in address else "127.0.0.1"
+        elif name == "[::1]" or name.startswith("127."):
+            name = "localhost"
+        return f"{scheme}://{name}:{port}"
 
     def _find(self, route: Route) -> tuple[Digest, int]:
         digest = parse_digest(route.reference)

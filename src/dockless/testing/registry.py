@@ -68,13 +68,13 @@ class Registry:
         server = Server(self._address, self._tls)
         self._address = (self._address[0], server.address[1])
         self.host = server.host
-        # Where blobs are redirected to: another port is another host to a careful client.
+        # Where blobs are redirected to.
         store = Server((self._address[0], 0), self._tls)
         api = Api(self.storage, self.profile, self._access, self.url)
-        api.blobs.storage_origin = self.url.replace(self.host, store.host)
+        api.blobs.store_address = store.address
         self._servers = [server, store]
         server.start(self._exchange(self.url, api.handle))
-        store.start(self._exchange(api.blobs.storage_origin, api.fetch))
+        store.start(self._exchange(self.url.replace(self.host, store.host), api.fetch))
 
     def stop(self) -> None:
         """Ends all connections; the content stays."""

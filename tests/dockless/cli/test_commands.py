@@ -103,6 +103,7 @@ class TestBuild:
             (["--add", "nothere:/app"], "nothere"),
             (["--entrypoint", "python"], "is no JSON list of strings"),
             (["--cmd", "[1]"], "is no JSON list of strings"),
+            (["--cmd", "[" * 5000 + "]" * 5000], "write as in"),
             (["--env", "PORT"], "has no '='"),
             (["--env", "PATH=$NOPE"], "$NOPE is not set"),
             (["--workdir", "app"], "invalid working_dir"),

@@ -1,11 +1,11 @@
 """The docker-registry profile beside Debian's docker-registry: the same requests, the same answers."""
 
+import http.client
 import json
 import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 from real_tools import DockerRegistry
@@ -189,19 +189,24 @@ def test_blobs_and_ranges(both, helpers):
 
 
 @pytest.mark.parametrize("asked", ["bytes=9-", "junk"])
-def test_a_range_past_the_end_lies_of_its_length(both, helpers, asked):
+def test_a_range_past_the_end(both, helpers, asked):
     both.push("t/past", b"hello", helpers)
     found = []
     for client in both.clients:
         connection = client.connect()
         connection.request("GET", f"/v2/t/past/blobs/{helpers.digest(b'hello')}", headers={"Range": asked})
         answer = connection.getresponse()
-        body = b""
-        with suppress(Exception):
-            body = answer.read(1)
+        try:
+            body = answer.read()
+        except http.client.IncompleteRead as error:
+            body = error.partial
         found.append((answer.status, answer.headers["Content-Length"], body))
         connection.close()
-    assert found == [(416, "5", b"")] * 2
+    real, ours = found
+    # 2.8.2 gives the blob's length and closes the connection without a body. Go 1.23 and later, which Debian's 2.8.3 is
+    # built with, replaces the length by that of the text that follows.
+    assert ours == (416, "5", b"")
+    assert real in (ours, (416, "33", b"invalid range: failed to overlap\n"), (416, "14", b"invalid range\n"))
 
 
 def test_manifests(both, helpers):

@@ -56,6 +56,35 @@ def test_every_profile_takes_a_push(start, helpers, profile):
     assert blob.body == b"{}"
 
 
+@pytest.mark.parametrize(
+    "asked, store",
+    [
+        ("127.0.0.1:{}", "localhost"),
+        ("127.0.0.1", "localhost"),
+        ("[::1]:{}", "localhost"),
+        ("localhost:{}", "127.0.0.1"),
+        # Only a name by which the client came is known to lead here.
+        ("registry.test:{}", "registry.test"),
+    ],
+)
+def test_the_store_has_another_name_than_the_registry(start, helpers, asked, store):
+    """Go's net/http sends Authorization to every port of a host, so another port is not another host to all clients."""
+    registry, call = start("ecr", repositories=["a"])
+    registry.put_blob("a", b"{}")
+    port = registry.host.rpartition(":")[2]
+    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host=asked.format(port)).headers["Location"]
+    name, _, store_port = url.split("/")[2].rpartition(":")
+    assert (name, store_port == port) == (store, False)
+
+
+def test_a_store_on_ipv6(start, helpers):
+    registry, call = start("ecr", repositories=["a"], address="::1")
+    registry.put_blob("a", b"{}")
+    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host="localhost").headers["Location"]
+    assert url.startswith("http://[::1]:")
+    assert helpers.Client(url.split("/")[2])("GET", url).body == b"{}"
+
+
 def test_ecr(start, helpers):
     registry, call = start("ecr", repositories=["team/app"])
     assert call("POST", "/v2/team/other/blobs/uploads/").code == "NAME_UNKNOWN"

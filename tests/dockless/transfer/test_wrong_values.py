@@ -1,5 +1,6 @@
 """Values of another kind than a program should give: an error of ours that says so, never another image."""
 
+import json
 import pickle
 import tarfile
 from datetime import datetime
@@ -85,6 +86,7 @@ def test_files(files):
         ({"healthcheck": {"Interval": "5s"}}, "its Interval is '5s'; write nanoseconds"),
         ({"healthcheck": {"Retries": -1}}, "its Retries is -1; write a whole number"),
         ({"raw": "x"}, "invalid raw: 'x' is no mapping"),
+        ({"raw": {"a": json.loads("[" * 100 + "]" * 100)}}, "invalid raw: it is not JSON: it is nested too deep"),
     ],
 )
 def test_fields_of_a_config(fields, says):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import copy
-import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from dockless.errors import printable
+from dockless.oci.canonical_json import load_json
 from dockless.registry.auth.challenge import Challenge
 from dockless.registry.auth.credentials import Credentials
 from dockless.registry.auth.scopes import covers
@@ -137,8 +137,8 @@ class TokenSource:
             )
         body = answer.read(_MAX_ANSWER, "the token")
         try:
-            found: Any = json.loads(body)
-        except (ValueError, RecursionError):
+            found: Any = load_json(body.decode("utf-8-sig"))
+        except ValueError:
             found = None
         values: Mapping[str, Any] = found if isinstance(found, dict) else {}
         value = values.get("token") or values.get("access_token")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from dockless.errors import CredentialsError, printable
+from dockless.oci.canonical_json import load_json
 from dockless.oci.reference import DOCKER_HUB
 from dockless.registry.auth.credentials import Credentials
 from dockless.registry.auth.docker_config import DOCKER_HUB_HELPER_URL
@@ -54,8 +54,8 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
         said = "(its answer is not shown)" if "secret" in text.lower() else printable(text, 200) or "it said nothing"
         no(f"exit status {code}: {said}")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = load_json(text)
+    except ValueError:
         no("its answer is not JSON")
     if not isinstance(found, dict):
         no("its answer is no object")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dockless.errors import CredentialsError
+from dockless.oci.canonical_json import load_json
 from dockless.oci.reference import DOCKER_HUB
 from dockless.registry.auth.credentials import Credentials
 
@@ -99,8 +99,8 @@ def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
     if not raw.strip():
         return ConfigFile(path, {}, {}, "")
     try:
-        found = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        found = load_json(raw.decode("utf-8-sig"))
+    except ValueError:
         raise no("it is not JSON") from None
     if not isinstance(found, dict):
         raise no("it holds no object at its top")

@@ -98,6 +98,7 @@ def test_nothing_kept_is_nobody(said, helper, config, environ):
         ("printf 'a\\033[31mred\\n'; exit 1", "exit status 1: a\\x1b[31mred"),
         ("kill -9 $$", "exit status -9: it said nothing"),
         ("echo S3CR3T-Kanary", "its answer is not JSON"),
+        (f"echo '{'[' * 101}{']' * 101}'", "its answer is not JSON"),
         ("echo '[]'", "its answer is no object"),
         ('echo \'{"Username": "ann", "Secret": 7}\'', "its answer has no Username and Secret"),
         ("yes S3CR3T-Kanary", "its answer is larger than 1048576 bytes"),
