@@ -47,6 +47,7 @@ def test_a_complete_environment_is_used_as_it_is(launcher):
     """The copy of the requirements is what tells; then there is one comparison and no more."""
     (launcher / ".venv/bin").mkdir(parents=True)
     shutil.copy(launcher / "requirements/pants.txt", launcher / ".venv/requirements.txt")
-    (launcher / ".venv/bin/pants").write_text('#!/bin/sh\necho "pants $*"\n')
-    (launcher / ".venv/bin/pants").chmod(0o755)
-    assert run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out == "pants package ::\n"
+    (launcher / ".venv/bin/python").write_text('#!/bin/sh\nshift 2\necho "$@"\n')
+    (launcher / ".venv/bin/python").chmod(0o755)
+    said = run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out
+    assert said == f"{launcher}/.venv/bin/pants package ::\n"

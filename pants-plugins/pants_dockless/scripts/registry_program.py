@@ -52,3 +52,4 @@ def read_plan(path: str) -> dict:
 
 # When this module is imported: the imports that follow take most of the start-up time.
 exit_on_signals()
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -46,6 +46,11 @@ _SPECULATION_DELAY_MILLIS = 1000
 _RUNNER = "registry_program.py"
 _PLAN = "plan.json"
 _ERROR = "error: "
+_WITHOUT_INTERRUPTS = """
+if env --block-signal=INT true 2>/dev/null; then exec env --block-signal=INT "$@"; fi
+trap "" INT
+exec "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,11 @@ def registry_program(program: str, plan: dict[str, Any], environment: str) -> tu
 def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple[str, ...]:
     """Return the arguments of an InteractiveProcess that runs a registry program.
 
-    The shell lets CPython start with SIGINT ignored: until the program has set its own handler, an interrupt would be
-    a traceback.
+    CPython prints a traceback for an interrupt that arrives before the program has set its own handler: SIGINT is
+    blocked until then, or ignored where `env` cannot block it.
     """
     command = (python.path, "-I", "-S", f"{{chroot}}/{program}", f"{{chroot}}/{_PLAN}")
-    return ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command)
+    return ("/bin/sh", "-c", _WITHOUT_INTERRUPTS, "sh", *command)
 
 
 def import_roots() -> list:

@@ -1,0 +1,82 @@
+"""Signals to the program that `publish` runs in the foreground: one never leads to a traceback, whenever it arrives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_images import make_image
+from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from pants_dockless.util_rules.processes import interactive_argv, registry_program
+
+from dockless.layout.oci_layout_writer import write_layout
+from dockless.testing import Registry
+
+# Seconds from the start: the shell, CPython's own start, imports, the push.
+MOMENTS = [n / 100 for n in (0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 13, 16, 20, 25, 30, 40)]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(registry) starts a push as Pants does."""
+    image = make_image(*(os.urandom(100_000) for _ in range(5)))
+    blobs = [image.manifest.descriptor, image.manifest.config, *image.manifest.layers]
+    write_layout(str(tmp_path / "image"), [image.manifest.descriptor], blobs, image.blobs)
+    environment = tmp_path / "environment.json"
+
+    def run(registry: Registry) -> subprocess.Popen:
+        environment.write_text(json.dumps({"HOME": str(tmp_path)}))
+        plan = {
+            "address": "app:image",
+            "layout": "image",
+            "registry": registry.host,
+            "repository": "app",
+            "tags": ["1"],
+            "insecure": False,
+            "jobs": 2,
+            "copy_foreign_layers": False,
+            "remote": [],
+        }
+        for file in registry_program("push_image.py", plan, str(environment)):
+            (tmp_path / file.path).write_bytes(file.content)
+        argv = interactive_argv(PythonBuildStandaloneBinary(sys.executable), "push_image.py")
+        return subprocess.Popen(
+            [argument.replace("{chroot}", str(tmp_path)) for argument in argv],
+            cwd=tmp_path,
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_push_without_a_traceback(start, number, status):
+    ended = set()
+    for moment in MOMENTS:
+        with Registry() as registry:
+            process = start(registry)
+            time.sleep(moment)
+            os.killpg(process.pid, number)
+            output, _ = process.communicate(timeout=30)
+        assert "Traceback" not in output and "Exception ignored" not in output and "Error" not in output, moment
+        ended.add(process.returncode)
+    # The shell and CPython's start end by the signal itself; what was pushed before the signal is done.
+    assert ended <= {status, -number, 0} and status in ended
+
+
+def test_the_environment_is_deleted_when_it_was_read(start, tmp_path):
+    with Registry() as registry:
+        process = start(registry)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 0, output
+        assert set(registry.tags("app")) == {"1"}
+    assert not Path(tmp_path / "environment.json").exists()
