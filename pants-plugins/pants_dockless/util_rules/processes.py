@@ -169,13 +169,17 @@ async def check_blobs(address: Address, digest: Digest, sizes: Mapping[str, int]
 
 
 def output_missing(address: Address, output: str, origin: str) -> TargetError:
-    """Return the error for a process result that lacks `output`."""
+    """Return the error for a process result that lacks `output`.
+
+    Pants has stored the result in the local cache: only another cache namespace makes Pants run the process again.
+    """
     return TargetError(
         address,
         None,
         f"{origin} succeeded without its output, {output}",
         cause="a remote cache or worker returned a result that is not complete",
-        hint="run again with --no-remote-cache-read --no-remote-execution and check the remote service",
+        hint="check the remote service; run again with --no-remote-cache-read --no-remote-execution "
+        "--process-execution-cache-namespace=NAME, where NAME is new, because Pants keeps the result on this machine",
     )
 
 
