@@ -62,3 +62,17 @@ make_venv() {
   trap - EXIT INT TERM
   exec 9>&-
 }
+
+# make_packages DIRECTORY PYTHON REQUIREMENTS: packages for PYTHONPATH, before those of a virtual environment.
+make_packages() {
+  local packages="$1" python="$2" wanted="$3"
+  cmp -s "$wanted" "$packages/requirements.txt" && return 0
+  echo "Making $packages (once)..." >&2
+  rm -rf "$packages"
+  if ! { "$python" -I -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile \
+    --target "$packages" -r "$wanted" >&2 && cp "$wanted" "$packages/requirements.txt"; }; then
+    rm -rf "$packages"
+    echo "error: could not install $wanted into $packages; the lines above say why. Nothing was kept: run this again" >&2
+    exit 1
+  fi
+}

@@ -1,6 +1,7 @@
 """B49 to B60: who we are to a registry, and what is wrong with that."""
 
 import base64
+import io
 import json
 import os
 from unittest.mock import Mock
@@ -8,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 from made_images import layout_of, make_image
 from rows import case, row
+from urllib3 import HTTPResponse
 
 from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.testing import BasicAuth, Registry, TokenAuth, User
@@ -182,13 +184,12 @@ def test_keys_that_mean_the_host(works, registry, config, key, name):
 def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatch):
     asked = []
 
-    def request(self, method, url, headers, body, **_):
-        asked.append((url, headers.get("Authorization")))
-        return Mock(
-            status=401, values=lambda name: {"WWW-Authenticate": ['Basic realm="x"']}.get(name, []), read=lambda n: b""
-        )
+    def send(self, request, **_):
+        asked.append((request.url, request.headers.get("Authorization")))
+        raw = HTTPResponse(io.BytesIO(), {"WWW-Authenticate": 'Basic realm="x"'}, status=401, preload_content=False)
+        return Mock(status_code=401, raw=raw, request=request)
 
-    monkeypatch.setattr("dockless.registry.http.pool.Pool.request", request)
+    monkeypatch.setattr("requests.Session.send", send)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
     assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))

@@ -4,12 +4,13 @@ import datetime
 import http.server
 import socket
 import subprocess
-import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 from made_images import layout_of, make_image
+from requests.exceptions import InvalidSchema
 from rows import case, row
 
 from dockless.testing import Fault, Registry, make_certificate, server_context
@@ -66,14 +67,14 @@ def port_of(registry):
 @pytest.mark.parametrize("command", [("tags",), ("inspect",), ("build", "oci:out", "--base"), ("copy", "oci:base")])
 @row("B63")
 def test_no_such_host(refused, manual, command):
-    said = "there is no host nobody.example; check the name and the network"
+    said = "cannot resolve host nobody.example; check the name and the network"
     assert refused(*command, "nobody.example/app") == f"GET https://nobody.example/v2/: {said}"
     assert sum(manual.sleeps) < 15
 
 
 @row("B63")
 def test_refused(refused, manual, port):
-    said = "connection refused; check the port, and that the registry runs"
+    said = "connection refused; check the port, and that the registry is running"
     assert refused("copy", "oci:base", f"127.0.0.1:{port}/app") == f"GET http://127.0.0.1:{port}/v2/: {said}"
     assert refused("copy", "oci:base", f"reg.example:{port}/app") == f"GET https://reg.example:{port}/v2/: {said}"
     assert sum(manual.sleeps) < 15
@@ -84,7 +85,7 @@ def test_refused(refused, manual, port):
 def test_a_certificate_of_an_authority_that_nobody_knows(refused, tls_registry, manual, name):
     tls_registry.reset_requests()
     where = f"{name}:{port_of(tls_registry)}"
-    said = "its certificate is signed by nobody that is trusted here; name its CA with --ca-file"
+    said = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
     assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
     assert manual.sleeps == [] and tls_registry.requests == []
 
@@ -93,7 +94,7 @@ def test_a_certificate_of_an_authority_that_nobody_knows(refused, tls_registry, 
 def test_a_certificate_of_another_name(refused, works, tls_registry, certificates):
     where = f"reg.example:{port_of(tls_registry)}"
     trust = ("--ca-file", certificates / "ca.crt")
-    said = "its certificate is not for reg.example; check the name; the certificate must hold it"
+    said = "the server's certificate is not for reg.example; check the name; the certificate must contain the name"
     assert refused("copy", "oci:base", f"{where}/app", *trust) == f"GET https://{where}/v2/: {said}"
     works("copy", "oci:base", f"{tls_registry.host}/app", *trust)
 
@@ -105,9 +106,15 @@ def test_a_certificate_of_another_name(refused, works, tls_registry, certificate
             "B63",
             "expired",
             (-20, -10),
-            "its certificate has expired; check this machine's clock; then the registry needs a new one",
+            "the server's certificate has expired; check this machine's clock; "
+            "otherwise the server needs a new certificate",
         ),
-        case("B72", "the clock is at 1970", (10, 20), "its certificate is not valid yet; check this machine's clock"),
+        case(
+            "B72",
+            "the clock is at 1970",
+            (10, 20),
+            "the server's certificate is not valid yet; check this machine's clock",
+        ),
     ],
 )
 def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, said):
@@ -139,7 +146,10 @@ def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, sa
 @row("B63")
 def test_http_where_https_is_spoken_and_https_where_http_is(refused, registry, manual):
     where = f"reg.example:{port_of(registry)}"
-    said = "it speaks plain http, not https; allow that for this registry (insecure)"
+    said = (
+        "the server does not speak TLS; "
+        "pass `--insecure-registry HOST` (in Pants: `insecure` of the registry) to allow plain HTTP"
+    )
     assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
     assert manual.sleeps == [] and registry.requests == []
 
@@ -196,7 +206,7 @@ def test_no_file_of_authorities(refused, tls_registry, tmp_path, monkeypatch, co
 @row("B64")
 def test_a_folder_of_authorities_without_any(refused, tls_registry, tmp_path):
     (tmp_path / "cas").mkdir()
-    said = "its certificate is signed by nobody that is trusted here; name its CA with --ca-file"
+    said = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
     line = refused("copy", "oci:base", f"{tls_registry.host}/app", "--ca-file", "cas")
     assert line == f"GET https://{tls_registry.host}/v2/: {said}"
 
@@ -238,23 +248,24 @@ def test_proxies_that_are_none(refused, monkeypatch, value):
 
 @row("B65")
 def test_proxies_that_do_not_serve(refused, monkeypatch, manual, proxy, port):
-    monkeypatch.setitem(sys.modules, "socks", None)
+    # requests looks for PySocks when it is imported.
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", Mock(side_effect=InvalidSchema))
     url = "GET https://reg.example/v2/"
-    check = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    check = "cannot be reached, or refused the connection; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
     for value, said in (
         (
             f"http://ann:S3CR3T@proxy.example:{port}",
-            f"the proxy http://proxy.example:{port} refused, or is not there; {check}",
+            f"the proxy http://proxy.example:{port} {check}",
         ),
-        (f"proxy.example:{port}", f"the proxy http://proxy.example:{port} refused, or is not there; {check}"),
-        ("http://nobody.example:3128", f"the proxy http://nobody.example:3128 refused, or is not there; {check}"),
+        (f"proxy.example:{port}", f"the proxy http://proxy.example:{port} {check}"),
+        ("http://nobody.example:3128", f"the proxy http://nobody.example:3128 {check}"),
         (
             f"http://ann:S3CR3T@proxy.example:{proxy}",
-            f"the proxy http://proxy.example:{proxy} wants a user and password; check those in HTTPS_PROXY",
+            f"the proxy http://proxy.example:{proxy} requires a user name and password; check those in HTTPS_PROXY",
         ),
         (
             f"socks5://proxy.example:{port}",
-            f"the proxy socks5://proxy.example:{port} needs PySocks; install it, or name an http proxy",
+            f"the proxy socks5://proxy.example:{port} needs PySocks; install PySocks, or use an HTTP proxy",
         ),
     ):
         monkeypatch.setenv("HTTPS_PROXY", value)
@@ -269,7 +280,7 @@ def test_no_proxy_is_obeyed(refused, tls_registry, monkeypatch, port):
     assert "proxy.example" in refused("copy", "oci:base", f"{where}/app")
     for value in ("reg.example", ".example", "*", f"reg.example:{port_of(tls_registry)}", "a.b, EXAMPLE"):
         monkeypatch.setenv("NO_PROXY", value)
-        assert "signed by nobody" in refused("copy", "oci:base", f"{where}/app")
+        assert "not signed by a trusted CA" in refused("copy", "oci:base", f"{where}/app")
     for value in ("eg.example", "reg.example:1", "garbage,,", "10.0.0.0/8"):
         monkeypatch.setenv("NO_PROXY", value)
         assert "proxy.example" in refused("copy", "oci:base", f"{where}/app")

@@ -5,8 +5,6 @@ from fault_bench import BIG, IDENTITY, SIZES
 from fault_proxy import Trouble
 from fault_run import Case
 
-from dockless.registry.http.transport import Transport
-
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
 
 
@@ -53,7 +51,7 @@ def only_posts(run, said):
 
 
 def short_wait(run):
-    run.patch.setitem(Transport.send.__kwdefaults__, "read_timeout", 0.3)
+    run.patch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.3)
 
 
 CASES = {
@@ -92,7 +90,7 @@ CASES = {
     "server is slow": Case(at_tokens=(Trouble(on="token get", delay=0.4),)),
     "server hangs once": Case(at_tokens=(Trouble(on="token get", nth=1, delay=1.5),), prepare=short_wait),
     "server hangs always": Case(
-        at_tokens=(Trouble(on="token get", delay=1.5),), prepare=short_wait, error="/token.*: no answer in time"
+        at_tokens=(Trouble(on="token get", delay=1.5),), prepare=short_wait, error="/token.*: the response timed out"
     ),
     "server is malformed once": Case(at_tokens=(answers('{"token": "abc', nth=1),)),
     "server is malformed always": Case(

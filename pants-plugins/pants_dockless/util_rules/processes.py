@@ -141,15 +141,35 @@ def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple
     return ("/bin/sh", "-c", _WITHOUT_INTERRUPTS, "sh", *command)
 
 
+# The library and the packages that it imports when it speaks to registries.
+_PACKAGES = ("dockless", "certifi", "charset_normalizer", "google.auth", "idna", "requests", "urllib3")
+# Those that google-auth or a SOCKS proxy needs; which ones depends on google-auth's version.
+_OPTIONAL_PACKAGES = ("cachetools", "cffi", "cryptography", "pyasn1", "pyasn1_modules", "rsa", "socks")
+
+
 def import_roots() -> list:
-    """Return the directories that hold the library and the packages that it imports, in the order of sys.path."""
-    found = set()
-    for package in ("dockless", "certifi"):
-        spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+    """Return the directories that hold the library and the packages it imports, in the order of sys.path."""
+    roots = set()
+    for package in (*_PACKAGES, *_OPTIONAL_PACKAGES):
+        spec = _spec(package)
+        if spec is None and package in _PACKAGES:
             raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
-        found.update(os.path.dirname(os.path.abspath(place)) for place in spec.submodule_search_locations)
-    return [path for path in map(os.path.abspath, sys.path) if path in found]
+        if spec is not None:
+            for place in spec.submodule_search_locations or (spec.origin or "",):
+                roots.add(_parent(os.path.abspath(place), package.count(".") + 1))
+    return [path for path in map(os.path.abspath, sys.path) if path in roots]
+
+
+def _spec(package: str):
+    try:
+        return find_spec(package)
+    except ModuleNotFoundError:
+        # Of `google.auth`, where there is no `google`.
+        return None
+
+
+def _parent(path: str, levels: int) -> str:
+    return path if not levels else _parent(os.path.dirname(path), levels - 1)
 
 
 async def check_blobs(address: Address, digest: Digest, sizes: Mapping[str, int], origin: str) -> None:

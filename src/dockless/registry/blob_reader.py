@@ -15,7 +15,7 @@ from dockless.registry.errors import RegistryError, ResponseError, Unexpected
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
-    from dockless.registry.http.transport import Answer
+    from dockless.registry.http.response import HttpResponse
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class _BlobReader(io.RawIOBase):
         self._whole = True
         self._at = 0
         self._confirmed = 0
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
         self._part_ends = 0
         # A blob that is not there is known when it is opened, not in the midst of an upload.
         self._again(self._connect)
@@ -115,7 +115,7 @@ class _BlobReader(io.RawIOBase):
             raise self._cut_off()
         return data
 
-    def _connect(self) -> Answer:
+    def _connect(self) -> HttpResponse:
         """Opens the rest of the blob, and makes sure that it is the rest."""
         try:
             answer = self._client.get_blob(self._repository, self._descriptor.digest, self._at)

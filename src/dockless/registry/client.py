@@ -18,11 +18,11 @@ from dockless.registry.auth.keychain import Given
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError, ResponseError, Unexpected
-from dockless.registry.http.session import Session
-from dockless.registry.http.transport import Answer
+from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.once import Once
 from dockless.registry.referrers import list_referrers, register_referrer
+from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, check_manifest_size, known_type
 from dockless.registry.retry import Retries, RetryPolicy
 from dockless.registry.upload_session import UploadSession
@@ -66,7 +66,7 @@ class RegistryClient:
         self.policy = retry or RetryPolicy()
         self.state = UploadState(os.environ if environ is None else environ)
         self._blobs: Once[tuple[str, Digest], BlobResult] = Once()
-        self.session = Session(
+        self.session = RegistrySession(
             self.registry,
             credentials=credentials,
             auth_file=auth_file,
@@ -253,7 +253,7 @@ class RegistryClient:
 
     def get_blob(
         self, repository: str, digest: Digest, start: int = 0, stop: int | None = None, *, actions: str = PULL
-    ) -> Answer:
+    ) -> HttpResponse:
         """A blob's bytes from `start` up to, not with, `stop` (None: to its end), as an open answer.
 
         Its status is 206 for a part, or 200 from a registry that knows no ranges and sends the whole. Neither verified
@@ -337,7 +337,7 @@ class RegistryClient:
         accept: str = "",
         headers: Mapping[str, str] | None = None,
         body: Any = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         check_repository(repository)
         sent = {**({"Accept": accept} if accept else {}), **(headers or {})}
         return self.session.request(method, path, (scope(repository, actions),), expect=expect, headers=sent, body=body)

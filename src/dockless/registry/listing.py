@@ -11,7 +11,7 @@ from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import PULL, scope
 from dockless.registry.errors import Unexpected
-from dockless.registry.http.transport import Answer
+from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import check_destination, follow, origin_of
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def pages(client: RegistryClient, repository: str, path: str, what: str) -> Iter
     raise Unexpected(f"{client.registry} lists {what} of {repository} without end", cause=f"{_MAX_PAGES} pages came")
 
 
-def _page(client: RegistryClient, repository: str, path: str, what: str) -> tuple[Answer, int, dict[str, Any]]:
-    def ask() -> tuple[Answer, int, dict[str, Any]]:
+def _page(client: RegistryClient, repository: str, path: str, what: str) -> tuple[HttpResponse, int, dict[str, Any]]:
+    def ask() -> tuple[HttpResponse, int, dict[str, Any]]:
         answer = client.session.request("GET", path, (scope(repository, PULL),), expect=(200,))
         raw = answer.read(_MAX_PAGE, what)
         return answer, len(raw), parse_document(raw, f"{what} of {repository}", limit=_MAX_PAGE)
@@ -70,7 +70,7 @@ def _page(client: RegistryClient, repository: str, path: str, what: str) -> tupl
     return client.repeat(ask)
 
 
-def _next_page(client: RegistryClient, answer: Answer) -> str | None:
+def _next_page(client: RegistryClient, answer: HttpResponse) -> str | None:
     """The Link to the next page (RFC 8288); only the registry's own host may be named."""
     for value in answer.headers("Link"):
         for link in value[:_LONGEST_LINK].split("<")[1:]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import BinaryIO, NoReturn
 
 from dockless._concurrency import Stopped
 from dockless.blobs import ContentSource, write_anew
@@ -40,12 +38,6 @@ class OpenBlob:
             self.ends_early(start)
         self._at += len(data)
         return data
-
-    def plain(self, start: int) -> BinaryIO | None:
-        """The file, if its bytes are the blob's: a reader of gzip, or of an archive's member, is something else."""
-        with self._ours():
-            file = self._opened(start)
-        return file if isinstance(file.raw if isinstance(file, io.BufferedReader) else file, io.FileIO) else None
 
     def ends_early(self, end: int) -> NoReturn:
         """Raises LayoutError for a source that ends at `end`."""
@@ -113,37 +105,6 @@ class BlobPart(io.RawIOBase):
         self._at += len(data)
         self._sending(len(data))
         return data
-
-    def slices(self) -> Iterator[FileSlice] | None:
-        """The same bytes for the kernel to send, where they lie in a file as they are; else None."""
-        file = self._blob.plain(self._at) if hasattr(os, "sendfile") else None
-        return None if file is None else self._slices(file)
-
-    def _slices(self, file: BinaryIO) -> Iterator[FileSlice]:
-        while self._at < self._end:
-            piece = FileSlice(self._blob, file, self._at, min(self._end - self._at, BLOCK))
-            self._at += piece.length
-            self._sending(piece.length)
-            yield piece
-
-
-class FileSlice(NamedTuple):
-    """A piece of a file, to be copied to a socket by the kernel (sendfile(2))."""
-
-    blob: OpenBlob
-    file: BinaryIO
-    offset: int
-    length: int
-
-    def send(self, sock: socket.socket, done: int) -> int:
-        """Sends of what is left after `done` bytes as many as there is room for, and says how many.
-
-        Raises what a socket raises, and LayoutError when the file has become shorter.
-        """
-        n = os.sendfile(sock.fileno(), self.file.fileno(), self.offset + done, self.length - done)
-        if n == 0:
-            self.blob.ends_early(self.offset + done)
-        return n
 
 
 def check_source(source: ContentSource, descriptor: Descriptor) -> None:

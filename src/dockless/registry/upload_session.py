@@ -9,9 +9,10 @@ from typing import Any, Union
 from dockless.oci.digest import Digest
 from dockless.registry.auth.scopes import PULL, PUSH, scope
 from dockless.registry.errors import Unexpected
-from dockless.registry.http.session import Session
-from dockless.registry.http.transport import READ_TIMEOUT, Answer
+from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.session import READ_TIMEOUT
 from dockless.registry.http.url_policy import check_destination, follow
+from dockless.registry.registry_session import RegistrySession
 
 # Bytes, or what opens a reader with a `__len__` each time that the body is sent.
 Body = Union[bytes, Callable[[], Any]]
@@ -29,7 +30,7 @@ class UploadSession:
     chunk_minimum  the least bytes that the registry wants in a chunk which is not the last (OCI-Chunk-Min-Length)
     """
 
-    def __init__(self, session: Session, repository: str, location: str = "") -> None:
+    def __init__(self, session: RegistrySession, repository: str, location: str = "") -> None:
         self._session = session
         self._repository = repository
         self.location = location
@@ -77,7 +78,7 @@ class UploadSession:
         self._go_on_at(answer)
         return _held(answer)
 
-    def commit(self, digest: Digest, body: Body, start: int, length: int) -> Answer:
+    def commit(self, digest: Digest, body: Body, start: int, length: int) -> HttpResponse:
         """The last `length` bytes, from `start` on, and the digest of all, which ends the session."""
         separator = "&" if "?" in self.location else "?"
         headers = {"Content-Type": "application/octet-stream"}
@@ -98,7 +99,7 @@ class UploadSession:
         """Gives the session back."""
         self._request("DELETE", self.location, expect=(200, 202, 204)).close()
 
-    def _go_on_at(self, answer: Answer) -> None:
+    def _go_on_at(self, answer: HttpResponse) -> None:
         """Each answer names where to go on; its query is the registry's own business and stays as it is."""
         location = answer.header("Location")
         if not location:
@@ -122,7 +123,7 @@ class UploadSession:
         body: Any = None,
         extra: tuple[str, ...] = (),
         read_timeout: float = READ_TIMEOUT,
-    ) -> Answer:
+    ) -> HttpResponse:
         return self._session.request(
             method,
             path,
@@ -134,6 +135,6 @@ class UploadSession:
         )
 
 
-def _held(answer: Answer) -> int | None:
+def _held(answer: HttpResponse) -> int | None:
     found = _RANGE.match(answer.header("Range").strip())
     return int(found[1]) + 1 if found else None

@@ -14,7 +14,8 @@ from dockless.oci.descriptor import Descriptor
 from dockless.registry.http.url_policy import check_destination
 
 if TYPE_CHECKING:
-    from dockless.registry.http.transport import Answer, Transport
+    from dockless.registry.http.response import HttpResponse
+    from dockless.registry.http.session import HttpSession
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -32,7 +33,7 @@ class ForeignContent:
         self._source = source
         self._ca_file = ca_file
         self._local = local
-        self._transport: Transport | None = None
+        self._transport: HttpSession | None = None
         self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
@@ -58,25 +59,27 @@ class ForeignContent:
         if self._transport is not None:
             self._transport.close()
 
-    def _opened(self) -> Transport:
+    def _opened(self) -> HttpSession:
         # Nearly no image has such layers.
         from dockless.registry.clock import Clock
+        from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
-        from dockless.registry.http.transport import Transport
 
         with self._lock:
             if self._transport is None:
                 # No host is a registry here: certificates are checked of all.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                self._transport = Transport(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+                self._transport = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
             return self._transport
 
     def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
+        from dockless.registry.http.session import HttpRequest
+
         transport = self._opened()
         for _ in range(_MAX_REDIRECTS + 1):
             # Neither this machine's own addresses nor, from https, plain http.
             check_destination(url, "http://localhost" if self._local else "http://registry.invalid", "the layer's url")
-            answer = transport.send("GET", url, {})
+            answer = transport.send(HttpRequest("GET", url))
             if answer.status in _REDIRECTS:
                 answer.close()
                 target = urljoin(url, answer.header("Location"))
@@ -94,7 +97,7 @@ class ForeignContent:
 
 
 class _Body(io.RawIOBase):
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: HttpResponse) -> None:
         self._answer = answer
 
     def readable(self) -> bool:

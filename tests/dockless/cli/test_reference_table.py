@@ -101,8 +101,6 @@ def test_what_it_names_exists(row):
             assert set(rest) <= known[command], code
         elif code.startswith("-"):
             assert code in known[""], code
-        elif code == "google":
-            assert re.search(r"^google = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
         elif code in ("import dockless", "pip install ."):
             continue
         elif named_in(code) is None:

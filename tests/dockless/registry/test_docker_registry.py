@@ -147,7 +147,7 @@ def test_nobody(guarded, connect, image, environ):
 
 
 def test_private_ca(secure, authority, connect, environ, image):
-    with pytest.raises(RegistryError, match="signed by nobody that is trusted here; name its CA with --ca-file"):
+    with pytest.raises(RegistryError, match="is not signed by a trusted CA; pass the CA's certificate with --ca-file"):
         push(image.root, image.source, connect(secure.host), "app", ["v1"])
     push(image.root, image.source, connect(secure.host, ca_file=str(authority / "ca.crt")), "app", ["v1"])
     push(image.root, image.source, connect(secure.host, insecure=True), "app", ["v2"])

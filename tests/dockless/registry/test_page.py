@@ -6,8 +6,8 @@ from pathlib import Path
 from dockless.registry import RetryPolicy, upload_state, uploader
 from dockless.registry.auth import credential_helpers
 from dockless.registry.errors import _TRANSIENT
-from dockless.registry.http import dial, minimum_rate, transport
-from dockless.registry.http.error_mapping import _ATTEMPTS_TO_REACH
+from dockless.registry.http import _urllib3, minimum_rate, session
+from dockless.registry.http.error_mapping import _ATTEMPTS_TO_CONNECT
 from dockless.testing import BasicAuth, Registry, User
 
 PAGE = (Path(__file__).parents[3] / "docs/registry-client.md").read_text()
@@ -25,13 +25,13 @@ def test_the_numbers():
     policy = RetryPolicy()
     pauses = [policy.base * 2**n for n in range(policy.attempts - 1)]
     assert f"{policy.attempts} attempts, pauses of up to {', '.join(f'{p:g}' for p in pauses)} s" in PAGE
-    assert f"a host that is not there {_ATTEMPTS_TO_REACH} times" in PAGE
+    assert f"a host that is not there {_ATTEMPTS_TO_CONNECT} times" in PAGE
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
     assert f"chunks of {uploader.CHUNK >> 20} MiB" in PAGE
-    assert f"Timeouts: {dial.CONNECT:g} s for a connection, {transport.SEND_TIMEOUT:g} s for each block" in PAGE
-    assert transport.READ_TIMEOUT == transport.SEND_TIMEOUT
-    assert (minimum_rate._SLOWEST, minimum_rate._WINDOW, upload_state.SMALLEST, upload_state._OLDEST) == (
+    assert f"Timeouts: {_urllib3.CONNECT_TIMEOUT:g} s for a connection, {session.SEND_TIMEOUT:g} s for each" in PAGE
+    assert session.READ_TIMEOUT == session.SEND_TIMEOUT
+    assert (minimum_rate.MIN_RATE, minimum_rate.WINDOW, upload_state.SMALLEST, upload_state._OLDEST) == (
         1024,
         60,
         1 << 20,

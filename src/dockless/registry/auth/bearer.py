@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -16,7 +16,8 @@ from dockless.registry.auth.credentials import Credentials
 from dockless.registry.auth.scopes import covers
 from dockless.registry.clock import Clock
 from dockless.registry.errors import ResponseError, TokenRefused, Unexpected
-from dockless.registry.http.transport import Answer
+from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.url_policy import check_destination, redact
 
 _CLIENT_ID = "dockless"
@@ -26,8 +27,6 @@ _SHORTEST_LIFE = 60.0
 _LONGEST_LIFE = 86400.0
 _REFRESH_BEFORE = 15.0
 _REFUSAL_LASTS = 30.0
-
-Send = Callable[..., Answer]
 
 
 class Token(NamedTuple):
@@ -39,9 +38,9 @@ class Token(NamedTuple):
 class TokenSource:
     """The tokens of one user at one registry, by scope. One request for all threads that want the same one."""
 
-    def __init__(self, registry_url: str, send: Send, clock: Clock) -> None:
+    def __init__(self, registry_url: str, http: HttpSession, clock: Clock) -> None:
         self._registry_url = registry_url
-        self._send = send
+        self._http = http
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, ...], Token] = {}
@@ -104,7 +103,7 @@ class TokenSource:
             answer.read_start(_MAX_ANSWER)
         return self._token(self._get(realm, service, scopes, credentials), realm)
 
-    def _get(self, realm: str, service: str, scopes: tuple[str, ...], credentials: Credentials | None) -> Answer:
+    def _get(self, realm: str, service: str, scopes: tuple[str, ...], credentials: Credentials | None) -> HttpResponse:
         query: list[tuple[str, str]] = [("service", service)] if service else []
         query += [("scope", scope) for scope in scopes]
         headers = {}
@@ -112,9 +111,9 @@ class TokenSource:
             query.append(("account", credentials.username))
             headers["Authorization"] = basic(credentials)
         url = realm + ("&" if "?" in realm else "?") + urlencode(query)
-        return self._send("GET", url, headers)
+        return self._http.send(HttpRequest("GET", url, headers, limited=False))
 
-    def _post(self, realm: str, service: str, scopes: tuple[str, ...], identity_token: str) -> Answer:
+    def _post(self, realm: str, service: str, scopes: tuple[str, ...], identity_token: str) -> HttpResponse:
         form = urlencode(
             {
                 "grant_type": "refresh_token",
@@ -124,9 +123,10 @@ class TokenSource:
                 "client_id": _CLIENT_ID,
             }
         ).encode()
-        return self._send("POST", realm, {"Content-Type": "application/x-www-form-urlencoded"}, form)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._http.send(HttpRequest("POST", realm, headers, form, limited=False))
 
-    def _token(self, answer: Answer, realm: str, *, refreshed: bool = False) -> Token:
+    def _token(self, answer: HttpResponse, realm: str, *, refreshed: bool = False) -> Token:
         """The token in an answer. Its redirects are not followed: credentials were for the realm alone."""
         shown = redact(realm)
         if answer.status != 200:

@@ -1,78 +1,132 @@
-"""Google's registries, by google-auth: Application Default Credentials, or a key for each project."""
+"""Google's registries: Application Default Credentials or service account keys, through google-auth."""
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dockless.errors import CredentialsError, printable
 from dockless.registry.auth.credentials import Credentials
 
+if TYPE_CHECKING:
+    from dockless.registry.http.session import HttpSession
+
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# The user name that Artifact Registry and gcr.io take an OAuth access token under.
+# The user name with which Artifact Registry and gcr.io accept an OAuth access token as the password.
 _USER = "oauth2accesstoken"
 _DEFAULT = "Google's Application Default Credentials"
+# The metadata server of a machine at Google, which no proxy can reach.
+_METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
 
 
 def is_google(host: str) -> bool:
-    """Whole names and real sub-domains alone: a substring test would give `evilgcr.io` our token."""
+    """Whether a host is one of Google's registries: by whole domain labels, so that `evilgcr.io` gets no token."""
     name = host[:-4] if host.endswith(":443") else host
     return name == "gcr.io" or name.endswith((".gcr.io", ".pkg.dev"))
 
 
-class GoogleAccount:
-    """Credentials of google-auth as an Account: an access token, fetched anew before it ends. Safe for threads."""
+class GoogleCredentialProvider:
+    """google-auth's credentials as a CredentialProvider: an access token, renewed before it expires. Thread-safe."""
 
-    def __init__(self, found: Any, source: str) -> None:
-        self._found = found
+    def __init__(self, credentials: Any, source: str, session: HttpSession | None = None) -> None:
+        """`credentials` are google-auth's, `source` names them in errors.
+
+        Tokens are requested through the proxies and with the CAs of `session`; None: those of the environment.
+        """
+        self._credentials = credentials
         self._source = source
+        self._session = session
+        self._request: Any = None
         self._lock = threading.Lock()
 
     @classmethod
-    def of_key_file(cls, path: str) -> GoogleAccount:
-        """The service account whose key is in the file. Raises CredentialsError."""
+    def from_key_file(cls, path: str) -> GoogleCredentialProvider:
+        """Return the provider for the service account whose key is in the file. Raises CredentialsError."""
+        _import_google_auth()
+        from google.oauth2 import service_account
+
+        load: Any = service_account.Credentials.from_service_account_file
         try:
-            from google.oauth2 import service_account
-        except ImportError:
-            raise CredentialsError(
-                f"cannot use {path}", cause="google-auth is not installed", hint="install dockless[google]"
-            ) from None
-        make: Any = service_account.Credentials.from_service_account_file
-        try:
-            return cls(make(path, scopes=[_SCOPE]), f"the service account of {path}")
+            return cls(load(path, scopes=[_SCOPE]), f"the service account of {path}")
         except (OSError, ValueError) as error:
-            cause = getattr(error, "strerror", "") or "it is no service account's key"
-            raise CredentialsError(f"cannot use {path}", cause=cause, hint="name a key file of JSON") from None
+            cause = getattr(error, "strerror", "") or "the file is not the JSON key of a service account"
+            hint = "give the path of a key file in JSON format"
+            raise CredentialsError(f"cannot use {path}", cause=cause, hint=hint) from None
 
     @classmethod
-    def default(cls) -> GoogleAccount | None:
-        """Whoever runs this, by Application Default Credentials; None where Google knows nobody.
+    def default(cls, session: HttpSession | None = None) -> GoogleCredentialProvider | None:
+        """Return the provider for Application Default Credentials, or None if there are none.
 
-        Raises ImportError where google-auth is absent.
+        Raises CredentialsError for credentials that exist and cannot be used.
         """
-        import google.auth
-        import google.auth.exceptions
-
+        google_auth = _import_google_auth()
+        request = _make_request(session)
         try:
-            found: Any
-            found, _ = google.auth.default(scopes=[_SCOPE])
-        except google.auth.exceptions.DefaultCredentialsError:
+            credentials, _ = google_auth.default(scopes=[_SCOPE], request=request)
+        except google_auth.exceptions.DefaultCredentialsError:
             return None
-        return cls(found, _DEFAULT)
+        except google_auth.exceptions.GoogleAuthError as error:
+            _fail(_DEFAULT, error)
+        return cls(credentials, _DEFAULT, session)
 
     def credentials(self, *, renew: bool = False) -> Credentials:
-        """See Account."""
-        import google.auth.exceptions
-        import google.auth.transport.requests
-
+        """Return the current access token as credentials. See CredentialProvider."""
+        google_auth = _import_google_auth()
         with self._lock:
             try:
-                if renew or not self._found.valid:
-                    self._found.refresh(google.auth.transport.requests.Request())
-            except google.auth.exceptions.GoogleAuthError as error:
-                raise CredentialsError(
-                    f"{self._source} gave no token",
-                    cause=printable(str(error), 200),
-                    hint="run `gcloud auth application-default login`",
-                ) from None
-            return Credentials(_USER, self._found.token, source=self._source)
+                if renew or not self._credentials.valid:
+                    self._request = self._request or _make_request(self._session)
+                    self._credentials.refresh(self._request)
+            except google_auth.exceptions.GoogleAuthError as error:
+                _fail(self._source, error)
+            return Credentials(_USER, self._credentials.token, source=self._source)
+
+
+def _import_google_auth() -> Any:
+    with warnings.catch_warnings():
+        # google-auth warns that it will stop supporting CPython 3.9.
+        warnings.simplefilter("ignore", FutureWarning)
+        import google.auth
+        import google.auth.exceptions
+    return google.auth
+
+
+def _make_request(session: HttpSession | None) -> Any:
+    """Return google-auth's transport over one of our sessions."""
+    from dockless.registry.clock import Clock
+    from dockless.registry.http.session import HttpSession
+    from dockless.registry.http.tls import Trust
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from google.auth.transport.requests import Request
+
+    if session is None:
+        # None of the hosts is a registry: all certificates are verified.
+        trust = Trust("registry.invalid", False, None, os.environ)
+        session = HttpSession(jobs=1, trust=trust, clock=Clock(), environ=os.environ)
+    direct = (*_METADATA_HOSTS, os.environ.get("GCE_METADATA_HOST", "").partition(":")[0])
+    return Request(session.plain_session(direct=direct))
+
+
+def _fail(source: str, error: BaseException) -> NoReturn:
+    raise CredentialsError(
+        f"{source} gave no token",
+        cause=_connection_failure(error) or printable(str(error), 200),
+        hint="run `gcloud auth application-default login`",
+    ) from None
+
+
+def _connection_failure(error: BaseException | None) -> str:
+    """Return the cause if google-auth wrapped an error of requests, whose text may contain secrets; else nothing."""
+    from dockless.registry.http.error_mapping import translate
+
+    while error is not None:
+        request = getattr(error, "request", None)
+        if isinstance(error, OSError) and request is not None:
+            translated = translate(error, request.method, request.url)
+            return f"{translated.problem}: {translated.cause}"
+        error = error.__cause__ or error.__context__
+    return ""

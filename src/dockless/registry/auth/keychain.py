@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.registry.auth.credentials import Account, Credentials, Found
 from dockless.registry.auth.docker_config import config_paths, keys_of, normalized, read_config_file
-from dockless.registry.auth.google import GoogleAccount, is_google
+from dockless.registry.auth.google import GoogleCredentialProvider, is_google
+
+if TYPE_CHECKING:
+    from dockless.registry.http.session import HttpSession
 
 # What a caller may give outright: credentials, an account that renews them, or either by `host` or `host/path`.
 Given = Union[Credentials, Account, Mapping[str, Union[Credentials, Account]], None]
@@ -22,6 +25,7 @@ def find_credentials(
     given: Given = None,
     auth_file: str | None = None,
     environ: Mapping[str, str] | None = None,
+    session: HttpSession | None = None,
 ) -> Found:
     """Who we are to `host` (with its port), for a repository.
 
@@ -29,7 +33,7 @@ def find_credentials(
     or REGISTRY_AUTH_FILE, alone; else podman's auth.json in XDG_RUNTIME_DIR and XDG_CONFIG_HOME, docker's config.json
     in DOCKER_CONFIG or ~/.docker, and ~/.dockercfg; in each file a helper of the host, then the helper for all hosts,
     then the entry in `auths`; then, for Google's registries, Google's own; else nobody. Raises CredentialsError for a
-    source that is for this host and broken.
+    source that is for this host and broken. Google's tokens are requested through the proxies and CAs of `session`.
     """
     tried = []
     if given is not None:
@@ -54,14 +58,10 @@ def find_credentials(
             return _of(found, [*tried, path])
         tried.append(f"{path} (no entry for {host})")
     if is_google(host):
-        try:
-            account = GoogleAccount.default()
-        except ImportError:
-            tried.append("Google's Application Default Credentials (google-auth is not installed)")
-        else:
-            if account is not None:
-                return _of(account, tried)
-            tried.append("Google's Application Default Credentials (none)")
+        account = GoogleCredentialProvider.default(session)
+        if account is not None:
+            return _of(account, tried)
+        tried.append("Google's Application Default Credentials (none)")
     return Found(None, tuple(tried))
 
 

@@ -1,1 +1,1 @@
-"""HTTP exchanges with registries, token servers and blob stores."""
+"""HTTP for the registry client. `session.HttpSession.send` is the entry point; nothing else opens a socket."""

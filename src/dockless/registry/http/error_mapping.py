@@ -1,4 +1,7 @@
-"""Exceptions of http.client, ssl and socket, as ours: the cause in a word, and whether to try again."""
+"""Maps exceptions of requests, urllib3, http.client, ssl and socket to ours, with the cause and what to do.
+
+The text of requests' and urllib3's errors is never used: it contains URLs, whose queries may be signed.
+"""
 
 from __future__ import annotations
 
@@ -6,150 +9,221 @@ import http.client
 import re
 import socket
 import ssl
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 
 from dockless.errors import DocklessError, printable
-from dockless.registry.errors import ConnectionFailed, Failure, Unexpected
-from dockless.registry.http.dial import NotConnected, ProxyFailed
-from dockless.registry.http.minimum_rate import Stalled
+from dockless.registry.errors import ConnectionFailed, Unexpected
+from dockless.registry.http.adapter import ProxySupportError
+from dockless.registry.http.minimum_rate import TransferTooSlowError
 from dockless.registry.http.url_policy import origin_of, redact
 
-# A host that is not there is mostly misnamed: two more tries are for a registry that is being restarted.
-_ATTEMPTS_TO_REACH = 4
-# What to do about what passed in none of the attempts.
-_TROUBLE = "the registry, a proxy or the network has trouble: try again later"
+# Most hosts that cannot be reached are misspelled: three more attempts are for a registry that is being restarted.
+_ATTEMPTS_TO_CONNECT = 4
+_TEMPORARY = "the registry, a proxy or the network has a problem; try again later"
+_PROXY_VARIABLES = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
-# What a handshake ends with, and each one after it, in OpenSSL's words.
-_PEERS_WORD = re.compile(
+# OpenSSL's words for handshakes that the peer rejects, and would reject again.
+_HANDSHAKE_REJECTED = re.compile(
     "PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|HANDSHAKE_FAILURE|UNRECOGNIZED_NAME|CERTIFICATE_REQUIRED|BAD_CERTIFICATE"
     "|ALERT_UNKNOWN_CA|ALERT_CERTIFICATE|NO_APPLICATION_PROTOCOL|INSUFFICIENT_SECURITY|ALERT_ACCESS_DENIED"
 )
-# What http.client and we say of heads that are too large or contradict themselves.
-_NO_HTTP = re.compile("got more than|two lengths|more than .* interim answers")
+# OpenSSL 3.2 and later use the second.
+_NOT_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE", re.IGNORECASE)
+# The words of http.client, urllib3 and StrictResponse for heads that are too large or contradictory.
+_MALFORMED = re.compile("got more than|unmatching values|more than .* informational responses")
+_TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
-def wrapped(
+def translate(
     error: Exception, method: str, url: str, proxy: str | None = None, *, handled: BaseException | None = None
 ) -> DocklessError:
-    """What to raise for `error`. One of our own, of a body that was read while it was sent, passes through.
+    """Return the exception to raise for `error`, with its `__cause__` set. One of ours in its chain is returned as is.
 
-    `proxy` is the one that the request went through. `handled` is what was being handled when the request began: Python
-    says of `error` that it came of that, but it has nothing to do with it.
+    `proxy` is the proxy that the request went through. `handled` is the exception that was being handled when the
+    request began: Python adds it to the chain of `error`, but it is unrelated.
     """
-    shown = f"{method} {redact(url)}"
-    host = origin_of(url)[1]
-    chain = _chain(error, handled)
-    text = " ".join(str(link) for link in chain)
+    chain = _Chain(list(_links(error, handled)))
+    translated = chain.first(DocklessError) or _translated(chain, f"{method} {redact(url)}", method, url, proxy)
+    if translated.__cause__ is None:
+        translated.__cause__ = chain.system_error()
+    return translated
 
-    def failed(cause: str, hint: str = "", *, reason: str = "") -> Failure:
+
+class _Chain(NamedTuple):
+    """An exception and those that caused it, outermost first."""
+
+    links: list[BaseException]
+
+    def first(self, *types: type) -> DocklessError | None:
+        return next((link for link in self.links if isinstance(link, types)), None)  # type: ignore[return-value]
+
+    def has(self, *types: type) -> bool:
+        return self.first(*types) is not None
+
+    def tls_error(self, pattern: re.Pattern[str]) -> str:
+        """Return the text of the TLS error that matches, or an empty string."""
+        texts = (str(link) for link in self.links if isinstance(link, ssl.SSLError))
+        return next((text for text in texts if pattern.search(text)), "")
+
+    def text(self, pattern: re.Pattern[str]) -> str:
+        """Return the text of the first exception that matches, or an empty string."""
+        return next((text for text in map(str, self.links) if pattern.search(text)), "")
+
+    def system_error(self) -> OSError | None:
+        """Return the innermost error of the operating system or OpenSSL: its text holds no URL and no header."""
+        for link in reversed(self.links):
+            if isinstance(link, OSError) and type(link).__module__.partition(".")[0] not in ("requests", "urllib3"):
+                return link
+        return None
+
+
+def _links(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    pending: list[BaseException] = [error]
+    while pending and len(seen) < 30:
+        link = pending.pop(0)
+        if link not in seen:
+            seen.append(link)
+            yield link
+            pending += [other for other in (link.__cause__, link.__context__) if other not in (None, handled)]  # type: ignore[misc]
+
+
+def _translated(chain: _Chain, shown: str, method: str, url: str, proxy: str | None) -> DocklessError:
+    if chain.has(UnicodeError) or any(
+        "Invalid header" in str(link) for link in chain.links if isinstance(link, ValueError)
+    ):
+        return Unexpected(shown, cause="a header contains characters that HTTP does not allow")
+    failure = _proxy_failure(chain, url, proxy) or _tls_failure(chain, origin_of(url)[1])
+    if failure is None and chain.has(NewConnectionError) and not chain.has(ConnectionResetError, BrokenPipeError):
+        failure = _unconnected(chain, origin_of(url)[1])
+    failure = failure or _interrupted(chain)
+    if failure is not None:
         return ConnectionFailed(
             shown,
-            cause=cause,
-            hint=hint,
-            transient=reason not in ("certificate", "plain http"),
-            attempts=_ATTEMPTS_TO_REACH if reason in ("unreachable", "refused") else 0,
-            reason=reason,
+            cause=failure.cause,
+            hint=failure.hint,
+            transient=failure.reason not in ("certificate", "plain http", "proxy"),
+            attempts=_ATTEMPTS_TO_CONNECT if failure.reason in ("unreachable", "refused") else 0,
+            reason=failure.reason,
             method=method,
         )
-
-    if any(isinstance(link, DocklessError) for link in chain):
-        return next(link for link in chain if isinstance(link, DocklessError))
-    if any(_is_bad_header(link) for link in chain):
-        return Unexpected(shown, cause="a header holds characters that HTTP forbids")
-    if any(isinstance(link, ImportError) for link in chain) and proxy:
-        cause = f"the proxy {redact(proxy)} needs PySocks"
-        return ConnectionFailed(shown, cause=cause, hint="install it, or name an http proxy", transient=False)
-    refused = next((link for link in chain if isinstance(link, ProxyFailed)), None)
-    named = f"the proxy {redact(proxy or '')}"
-    if refused is not None and refused.status == 407:
-        cause = f"{named} wants a user and password"
-        return ConnectionFailed(shown, cause=cause, hint="check those in HTTPS_PROXY", transient=False)
-    certificate = next((link for link in chain if isinstance(link, ssl.SSLCertVerificationError)), None)
-    if certificate is not None:
-        cause, hint = _certificate_cause(certificate, origin_of(proxy or url)[1] if refused is not None else host)
-        return failed(f"{named}: {cause}" if refused is not None else cause, hint, reason="certificate")
-    if refused is not None and 400 <= refused.status < 500 and refused.status not in (408, 429):
-        hint = f"ask who runs it to allow {host}, or put it into NO_PROXY"
-        return ConnectionFailed(shown, cause=f"{named} answered {refused.status}", hint=hint, transient=False)
-    if refused is not None:
-        hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-        return failed(f"{named} refused, or is not there", hint, reason="unreachable")
-    if any(isinstance(link, ssl.SSLError) for link in chain) and _not_tls(text):
-        return failed("it speaks plain http, not https", "allow that for this registry (insecure)", reason="plain http")
-    handshake = next((link for link in chain if isinstance(link, ssl.SSLError) and _PEERS_WORD.search(str(link))), None)
-    if handshake is not None:
-        cause, hint = _handshake_cause(str(handshake), host)
-        return failed(cause, hint, reason="certificate")
-    late = any(isinstance(link, (TimeoutError, socket.timeout)) for link in chain)
-    reset = any(isinstance(link, (ConnectionResetError, BrokenPipeError)) for link in chain)
-    if any(isinstance(link, NotConnected) for link in chain) and not reset:
-        if any(isinstance(link, socket.gaierror) for link in chain):
-            return failed(f"there is no host {host}", "check the name and the network", reason="unreachable")
-        if any(isinstance(link, ConnectionRefusedError) for link in chain):
-            return failed("connection refused", "check the port, and that the registry runs", reason="refused")
-        told = next((link.strerror for link in chain if isinstance(link, OSError) and link.strerror), "no connection")
-        cause = "no connection in time" if late else told
-        return failed(cause, "check the network and the proxy", reason="unreachable")
-    stalled = next((link for link in chain if isinstance(link, Stalled)), None)
-    if stalled is not None:
-        return failed(str(stalled), _TROUBLE)
-    if late:
-        return failed("no answer in time", _TROUBLE)
-    if reset:
-        return failed("the connection was reset", _TROUBLE)
-    if any(isinstance(link, http.client.IncompleteRead) for link in chain):
-        return failed("the answer was cut off", _TROUBLE)
-    if any(isinstance(link, http.client.HTTPException) and _NO_HTTP.search(str(link)) for link in chain):
-        hint = "the registry, or a proxy before it, has to be mended"
-        return Unexpected(f"{shown}: the answer is not as HTTP wants it", cause=printable(text, 200), hint=hint)
-    return failed(printable(str(chain[-1]) or type(chain[-1]).__name__, 200))
+    malformed = chain.text(_MALFORMED)
+    if malformed:
+        hint = "the registry, or a proxy in front of it, must be fixed"
+        return Unexpected(f"{shown}: the response is not valid HTTP", cause=printable(malformed, 200), hint=hint)
+    return ConnectionFailed(shown, cause=_innermost(chain), transient=True, method=method)
 
 
-def _chain(error: BaseException, handled: BaseException | None) -> list[BaseException]:
-    """The exception and what it was raised for, in order."""
-    found: list[BaseException] = []
-    todo: list[BaseException] = [error]
-    while todo:
-        link = todo.pop(0)
-        if link in found or len(found) > 30:
-            continue
-        found.append(link)
-        todo += [other for other in (link.__cause__, link.__context__) if other is not None and other is not handled]
-    return found
-
-
-def _is_bad_header(link: BaseException) -> bool:
-    """Of http.client's own check, and of what latin-1 cannot say."""
+def _is_invalid_header(link: BaseException) -> bool:
+    """Whether http.client rejected a header, or latin-1 cannot encode it."""
     return isinstance(link, UnicodeError) or (isinstance(link, ValueError) and "Invalid header" in str(link))
 
 
-def _not_tls(text: str) -> bool:
-    """OpenSSL 3.2 and later call it another name."""
-    return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text.upper().replace(" ", "_")
+class _Failure(NamedTuple):
+    """Why there is no response. `reason` is that of ConnectionFailed."""
+
+    cause: str
+    hint: str
+    reason: str = ""
 
 
-def _handshake_cause(said: str, host: str) -> tuple[str, str]:
-    """The cause, and what to do."""
-    if "PROTOCOL" in said and "APPLICATION" not in said:
-        return "it speaks no TLS of 1.2 or later", "older ones are not safe: the registry has to be mended"
-    if "CERTIFICATE" in said or "UNKNOWN_CA" in said or "ACCESS_DENIED" in said:
-        return (
-            "it wants a certificate of ours, or takes it not for one",
-            f"put client.cert and client.key into /etc/containers/certs.d/{host}[:PORT]",
-        )
-    if "UNRECOGNIZED_NAME" in said:
-        return f"it is not {host} by its own account", "check the name"
-    return "it refuses the TLS that is spoken here", "the registry has to allow TLS 1.2 or 1.3 with today's ciphers"
+def _proxy_failure(chain: _Chain, url: str, proxy: str | None) -> _Failure | None:
+    if not proxy:
+        return None
+    label = f"the proxy {redact(proxy)}"
+    if chain.has(ProxySupportError):
+        return _Failure(f"{label} needs PySocks", "install PySocks, or use an HTTP proxy", "proxy")
+    if not chain.has(ProxyError) and not (proxy.startswith("socks") and chain.has(NewConnectionError)):
+        return None
+    tunnel = _TUNNEL_STATUS.search(chain.text(_TUNNEL_STATUS))
+    status = int(tunnel[1]) if tunnel else 0
+    if status == 407:
+        return _Failure(f"{label} requires a user name and password", "check those in HTTPS_PROXY", "proxy")
+    certificate = chain.first(ssl.SSLCertVerificationError)
+    if certificate is not None:
+        failure = _certificate_failure(certificate, origin_of(proxy)[1], "the proxy's certificate")
+        return failure._replace(cause=f"{label}: {failure.cause}")
+    if 400 <= status < 500 and status not in (408, 429):
+        hint = f"ask the operator of the proxy to allow {origin_of(url)[1]}, or add the host to NO_PROXY"
+        return _Failure(f"{label} answered {status}", hint, "proxy")
+    return _Failure(f"{label} cannot be reached, or refused the connection", _PROXY_VARIABLES, "unreachable")
 
 
-def _certificate_cause(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
-    """The cause, and what to do."""
-    said = (error.verify_message or str(error)).lower()
-    if "expired" in said:
-        return "its certificate has expired", "check this machine's clock; then the registry needs a new one"
-    if "not yet valid" in said:
-        return "its certificate is not valid yet", "check this machine's clock"
-    if "mismatch" in said or "not valid for" in said or "doesn't match" in said:
-        return f"its certificate is not for {host}", "check the name; the certificate must hold it"
-    if "self-signed" in said or "self signed" in said or "unable to get" in said:
-        return "its certificate is signed by nobody that is trusted here", "name its CA with --ca-file"
-    return f"its certificate cannot be verified: {printable(said, 100)}", "name its CA with --ca-file"
+def _tls_failure(chain: _Chain, host: str) -> _Failure | None:
+    certificate = chain.first(ssl.SSLCertVerificationError)
+    if certificate is not None:
+        return _certificate_failure(certificate, host, "the server's certificate")
+    if chain.tls_error(_NOT_TLS):
+        hint = "pass `--insecure-registry HOST` (in Pants: `insecure` of the registry) to allow plain HTTP"
+        return _Failure("the server does not speak TLS", hint, "plain http")
+    rejection = chain.tls_error(_HANDSHAKE_REJECTED)
+    if not rejection:
+        return None
+    if "PROTOCOL" in rejection and "APPLICATION" not in rejection:
+        hint = "older versions are insecure, so the registry must be upgraded"
+        return _Failure("the server does not support TLS 1.2 or later", hint, "certificate")
+    if "CERTIFICATE" in rejection or "UNKNOWN_CA" in rejection or "ACCESS_DENIED" in rejection:
+        hint = f"put client.cert and client.key into /etc/containers/certs.d/{host}[:PORT]"
+        cause = "the server requires a client certificate, or rejected the one that was sent"
+        return _Failure(cause, hint, "certificate")
+    if "UNRECOGNIZED_NAME" in rejection:
+        return _Failure(f"the server does not recognize the name {host}", "check the name", "certificate")
+    hint = "the registry must allow TLS 1.2 or 1.3 with current ciphers"
+    return _Failure("the server rejected all TLS versions and ciphers that were offered", hint, "certificate")
+
+
+def _certificate_failure(error: BaseException, host: str, label: str) -> _Failure:
+    message = (getattr(error, "verify_message", "") or str(error)).lower()
+    if "expired" in message:
+        cause, hint = f"{label} has expired", "check this machine's clock; otherwise the server needs a new certificate"
+    elif "not yet valid" in message:
+        cause, hint = f"{label} is not valid yet", "check this machine's clock"
+    elif "mismatch" in message or "not valid for" in message or "doesn't match" in message:
+        cause, hint = f"{label} is not for {host}", "check the name; the certificate must contain the name"
+    elif "self-signed" in message or "self signed" in message or "unable to get" in message:
+        cause, hint = f"{label} is not signed by a trusted CA", "pass the CA's certificate with --ca-file"
+    else:
+        cause = f"{label} cannot be verified: {printable(message, 100)}"
+        hint = "pass the CA's certificate with --ca-file"
+    return _Failure(cause, hint, "certificate")
+
+
+def _unconnected(chain: _Chain, host: str) -> _Failure:
+    if chain.has(socket.gaierror):
+        return _Failure(f"cannot resolve host {host}", "check the name and the network", "unreachable")
+    if chain.has(ConnectionRefusedError):
+        return _Failure("connection refused", "check the port, and that the registry is running", "refused")
+    error = chain.system_error()
+    cause = (error.strerror if error else "") or "no connection"
+    if _timed_out(chain):
+        cause = "connecting timed out"
+    return _Failure(cause, "check the network and the proxy", "unreachable")
+
+
+def _interrupted(chain: _Chain) -> _Failure | None:
+    too_slow = chain.first(TransferTooSlowError)
+    if too_slow is not None:
+        return _Failure(str(too_slow), _TEMPORARY)
+    if _timed_out(chain):
+        return _Failure("the response timed out", _TEMPORARY)
+    if chain.has(ConnectionResetError, BrokenPipeError):
+        return _Failure("the connection was reset", _TEMPORARY)
+    if chain.has(http.client.IncompleteRead):
+        return _Failure("the response was truncated", _TEMPORARY)
+    return None
+
+
+def _timed_out(chain: _Chain) -> bool:
+    # Not urllib3's own: it counts NewConnectionError among the timeouts.
+    return chain.has(TimeoutError, socket.timeout)
+
+
+def _innermost(chain: _Chain) -> str:
+    """Return the text of the innermost exception that is not urllib3's or requests', or else its type."""
+    for link in reversed(chain.links):
+        if not isinstance(link, HTTPError) and not type(link).__module__.startswith(("requests", "urllib3")):
+            return printable(str(link) or type(link).__name__, 200)
+    return type(chain.links[-1]).__name__

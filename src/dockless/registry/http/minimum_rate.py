@@ -1,34 +1,33 @@
-"""The least that a connection must move: a peer that trickles never trips a timeout of single reads."""
+"""Minimum transfer rate. A peer that sends one byte at a time never triggers a timeout of single reads."""
 
 from __future__ import annotations
 
-# Slower than any line that is of use.
-_SLOWEST = 1024
-_WINDOW = 60.0
+# Bytes a second, slower than any usable network; and the seconds over which it is measured.
+MIN_RATE = 1024
+WINDOW = 60.0
 
 
-class Stalled(TimeoutError):
-    """A peer that trickles."""
+class TransferTooSlowError(TimeoutError):
+    """A transfer stayed below the minimum rate."""
 
 
-class Pace:
-    """Counts bytes and the seconds spent in waiting for them, not those that our own side took in between."""
+class MinimumRate:
+    """Counts the bytes of one transfer and the seconds spent waiting for the peer, not those spent on our own side."""
 
     def __init__(self) -> None:
         self._bytes = 0
         self._seconds = 0.0
 
-    def stalled(self, moved: int, seconds: float) -> bool:
-        """Takes note of `moved` bytes in `seconds`; True when the last minute of waiting brought less than 60 KiB."""
-        self._bytes += moved
-        self._seconds += seconds
-        if self._seconds < _WINDOW:
-            return False
-        slow = self._bytes < _SLOWEST * self._seconds
-        self._bytes, self._seconds = 0, 0.0
-        return slow
+    def check(self, transferred: int, seconds: float, label: str) -> None:
+        """Record `transferred` bytes in `seconds` of waiting.
 
-    def check(self, moved: int, seconds: float, what: str) -> None:
-        """Raises Stalled, which names `what`, when it is."""
-        if self.stalled(moved, seconds):
-            raise Stalled(f"{what} moves less than 1 KiB a second, for a minute")
+        Raises TransferTooSlowError, which names the transfer by `label`, when the last minute of waiting was too slow.
+        """
+        self._bytes += transferred
+        self._seconds += seconds
+        if self._seconds < WINDOW:
+            return
+        is_slow = self._bytes < MIN_RATE * self._seconds
+        self._bytes, self._seconds = 0, 0.0
+        if is_slow:
+            raise TransferTooSlowError(f"{label} was transferred at less than 1 KiB per second for a minute")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from dockless.errors import RegistryError
 from dockless.registry.http.url_policy import DEFAULT_PORTS, is_loopback
@@ -41,6 +42,15 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
         )
     # With its scheme in lower case.
     return usable.geturl()
+
+
+def proxy_authorization(proxy: str) -> dict[str, str]:
+    """Return the header for a proxy whose URL contains a user name, in UTF-8 (RFC 9110, section 11.7.2)."""
+    url = urlsplit(proxy)
+    if url.username is None:
+        return {}
+    pair = unquote_to_bytes(url.username) + b":" + unquote_to_bytes(url.password or "")
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

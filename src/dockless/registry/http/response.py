@@ -1,118 +1,148 @@
-"""Answers as http.client reads them, made strict: interim ones, cut heads, two lengths, what follows the end."""
+"""Responses of a registry, of its token server, or of the stores that they redirect to."""
 
 from __future__ import annotations
 
-import http.client
-import io
-from typing import Any
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+from dockless.errors import RegistryError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.http.minimum_rate import Pace
+from dockless.registry.errors import Unexpected
+from dockless.registry.http.error_mapping import translate
+from dockless.registry.http.redaction import query_values, secrets_sent
+from dockless.registry.http.url_policy import redact
+from dockless.registry.retry import parse_retry_after
 
-# Answers before the answer: 100, 102, 103.
-_MOST_INTERIM = 20
+if TYPE_CHECKING:
+    from dockless.registry.http.adapter import Response
+
+_BLOCK_SIZE = 1 << 20
+# Larger bodies are not read for the sake of reusing the connection; nor are bodies that take longer, in seconds.
+_MAX_DRAINED = 64 * 1024
+_DRAIN_TIMEOUT = 1.0
 
 
-class _Paced(io.RawIOBase):
-    """What a socket brings after `heard`. The wait for an answer's first byte is the read timeout's business: it is
-    not counted.
-    """
+class HttpResponse:
+    """A response whose body is read from the network as it is asked for. Read the body to its end, or close it."""
 
-    def __init__(self, raw: io.RawIOBase, clock: Clock, heard: bytes) -> None:
-        self._raw = raw
-        self._heard = heard
+    def __init__(self, response: Response, method: str, url: str, clock: Clock, proxy: str | None) -> None:
+        self._response = response
+        self._raw: Any = response.raw
         self._clock = clock
-        self._pace = Pace()
-        self._begun = False
-        self._sealed = False
-        self.ended = False
+        self._proxy = proxy
+        self._ended = False
+        self.method = method
+        self.url = url
+        self.status: int = response.status_code
 
-    def readable(self) -> bool:
-        return True
+    def header(self, name: str) -> str:
+        """Return the header's value, or an empty string. Different values are joined (RFC 9110, section 5.3).
 
-    def seal(self) -> None:
-        """No more is read: what a buffer still has is all there is."""
-        self._sealed = True
+        Equal values are not repeated: some proxies send each header twice, and a Location would be no URL.
+        """
+        return ", ".join(dict.fromkeys(self.headers(name)))
 
-    def readinto(self, buffer: Any) -> int | None:
-        if self._sealed:
-            return 0
-        if self._heard:
-            n = min(len(buffer), len(self._heard))
-            buffer[:n], self._heard = self._heard[:n], self._heard[n:]
-            return n
-        begin = self._clock.monotonic()
-        n = self._raw.readinto(buffer)
-        if self._begun:
-            self._pace.check(n or 0, self._clock.monotonic() - begin, "the answer")
-        self._begun = True
-        self.ended = self.ended or not n
-        return n
+    def headers(self, name: str) -> list[str]:
+        """Return all values of a header that may occur several times."""
+        return list(self._raw.headers.getlist(name))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds from the Retry-After header, if the header is usable."""
+        value = self.header("Retry-After")
+        return parse_retry_after(value, self._clock) if value else None
+
+    @property
+    def length(self) -> int | None:
+        """The Content-Length in bytes, if the header is usable."""
+        text = self.header("Content-Length")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    def read(self, limit: int, label: str) -> bytes:
+        """Return the whole body. Raises RegistryError, also for a body of more than `limit` bytes."""
+        length = self.length
+        if length is not None and length > limit and self.method != "HEAD":
+            self.abandon()
+            raise Unexpected(f"{label} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}")
+        body = b"".join(self._blocks(limit + 1))
+        if len(body) > limit:
+            self.abandon()
+            raise Unexpected(f"{label} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
+        return body
+
+    def read_start(self, limit: int) -> bytes:
+        """Return up to `limit` bytes of the body, or those that came before it broke off: for error reports."""
+        blocks = []
+        try:
+            for block in self._blocks(limit if self.method != "HEAD" else 0):
+                blocks.append(block)
+        except RegistryError:
+            pass
+        finally:
+            self.close()
+        return b"".join(blocks)
+
+    def read_some(self, n: int) -> bytes:
+        """Return up to `n` bytes as they arrive; none at the end of the body. Raises RegistryError."""
+        if self._ended:
+            return b""
+        encoding = self.header("Content-Encoding").lower()
+        if encoding not in ("", "identity"):
+            self.abandon()
+            raise Unexpected(f"{redact(self.url)} answered in the encoding {printable(encoding, 50)}, unasked")
+        handled = sys.exc_info()[1]
+        try:
+            data: bytes = self._raw.read1(n, decode_content=False)
+        except Exception as error:
+            self.abandon()
+            translated = translate(error, self.method, self.url, handled=handled)
+            raise translated from translated.__cause__
+        self._ended = not data
+        return data
+
+    def secrets(self, *, signed: bool = False) -> list[str]:
+        """Return the secrets of the request, for redaction; with `signed` also the values of the URL's query."""
+        request = self._response.request
+        sent = secrets_sent(request.headers, request.body, self._proxy)
+        return [*sent, *(query_values(self.url) if signed else ())]
 
     def close(self) -> None:
-        self._raw.close()
-        super().close()
+        """End the response; the connection is reused when little of the body is left and that arrives soon."""
+        length = self.length
+        has_no_body = self.method == "HEAD" or self.status in (204, 304)
+        if has_no_body or (length is not None and length <= _MAX_DRAINED):
+            self.drain(_DRAIN_TIMEOUT)
+        else:
+            self.abandon()
 
+    def drain(self, timeout: float) -> None:
+        """Read the rest of the body so that the connection can be reused; close it after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not self._ended:
+            connection = self._raw.connection
+            if connection is None:
+                # The end was reached, and the connection is back in its pool.
+                self._ended = True
+                return
+            left = deadline - time.monotonic()
+            if connection.sock is None or left <= 0:
+                self.abandon()
+                return
+            connection.sock.settimeout(left)
+            try:
+                self._ended = not self._raw.read1(_MAX_DRAINED, decode_content=False)
+            except Exception:
+                self.abandon()
 
-class Response(http.client.HTTPResponse):
-    """An answer whose body is still on the wire; `will_close` says whether its connection is of use after it.
+    def abandon(self) -> None:
+        """Close the connection, unless the whole body was read."""
+        if not self._ended:
+            self._ended = True
+            self._response.close()
 
-    `heard` are bytes of it that were read already.
-    """
-
-    def __init__(
-        self,
-        sock: Any,
-        debuglevel: int = 0,
-        method: str | None = None,
-        url: str | None = None,
-        *,
-        clock: Clock,
-        heard: bytes = b"",
-    ) -> None:
-        super().__init__(sock, debuglevel, method, url)
-        self._paced = _Paced(self.fp.detach(), clock, heard)
-        self.fp: Any = io.BufferedReader(self._paced, 64 * 1024)
-
-    def _read_status(self) -> Any:
-        """The status of the final answer: http.client passes over 100 alone, and over any number of them.
-
-        What it took for final would leave the true answer to be read as that to the next request (RFC 9110, 15.2).
-        """
-        for _ in range(_MOST_INTERIM):
-            found = super()._read_status()  # type: ignore[misc]
-            if not 100 <= found[1] < 200 or found[1] == 101:
-                return found
-            http.client.parse_headers(self.fp)
-        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
-
-    def begin(self) -> None:
-        super().begin()
-        # http.client takes an end for the empty line after the headers: what said 201 may have gone on to say more.
-        if self._paced.ended:
-            raise ConnectionResetError("the head of the answer was cut off")
-        if len(set(self.headers.get_all("Content-Length", ()))) > 1:
-            # Whoever believes the wrong one takes what is left for the next answer (RFC 9112, section 6.3).
-            raise http.client.HTTPException("the answer has two lengths")
-        if self.status in (204, 304):
-            # Whatever the headers say (RFC 9112, section 6.3).
-            self.chunked, self.length = False, 0
-
-    def _close_conn(self) -> None:
-        """What came beyond the end would be read as the answer to the next request."""
-        self._paced.seal()
-        if self.fp.peek(1):
-            self.will_close = True
-        super()._close_conn()  # type: ignore[misc]
-
-    def take(self, n: int) -> bytes:
-        """Up to `n` bytes as they came over the wire; empty at the end. Closed as soon as all is read.
-
-        Raises what http.client and sockets raise; IncompleteRead when it ends early.
-        """
-        data = self.read1(n)
-        if not data and self.length:
-            raise http.client.IncompleteRead(b"", self.length)
-        if not data or self.length == 0:
-            self.close()
-        return data
+    def _blocks(self, limit: int) -> Iterator[bytes]:
+        while limit and (block := self.read_some(min(_BLOCK_SIZE, limit))):
+            yield block
+            limit -= len(block)

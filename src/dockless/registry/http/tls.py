@@ -32,7 +32,7 @@ class Trust:
         self._contexts: dict[tuple[bool | str, bool], ssl.SSLContext] = {}
         # Made with a file's CAs alone, until these are not enough somewhere.
         self._narrow: list[ssl.SSLContext] = []
-        self._widened = False
+        self._has_system_cas = False
         self._named_by: dict[str, str] = {}
         self._lock = threading.Lock()
         self._client_certificate = self._in_certs_d("client.cert", registry, environ)
@@ -57,20 +57,20 @@ class Trust:
                 if key[1]:
                     _show(made, self._client_certificate)
                 if self._named_by.get(str(verify)) == _OURS:
-                    if self._widened:
-                        _add_the_usual(made)
+                    if self._has_system_cas:
+                        _load_system_cas(made)
                     else:
                         self._narrow.append(made)
                 self._contexts[key] = made
             return self._contexts[key]
 
-    def widen(self) -> bool:
+    def add_system_cas(self) -> bool:
         """Adds the usual CAs to those of a file, for a host that these do not vouch for. False: there is no file."""
         with self._lock:
             narrow, self._narrow = self._narrow, []
             for context in narrow:
-                _add_the_usual(context)
-            self._widened = True
+                _load_system_cas(context)
+            self._has_system_cas = True
             return _OURS in self._named_by.values()
 
     def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
@@ -122,7 +122,7 @@ def _context(verify: bool | str) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
         return context
     if verify is True:
-        _add_the_usual(context)
+        _load_system_cas(context)
     elif isinstance(verify, str):
         in_folder = os.path.isdir(verify)
         context.load_verify_locations(None if in_folder else verify, verify if in_folder else None)
@@ -143,7 +143,7 @@ def _show(context: ssl.SSLContext, certificate: str) -> None:
         ) from None
 
 
-def _add_the_usual(context: ssl.SSLContext) -> None:
+def _load_system_cas(context: ssl.SSLContext) -> None:
     import certifi
 
     context.load_verify_locations(certifi.where())

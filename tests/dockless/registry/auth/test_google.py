@@ -2,15 +2,25 @@
 
 import datetime
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import google.auth
 import google.auth.credentials
 import google.auth.exceptions
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from http_sessions import http_session
+from proxy_server import http_proxy
+from raw_server import raw_server
 
+import dockless
 from dockless.errors import CredentialsError
 from dockless.registry import find_credentials
-from dockless.registry.auth.google import GoogleAccount, is_google
+from dockless.registry.auth.google import GoogleCredentialProvider, is_google
 from dockless.testing import BasicAuth, Registry, User
 
 
@@ -34,7 +44,7 @@ def default(monkeypatch):
     """`default(found)`: Application Default Credentials; an exception is raised."""
 
     def be(found):
-        def default(scopes):
+        def default(scopes, request):
             assert scopes == ["https://www.googleapis.com/auth/cloud-platform"]
             if isinstance(found, Exception):
                 raise found
@@ -91,7 +101,10 @@ def test_a_fetch_that_fails_is_one_line(default, environ):
 
 
 def test_several_projects_with_several_accounts_at_once():
-    given = {"gcr.io/one": GoogleAccount(Faked("one"), "one"), "gcr.io/two": GoogleAccount(Faked("two"), "two")}
+    given = {
+        "gcr.io/one": GoogleCredentialProvider(Faked("one"), "one"),
+        "gcr.io/two": GoogleCredentialProvider(Faked("two"), "two"),
+    }
     for project in ("one", "two"):
         found = find_credentials("gcr.io", f"{project}/app", given=given, environ={"HOME": "/nonexistent"})
         assert found.credentials.password == f"ya29.{project}.1"
@@ -99,7 +112,7 @@ def test_several_projects_with_several_accounts_at_once():
 
 def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
     """It ends after an hour, or is revoked: a push of a day goes on."""
-    account = GoogleAccount(Faked("adc"), "adc")
+    account = GoogleCredentialProvider(Faked("adc"), "adc")
     users = [User("oauth2accesstoken", "ya29.adc.2")]
     with Registry(auth=BasicAuth(users)) as registry:
         keep(registry, "app", image, "v1")
@@ -113,9 +126,12 @@ def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
     ("content", "why"),
     [
         (None, "No such file or directory"),
-        ("", "it is no service account's key"),
-        ("S3CR3T-Kanary", "it is no service account's key"),
-        ('{"type": "authorized_user", "private_key": "S3CR3T-Kanary"}', "it is no service account's key"),
+        ("", "the file is not the JSON key of a service account"),
+        ("S3CR3T-Kanary", "the file is not the JSON key of a service account"),
+        (
+            '{"type": "authorized_user", "private_key": "S3CR3T-Kanary"}',
+            "the file is not the JSON key of a service account",
+        ),
     ],
 )
 def test_key_files_that_are_none(content, why, tmp_path):
@@ -123,5 +139,76 @@ def test_key_files_that_are_none(content, why, tmp_path):
     if content is not None:
         path.write_text(content)
     with pytest.raises(CredentialsError) as caught:
-        GoogleAccount.of_key_file(str(path))
-    assert str(caught.value) == f"cannot use {path}: {why}; name a key file of JSON"
+        GoogleCredentialProvider.from_key_file(str(path))
+    assert str(caught.value) == f"cannot use {path}: {why}; give the path of a key file in JSON format"
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    """`key_file(token_uri)`: the path of a new service account's key, whose tokens are requested at the URL."""
+
+    def write(token_uri):
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        account = {"type": "service_account", "client_email": "a@example.com", "private_key": private.decode()}
+        path = tmp_path / "key.json"
+        path.write_text(json.dumps({**account, "token_uri": token_uri, "project_id": "p"}))
+        return str(path)
+
+    return write
+
+
+def token_server(connection):
+    """Answers each request with an access token."""
+    data = connection.recv(65536)
+    while b"\r\n\r\n" not in data or b"assertion=" not in data:
+        data += connection.recv(65536)
+    body = b'{"access_token": "ya29.real", "expires_in": 3600, "token_type": "Bearer"}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    connection.sendall(head + body)
+
+
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_tokens_are_requested_through_our_session(through_proxy, key_file, monkeypatch, environ):
+    monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
+    # requests itself would read this entry, and the variable below.
+    netrc = f"{environ['HOME']}/netrc"
+    with open(netrc, "w") as file:
+        file.write("default login ann password S3CR3T-Kanary\n")
+    monkeypatch.setenv("NETRC", netrc)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with raw_server(token_server) as host, http_proxy() as proxy:
+        variables = {"HTTP_PROXY": f"http://{proxy.address}"} if through_proxy else {}
+        with http_session(**variables) as session:
+            found = GoogleCredentialProvider.from_key_file(key_file(f"http://{host}/token"))
+            provider = GoogleCredentialProvider(found._credentials, "the key", session)
+            assert provider.credentials().password == "ya29.real"
+        assert [head.split()[1] for head in proxy.asked] == ([f"http://{host}/token"] if through_proxy else [])
+        assert "S3CR3T" not in "".join(proxy.asked)
+
+
+def test_a_token_server_that_cannot_be_reached_is_reported_without_its_query(key_file, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    provider = GoogleCredentialProvider.from_key_file(key_file("http://127.0.0.1:9/token?key=S3CR3T-Kanary"))
+    with pytest.raises(CredentialsError) as caught:
+        provider.credentials()
+    text = str(caught.value)
+    assert "POST http://127.0.0.1:9/token?key=...: connection refused" in text
+    assert "S3CR3T" not in text and "Max retries" not in text
+
+
+def test_google_auth_is_imported_without_warnings():
+    program = (
+        "from dockless.registry.auth.google import _import_google_auth, _make_request;"
+        "_import_google_auth(); _make_request(None)"
+    )
+    path = os.pathsep.join((str(Path(dockless.__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (0, "")

@@ -10,7 +10,7 @@ import pytest
 from raw_server import head_of, raw_server
 
 from dockless.errors import RegistryError
-from dockless.registry.http.error_mapping import wrapped
+from dockless.registry.http.error_mapping import translate
 from dockless.testing import Fault, Registry
 
 
@@ -20,7 +20,7 @@ from dockless.testing import Fault, Registry
         (errno.ECONNREFUSED, "connection refused; check the port", 4),
         (errno.EHOSTUNREACH, "No route to host; check the network", 4),
         (errno.ENETUNREACH, "Network is unreachable; check the network", 4),
-        (errno.ETIMEDOUT, "no connection in time; check the network", 4),
+        (errno.ETIMEDOUT, "connecting timed out; check the network", 4),
         (errno.ECONNRESET, "the connection was reset", 6),
     ],
 )
@@ -42,27 +42,30 @@ def test_a_connect_that_hangs(connect, monkeypatch):
         raise socket.timeout("timed out")
 
     monkeypatch.setattr(socket.socket, "connect", hang)
-    with pytest.raises(RegistryError, match="no connection in time; check the network"):
+    with pytest.raises(RegistryError, match="connecting timed out; check the network"):
         connect("127.0.0.1:9").ping()
 
 
 @pytest.mark.parametrize(
     ("alert", "said"),
     [
-        ("TLSV1_ALERT_PROTOCOL_VERSION", "it speaks no TLS of 1.2 or later; older ones are not safe"),
-        ("UNSUPPORTED_PROTOCOL", "it speaks no TLS of 1.2 or later; older ones are not safe"),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "it refuses the TLS that is spoken here; the registry has to allow"),
-        ("TLSV1_UNRECOGNIZED_NAME", "it is not reg.example by its own account; check the name"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "the server does not support TLS 1.2 or later; older versions are insecure"),
+        ("UNSUPPORTED_PROTOCOL", "the server does not support TLS 1.2 or later; older versions are insecure"),
+        (
+            "SSLV3_ALERT_HANDSHAKE_FAILURE",
+            "the server rejected all TLS versions and ciphers that were offered",
+        ),
+        ("TLSV1_UNRECOGNIZED_NAME", "the server does not recognize the name reg.example; check the name"),
         (
             "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-            "it wants a certificate of ours, .*; put client.cert and client.key",
+            "the server requires a client certificate, .*; put client.cert and client.key",
         ),
-        ("TLSV1_ALERT_UNKNOWN_CA", "it wants a certificate of ours, .*; put client.cert and client.key"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "the server requires a client certificate, .*; put client.cert and client.key"),
     ],
 )
 def test_what_a_handshake_ends_with_is_not_tried_again(alert, said):
     error = ssl.SSLError(1, f"[SSL: {alert}] (_ssl.c:1006)")
-    found = wrapped(error, "GET", "https://reg.example/v2/")
+    found = translate(error, "GET", "https://reg.example/v2/")
     assert re.match(f"GET https://reg.example/v2/: {said}", str(found)) and not found.transient
 
 
@@ -71,7 +74,7 @@ def test_damage_on_the_way_is_tried_again():
         "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] (_ssl.c:1)",
         "[SSL: SSLV3_ALERT_BAD_RECORD_MAC] (_ssl.c:1)",
     ):
-        assert wrapped(ssl.SSLError(1, said), "GET", "https://reg.example/v2/").transient
+        assert translate(ssl.SSLError(1, said), "GET", "https://reg.example/v2/").transient
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,10 @@ def test_a_head_that_is_no_http_is_not_tried_again(head, connect):
         asked.append(head_of(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
 
-    with raw_server(serve) as host, pytest.raises(RegistryError, match="the answer is not as HTTP wants it: .*mended"):
+    with (
+        raw_server(serve) as host,
+        pytest.raises(RegistryError, match="response is not valid HTTP: .*must be fixed"),
+    ):
         connect(host).ping()
     assert len(asked) == 1
 

@@ -111,7 +111,7 @@ def test_the_proxys_password_goes_to_the_proxy_alone(proxy, connect, environ):
     url, seen, _ = proxy
     environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
     with pytest.raises(
-        RegistryError, match="the proxy http://127.0.0.1:[0-9]+ wants a user and password; check those in HTTPS_PROXY"
+        RegistryError, match="the proxy http://127.0.0.1:[0-9]+ requires a user name and password; check those"
     ) as caught:
         connect("reg.example").get_manifest("app", "v1")
     assert "S3CR3T" not in str(caught.value)
@@ -123,7 +123,7 @@ def test_the_registrys_credentials_do_not_go_to_a_proxy(proxy, connect, environ)
     url, seen, answer = proxy
     answer["head"] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
     environ["HTTPS_PROXY"] = f"http://{url}"
-    with pytest.raises(RegistryError, match="the proxy http://127.0.0.1:[0-9]+ refused, or is not there"):
+    with pytest.raises(RegistryError, match="the proxy http://127.0.0.1:[0-9]+ cannot be reached"):
         connect("reg.example", credentials=Credentials("ann", "S3CR3T")).get_manifest("app", "v1")
     assert seen and not any("Authorization" in head for head in seen)
 
@@ -132,7 +132,7 @@ def test_a_dead_proxy(connect, environ):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@127.0.0.1:{port}"
-    with pytest.raises(RegistryError, match="the proxy http://127.0.0.1:[0-9]+ refused, or is not there") as caught:
+    with pytest.raises(RegistryError, match="the proxy http://127.0.0.1:[0-9]+ cannot be reached") as caught:
         connect("reg.example").get_manifest("app", "v1")
     assert "S3CR3T" not in str(caught.value)
 
@@ -146,7 +146,7 @@ def certificate(tmp_path):
 def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep):
     with Registry(tls=server_context(tmp_path)) as registry:
         keep(registry, "app", image, "v1")
-        with pytest.raises(RegistryError, match="signed by nobody that is trusted here; name its CA with --ca-file"):
+        with pytest.raises(RegistryError, match="not signed by a trusted CA; pass the CA's certificate with"):
             connect(registry.host).get_manifest("app", "v1")
         options = {}
         if how == "ca_file":
@@ -173,9 +173,9 @@ def test_the_usual_cas_are_beside_a_files_when_they_are_needed(certificate):
     trust = Trust("reg.example", False, certificate, {})
     context = trust.context("reg.example")
     assert context is trust.context("store.example") and len(context.get_ca_certs()) == 1
-    assert trust.widen() and trust.widen() and len(context.get_ca_certs()) > 50
+    assert trust.add_system_cas() and trust.add_system_cas() and len(context.get_ca_certs()) > 50
     alone = Trust("reg.example", False, None, {"SSL_CERT_FILE": certificate})
-    assert len(alone.context("reg.example").get_ca_certs()) == 1 and not alone.widen()
+    assert len(alone.context("reg.example").get_ca_certs()) == 1 and not alone.add_system_cas()
 
 
 def test_a_host_that_only_the_usual_cas_vouch_for(certificate, tmp_path, connect, image, keep, monkeypatch):
@@ -221,7 +221,7 @@ def test_a_client_certificate_of_certs_d(certificate, who_wants_to_know, tmp_pat
         assert client.get_manifest("app", "v1").digest == image.digest
         trust = Trust(registry.host, False, certificate, {"HOME": str(tmp_path / "home")})
         mine, other = trust.context("127.0.0.1"), trust.context("store.example")
-        assert mine is not other and trust.widen()
+        assert mine is not other and trust.add_system_cas()
         assert [len(context.get_ca_certs()) > 50 for context in (mine, other)] == [True, True]
         (folder / "client.key").unlink()
         with pytest.raises(
@@ -235,7 +235,7 @@ def test_a_client_certificate_of_certs_d(certificate, who_wants_to_know, tmp_pat
 
 def test_the_usual_cas_are_in_what_is_made_after_they_were_needed(certificate):
     trust = Trust("reg.example", False, certificate, {})
-    assert trust.widen() and len(trust.context("store.example").get_ca_certs()) > 50
+    assert trust.add_system_cas() and len(trust.context("store.example").get_ca_certs()) > 50
 
 
 def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):
@@ -278,7 +278,7 @@ def test_a_ca_file_that_is_no_good_is_no_matter_where_nobody_speaks_tls(
 def test_a_certificate_for_another_host(certificate, tmp_path, connect):
     """It is the cause that is told, though plain http, which loopback is asked first, came to nothing either."""
     with Registry(tls=server_context(tmp_path), address="127.0.0.2") as registry:
-        with pytest.raises(RegistryError, match=r"its certificate is not for 127\.0\.0\.2; check the name"):
+        with pytest.raises(RegistryError, match=r"the server's certificate is not for 127\.0\.0\.2; check the name"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         assert registry.requests == []
 
@@ -287,8 +287,8 @@ def test_plain_http_is_for_loopback_or_those_who_say_so(connect, environ, monkey
     """A registry elsewhere that speaks plain http is refused, with the option that allows it."""
     with Registry() as registry:
         keep(registry, "app", image, "v1")
-        monkeypatch.setattr("dockless.registry.http.session.is_loopback", lambda host: False)
-        with pytest.raises(RegistryError, match="it speaks plain http, not https; allow that for this registry"):
+        monkeypatch.setattr("dockless.registry.registry_session.is_loopback", lambda host: False)
+        with pytest.raises(RegistryError, match="the server does not speak TLS; pass `--insecure-registry HOST`"):
             connect(registry.host).get_manifest("app", "v1")
         assert registry.requests == []
         assert connect(registry.host, insecure=True).get_manifest("app", "v1").digest == image.digest
@@ -310,7 +310,7 @@ def test_a_ca_of_certs_d_is_for_where_the_registry_leads_too(certificate, tmp_pa
     trust = Trust("reg.example", False, None, {"HOME": str(tmp_path / "home")})
     for host in ("reg.example", "auth.example"):
         assert len(trust.context(host).get_ca_certs()) == 1
-    assert trust.widen() and len(trust.context("auth.example").get_ca_certs()) > 50
+    assert trust.add_system_cas() and len(trust.context("auth.example").get_ca_certs()) > 50
     others = Trust("other.example", False, None, {"HOME": str(tmp_path / "home")})
     assert len(others.context("auth.example").get_ca_certs()) > 50
 
@@ -320,7 +320,8 @@ def test_a_proxy_that_forbids_a_host(status, proxy, connect, environ):
     url, seen, answer = proxy
     answer["head"] = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
     environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
-    said = f"the proxy http://{url} answered {status}; ask who runs it to allow reg.example, or put it into NO_PROXY"
+    hint = "ask the operator of the proxy to allow reg.example, or add the host to NO_PROXY"
+    said = f"the proxy http://{url} answered {status}; {hint}"
     with pytest.raises(RegistryError, match=said):
         connect("reg.example").get_manifest("app", "v1")
     assert len(seen) == 1

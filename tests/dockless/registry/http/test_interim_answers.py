@@ -42,7 +42,7 @@ def test_they_are_passed_over(status, times, connect):
 def test_without_end_they_are_an_error(connect):
     with registry(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000) as host:
         client = connect(host, retry=RetryPolicy(attempts=2))
-        with pytest.raises(RegistryError, match="more than 20 interim answers"):
+        with pytest.raises(RegistryError, match="more than 20 informational responses"):
             client.blob_exists("a/b", ONE)
         client.close()
 

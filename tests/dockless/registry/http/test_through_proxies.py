@@ -2,10 +2,11 @@
 
 import base64
 import contextlib
-import sys
+from unittest.mock import Mock
 
 import pytest
 from proxy_server import http_proxy, socks_proxy
+from requests.exceptions import InvalidSchema
 
 from dockless.errors import RegistryError
 from dockless.registry import push
@@ -50,8 +51,8 @@ def test_an_http_proxy(spoken, scheme, certificate, tmp_path, connect, environ, 
     asked = [head.split("\r\n") for head in proxy.asked]
     assert all(HEADER in head for head in asked)
     if spoken == "TLS":
-        assert {head[0] for head in asked} == {f"CONNECT {host} HTTP/1.1"}
-        assert f"Host: {host}" in asked[0]
+        # http.client speaks HTTP/1.0 to proxies before CPython 3.12.
+        assert {head[0].rpartition("/")[0] for head in asked} == {f"CONNECT {host} HTTP"}
     else:
         assert {head[0].split("/v2/")[0].split(" ")[1] for head in asked} == {f"http://{host}"}
         assert all(f"Host: {host}" in head for head in asked)
@@ -73,15 +74,17 @@ def test_a_socks_proxy(scheme, asked, spoken, certificate, tmp_path, connect, en
 def test_a_socks_proxy_that_refuses(connect, environ):
     with socks_proxy("bob", "other") as proxy:
         environ["ALL_PROXY"] = f"socks5h://{USER}@{proxy.address}"
-        with pytest.raises(RegistryError, match="the proxy socks5h://127.0.0.1:[0-9]+ refused, or is not there") as no:
+        with pytest.raises(
+            RegistryError, match="the proxy socks5h://127.0.0.1:[0-9]+ cannot be reached, or refused"
+        ) as no:
             connect("reg.example").get_manifest("app", "v1")
     assert "S3CR3T" not in str(no.value) and proxy.asked == []
 
 
 def test_a_socks_proxy_without_pysocks(connect, environ, monkeypatch):
-    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", Mock(side_effect=InvalidSchema))
     environ["ALL_PROXY"] = "socks5://proxy.example:1080"
-    with pytest.raises(RegistryError, match="the proxy socks5://proxy.example:1080 needs PySocks; install it, or name"):
+    with pytest.raises(RegistryError, match="the proxy socks5://proxy.example:1080 needs PySocks; install PySocks"):
         connect("reg.example").get_manifest("app", "v1")
 
 
@@ -89,7 +92,7 @@ def test_a_proxy_whose_certificate_nobody_vouches_for(certificate, tmp_path, con
     with http_proxy(server_context(tmp_path)) as proxy:
         environ["HTTPS_PROXY"] = f"https://{proxy.address}"
         with pytest.raises(
-            RegistryError, match="the proxy https://.*: its certificate is signed by nobody that is trusted here"
+            RegistryError, match="the proxy https://.*: the proxy's certificate is not signed by a trusted CA"
         ):
             connect("reg.example").get_manifest("app", "v1")
         assert proxy.asked == []
@@ -102,6 +105,6 @@ def test_a_registry_behind_two_tls_whose_certificate_is_wrong(certificate, tmp_p
     make_certificate(other)
     with Registry(tls=server_context(other)) as registry, http_proxy(server_context(tmp_path)) as proxy:
         environ["HTTPS_PROXY"] = f"https://{proxy.address}"
-        with pytest.raises(RegistryError, match="v2/: its certificate is signed by nobody that is trusted here"):
+        with pytest.raises(RegistryError, match="v2/: the server's certificate is not signed by a trusted CA"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         assert registry.requests == []

@@ -7,17 +7,19 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import warnings
 
 import pytest
+from http_sessions import exchange, http_session
 from proxy_server import http_proxy
 from raw_server import head_of, raw_server
 
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
-from dockless.registry.clock import Clock
-from dockless.registry.http.pool import Pool
+from dockless.registry.http.adapter import Session
 from dockless.registry.http.proxies import choose_proxy
+from dockless.registry.http.session import HttpRequest
 from dockless.testing import Fault, Registry, make_certificate, server_context
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -25,18 +27,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 @pytest.fixture
 def pool():
-    with contextlib.closing(Pool(lambda host: ssl.create_default_context(), Clock(), most=3)) as found:
-        yield found
-
-
-def ask(pool, url, method="GET", body=None, **headers):
-    if body is not None:
-        headers["Content-Length"] = str(len(body))
-    reply = pool.request(method, url, headers, body, timeouts=(5.0, 5.0), proxy=None)
-    pieces = []
-    while piece := reply.read(1 << 20):
-        pieces.append(piece)
-    return reply.status, b"".join(pieces)
+    with http_session() as session:
+        yield session
 
 
 class Script:
@@ -74,8 +66,8 @@ class Script:
 def test_a_connection_is_used_again_after(pool, answer, body):
     script = Script(answer, OK)
     with raw_server(script) as host, contextlib.closing(pool):
-        assert ask(pool, f"http://{host}/")[1] == body
-        assert ask(pool, f"http://{host}/") == (200, b"{}")
+        assert exchange(pool, f"http://{host}/")[1] == body
+        assert exchange(pool, f"http://{host}/") == (200, b"{}")
         assert script.connections == 1
 
 
@@ -92,7 +84,7 @@ def test_a_connection_is_not_used_again_after(pool, answer):
     script = Script(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
     with raw_server(script) as host, contextlib.closing(pool):
         for number in (1, 2):
-            assert ask(pool, f"http://{host}/") == (200, b"{}")
+            assert exchange(pool, f"http://{host}/") == (200, b"{}")
             assert script.connections == number
 
 
@@ -106,21 +98,21 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
             secure.sendall(big + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
             head_of(secure)
 
-    with raw_server(serve) as host, contextlib.closing(Pool(lambda _: trusted, Clock(), most=3)) as pool:
+    with raw_server(serve) as host, http_session(trusted) as pool:
         for _ in range(2):
-            assert ask(pool, f"https://{host}/") == (200, bytes(200000))
+            assert exchange(pool, f"https://{host}/") == (200, bytes(200000))
 
 
 def test_so_many_connections_are_kept_and_no_more(pool):
     """Whatever names a registry's redirects lead to."""
     with contextlib.ExitStack() as stack:
-        scripts = [Script(OK, OK) for _ in range(5)]
+        scripts = [Script(OK, OK) for _ in range(6)]
         hosts = [stack.enter_context(raw_server(script)) for script in scripts]
         stack.callback(pool.close)
-        for host in (*hosts, hosts[4], hosts[2], hosts[0]):
-            ask(pool, f"http://{host}/")
-        # The last three were kept; the first had to be connected to again.
-        assert [script.connections for script in scripts] == [2, 1, 1, 1, 1]
+        for host in (*hosts, hosts[5], hosts[2], hosts[0]):
+            exchange(pool, f"http://{host}/")
+        # The last four were kept; the first had to be connected to again.
+        assert [script.connections for script in scripts] == [2, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("size", [200_000, 20_000_000])
@@ -132,7 +124,7 @@ def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge")
 
     with raw_server(serve) as host:
-        assert ask(pool, f"http://{host}/", "PUT", bytes(size)) == (413, b"large")
+        assert exchange(pool, f"http://{host}/", "PUT", bytes(size)) == (413, b"large")
 
 
 @pytest.mark.parametrize(
@@ -148,14 +140,14 @@ def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
 def test_what_a_url_may_not_hold_is_encoded(pool, target, sent):
     script = Script(OK)
     with raw_server(script) as host, contextlib.closing(pool):
-        ask(pool, f"http://{host}{target}")
+        exchange(pool, f"http://{host}{target}")
     assert script.asked[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
 
 
 def test_http_clients_own_debugging_works(pool, monkeypatch, capsys):
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     with raw_server(Script(OK)) as host, contextlib.closing(pool):
-        assert ask(pool, f"http://{host}/") == (200, b"{}")
+        assert exchange(pool, f"http://{host}/") == (200, b"{}")
     assert "reply:" in capsys.readouterr().out
 
 
@@ -189,16 +181,16 @@ def test_a_reset_after_the_usual_cas_were_added_is_a_reset(tmp_path, connect, mo
 
 
 def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds, monkeypatch):
-    request, puts = Pool.request, []
+    send, puts = Session.send, []
 
-    def broken(self, method, url, *args, **options):
-        if method == "PUT" and "/manifests/" in url:
-            puts.append(url)
+    def broken(self, request, **options):
+        if request.method == "PUT" and "/manifests/" in request.url:
+            puts.append(request.url)
             if len(puts) == 2:
                 raise ConnectionResetError(104, "reset")
-        return request(self, method, url, *args, **options)
+        return send(self, request, **options)
 
-    monkeypatch.setattr(Pool, "request", broken)
+    monkeypatch.setattr(Session, "send", broken)
     fault = Fault(on="manifest put", nth=1, status=400, body='{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}')
     with Registry(faults=[fault]) as registry:
         push(image.root, image.source, connect(registry.host), "app", ["v1"])
@@ -240,22 +232,14 @@ def test_a_proxy_of_a_cgi_program_is_checked_as_well(value):
     assert choose_proxy("http://reg.example/", environ) == f"http://{value}"
 
 
-def through(proxy, pool, url):
-    reply = pool.request("GET", url, {}, None, timeouts=(5.0, 5.0), proxy=proxy)
-    pieces = []
-    while piece := reply.read(1 << 16):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
 @pytest.fixture
-def behind_tls(tmp_path):
-    """A pool that trusts, and the URL of a proxy of TLS."""
-    authority = make_certificate(tmp_path)
-    trusted = ssl.create_default_context(cafile=str(authority))
-    pool = Pool(lambda _: trusted, Clock(), most=3)
-    with http_proxy(server_context(tmp_path)) as proxy, contextlib.closing(pool):
-        yield pool, f"https://{proxy.address}"
+def behind_tls(tmp_path, monkeypatch):
+    """A session that uses a TLS proxy, and trusts the proxy and the registry."""
+    monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
+    trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
+    with contextlib.ExitStack() as stack:
+        proxy = stack.enter_context(http_proxy(server_context(tmp_path)))
+        yield stack.enter_context(http_session(trusted, HTTPS_PROXY=f"https://{proxy.address}"))
 
 
 @pytest.mark.parametrize(
@@ -268,25 +252,23 @@ def test_an_answer_that_ends_a_connection_is_read_to_its_end_behind_tls(behind_t
         secure.sendall(head + bytes(500_000))
         secure.unwrap().close()
 
-    pool, proxy = behind_tls
     with raw_server(serve) as host:
-        assert through(proxy, pool, f"https://{host}/") == bytes(500_000)
+        assert exchange(behind_tls, f"https://{host}/") == (200, bytes(500_000))
 
 
-def test_an_answer_that_is_cut_behind_tls_is_an_error(behind_tls, tmp_path):
+def test_a_response_that_is_truncated_behind_tls_is_an_error(behind_tls, tmp_path):
     def serve(connection):
         secure = server_context(tmp_path).wrap_socket(connection, server_side=True)
         head_of(secure)
-        secure.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + bytes(500_000))
+        secure.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 500001\r\n\r\n" + bytes(500_000))
         secure.close()
 
-    pool, proxy = behind_tls
-    with raw_server(serve) as host, pytest.raises(ssl.SSLError):
-        through(proxy, pool, f"https://{host}/")
+    with raw_server(serve) as host, pytest.raises(RegistryError, match="the response was truncated"):
+        exchange(behind_tls, f"https://{host}/")
 
 
 def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch):
-    monkeypatch.setattr("dockless.registry.http.dial.CONNECT", 0.5)
+    monkeypatch.setattr("dockless.registry.http._urllib3.CONNECT_TIMEOUT", 0.5)
     done = threading.Event()
 
     def serve(connection):
@@ -296,11 +278,12 @@ def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch
         while not done.wait(0.1):
             connection.sendall(b"x")
 
-    pool, proxy = behind_tls
+    begin = time.monotonic()
     with raw_server(serve) as host:
         try:
-            with pytest.raises((TimeoutError, socket.timeout)):
-                through(proxy, pool, f"https://{host}/")
+            with pytest.raises(RegistryError):
+                exchange(behind_tls, f"https://{host}/")
+            assert time.monotonic() - begin < 5
         finally:
             done.set()
 
@@ -308,9 +291,9 @@ def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch
 @pytest.mark.parametrize(
     "answer, said",
     [
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 30, "refused, or is not there"),
-        (b"HTTP/1.1 200 OK\r\nVia: x", "refused, or is not there"),
-        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n", "wants a user and password"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 30, "cannot be reached, or refused the connection"),
+        (b"HTTP/1.1 403 No\r\nVia: x", "answered 403; ask the operator of the proxy"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n", "requires a user name and password"),
     ],
 )
 def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
@@ -339,8 +322,8 @@ def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
         failures = 0
         for _ in range(10):
             try:
-                assert ask(pool, f"http://{host}/") == (200, b"{}")
-            except ConnectionError:
+                assert exchange(pool, f"http://{host}/") == (200, b"{}")
+            except RegistryError:
                 failures += 1
         assert failures == 2 and len(seen) == 8
 
@@ -359,8 +342,8 @@ def test_one_that_lives_shows_that_others_may(pool):
 
     with raw_server(serve) as host, contextlib.closing(pool):
         for _ in range(20):
-            with contextlib.suppress(ConnectionError):
-                ask(pool, f"http://{host}/")
+            with contextlib.suppress(RegistryError):
+                exchange(pool, f"http://{host}/")
         # All but the first served two, and were kept for the second.
         assert len(turn) <= 8
 
@@ -379,6 +362,6 @@ def test_a_body_that_does_not_come_is_not_waited_for_to_use_the_connection_again
 
     with raw_server(serve) as host, contextlib.closing(pool):
         for _ in range(2):
-            reply = pool.request("GET", f"http://{host}/", {}, None, timeouts=(20.0, 20.0), proxy=None)
-            reply.drain(0.2)
-            assert reply.status == 201 and reply.read(10) == b""
+            response = pool.send(HttpRequest("GET", f"http://{host}/", read_timeout=20.0))
+            response.drain(0.2)
+            assert response.status == 201 and response.read_some(10) == b""

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from dockless.registry.http.reach import reach
+from dockless.registry.http.happy_eyeballs import connect
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def nothing_left_open():
 
 
 def reached(port, seconds=30.0):
-    with contextlib.closing(reach("reg.example", port, seconds)) as sock:
+    with contextlib.closing(connect("reg.example", port, seconds)) as sock:
         assert sock.gettimeout() == seconds
         return sock.getpeername()[0]
 
@@ -84,7 +84,7 @@ def test_after_an_address_that_refuses_or_cannot_be_asked_comes_the_next(resolve
 def test_a_silent_host_has_one_time_for_all_its_addresses(resolve):
     with silent("127.0.0.1") as port, pytest.raises(TimeoutError):
         resolve(*["127.0.0.1"] * 1000)
-        reach("reg.example", port, 0.6)
+        connect("reg.example", port, 0.6)
 
 
 def test_where_all_refuse_that_is_said(resolve):
@@ -92,7 +92,7 @@ def test_where_all_refuse_that_is_said(resolve):
         pass
     resolve("127.0.0.1", "127.0.0.2")
     with pytest.raises(ConnectionRefusedError):
-        reach("reg.example", port, 30.0)
+        connect("reg.example", port, 30.0)
 
 
 def test_families_take_turns(resolve, monkeypatch):
@@ -102,10 +102,10 @@ def test_families_take_turns(resolve, monkeypatch):
         tried.append(address[4][0])
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("dockless.registry.http.reach._begin", begin)
+    monkeypatch.setattr("dockless.registry.http.happy_eyeballs._start", begin)
     resolve("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2")
     with pytest.raises(ConnectionRefusedError):
-        reach("reg.example", 443, 30.0)
+        connect("reg.example", 443, 30.0)
     assert tried == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
 
 
@@ -116,4 +116,4 @@ def test_a_refusal_is_told_where_others_are_silent(resolve, silent_first):
         addresses = ["127.0.0.1", "127.0.0.2"]
         resolve(*(addresses if silent_first else reversed(addresses)))
         with pytest.raises(ConnectionRefusedError):
-            reach("reg.example", port, 0.6)
+            connect("reg.example", port, 0.6)

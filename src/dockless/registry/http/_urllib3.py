@@ -1,0 +1,230 @@
+"""Connections and pools of urllib3 with what a push needs. All overrides of urllib3's private names are here.
+
+Overridden private names: `_new_conn`, `_dns_host`, `_tunnel`, `_tunnel_scheme` of connections; `_make_request`,
+`_put_conn`, `_validate_conn` of pools. The tests run with the oldest and the newest urllib3 of the supported range.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import urllib3.connection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError, ProxyError
+
+from dockless.registry.clock import Clock
+from dockless.registry.http.happy_eyeballs import connect
+from dockless.registry.http.sending import BodySender, EarlyResponse
+from dockless.registry.http.strict_response import StrictResponse
+
+# Seconds to establish a connection, and for each step of a proxy or a TLS peer in doing so.
+CONNECT_TIMEOUT = 20.0
+# A TLS record that was only partly sent has to be sent again from its start: large ones would be repeated often.
+_SEND_SIZE = 64 * 1024
+# After so many reused connections in a row that turned out to be dead, connections to the host are no longer reused.
+_MAX_DEAD_REUSES = 2
+
+_LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
+_exchange = threading.local()
+
+# The type of `self` in a mixin: whatever urllib3's class has.
+_Mixin: Any = object
+
+
+class _Connection(_Mixin):  # type: ignore[misc]
+    """Mixin for urllib3's connection classes.
+
+    Connects to all addresses of a host in parallel, reads a response that arrives while the body is still being sent,
+    enforces the minimum transfer rate, and rejects malformed responses.
+    """
+
+    timeout: Any
+
+    def __init__(self, *args: Any, clock: Clock, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._clock = clock
+        self._head_sent = False
+        self._body_incomplete = False
+        # Set by StrictResponse when bytes followed the response: they must not be read as the next response.
+        self.out_of_step = False
+        self.response_class: Any = partial(StrictResponse, clock=clock)
+
+    def _new_conn(self) -> socket.socket:
+        host, port, timeout = self._dns_host, self.port, self.timeout
+        try:
+            sock = connect(host, port, timeout)
+        except OSError as error:
+            raise NewConnectionError(self, "cannot connect") from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def connect(self) -> None:
+        send_timeout = self.timeout
+        self.timeout = min(CONNECT_TIMEOUT, send_timeout)
+        # urllib3's TLS inside TLS has a timeout for each read only: a peer that sends byte by byte would never end.
+        watchdog = threading.Timer(self.timeout, self._shut_down) if self._is_tls_in_tls() else None
+        if watchdog is not None:
+            watchdog.start()
+        try:
+            super().connect()
+        finally:
+            self.timeout = send_timeout
+            if watchdog is not None:
+                watchdog.cancel()
+        self._sender = BodySender(self.sock, self._clock)
+        self.out_of_step = False
+
+    def _is_tls_in_tls(self) -> bool:
+        return bool(self._tunnel_scheme == "https")
+
+    def _shut_down(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            # Of the TCP connection below: SSLSocket.shutdown would first discard the TLS state that a read uses.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def _tunnel(self) -> None:
+        try:
+            super()._tunnel()
+        except (OSError, http.client.HTTPException) as error:
+            raise ProxyError("CONNECT failed", error) from error
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        if self.sock is not None:
+            # A reused connection still has the read timeout of its last response.
+            self.sock.settimeout(self.timeout)
+        self._body_incomplete, self._head_sent = True, False
+        # A peer that closed its end may have sent its reason before: 413 for a blob that is too large, for example.
+        with contextlib.suppress(EarlyResponse, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            super().request(method, url, body, headers, **options)
+            self._body_incomplete = False
+
+    def endheaders(self, *args: Any, **options: Any) -> None:
+        super().endheaders(*args, **options)
+        self._head_sent = True
+
+    def send(self, data: Any) -> None:
+        if not self._head_sent:
+            super().send(data)
+            return
+        view = memoryview(data)
+        sock = self.sock
+        self._sender.send(lambda done: sock.send(view[done : done + _SEND_SIZE]), len(view))
+
+    def getresponse(self) -> Any:
+        received, self._sender.received = self._sender.received, b""
+        self.response_class = partial(
+            StrictResponse, clock=self._clock, received=received, connection=self, close_after=self._body_incomplete
+        )
+        return super().getresponse()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be reused: the peer neither closed it nor sent anything unrequested."""
+        # Bytes that TLS has decrypted already are no longer visible on the socket.
+        pending = getattr(self.sock, "pending", None)
+        return not self.out_of_step and not (pending and pending()) and super().is_connected
+
+
+class _HTTPConnection(_Connection, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Connection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(_Mixin):  # type: ignore[misc]
+    """Mixin for urllib3's pools. Sends request targets unchanged, and does not reuse connections that keep dying."""
+
+    connection_class: Any
+    ConnectionCls: Any
+
+    def __init__(self, *args: Any, clock: Clock, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ConnectionCls = partial(self.connection_class, clock=clock)
+        self._dead_reuses = 0
+
+    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        with _unlogged():
+            # urllib3 would normalize the target, which invalidates a signed URL.
+            return super().urlopen(method, url, *args, target=url, **options)
+
+    def _make_request(self, conn: Any, method: str, url: str, *args: Any, **options: Any) -> Any:
+        reused = not conn.is_closed
+        target = options.pop("target")
+        try:
+            response = super()._make_request(conn, method, target, *args, **options)
+        except (ConnectionError, ssl.SSLEOFError):
+            self._dead_reuses += reused
+            raise
+        self._dead_reuses = 0 if reused else self._dead_reuses
+        return response
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None and self._dead_reuses >= _MAX_DEAD_REUSES:
+            conn.close()
+        with _unlogged():
+            super()._put_conn(conn)
+
+    def _validate_conn(self, conn: Any) -> None:
+        # Without the warning about unverified certificates: the user asked not to verify them.
+        if conn.is_closed:
+            conn.connect()
+
+
+class HTTPPool(_Pool, HTTPConnectionPool):
+    """A pool of plain HTTP connections."""
+
+    connection_class = _HTTPConnection
+
+
+class HTTPSPool(_Pool, HTTPSConnectionPool):
+    """A pool of TLS connections."""
+
+    connection_class = _HTTPSConnection
+
+
+def socks_pools() -> tuple[type, type]:
+    """Return the pool classes for HTTP and HTTPS through a SOCKS proxy. Raises ImportError without PySocks."""
+    from urllib3.contrib import socks
+
+    class SocksHTTPConnection(_Connection, socks.SOCKSConnection):
+        _new_conn = socks.SOCKSConnection._new_conn
+
+    class SocksHTTPSConnection(_Connection, socks.SOCKSHTTPSConnection):
+        _new_conn = socks.SOCKSConnection._new_conn
+
+    class SocksHTTPPool(_Pool, socks.SOCKSHTTPConnectionPool):
+        connection_class = SocksHTTPConnection
+
+    class SocksHTTPSPool(_Pool, socks.SOCKSHTTPSConnectionPool):
+        connection_class = SocksHTTPSConnection
+
+    return SocksHTTPPool, SocksHTTPSPool
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Suppress urllib3's own log records of this thread: they contain whole URLs, whose queries may be signed."""
+    before = getattr(_exchange, "active", False)
+    _exchange.active = True
+    try:
+        yield
+    finally:
+        _exchange.active = before
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return not getattr(_exchange, "active", False)
+
+
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(_is_not_ours)

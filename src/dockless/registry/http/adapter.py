@@ -1,0 +1,142 @@
+"""A requests session with our connections, proxies and TLS contexts, and with nothing that requests does unasked."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import ssl
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+with warnings.catch_warnings():
+    # requests warns about versions of chardet and charset_normalizer, which are not used here.
+    warnings.simplefilter("ignore")
+    from requests import PreparedRequest, Response, Session
+    from requests.adapters import HTTPAdapter
+    from requests.exceptions import InvalidSchema
+    from requests.structures import CaseInsensitiveDict
+
+from dockless.registry.clock import Clock
+from dockless.registry.http._urllib3 import HTTPPool, HTTPSPool, socks_pools
+from dockless.registry.http.proxies import proxy_authorization
+
+__all__ = ["CaseInsensitiveDict", "PreparedRequest", "ProxySupportError", "Response", "Session", "make_session"]
+
+# Bytes of a body that are read, sent and counted at a time.
+BLOCK_SIZE = 1 << 20
+
+
+class ProxySupportError(Exception):
+    """The proxy needs a package that is not installed."""
+
+
+class _Session(Session):
+    def get_redirect_target(self, resp: Response) -> None:
+        """Return None: redirects are followed by `redirects`. (Even when told not to follow, requests would rewind the
+        body for a possible next request.)
+        """
+
+
+class _Adapter(HTTPAdapter):
+    """Sends requests through the proxy that `choose_proxy` returns for a URL.
+
+    `context_of` returns the TLS context for a host. At most `max_idle` connections are kept idle for each of
+    `max_idle` hosts.
+    """
+
+    def __init__(
+        self,
+        context_of: Callable[[str], ssl.SSLContext],
+        choose_proxy: Callable[[str], str | None],
+        clock: Clock,
+        *,
+        max_idle: int,
+    ) -> None:
+        self._context_of = context_of
+        self._choose_proxy = choose_proxy
+        self._clock = clock
+        super().__init__(pool_connections=max_idle, pool_maxsize=max_idle)
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        url = request.url or ""
+        proxy = self._choose_proxy(url)
+        options["proxies"] = {urlsplit(url).scheme: proxy} if proxy else {}
+        return super().send(request, *args, **options)
+
+    def request_url(self, request: PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        """Return the request target: the URL for an HTTP proxy (RFC 9112, section 3.2.2), else its path and query."""
+        url = request.url or ""
+        scheme, _, rest = url.partition("://")
+        proxy = (proxies or {}).get(scheme, "")
+        if scheme == "http" and proxy and not proxy.startswith("socks"):
+            return url
+        return "/" + rest.partition("/")[2]
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        return proxy_authorization(proxy)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, blocksize=BLOCK_SIZE)  # type: ignore[no-untyped-call]
+        self._use_pools(self.poolmanager, HTTPPool, HTTPSPool)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if proxy in self.proxy_manager:
+            return self.proxy_manager[proxy]
+        url = urlsplit(proxy)
+        if url.scheme == "https":
+            # For plain HTTP through a TLS proxy, urllib3 before 2.7 uses the second.
+            options["proxy_ssl_context"] = options["ssl_context"] = self._context_of(url.hostname or "")
+        try:
+            manager = super().proxy_manager_for(proxy, **options, blocksize=BLOCK_SIZE)  # type: ignore[no-untyped-call]
+            pools = socks_pools() if url.scheme.startswith("socks") else (HTTPPool, HTTPSPool)
+        except (ImportError, InvalidSchema):
+            raise ProxySupportError("PySocks") from None
+        return self._use_pools(manager, *pools)
+
+    def _use_pools(self, manager: Any, http_pool: Any, https_pool: Any) -> Any:
+        manager.pool_classes_by_scheme = {
+            "http": partial(http_pool, clock=self._clock),
+            "https": partial(https_pool, clock=self._clock),
+        }
+        return manager
+
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
+        url = urlsplit(request.url or "")
+        tls = {"ssl_context": self._context_of(url.hostname or "")} if url.scheme == "https" else {}
+        return {"scheme": url.scheme, "host": url.hostname, "port": url.port}, tls
+
+    def cert_verify(self, *args: Any) -> None:
+        """Do nothing: the TLS context verifies, and reads its CA files once, not for each connection."""
+
+    def close(self) -> None:
+        # urllib3 2 leaves idle connections open until they are garbage-collected.
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (a RecentlyUsedContainer cannot be iterated over)
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()  # type: ignore[no-untyped-call]
+
+
+def make_session(
+    context_of: Callable[[str], ssl.SSLContext],
+    choose_proxy: Callable[[str], str | None],
+    clock: Clock,
+    *,
+    max_idle: int,
+) -> Session:
+    """Return a session that reads neither the environment nor netrc, keeps no cookies and follows no redirects.
+
+    See `_Adapter` for the arguments.
+    """
+    session = _Session()
+    # A netrc entry would replace the Authorization header; proxies and CA files are chosen here.
+    session.trust_env = False
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _Adapter(context_of, choose_proxy, clock, max_idle=max_idle)
+    session.adapters.clear()
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
