@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import pytest
 
@@ -35,7 +35,10 @@ class Done(NamedTuple):
     err: str
 
 
-def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True) -> Done:
+def run(
+    *argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True, **options: Any
+) -> Done:
+    """Runs a program to its end. `options` go to `subprocess.run`. Raises AssertionError where it fails, unless not `ok`."""
     done = subprocess.run(
         [str(argument) for argument in argv],
         cwd=cwd,
@@ -43,6 +46,7 @@ def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=300,
+        **options,
     )
     found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     if ok:
@@ -141,6 +145,9 @@ def sources() -> Iterator[str]:
 class Checkout:
     """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
+    # Pants is started with these options of `subprocess.run`.
+    process_options: dict[str, Any] = {}
+
     def __init__(self, folder: Path, caches: Path) -> None:
         self.folder = folder
         self.venv = ROOT / ".venv"
@@ -174,6 +181,7 @@ class Checkout:
                 cwd=self.folder,
                 env={**self.env, **env},
                 ok=ok,
+                **self.process_options,
             )
         finally:
             os.umask(before)
