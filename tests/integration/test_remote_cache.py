@@ -1,4 +1,4 @@
-"""Two machines and a remote cache, with real Pants and BuildGrid: the second builds nothing that the first has built."""
+"""Two machines and a remote cache, with real Pants and BuildGrid: the second builds nothing that the first built."""
 
 import shutil
 import time

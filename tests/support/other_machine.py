@@ -1,4 +1,4 @@
-"""A second machine, as far as Pants can tell: another checkout, home, user, umask, locale, interpreter and file system."""
+"""A second machine, as far as Pants can tell: other paths, another user, locale, interpreter and file system."""
 
 import os
 import shutil

@@ -38,7 +38,7 @@ class Done(NamedTuple):
 def run(
     *argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True, **options: Any
 ) -> Done:
-    """Runs a program to its end. `options` go to `subprocess.run`. Raises AssertionError where it fails, unless not `ok`."""
+    """Runs a program to its end; `options` go to `subprocess.run`. With `ok`, a failure raises AssertionError."""
     done = subprocess.run(
         [str(argument) for argument in argv],
         cwd=cwd,
@@ -145,12 +145,11 @@ def sources() -> Iterator[str]:
 class Checkout:
     """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
-    # Pants is started with these options of `subprocess.run`.
-    process_options: dict[str, Any] = {}
-
     def __init__(self, folder: Path, caches: Path) -> None:
         self.folder = folder
         self.venv = ROOT / ".venv"
+        # Pants is started with these options of `subprocess.run`.
+        self.process_options: dict[str, Any] = {}
         for path in sources():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -26,7 +27,11 @@ server:
 storages:
   - !disk-storage &cas {{path: {directory}}}
 caches:
-  - !lru-action-cache &results {{storage: *cas, max-cached-refs: 1024, allow-updates: true, cache-failed-actions: false}}
+  - !lru-action-cache &results
+    storage: *cas
+    max-cached-refs: 1024
+    allow-updates: true
+    cache-failed-actions: false
 instances:
   - name: ""
     services: [!action-cache {{cache: *results}}, !cas {{storage: *cas}}, !bytestream {{storage: *cas}}]
@@ -113,10 +118,8 @@ class RemoteService:
         try:
             self._process.wait(10)
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self._process.wait(10)
 
     @property
