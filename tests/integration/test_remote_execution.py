@@ -66,6 +66,6 @@ def test_a_worker_that_returns_no_output_is_an_error(packaged, worker):
     worker.lose_outputs()
     done = packaged.pants(*worker.execution_options, "package", "sizes:lost", ok=False)
     assert done.code == 1
-    error_line(done, "sizes:lost")
+    error_line(done, "sizes:lost-layer")
     assert "Traceback" not in done.err
     assert not list((packaged.folder / "dist").glob("sizes/lost*"))

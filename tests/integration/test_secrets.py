@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from pants_output import ONLY_DOCKLESS
 from real_tools import Checkout, DockerRegistry, Done, need, run
 from remote_services import BuildGrid
 
-MARK = "aVerySecretValue"
+# Not a literal: this file is among the sources that are searched.
+MARK = f"secret-{uuid.uuid4().hex}"
 PASSWORD = f"{MARK}-REGISTRY_PASSWORD"
 # Each value says which variable it is of. No proxy is asked: NO_PROXY exempts the machine itself.
 SECRETS = {
