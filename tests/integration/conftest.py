@@ -5,6 +5,23 @@ from functools import partial
 import pytest
 from real_tools import Checkout, DockerRegistry, containers_storage, need, run
 
+MEASURED = pytest.StashKey[list]()
+
+
+@pytest.fixture(scope="session")
+def measured(request):
+    """Adds a line to those that are printed after the tests: measured("what: numbers")."""
+    lines = request.config.stash.setdefault(MEASURED, [])
+    return lines.append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    lines = config.stash.get(MEASURED, [])
+    if lines:
+        terminalreporter.section("measured")
+    for line in lines:
+        terminalreporter.write_line(line)
+
 
 @pytest.fixture
 def docker_registry(tmp_path):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import pytest
 
@@ -35,7 +35,10 @@ class Done(NamedTuple):
     err: str
 
 
-def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True) -> Done:
+def run(
+    *argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True, **options: Any
+) -> Done:
+    """Runs a program to its end; `options` go to `subprocess.run`. With `ok`, a failure raises AssertionError."""
     done = subprocess.run(
         [str(argument) for argument in argv],
         cwd=cwd,
@@ -43,6 +46,7 @@ def run(*argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=300,
+        **options,
     )
     found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     if ok:
@@ -144,6 +148,8 @@ class Checkout:
     def __init__(self, folder: Path, caches: Path) -> None:
         self.folder = folder
         self.venv = ROOT / ".venv"
+        # Pants is started with these options of `subprocess.run`.
+        self.process_options: dict[str, Any] = {}
         for path in sources():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
@@ -174,6 +180,7 @@ class Checkout:
                 cwd=self.folder,
                 env={**self.env, **env},
                 ok=ok,
+                **self.process_options,
             )
         finally:
             os.umask(before)

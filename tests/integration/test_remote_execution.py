@@ -1,0 +1,71 @@
+"""Layers built on a remote worker, with real Pants and buildbox-casd: the digests are those of local builds."""
+
+import time
+
+import pytest
+from pants_output import counters, error_line
+from real_tools import ROOT, Checkout
+from remote_project import HELLO, HELLO_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
+from remote_services import BuildboxCasd
+
+SERVICE = "testprojects/service:image"
+DIGESTS = {
+    "testprojects.hello/image.json": HELLO_DIGEST,
+    "testprojects.service/image.json": "sha256:c034abe0c130e46dbec68317ef62655faad7169cc8e4d7124c87461bbc339d07",
+    "sizes/image.json": SIZES_DIGEST,
+}
+# The layers of testprojects/hello and testprojects/service, and that of sizes.
+LAYERS = 4
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    venv = (ROOT / ".venv").resolve()
+    # Pants runs the pex command by the interpreter and the packages that it was started with.
+    service = BuildboxCasd(tmp_path_factory.mktemp("casd"), [venv, (venv / "bin/python").resolve().parent.parent])
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory, worker, measured):
+    """A checkout after the run that built all images on the worker."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("caches"))
+    add_sizes(checkout)
+    begin = time.monotonic()
+    try:
+        done = checkout.pants(*worker.execution_options, "--stats-log", "package", HELLO, SERVICE, "sizes:image")
+        counted = counters(done)
+        measured(
+            f"remote execution: {counted['remote_execution_success']} processes on the worker, "
+            f"{counted.get('local_execution_requests', 0)} here, {time.monotonic() - begin:.1f} s"
+        )
+        assert "local_execution_requests" not in counted, counted
+        yield checkout
+    finally:
+        checkout.close()
+
+
+def test_the_digests_are_those_of_local_builds(packaged):
+    assert digests(packaged, DIGESTS) == DIGESTS
+
+
+def test_neither_the_command_nor_the_inputs_of_a_layer_name_the_machine(packaged, worker):
+    layers = [action for action in worker.actions() if any("build_layer.py" in part for part in action.arguments)]
+    assert len(layers) == LAYERS
+    names = machine_names(packaged)
+    for action in layers:
+        texts = [*action.arguments, *action.environment, *action.environment.values(), *action.outputs, *action.inputs]
+        assert not [(text, name) for text in texts for name in names if name in text]
+        for path, file in action.inputs.items():
+            content = worker.read_blob(file.digest)
+            assert not [name for name in names if name.encode() in content], path
+
+
+def test_a_worker_that_returns_no_output_is_an_error(packaged, worker):
+    worker.lose_outputs()
+    done = packaged.pants(*worker.execution_options, "package", "sizes:lost", ok=False)
+    assert done.code == 1
+    error_line(done, "sizes:lost-layer")
+    assert "Traceback" not in done.err
+    assert not list((packaged.folder / "dist").glob("sizes/lost*"))

@@ -1,0 +1,27 @@
+"""What Pants says of a run."""
+
+import re
+
+from real_tools import Done
+
+# Pants solves the rules of each backend when it starts: without the Python backend that takes half the time.
+ONLY_DOCKLESS = {"PANTS_BACKEND_PACKAGES": '["pants_dockless"]'}
+
+
+def counters(done: Done) -> dict[str, int]:
+    """Returns the counters that `--stats-log` prints, those that are zero left out."""
+    found = {name: int(value) for name, value in re.findall(r"^  (\w+): (\d+)$", done.err, re.MULTILINE)}
+    assert found, f"no counters: {done.err}"
+    return {name: value for name, value in found.items() if value}
+
+
+def started_processes(done: Done) -> list[str]:
+    """Returns the descriptions of the processes that Pants said it started."""
+    return re.findall(r"\[INFO\] Starting: (.*)", done.err)
+
+
+def error_line(done: Done, address: str) -> str:
+    """Returns the one line that names the failure of a target."""
+    lines = {line for line in done.err.splitlines() if f"{address}: " in line and "[INFO]" not in line}
+    assert len(lines) == 1, done.err
+    return lines.pop()
