@@ -10,10 +10,8 @@ from pants.engine.target import (
     StringSequenceField,
 )
 from pants.util.frozendict import FrozenDict
-from pants_dockless.base_fields import BaseField
-from pants_dockless.layer_fields import ContentsField
 from pants_dockless.register import target_types
-from pants_dockless.target_types import ImageField
+from pants_dockless.target_types import BaseField, ContentsField, ImageField
 
 ADDRESS = Address("app", target_name="image")
 FIELDS = sorted({field for target in target_types() for field in target.core_fields}, key=lambda field: field.__name__)

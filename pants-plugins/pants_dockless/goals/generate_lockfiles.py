@@ -23,10 +23,9 @@ from pants.util.logging import LogLevel
 from dockless.errors import DocklessError
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
-from pants_dockless.base_fields import BaseField, BasePlatformsField, ReferenceField
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import PlatformsField
+from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
 from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms
 from pants_dockless.util_rules.processes import run_registry_client
 

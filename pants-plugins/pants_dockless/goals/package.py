@@ -19,10 +19,15 @@ from pants.util.logging import LogLevel
 
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.layer_fields import ImageContentField
-from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import ImageField
+from pants_dockless.target_types import (
+    ImageContentField,
+    ImageField,
+    ImageTagsField,
+    RegistriesField,
+    RepositoryField,
+    SkipPushField,
+)
 from pants_dockless.util_rules.destinations import Destination, find_destinations
 from pants_dockless.util_rules.export import written_image
 from pants_dockless.util_rules.image import BuiltImage, build_image

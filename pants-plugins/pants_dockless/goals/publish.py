@@ -20,16 +20,16 @@ from pants.engine.rules import collect_rules, rule
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.goals.package import ImageArtifact
-from pants_dockless.layer_fields import ImageContentField
-from pants_dockless.push_fields import (
+from pants_dockless.subsystem import Dockless
+from pants_dockless.target_types import (
     CopyForeignLayersField,
+    ImageContentField,
+    ImageField,
     ImageTagsField,
     RegistriesField,
     RepositoryField,
     SkipPushField,
 )
-from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import ImageField
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.image import BuiltImage
 from pants_dockless.util_rules.private_environment import private_environment_of_run

@@ -13,9 +13,9 @@ from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
-from pants_dockless.base_fields import BaseField, ReferenceField
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
+from pants_dockless.target_types import BaseField, ReferenceField
 
 RESOLVE = "base-images"
 COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"

@@ -10,8 +10,8 @@ from dockless.errors import InvalidValue
 from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.reference import Reference, check_repository, check_tag
 from pants_dockless.errors import TargetError
-from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField
 from pants_dockless.subsystem import Dockless, RegistryOptions
+from pants_dockless.target_types import ImageTagsField, RegistriesField, RepositoryField
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.layer_fields import ImageContentField, LayerContentField
 from pants_dockless.subsystem import Dockless
+from pants_dockless.target_types import ImageContentField, LayerContentField
 from pants_dockless.util_rules.base_images import (
     Base,
     RemoteLayer,

@@ -5,23 +5,27 @@ from dataclasses import dataclass
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 
 from dockless.oci.image_config import ConfigEdit
-from pants_dockless.base_fields import BaseField, RemoveLayersField
 from pants_dockless.errors import TargetError
-from pants_dockless.layer_fields import ImageContentField
-from pants_dockless.push_fields import ImageTagsField, RegistriesField, RepositoryField, SkipPushField
 from pants_dockless.target_types import (
     AnnotationsField,
+    BaseField,
     CmdField,
     EntrypointField,
     EnvField,
     ExposedPortsField,
     FormatField,
     HealthcheckField,
+    ImageContentField,
+    ImageTagsField,
     IncludeBaseLayersField,
     LabelsField,
     LayersField,
     OutputField,
     PlatformsField,
+    RegistriesField,
+    RemoveLayersField,
+    RepositoryField,
+    SkipPushField,
     StopSignalField,
     UserField,
     VolumesField,

@@ -24,7 +24,7 @@ from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_dat
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.layer_fields import (
+from pants_dockless.target_types import (
     CompressionField,
     ContentField,
     ContentsField,

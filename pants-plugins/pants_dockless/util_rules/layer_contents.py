@@ -19,8 +19,7 @@ from pants.engine.target import (
 
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.layer_fields import ContentField, ContentsField, ImageContentField, LayerContentField
-from pants_dockless.target_types import ImageField
+from pants_dockless.target_types import ContentField, ContentsField, ImageContentField, ImageField, LayerContentField
 
 
 @dataclass(frozen=True)
