@@ -3,8 +3,9 @@ import json
 import pytest
 
 from dockless.errors import InvalidDocument, InvalidValue
+from dockless.mutate.config_edit import ConfigEdit, edit_config, merged_env
 from dockless.oci.digest import Digest
-from dockless.oci.image_config import ConfigEdit, ImageConfig, merged_env
+from dockless.oci.image_config import ImageConfig
 from dockless.oci.platform import Platform
 
 BASE = {
@@ -17,7 +18,8 @@ BASE = {
 
 
 def edited(**fields):
-    return ImageConfig.from_bytes(json.dumps(BASE).encode(), "test").edited(ConfigEdit(**fields)).document
+    config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
+    return edit_config(config, ConfigEdit(**fields)).document
 
 
 def test_env_is_merged_by_name_in_the_bases_order():
@@ -137,7 +139,7 @@ def test_each_rule(fields, reason):
 def test_an_edit_changes_no_value_in_place():
     config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
     before = config.to_bytes()
-    config.edited(ConfigEdit(env={"A": "1"}, labels={"b": "2"}, raw={"x.unknown": {"kept": None}}))
+    edit_config(config, ConfigEdit(env={"A": "1"}, labels={"b": "2"}, raw={"x.unknown": {"kept": None}}))
     assert config.to_bytes() == before
 
 

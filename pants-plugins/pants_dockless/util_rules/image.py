@@ -12,10 +12,10 @@ from pants.engine.target import Target
 from dockless.errors import DocklessError
 from dockless.layout.oci_layout import layout_files
 from dockless.mutate.assemble import assemble_image
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.index import assemble_index
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest as ContentDigest
-from dockless.oci.image_config import ConfigEdit
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform

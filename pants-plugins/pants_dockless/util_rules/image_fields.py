@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 
-from dockless.oci.image_config import ConfigEdit
+from dockless.mutate.config_edit import ConfigEdit
 from pants_dockless.errors import TargetError
 from pants_dockless.target_types import (
     AnnotationsField,

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from dockless.errors import InvalidValue
 from dockless.layer.builder import BuiltLayer
 from dockless.mutate.assemble import assemble_image, replace_layer
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.image_config import CREATED_BY, ConfigEdit
+from dockless.oci.image_config import CREATED_BY
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dockless.errors import InvalidValue
+from dockless.mutate.config_edit import ConfigEdit, check_text, edit_config
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.history import in_step, layer_entry, without
-from dockless.oci.image_config import EPOCH, ConfigEdit, ImageConfig, check_text
+from dockless.oci.image_config import EPOCH, ImageConfig
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import Manifest, make_manifest
 from dockless.oci.platform import DEFAULT_PLATFORM, Platform
@@ -64,7 +65,7 @@ def assemble_image(
     rooted = config.with_rootfs([layer.diff_id for layer in every], history, created=created)
     return put_together(
         base.manifest if base else None,
-        rooted.edited(edit),
+        edit_config(rooted, edit),
         [layer.descriptor for layer in every],
         image_format=target,
         annotations=annotations,

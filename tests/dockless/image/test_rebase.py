@@ -2,11 +2,11 @@ import pytest
 
 from dockless.errors import InvalidValue
 from dockless.mutate.assemble import assemble_image
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.image_config import ConfigEdit
 from dockless.oci.image_documents import ImageLayer
 
 OWN = ImageLayer(Descriptor(media_types.OCI_LAYER, Digest.of(b"own"), 3), Digest.of(b"own!"))

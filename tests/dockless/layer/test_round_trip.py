@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dockless.layer import LayerSpec, Source, build_layer
 from dockless.layout.oci_layout import layout_files
 from dockless.mutate.assemble import ImageLayer, assemble_image
-from dockless.oci.image_config import ConfigEdit
+from dockless.mutate.config_edit import ConfigEdit
 
 NAMES = st.one_of(
     st.text(st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=8),

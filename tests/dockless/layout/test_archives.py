@@ -12,7 +12,7 @@ from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.mutate.assemble import assemble_image
-from dockless.oci.image_config import ConfigEdit
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.oci.reference import Reference
 
 

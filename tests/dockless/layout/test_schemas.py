@@ -8,8 +8,8 @@ from made_images import make_image
 
 from dockless.layout.oci_layout import layout_files
 from dockless.mutate.assemble import assemble_image
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.index import assemble_index
-from dockless.oci.image_config import ConfigEdit
 
 
 @pytest.fixture(scope="module")

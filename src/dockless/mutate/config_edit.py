@@ -1,0 +1,279 @@
+"""Edits of an image config: entrypoint, environment, labels and all else that has a name, or any key."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dockless.errors import InvalidDocument, InvalidValue, printable
+from dockless.oci.canonical_json import load_json, write_document
+from dockless.oci.image_config import ImageConfig, is_time
+
+_PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?\Z")
+_USER = re.compile(r"[^\s:\x00]+(?::[^\s:\x00]+)?\Z")
+_VARIABLE = re.compile(r"\\\$|\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})")
+_MAX_ID = 2**32 - 1
+
+
+class ConfigEdit(NamedTuple):
+    """Changes to the `config` object of an image config; None leaves what the base has.
+
+    `env` and `labels` are merged by name into the base's; the others replace. `$NAME` and `${NAME}` in a value of
+    `env` stand for what the base sets, `\\$` for a dollar sign. `created` is the time (RFC 3339) that the image is
+    said to be made at, 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config document, done last,
+    for what has no name here: `{"author": "me", "config": {"OnBuild": None}}`. Checked by `check`.
+    """
+
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    env: Mapping[str, str] | None = None
+    working_dir: str | None = None
+    user: str | None = None
+    labels: Mapping[str, str] | None = None
+    exposed_ports: tuple[str, ...] | None = None
+    volumes: tuple[str, ...] | None = None
+    stop_signal: str | None = None
+    healthcheck: Mapping[str, Any] | None = None
+    created: str | None = None
+    raw: Mapping[str, Any] | None = None
+
+    def check(self) -> list[tuple[str, InvalidValue]]:
+        """What breaks a rule, each with the name of its field here: the caller knows what its user calls that field."""
+        wrong: list[tuple[str, InvalidValue]] = []
+        for field, rule in _RULES.items():
+            value = getattr(self, field)
+            if value is None:
+                continue
+            try:
+                _check_kind(field, value)
+                rule(value)
+            except InvalidValue as error:
+                wrong.append((field, error))
+        return wrong
+
+
+def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
+    """Return `config` with `edit` applied, except for `created`. Raises InvalidValue for the first broken rule."""
+    for field, error in edit.check():
+        raise InvalidValue(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
+    document = copy.deepcopy(dict(config.document))
+    inner: dict[str, Any] = document.get("config") or {}
+    if edit.env:
+        inner["Env"] = merged_env(inner.get("Env") or [], edit.env)
+    if edit.labels:
+        inner["Labels"] = {**(inner.get("Labels") or {}), **edit.labels}
+    for key, value in (
+        ("Entrypoint", edit.entrypoint),
+        ("Cmd", edit.cmd),
+    ):
+        if value is not None:
+            inner[key] = list(value)
+    # Docker clears the base's Cmd with a new Entrypoint: it was written for the other program.
+    if edit.entrypoint is not None and edit.cmd is None:
+        inner.pop("Cmd", None)
+    for key, text in (("WorkingDir", edit.working_dir), ("User", edit.user), ("StopSignal", edit.stop_signal)):
+        if text is not None:
+            inner[key] = text
+    if edit.exposed_ports is not None:
+        inner["ExposedPorts"] = {port if "/" in port else f"{port}/tcp": {} for port in edit.exposed_ports}
+    if edit.volumes is not None:
+        inner["Volumes"] = {volume: {} for volume in edit.volumes}
+    if edit.healthcheck is not None:
+        inner["Healthcheck"] = dict(edit.healthcheck)
+    document["config"] = inner
+    if not edit.raw:
+        return ImageConfig(document)
+    try:
+        return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config with raw in it")
+    except InvalidDocument as error:
+        raise InvalidValue(f"invalid raw: {error.problem}", cause=error.cause) from error
+
+
+def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
+    """`base` (`NAME=value` entries) with the values of `own`, in which `$NAME` stands for what the base sets.
+
+    The base's names keep their places; new ones follow sorted, so that the order written in a dict decides nothing.
+    Raises InvalidValue for a name that the base does not set: a slip must not become an empty PATH.
+    """
+    known = {name: value for name, _, value in (entry.partition("=") for entry in base)}
+
+    def value_of(found: re.Match[str]) -> str:
+        name = found["plain"] or found["braced"]
+        if name is None:
+            return "$"
+        if name not in known:
+            raise InvalidValue(
+                f"invalid env: ${printable(name, 100)} is not set in the base",
+                cause=f"it sets {printable(', '.join(sorted(known)), 300) or 'nothing'}",
+                hint=r"write \$ for a dollar sign",
+            )
+        return known[name]
+
+    new = {name: f"{name}={_VARIABLE.sub(value_of, value)}" for name, value in own.items()}
+    merged = []
+    for entry in base:
+        name = entry.partition("=")[0]
+        if name not in own:
+            merged.append(entry)
+        elif name in new:
+            merged.append(new.pop(name))
+    return merged + [new[name] for name in sorted(new)]
+
+
+def _patched(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    found = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = _patched(found.get(key), value)
+    return found
+
+
+def _check_kind(field: str, value: Any) -> None:
+    """Python lets anything be written; a runtime gives up on a config for one value of another kind."""
+    texts: list[Any] = []
+    if field in ("env", "labels", "healthcheck", "raw"):
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{value!r:.100} is no mapping", hint='write {"name": "value"}')
+        if field in ("env", "labels"):
+            texts = [*value, *value.values()]
+    elif field in ("entrypoint", "cmd", "exposed_ports", "volumes"):
+        texts = list(value)
+    else:
+        texts = [value]
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidValue(f"{text!r:.100} is not text", hint=f'write "{text}"' if isinstance(text, int) else "")
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    for name, value in env.items():
+        if not name:
+            raise InvalidValue("an environment name is empty", hint="write NAME: value")
+        if "=" in name:
+            raise InvalidValue(
+                f"the environment name {printable(name, 100)!r} holds '='", hint="write the value as the value"
+            )
+        check_text(name, "an environment name")
+        check_text(value, f"the value of {printable(name, 100)}")
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if "" in labels:
+        raise InvalidValue("a label's key is empty")
+    for name, value in labels.items():
+        check_text(name, "a label's key")
+        check_text(value, f"the value of {printable(name, 100)}")
+
+
+def _check_argv(argv: Sequence[str]) -> None:
+    for argument in argv:
+        check_text(argument, "an argument")
+    if argv and not argv[0]:
+        raise InvalidValue("the program's name is empty")
+
+
+def _check_working_dir(path: str) -> None:
+    check_text(path, "the path")
+    if not path.startswith("/"):
+        raise InvalidValue(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
+    if ".." in path.split("/"):
+        raise InvalidValue(f"{printable(path, 100)!r} holds '..'", hint="write the path it means")
+
+
+def _check_user(user: str) -> None:
+    check_text(user, "it")
+    if not _USER.match(user):
+        raise InvalidValue(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
+    for part in user.split(":"):
+        if part.isdigit() and int(part) > _MAX_ID:
+            raise InvalidValue(f"{part} is more than the largest id, {_MAX_ID}")
+
+
+def _check_ports(ports: Sequence[str]) -> None:
+    for port in ports:
+        found = _PORT.match(port)
+        first = int(found["first"]) if found else 0
+        last = int(found["last"] or first) if found else 0
+        if not 0 < first <= last < 65536:
+            raise InvalidValue(
+                f"{printable(port, 100)!r} is no port", hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+            )
+
+
+def _check_volumes(volumes: Sequence[str]) -> None:
+    for volume in volumes:
+        _check_working_dir(volume)
+
+
+def _check_stop_signal(signal: str) -> None:
+    if not re.match(r"(SIG[A-Z0-9+]{2,12}|[0-9]{1,2})\Z", signal):
+        raise InvalidValue(f"{printable(signal, 50)!r} is no signal", hint="write a name such as SIGTERM, or a number")
+
+
+def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
+    unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
+    if unknown:
+        raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
+    test = healthcheck.get("Test", [])
+    if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
+        raise InvalidValue(f"its Test {test!r:.100} is no list of texts", hint='write ["CMD-SHELL", "true"]')
+    if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise InvalidValue(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
+    for key in set(healthcheck) - {"Test"}:
+        number = healthcheck[key]
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            what = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
+            raise InvalidValue(f"its {key} is {number!r:.50}", hint=f"write {what}")
+
+
+def _check_created(created: str) -> None:
+    if not is_time(created):
+        raise InvalidValue(
+            f"{printable(created, 50)!r} is no time", hint="write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
+        )
+
+
+def _check_raw(raw: Mapping[str, Any]) -> None:
+    for key in ("rootfs", "history"):
+        if key in raw:
+            raise InvalidValue(f"{key} is kept in step with the layers", hint="add or remove layers instead")
+    try:
+        document = load_json(json.dumps(raw, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue("it is not JSON", cause=str(error)) from None
+    if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
+        raise InvalidValue("its config is not an object")
+
+
+def check_text(text: str, what: str) -> None:
+    """Raises InvalidValue for what no runtime gets as it is: a NUL, or bytes of a command line that are no UTF-8."""
+    if "\0" in text:
+        raise InvalidValue(f"{what} holds a NUL byte")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidValue(f"{what} is not UTF-8") from None
+
+
+_RULES: dict[str, Any] = {
+    "entrypoint": _check_argv,
+    "cmd": _check_argv,
+    "env": _check_env,
+    "working_dir": _check_working_dir,
+    "user": _check_user,
+    "labels": _check_labels,
+    "exposed_ports": _check_ports,
+    "volumes": _check_volumes,
+    "stop_signal": _check_stop_signal,
+    "healthcheck": _check_healthcheck,
+    "created": _check_created,
+    "raw": _check_raw,
+}
