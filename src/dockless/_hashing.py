@@ -1,66 +1,132 @@
-"""A stream of pieces, read in other sizes than it comes in: size and digest on the way."""
+"""Streams that compute the size and the SHA-256 digest of the bytes that pass through."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Callable, Protocol
 
 from dockless.errors import LayoutError
 from dockless.oci.digest import Digest
 
+_CHUNK = 1 << 20
 
-class Pieces:
-    """What comes of `pieces`, once, forwards. Errors name it `what`."""
 
-    def __init__(self, pieces: Iterator[bytes], what: str) -> None:
-        self._pieces = pieces
-        self._what = what
-        self._piece = memoryview(b"")
+class Readable(Protocol):
+    """Anything with `read`, as a binary file."""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+        ...
+
+
+class _Hashed:
+    """`size` in bytes and `digest` of all bytes so far."""
+
+    def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self.size = 0
-        self.ended = False
 
     @property
     def digest(self) -> Digest:
-        """Of what has come so far: of all, when it has ended."""
         return Digest("sha256:" + self._hash.hexdigest())
 
+    def _add(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+
+
+class HashingWriter(_Hashed):
+    """Passes what is written to `write`."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._write = write
+
+    def write(self, data: bytes) -> None:
+        self._add(data)
+        self._write(data)
+
+
+class HashingFile(_Hashed):
+    """Reads from `file`; `on_data` is called with each piece."""
+
+    def __init__(self, file: Readable, on_data: Callable[[bytes], object] | None = None) -> None:
+        super().__init__()
+        self._file = file
+        self._on_data = on_data
+        self._peeked = b""
+
+    def peek(self, size: int = 1 << 16) -> bytes:
+        """Return the next bytes, up to `size`, which `read` returns again."""
+        self._peeked = self._peeked or self._next(size)
+        return self._peeked
+
     def read(self, size: int) -> bytes:
-        """At least a byte and up to `size`; none at the end."""
-        while not self._piece and not self.ended:
-            self._pull()
-        data = bytes(self._piece[:size])
-        self._piece = self._piece[size:]
+        if self._peeked:
+            data, self._peeked = self._peeked, b""
+            return data
+        return self._next(size)
+
+    def drain(self) -> None:
+        """Read to the end."""
+        self._peeked = b""
+        while self._next(_CHUNK):
+            pass
+
+    def _next(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._add(data)
+        if self._on_data is not None:
+            self._on_data(data)
         return data
 
-    def exactly(self, size: int) -> bytes:
-        """`size` bytes, fewer only at the end."""
-        found = [self.read(size)]
-        missing = size - len(found[0])
-        while missing and found[-1]:
-            found.append(self.read(missing))
-            missing -= len(found[-1])
-        return b"".join(found) if len(found) > 1 else found[0]
+
+class HashingReader(_Hashed):
+    """Reads the bytes of an iterator of chunks, forwards and once. Errors name the stream `label`."""
+
+    def __init__(self, chunks: Iterator[bytes], label: str) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._label = label
+        self._chunk = memoryview(b"")
+        self.ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return at least one byte and up to `size`; none at the end."""
+        while not self._chunk and not self.ended:
+            self._pull()
+        data = bytes(self._chunk[:size])
+        self._chunk = self._chunk[size:]
+        return data
+
+    def read_exactly(self, size: int) -> bytes:
+        """Return `size` bytes, fewer only at the end."""
+        parts = [self.read(size)]
+        missing = size - len(parts[0])
+        while missing and parts[-1]:
+            parts.append(self.read(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts) if len(parts) > 1 else parts[0]
 
     def skip(self, size: int) -> None:
-        """Passes over `size` bytes. Raises LayoutError when there are not so many."""
+        """Skip `size` bytes. Raises LayoutError if there are fewer."""
         while size:
-            while not self._piece:
+            while not self._chunk:
                 if self.ended:
-                    raise LayoutError(f"{self._what} is cut off", cause=f"the last {size} bytes of a file are missing")
+                    raise LayoutError(f"{self._label} is cut off", cause=f"the last {size} bytes of a file are missing")
                 self._pull()
-            passed = min(size, len(self._piece))
-            self._piece = self._piece[passed:]
+            passed = min(size, len(self._chunk))
+            self._chunk = self._chunk[passed:]
             size -= passed
 
     def drain(self) -> None:
-        """Reads all that is left."""
+        """Read to the end."""
         while not self.ended:
             self._pull()
 
     def _pull(self) -> None:
-        piece = next(self._pieces, b"")
-        self.ended = not piece
-        self._hash.update(piece)
-        self.size += len(piece)
-        self._piece = memoryview(piece)
+        chunk = next(self._chunks, b"")
+        self.ended = not chunk
+        self._add(chunk)
+        self._chunk = memoryview(chunk)

@@ -21,6 +21,7 @@ BUILD_LAYER = "build_layer.py"
 EXPORT_IMAGE = "export_image.py"
 
 LAYER_MODULES = (
+    "dockless._hashing",
     "dockless.errors",
     "dockless.layer.builder",
     "dockless.layer.compression",
@@ -60,6 +61,7 @@ COMPRESSIONS = {
 EXPORT_MODULES = (
     "dockless._atomic",
     "dockless.blobs",
+    "dockless._hashing",
     "dockless.errors",
     "dockless.layout.blob_copy",
     "dockless.layout.docker_archive_writer",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from typing import Any, BinaryIO, NamedTuple
 
+from dockless._hashing import HashingWriter
 from dockless.errors import LayerError
 from dockless.layer.compression import Encoder, find_encoder
 from dockless.layer.compression.compressor import encode_blocks
@@ -63,24 +63,17 @@ def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) 
 def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: str, threads: int | None) -> BuiltLayer:
     entries = list(entries)
     staged = os.path.join(directory, f".dockless-{os.getpid()}-{id(entries):x}")
-    digest = hashlib.sha256()
     try:
         with _create(staged) as file:
-
-            def sink(data: bytes) -> None:
-                digest.update(data)
-                file.write(data)
-
-            encoded = encode_blocks(tar_blocks(entries, mtime, encoder.block_size), encoder, sink, threads)
-            size = file.tell()
-        found = Digest("sha256:" + digest.hexdigest())
-        os.replace(staged, os.path.join(directory, found.hex))
+            blob = HashingWriter(file.write)
+            encoded = encode_blocks(tar_blocks(entries, mtime, encoder.block_size), encoder, blob.write, threads)
+        os.replace(staged, os.path.join(directory, blob.digest.hex))
     except OSError as error:
         raise LayerError(f"cannot write the layer to {directory}", cause=error.strerror or str(error)) from error
     finally:
         _remove(staged)
     return BuiltLayer(
-        Descriptor(media_types.layer_media_type(encoder.wire_format), found, size),
+        Descriptor(media_types.layer_media_type(encoder.wire_format), blob.digest, blob.size),
         encoded.diff_id,
         encoder.identity,
         len(entries),

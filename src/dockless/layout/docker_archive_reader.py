@@ -6,10 +6,10 @@ own digest, which no registry knows.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from typing import Any, BinaryIO, NamedTuple
 
+from dockless._hashing import HashingFile
 from dockless.errors import InvalidDocument, InvalidValue, LayoutError
 from dockless.layout.files import read_small
 from dockless.oci import media_types
@@ -20,7 +20,7 @@ from dockless.oci.image_config import ImageConfig
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import make_manifest
 from dockless.oci.reference import Reference
-from dockless.tar.decompress import wire_format
+from dockless.tar.decompress import detect_format
 from dockless.tar.index import TarFiles
 
 _LIST = "manifest.json"
@@ -96,13 +96,11 @@ class DockerArchive:
             raise LayoutError(f"{self.where} lacks the layer {name}", cause=f"{_LIST} names it")
         digest = diff_id
         with self._files.open(name) as file:
-            head = file.read(512)
-            kind = wire_format(head)
+            blob = HashingFile(file)
+            kind = detect_format(blob.peek(512))
             if kind != "none":
-                found = hashlib.sha256(head)
-                while data := file.read(1 << 20):
-                    found.update(data)
-                digest = Digest("sha256:" + found.hexdigest())
+                blob.drain()
+                digest = blob.digest
         self._blobs[digest] = name
         return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
 

@@ -5,12 +5,12 @@ The format is that of `docker save` since 1.10: a `manifest.json` that names a c
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import BinaryIO
 
 from dockless._atomic import staged_file
+from dockless._hashing import HashingWriter
 from dockless.blobs import ContentSource
 from dockless.errors import InvalidValue, LayoutError, RegistryError
 from dockless.layout.blob_copy import Moved, ignored
@@ -85,23 +85,20 @@ def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: ContentSourc
 
 def _put_content(tar: BinaryIO, layer: ImageLayer, source: ContentSource, moved: Moved) -> int:
     what = f"the layer {layer.descriptor.digest}"
-    digest = hashlib.sha256()
-    size = 0
+    content = HashingWriter(tar.write)
     with source.open(layer.descriptor) as file:
         try:
             for piece in decoded(file, what, layer.descriptor.size):
-                digest.update(piece)
-                tar.write(piece)
-                size += len(piece)
+                content.write(piece)
         except LayoutError:
             # Bytes that were damaged on the way mostly cannot be decompressed: that it was that is known at their end.
             while file.read(_BLOCK):
                 pass
             raise
-    if digest.hexdigest() != layer.diff_id.hex:
+    if content.digest != layer.diff_id:
         raise LayoutError(
             f"{what} is damaged",
-            cause=f"inside it is sha256:{digest.hexdigest()}, the config says {layer.diff_id}",
+            cause=f"inside it is {content.digest}, the config says {layer.diff_id}",
         )
     moved(layer.descriptor, layer.descriptor.size)
-    return size
+    return content.size

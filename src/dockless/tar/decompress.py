@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
 
+from dockless._hashing import Readable
 from dockless.errors import LayoutError
 
 _GZIP = b"\x1f\x8b"
@@ -20,7 +20,7 @@ _ALWAYS_ALLOWED = 1 << 30
 _ZSTD_FEED = 4096
 
 
-def wire_format(head: bytes) -> str:
+def detect_format(head: bytes) -> str:
     """`gzip`, `zstd` or `none`, by the first bytes of a blob; another compression's name as it is."""
     if head.startswith(_GZIP):
         return "gzip"
@@ -31,14 +31,6 @@ def wire_format(head: bytes) -> str:
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "none")
 
 
-class Readable(Protocol):
-    """All that is asked of a blob."""
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end."""
-        ...
-
-
 def decoded(file: Readable, what: str, size: int = 0) -> Iterator[bytes]:
     """What is inside of `file`, piece by piece, whatever it is compressed with.
 
@@ -47,7 +39,7 @@ def decoded(file: Readable, what: str, size: int = 0) -> Iterator[bytes]:
     read of it).
     """
     head = file.read(_CHUNK)
-    kind = wire_format(head)
+    kind = detect_format(head)
     if kind == "none":
         while head:
             yield head

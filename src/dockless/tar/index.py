@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from dockless.errors import LayoutError
-from dockless.tar.decompress import decoded, wire_format
+from dockless.tar.decompress import decoded, detect_format
 from dockless.tar.reader import Member, read_members
 
 # An image has some dozens of files; a tar of millions is no image, and would fill the memory.
@@ -36,7 +36,7 @@ class TarFiles:
         try:
             head = self._file.read(512)
             self._file.seek(0)
-            if wire_format(head) != "none":
+            if detect_format(head) != "none":
                 self._file = self._decompressed()
             self._size = os.fstat(self._file.fileno()).st_size
             self._members, self._twice = self._index()

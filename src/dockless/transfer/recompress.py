@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 
 from dockless._atomic import staged_file
-from dockless._hashing import Pieces
+from dockless._hashing import HashingReader, HashingWriter
 from dockless.blobs import ContentSource
 from dockless.errors import LayoutError
 from dockless.layer.compression import find_encoder
@@ -46,28 +45,21 @@ def _compressed(
 ) -> Descriptor:
     encoder = find_encoder(compression)
     staged = os.path.join(folder, f"{layer.diff_id.hex}.new")
-    found = hashlib.sha256()
     with staged_file(staged) as file, content.open(layer.descriptor) as plain:
-        pieces = Pieces(decoded(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
-
-        def sink(data: bytes) -> None:
-            found.update(data)
-            file.write(data)
-
-        encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, sink)
-        size = file.tell()
+        pieces = HashingReader(decoded(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
+        blob = HashingWriter(file.write)
+        encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, blob.write)
     if encoded.diff_id != layer.diff_id:
         raise LayoutError(
             f"the layer {layer.descriptor.digest} is damaged",
             cause=f"inside it is {encoded.diff_id}, the config says {layer.diff_id}",
         )
-    digest = Digest("sha256:" + found.hexdigest())
-    os.replace(staged, os.path.join(folder, digest.hex))
-    return Descriptor(media_types.layer_media_type(encoder.wire_format, image_format), digest, size)
+    os.replace(staged, os.path.join(folder, blob.digest.hex))
+    return Descriptor(media_types.layer_media_type(encoder.wire_format, image_format), blob.digest, blob.size)
 
 
-def blocks_of(pieces: Pieces, size: int) -> Iterator[Block]:
+def blocks_of(pieces: HashingReader, size: int) -> Iterator[Block]:
     """A tar as an encoder takes it, in blocks of `size` bytes."""
-    while data := pieces.exactly(size):
+    while data := pieces.read_exactly(size):
         # Writable, as encoders take it.
         yield Block(memoryview(bytearray(data)), ())

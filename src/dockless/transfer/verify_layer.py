@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Callable
+from typing import BinaryIO
 
-from dockless._hashing import Pieces
+from dockless._hashing import HashingFile, HashingReader
 from dockless.errors import LayoutError
 from dockless.layout.blob_copy import Moved, ignored
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.tar.decompress import decoded, wire_format
+from dockless.tar.decompress import decoded, detect_format
 from dockless.tar.reader import read_members
 
 _SUFFIXES = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
@@ -22,7 +21,7 @@ _WHITEOUT = b".wh."
 def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, moved: Moved = ignored) -> Iterator[str]:
     """What is wrong with the layer whose blob `file` holds, a line each. Raises what reading it raises."""
     what = f"the layer {layer.digest}"
-    blob = _Hashed(file, lambda size: moved(layer, size))
+    blob = HashingFile(file, lambda data: moved(layer, len(data)))
     head = blob.peek()
     said = next((kind for suffix, kind in _SUFFIXES.items() if layer.media_type.endswith(suffix)), "")
     if not said:
@@ -30,9 +29,9 @@ def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, mo
         blob.drain()
         yield from _wrong_blob(blob, layer)
         return
-    if wire_format(head) != said:
-        yield f"{what} is of the type {layer.media_type}, but its compression is {wire_format(head)}"
-    inside = Pieces(decoded(blob, what, layer.size), f"the tar in {what}")
+    if detect_format(head) != said:
+        yield f"{what} is of the type {layer.media_type}, but its compression is {detect_format(head)}"
+    inside = HashingReader(decoded(blob, what, layer.size), f"the tar in {what}")
     try:
         yield from _wrong_names(inside, what)
         inside.drain()
@@ -45,14 +44,14 @@ def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, mo
         yield f"{what} does not match its diff id: inside it is {inside.digest}, the config says {diff_id}"
 
 
-def _wrong_blob(blob: _Hashed, layer: Descriptor) -> Iterator[str]:
+def _wrong_blob(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
     if blob.size != layer.size:
         yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
     if blob.digest != layer.digest:
         yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
 
 
-def _wrong_names(inside: Pieces, what: str) -> Iterator[str]:
+def _wrong_names(inside: HashingReader, what: str) -> Iterator[str]:
     for member in read_members(inside, f"the tar in {what}"):
         shown = os.fsdecode(member.name)[:200]
         parts = member.name.split(b"/")
@@ -62,40 +61,3 @@ def _wrong_names(inside: Pieces, what: str) -> Iterator[str]:
             yield f"{what} holds the whiteout {shown!r}, which names no file"
         if member.kind == b"1" and b".." in member.link.split(b"/"):
             yield f"{what} holds the hard link {shown!r} to {os.fsdecode(member.link)[:200]!r}, outside of the image"
-
-
-class _Hashed:
-    """A blob as it is read: size and digest on the way."""
-
-    def __init__(self, file: BinaryIO, moved: Callable[[int], None]) -> None:
-        self._file = file
-        self._moved = moved
-        self._hash = hashlib.sha256()
-        self._ahead: bytes | None = None
-        self.size = 0
-
-    def peek(self) -> bytes:
-        self._ahead = self._next(1 << 16)
-        return self._ahead
-
-    def read(self, size: int) -> bytes:
-        if self._ahead is not None:
-            data, self._ahead = self._ahead, None
-            return data
-        return self._next(size)
-
-    def drain(self) -> None:
-        self._ahead = None
-        while self._next(1 << 20):
-            pass
-
-    @property
-    def digest(self) -> str:
-        return "sha256:" + self._hash.hexdigest()
-
-    def _next(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self._hash.update(data)
-        self.size += len(data)
-        self._moved(len(data))
-        return data

@@ -4,10 +4,10 @@ import pytest
 
 from dockless.errors import InvalidDocument, InvalidValue
 from dockless.mutate.assemble import assemble_image
+from dockless.mutate.config_edit import ConfigEdit
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.image_config import ConfigEdit
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform

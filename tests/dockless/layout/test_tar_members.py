@@ -3,13 +3,13 @@ import tarfile
 
 import pytest
 
-from dockless._hashing import Pieces
+from dockless._hashing import HashingReader
 from dockless.errors import LayoutError
 from dockless.tar.reader import read_members
 
 
 def members(data, size=1000):
-    pieces = Pieces((data[at : at + size] for at in range(0, len(data), size)), "test")
+    pieces = HashingReader((data[at : at + size] for at in range(0, len(data), size)), "test")
     return list(read_members(pieces, "test"))
 
 
