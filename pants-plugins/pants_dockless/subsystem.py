@@ -8,7 +8,7 @@ from pants.option.option_types import DictOption, IntOption, ShellStrListOption,
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import help_text
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_registry
 
 ALL_DEFAULT_REGISTRIES = "<all default registries>"
@@ -38,21 +38,21 @@ class RegistryOptions:
     def from_option(cls, alias: str, found: Any) -> "RegistryOptions":
         where = f"[dockless.registries.{alias}]"
         if not isinstance(found, dict):
-            raise InvalidValue(f"{where} is not a table", hint='write it as {address = "host:port"}')
+            raise InvalidValueError(f"{where} is not a table", hint='write it as {address = "host:port"}')
         for key, value in found.items():
             if key not in _KEYS:
-                raise InvalidValue(f"{where} has the unknown key `{key}`", hint=f"known are {', '.join(_KEYS)}")
+                raise InvalidValueError(f"{where} has the unknown key `{key}`", hint=f"known are {', '.join(_KEYS)}")
             if not isinstance(value, _KEYS[key]):
-                raise InvalidValue(f"{where}.{key} must be a {_KEYS[key].__name__}", cause=f"it is {value!r}")
+                raise InvalidValueError(f"{where}.{key} must be a {_KEYS[key].__name__}", cause=f"it is {value!r}")
         if "address" not in found:
-            raise InvalidValue(f"{where} has no `address`", hint='write address = "host:port"')
+            raise InvalidValueError(f"{where} has no `address`", hint='write address = "host:port"')
         tags = found.get("extra_image_tags", [])
         if not all(isinstance(tag, str) for tag in tags):
-            raise InvalidValue(f"{where}.extra_image_tags must be a list of strings", cause=f"it is {tags!r}")
+            raise InvalidValueError(f"{where}.extra_image_tags must be a list of strings", cause=f"it is {tags!r}")
         try:
             address = check_registry(found["address"])
-        except InvalidValue as error:
-            raise InvalidValue(f"{where}.address: {error.problem}", hint=error.hint) from None
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{where}.address: {error.problem}", hint=error.hint) from None
         return cls(
             address=address,
             alias=alias,
@@ -127,7 +127,7 @@ class Dockless(Subsystem):
     )
 
     def registries(self, *names: str) -> Iterator[RegistryOptions]:
-        """The registries that a target's `registries` field names. Raises InvalidValue."""
+        """The registries that a target's `registries` field names. Raises InvalidValueError."""
         configured = [RegistryOptions.from_option(alias, found) for alias, found in self._registries.items()]
         for name in names:
             if name == ALL_DEFAULT_REGISTRIES:
@@ -136,7 +136,7 @@ class Dockless(Subsystem):
                 found = [r for r in configured if r.alias == name[1:]]
                 if not found:
                     there = ", ".join(sorted(f"@{r.alias}" for r in configured)) or "none"
-                    raise InvalidValue(
+                    raise InvalidValueError(
                         f"there is no registry {name}",
                         cause=f"[dockless].registries has {there}",
                         hint=f"add [dockless.registries.{name[1:]}] to pants.toml or name another",
@@ -147,10 +147,10 @@ class Dockless(Subsystem):
                 yield next((r for r in configured if r.address == address), RegistryOptions(address))
 
     def is_insecure(self, address: str) -> bool:
-        """Whether plain http and unverified TLS are allowed for a registry. Raises InvalidValue."""
+        """Whether plain http and unverified TLS are allowed for a registry. Raises InvalidValueError."""
         return next(self.registries(address)).insecure
 
     def check(self) -> None:
-        """Raises InvalidValue for options that no target can work with."""
+        """Raises InvalidValueError for options that no target can work with."""
         if self.jobs < 1:
-            raise InvalidValue(f"[dockless].jobs must be 1 or more, it is {self.jobs}")
+            raise InvalidValueError(f"[dockless].jobs must be 1 or more, it is {self.jobs}")

@@ -25,7 +25,7 @@ def refused(error: OSError) -> str:
 
 
 @contextmanager
-def staged_file(path: str) -> Iterator[BinaryIO]:
+def atomic_file(path: str) -> Iterator[BinaryIO]:
     """A new file that gets the name `path`, in place of what has it, when the body ends well; else nothing is left.
 
     Raises LayoutError for what the file system refuses.
@@ -51,7 +51,7 @@ def staged_file(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def staged_folder(parent: str) -> Iterator[str]:
+def temporary_directory(parent: str) -> Iterator[str]:
     """The path of a new folder in `parent`, which only we can read. At the end it is gone, if it still has that name.
 
     Raises OSError.

@@ -1,38 +1,85 @@
-"""Where blobs are had from: the seam between what holds an image (layout, archive, registry) and what sends it on."""
+"""Blob sources: the interface between what holds an image (layout, archive, registry) and what reads its blobs."""
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple, Protocol
 
+from dockless.errors import LayoutError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 
 
-class ContentSource(Protocol):
-    """Something that holds manifests, configs and layers by digest."""
+class BlobSource(Protocol):
+    """A holder of manifests, configs and layers by digest."""
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """The blob's bytes, from their start; the caller closes it.
+        """Return the blob's bytes, from their start; the caller closes the file.
 
-        What is read is not yet verified: whoever gives bytes a final name or place compares size and digest. Raises
-        LayoutError or RegistryError when the blob is not there.
+        The bytes are not verified: whoever gives them a final name or destination compares size and digest. Raises
+        LayoutError or RegistryError if the source has no such blob.
         """
         ...
 
 
-def write_anew(file: BinaryIO) -> str:
-    """What to do about a blob whose bytes are wrong: a file on disk is named, of a stream nothing is known."""
-    name = getattr(file, "name", None)
-    return f"write {name} anew" if isinstance(name, str) else ""
+class MemoryBlobs:
+    """Blobs in memory; others come from `default`. A BlobSource."""
 
-
-class RoutedContent(NamedTuple):
-    """Several sources as one: each of some blobs from its own, the others from `default`. A ContentSource."""
-
-    default: ContentSource
-    routes: Mapping[Digest, ContentSource]
+    def __init__(self, blobs: Mapping[Digest, bytes], default: BlobSource) -> None:
+        self._blobs = blobs
+        self._default = default
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """The blob's bytes, from where it is."""
+        """Return the blob's bytes. Raises what `default` raises."""
+        data = self._blobs.get(descriptor.digest)
+        return self._default.open(descriptor) if data is None else io.BytesIO(data)
+
+
+class DirectoryBlobs:
+    """Blobs that are files of a directory, named by the hex digits of their digests. A BlobSource."""
+
+    def __init__(self, directory: str, default: BlobSource | None = None) -> None:
+        self._directory = directory
+        self._default = default
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Return the blob's file, or the blob of `default`. Raises LayoutError if neither has it."""
+        try:
+            return open(os.path.join(self._directory, descriptor.digest.hex), "rb")
+        except OSError as error:
+            if self._default is not None:
+                return self._default.open(descriptor)
+            raise LayoutError(f"the blob {descriptor.digest} is not in {self._directory}") from error
+
+
+class RoutedBlobs(NamedTuple):
+    """Several sources as one: `routes` names the source of some blobs, `default` has the others. A BlobSource."""
+
+    default: BlobSource
+    routes: Mapping[Digest, BlobSource]
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Return the blob's bytes from its source. Raises what that source raises."""
         return self.routes.get(descriptor.digest, self.default).open(descriptor)
+
+
+class MissingBlobs:
+    """Holds no blob: for an image that names blobs whose source is not known. A BlobSource."""
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Raise LayoutError."""
+        raise LayoutError(f"no source is known for the blob {descriptor.digest}")
+
+
+def rewrite_hint(file: BinaryIO) -> str:
+    """Return what to do about a blob whose bytes are wrong: a file on disk is named, a stream has no name."""
+    name = getattr(file, "name", None)
+    return f"write {name} again" if isinstance(name, str) else ""
+
+
+# Names that the registry package still uses.
+ContentSource = BlobSource
+RoutedContent = RoutedBlobs
+write_anew = rewrite_hint

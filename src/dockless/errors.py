@@ -43,11 +43,11 @@ def _restored(kind: type[DocklessError], args: tuple[str, ...], attributes: dict
     return error
 
 
-class InvalidValue(DocklessError, ValueError):
+class InvalidValueError(DocklessError, ValueError):
     """A value that a user wrote (digest, reference, platform, field) breaks its rule."""
 
 
-class InvalidDocument(DocklessError, ValueError):
+class InvalidDocumentError(DocklessError, ValueError):
     """A JSON document (manifest, index, config, lockfile) is not what it must be."""
 
 
@@ -70,3 +70,8 @@ class RegistryError(DocklessError):
 
 class CredentialsError(DocklessError):
     """Credentials were asked for and could not be had."""
+
+
+# Names that the registry package still uses.
+InvalidValue = InvalidValueError
+InvalidDocument = InvalidDocumentError

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from dockless.errors import DocklessError, InvalidDocument
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -34,7 +34,7 @@ class LockedImage(NamedTuple):
 
     @property
     def documents(self) -> ImageDocuments:
-        """The image, as it is built upon. Raises InvalidDocument where it is none."""
+        """The image, as it is built upon. Raises InvalidDocumentError where it is none."""
         return ImageDocuments.read(self.manifest, self.config_bytes, str(self.manifest.digest))
 
 
@@ -47,12 +47,12 @@ class LockedBase(NamedTuple):
     images: tuple[LockedImage, ...]
 
     def image(self, wanted: Platform) -> LockedImage:
-        """The image for a platform. Raises InvalidDocument that lists those which are locked."""
+        """The image for a platform. Raises InvalidDocumentError that lists those which are locked."""
         for image in self.images:
             if image.platform.matches(wanted):
                 return image
         there = ", ".join(sorted(str(image.platform) for image in self.images))
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{self.reference} is not locked for {wanted}",
             cause=f"it is locked for {there}",
             hint="lock that, too",
@@ -70,17 +70,17 @@ class Lockfile(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
-        """The lockfile in `raw`, every document verified by its digest. Raises InvalidDocument, naming `path`."""
+        """The lockfile in `raw`, every document verified by its digest. Raises InvalidDocumentError, naming `path`."""
         document = parse_document(raw, path, limit=_MAX_BYTES)
         if document.get("version") != VERSION:
-            raise InvalidDocument(
+            raise InvalidDocumentError(
                 f"{path} is of version {document.get('version')!r:.20}",
                 cause=f"this Dockless reads version {VERSION}",
                 hint="generate it anew",
             )
         bases = document.get("bases")
         if not isinstance(bases, dict):
-            raise InvalidDocument(f"{path} has no `bases`", hint="generate it anew")
+            raise InvalidDocumentError(f"{path} has no `bases`", hint="generate it anew")
         return cls({name: _base_from_json(name, found, path) for name, found in bases.items()})
 
     def to_bytes(self) -> bytes:
@@ -95,10 +95,10 @@ class Lockfile(NamedTuple):
         )
 
     def base(self, reference: Reference, path: str, command: str) -> LockedBase:
-        """The entry of a reference. Raises InvalidDocument that names the command to run."""
+        """The entry of a reference. Raises InvalidDocumentError that names the command to run."""
         found = self.bases.get(str(reference))
         if found is None:
-            raise InvalidDocument(f"{path} has no entry for {reference}", hint=f"run `{command}`")
+            raise InvalidDocumentError(f"{path} has no entry for {reference}", hint=f"run `{command}`")
         return found
 
 
@@ -140,9 +140,9 @@ def _base_from_json(name: str, found: Any, path: str) -> LockedBase:
     except DocklessError as error:
         if error.problem.startswith(path):
             raise
-        raise InvalidDocument(f"{where}: {error.problem}", cause=error.cause, hint=error.hint) from None
+        raise InvalidDocumentError(f"{where}: {error.problem}", cause=error.cause, hint=error.hint) from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{where} is not an entry as Dockless writes it",
             cause=f"{type(error).__name__} {error}",
             hint="generate it anew",
@@ -162,7 +162,7 @@ def _document_from_json(found: Any, where: str) -> tuple[bytes, str]:
     raw = "\n".join(found["content"]).encode("utf-8")
     digest = Digest.of(raw)
     if digest != found["digest"]:
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{where} was changed by hand",
             cause=f"its digest is {digest}, the lockfile says {found['digest']}",
             hint="generate the lockfile anew",
@@ -174,7 +174,7 @@ def _check_links(base: LockedBase, where: str) -> None:
     """Each document must be the one that the document above it names: digests of their own prove nothing of that."""
 
     def no(what: str, has: str, named: str) -> None:
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{where}: {what} is another than the one locked",
             cause=f"{has} is not {named}",
             hint="generate the lockfile anew",
@@ -205,7 +205,8 @@ def lock_base(
 ) -> LockedBase:
     """What is to be locked of a base whose manifest or index is `root`, for `platforms` (none: all that it has).
 
-    `fetch(descriptor)` gives the verified bytes of a manifest or config. Raises InvalidDocument for bases that no image
+    `fetch(descriptor)` gives the verified bytes of a manifest or config. Raises InvalidDocumentError for bases that no
+    image
     can stand on: nested indexes, artifacts, Docker schema 1, layers and diff ids that differ in number.
     """
     wanted = list(platforms)
@@ -221,7 +222,7 @@ def lock_base(
         index = None
         for platform in wanted:
             if not images[0].platform.matches(platform):
-                raise InvalidDocument(
+                raise InvalidDocumentError(
                     f"{reference} has no image for {platform}", cause=f"it is one image, for {images[0].platform}"
                 )
     return LockedBase(reference, root.digest, index, tuple(images))
@@ -234,13 +235,13 @@ def _images_of(index: Index) -> list[Descriptor]:
 def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> LockedImage:
     found = parse_manifest(fetch(descriptor), f"{reference}: {descriptor.digest}", media_type=descriptor.media_type)
     if isinstance(found, Index):
-        raise InvalidDocument(f"{reference} is an index of indexes", hint="name one of the images in it")
+        raise InvalidDocumentError(f"{reference} is an index of indexes", hint="name one of the images in it")
     return _locked(reference, found, fetch)
 
 
 def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage:
     if manifest.config.size > DEFAULT_LIMIT:
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"the config {manifest.config.digest} of {reference} is too large",
             cause=f"its manifest says {manifest.config.size} bytes, more than {DEFAULT_LIMIT}",
         )
@@ -250,5 +251,5 @@ def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage
         raw.decode("utf-8")
         manifest.raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidDocument(f"{reference} has a document that is not UTF-8") from None
+        raise InvalidDocumentError(f"{reference} has a document that is not UTF-8") from None
     return LockedImage(config.platform.normalized(), manifest, raw)

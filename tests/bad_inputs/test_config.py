@@ -6,7 +6,7 @@ import pytest
 from made_images import layout_of, make_image
 from rows import case, row
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.index import assemble_index
 
 NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
@@ -197,7 +197,7 @@ def test_sources_that_are_no_image(refused, tmp_path):
 def test_two_images_of_one_platform_in_an_index():
     """No command makes an index of images: the library does."""
     one, two = make_image(b"one").documents, make_image(b"two").documents
-    with pytest.raises(InvalidValue) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         assemble_index([one, two])
     both = f"{one.manifest.digest} and {two.manifest.digest}"
     assert str(caught.value) == f"two images are for linux/amd64: {both}; give one image a platform"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dockless.errors import InvalidDocument, InvalidValue
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.mutate.config_edit import ConfigEdit, edit_config, merged_env
 from dockless.oci.digest import Digest
 from dockless.oci.image_config import ImageConfig
@@ -58,7 +58,9 @@ def test_dollars(value, expected):
 
 
 def test_an_unset_name_is_an_error_that_lists_those_that_are_set():
-    with pytest.raises(InvalidValue, match=r"\$PTAH is not set in the base: it sets A, B; write \\\$ for a dollar"):
+    with pytest.raises(
+        InvalidValueError, match=r"\$PTAH is not set in the base: it sets A, B; write \\\$ for a dollar"
+    ):
         merged_env(["A=1", "B=2"], {"PATH": "$PTAH:/app"})
 
 
@@ -106,7 +108,7 @@ def test_raw_reaches_what_has_no_name():
     ],
 )
 def test_raw_that_would_break_the_config(raw, reason):
-    with pytest.raises(InvalidValue, match=f"invalid raw: .*{reason}"):
+    with pytest.raises(InvalidValueError, match=f"invalid raw: .*{reason}"):
         edited(raw=raw)
 
 
@@ -132,7 +134,7 @@ def test_raw_that_would_break_the_config(raw, reason):
 )
 def test_each_rule(fields, reason):
     (name,) = fields
-    with pytest.raises(InvalidValue, match=f"invalid {name}: .*{reason}"):
+    with pytest.raises(InvalidValueError, match=f"invalid {name}: .*{reason}"):
         edited(**fields)
 
 
@@ -167,7 +169,7 @@ def test_scratch():
     ],
 )
 def test_documents_that_are_no_config(change, reason):
-    with pytest.raises((InvalidDocument, InvalidValue), match=reason):
+    with pytest.raises((InvalidDocumentError, InvalidValueError), match=reason):
         ImageConfig.from_bytes(json.dumps({**BASE, **change}).encode(), "the config of x")
 
 
@@ -177,7 +179,7 @@ def test_config_that_is_not_json_too_large_or_too_deep():
         (b"{" + b" " * (5 << 20) + b"}", "bytes, more than"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested too deep"),
     ):
-        with pytest.raises(InvalidDocument, match=reason):
+        with pytest.raises(InvalidDocumentError, match=reason):
             ImageConfig.from_bytes(raw, "the config of x")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dockless.errors import DocklessError, InvalidDocument, printable
+from dockless.errors import DocklessError, InvalidDocumentError, printable
 from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_document, write_document
 
 
@@ -28,7 +28,7 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
     ],
 )
 def test_what_is_no_usable_document_is_refused_in_one_line(data, said):
-    with pytest.raises(InvalidDocument) as caught:
+    with pytest.raises(InvalidDocumentError) as caught:
         parse_document(data, "sha256:abc")
     assert "sha256:abc is not a usable JSON document" in str(caught.value)
     assert said in str(caught.value)
@@ -132,7 +132,7 @@ def test_the_deepest_document(depth, refused):
     if refused:
         with pytest.raises(ValueError, match="nested too deep"):
             load_json(text)
-        with pytest.raises(InvalidDocument, match="nested too deep"):
+        with pytest.raises(InvalidDocumentError, match="nested too deep"):
             parse_document(b'{"a":%s}' % text[1:-1].encode(), "x")
     else:
         assert json.dumps(load_json(text)) == text

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 from dockless.lockfile import Lockfile, lock_base
 from dockless.oci import media_types as mt
 from dockless.oci.descriptor import Descriptor
@@ -85,19 +85,19 @@ def test_one_changed_base_is_one_block_of_lines():
 def test_only_the_platforms_asked_for_are_locked():
     assert [image.platform for image in locked(ARM64).images] == [ARM64]
     assert len(locked().images) == 2
-    with pytest.raises(InvalidDocument, match="has no image for linux/s390x: it has linux/amd64, linux/arm64"):
+    with pytest.raises(InvalidDocumentError, match="has no image for linux/s390x: it has linux/amd64, linux/arm64"):
         locked(Platform("linux", "s390x"))
 
 
 def test_an_image_is_found_by_platform():
     base = locked()
     assert base.image(Platform("linux", "aarch64", "v8")).platform == ARM64
-    with pytest.raises(InvalidDocument, match="locked for linux/amd64, linux/arm64"):
+    with pytest.raises(InvalidDocumentError, match="locked for linux/amd64, linux/arm64"):
         base.image(Platform("linux", "386"))
 
 
 def test_a_missing_entry_names_the_command():
-    with pytest.raises(InvalidDocument, match=r"has no entry for ghcr.io/acme/base:1; run `pants x`"):
+    with pytest.raises(InvalidDocumentError, match=r"has no entry for ghcr.io/acme/base:1; run `pants x`"):
         Lockfile.of([locked()]).base(OTHER, "base_images.lock", "pants x")
 
 
@@ -106,18 +106,18 @@ def test_one_image_without_an_index():
     found = lock_base(OTHER, [], base.one, base.fetch)
     assert found.platform_index is None
     assert Lockfile.from_bytes(Lockfile.of([found]).to_bytes(), "x").bases[str(OTHER)] == found
-    with pytest.raises(InvalidDocument, match="one image, for linux/amd64"):
+    with pytest.raises(InvalidDocumentError, match="one image, for linux/amd64"):
         lock_base(OTHER, [ARM64], base.one, base.fetch)
 
 
 def test_what_no_image_can_stand_on_is_refused():
     odd = Base(AMD64, layers=2, diff_ids=3)
-    with pytest.raises(InvalidDocument, match="2 layers, its config 3 diff ids"):
+    with pytest.raises(InvalidDocumentError, match="2 layers, its config 3 diff ids"):
         lock_base(PYTHON, [], odd.one, odd.fetch)
     inner = Base(AMD64)
     outer = make_index([inner.index.descriptor._replace(platform=AMD64)])
     inner.keep(inner.index.raw)
-    with pytest.raises(InvalidDocument, match="an index of indexes"):
+    with pytest.raises(InvalidDocumentError, match="an index of indexes"):
         lock_base(PYTHON, [], outer, inner.fetch)
 
 
@@ -145,7 +145,7 @@ def edited(change) -> bytes:
     ],
 )
 def test_what_was_edited_by_hand_is_found_with_both_digests(change, said):
-    with pytest.raises(InvalidDocument) as caught:
+    with pytest.raises(InvalidDocumentError) as caught:
         Lockfile.from_bytes(edited(change), "base_images.lock")
     line = str(caught.value)
     assert said in line and line.startswith("base_images.lock")
@@ -173,7 +173,7 @@ def test_a_config_that_is_none_is_named(config, size, said):
         fetched.append(descriptor.digest)
         return base.fetch(descriptor)
 
-    with pytest.raises(InvalidDocument) as caught:
+    with pytest.raises(InvalidDocumentError) as caught:
         lock_base(PYTHON, [], manifest, fetch)
     assert said in str(caught.value)
     assert "python:3.12-slim" in str(caught.value)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dockless.errors import DocklessError, InvalidDocument, InvalidValue
+from dockless.errors import DocklessError, InvalidDocumentError, InvalidValueError
 from dockless.oci import media_types as mt
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -98,16 +98,16 @@ def test_confusing_or_hostile_documents_are_refused(raw, served, said):
 
 
 def test_one_kind_is_not_taken_for_the_other():
-    with pytest.raises(InvalidDocument, match="is an index"):
+    with pytest.raises(InvalidDocumentError, match="is an index"):
         Manifest.from_bytes(index(), "x")
-    with pytest.raises(InvalidDocument, match="is an image manifest"):
+    with pytest.raises(InvalidDocumentError, match="is an image manifest"):
         Index.from_bytes(manifest(), "x")
 
 
 def test_the_platform_is_chosen_by_normal_form_and_missing_ones_are_listed():
     found = Index.from_bytes(index(), "x")
     assert found.select(Platform.parse("linux/arm64"), "x").digest == B
-    with pytest.raises(InvalidDocument, match="linux/amd64, linux/arm64/v8") as caught:
+    with pytest.raises(InvalidDocumentError, match="linux/amd64, linux/arm64/v8") as caught:
         found.select(Platform.parse("linux/s390x"), "x")
     assert "unknown" not in str(caught.value)
 
@@ -135,7 +135,7 @@ def test_layer_media_types():
     assert mt.layer_media_type("none") == mt.OCI_LAYER
     assert mt.layer_media_type("zstd") == mt.OCI_LAYER + "+zstd"
     assert mt.layer_media_type("gzip", "docker") == mt.DOCKER_LAYER_GZIP
-    with pytest.raises(InvalidValue):
+    with pytest.raises(InvalidValueError):
         mt.layer_media_type("bzip2")
     assert mt.is_foreign("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
     assert mt.is_foreign("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip")

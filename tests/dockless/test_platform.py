@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.errors import InvalidDocument, InvalidValue
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci.platform import Platform
 
 
@@ -34,7 +34,7 @@ def test_platforms_have_one_normal_form(text, normal):
     "text", ["", "linux", "amd64", "linux/arm64/v8/x", "linux/", "/amd64", "linux/vax", "os2/amd64", "linux/a b"]
 )
 def test_what_is_no_platform_is_refused(text):
-    with pytest.raises(InvalidValue, match="such as linux/amd64"):
+    with pytest.raises(InvalidValueError, match="such as linux/amd64"):
         Platform.parse(text)
 
 
@@ -51,5 +51,5 @@ def test_platforms_in_documents():
     assert found == Platform("windows", "amd64", "", "10.0")
     assert found.to_json() == {"os": "windows", "architecture": "amd64", "os.version": "10.0"}
     for wrong in ("linux/amd64", {"os": 3}, []):
-        with pytest.raises(InvalidDocument):
+        with pytest.raises(InvalidDocumentError):
             Platform.from_json(wrong, "x")

@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.digest import Digest
 from dockless.oci.reference import Reference, check_registry, check_repository, check_tag
 
@@ -71,7 +71,7 @@ def test_references_are_read_by_dockers_rules(text, expected):
     ],
 )
 def test_what_breaks_the_grammar_is_refused_in_one_line(text, said):
-    with pytest.raises(InvalidValue) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         Reference.parse(text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -79,14 +79,14 @@ def test_what_breaks_the_grammar_is_refused_in_one_line(text, said):
 
 @pytest.mark.parametrize("text", ["user:pw@reg.io/x", "https://user:pw@reg.io/x", "u:pw@reg.io:5000/x:1"])
 def test_a_password_is_never_shown(text):
-    with pytest.raises(InvalidValue) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         Reference.parse(text)
     assert "pw" not in str(caught.value).replace("password", "")
 
 
 @pytest.mark.parametrize("text", ["myimage", "a/b", "a/b:1"])
 def test_a_registry_is_asked_for_where_none_is_assumed(text):
-    with pytest.raises(InvalidValue, match="name the registry"):
+    with pytest.raises(InvalidValueError, match="name the registry"):
         Reference.parse(text, default_registry=None)
 
 
@@ -102,7 +102,7 @@ def test_parts_are_checked_alone():
     assert check_registry("GHCR.IO:443") == "ghcr.io:443"
     assert check_repository("a/b_c__d-e.f") == "a/b_c__d-e.f"
     assert check_tag("v1.2_3-x") == "v1.2_3-x"
-    with pytest.raises(InvalidValue, match="no user or password") as caught:
+    with pytest.raises(InvalidValueError, match="no user or password") as caught:
         check_registry("u:hunter2@reg.io")
     assert "hunter2" not in str(caught.value)
 
@@ -112,5 +112,5 @@ def test_digests():
     assert Digest(SHA).hex == "a" * 64
     assert Digest(SHA).algorithm == "sha256"
     for text in ("", "sha256:", SHA + "\n", SHA[:-1], SHA + "a", " " + SHA):
-        with pytest.raises(InvalidValue):
+        with pytest.raises(InvalidValueError):
             Digest(text)

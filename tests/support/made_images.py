@@ -28,7 +28,7 @@ def tar_of(files):
 
 
 class Blobs(dict):
-    """Blobs by digest; a ContentSource that counts what is opened."""
+    """Blobs by digest; a BlobSource that counts what is opened."""
 
     def __init__(self):
         super().__init__()

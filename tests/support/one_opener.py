@@ -2,7 +2,7 @@
 
 
 class Opens:
-    """A ContentSource of one opener."""
+    """A BlobSource of one opener."""
 
     def __init__(self, opener):
         self.opener = opener

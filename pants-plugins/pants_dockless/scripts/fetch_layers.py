@@ -49,7 +49,7 @@ def is_cached(path: str, layer: dict) -> bool:
 
 def download(client: object, layer: dict, path: str) -> None:
     """Download a layer from its registry, a foreign layer else from its URLs. `path` appears when it is verified."""
-    from dockless._atomic import staged_file
+    from dockless._atomic import atomic_file
     from dockless.layout.blob_copy import copy_blob
     from dockless.oci.descriptor import Descriptor
     from dockless.oci.digest import Digest
@@ -65,7 +65,7 @@ def download(client: object, layer: dict, path: str) -> None:
         RegistryContent(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
     )
     try:
-        with staged_file(path) as sink:
+        with atomic_file(path) as sink:
             copy_blob(content, descriptor, sink)
     finally:
         content.close()

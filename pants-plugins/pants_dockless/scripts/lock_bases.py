@@ -12,7 +12,7 @@ from registry_program import raise_on_signals, read_plan, run
 def main(plan_path: str) -> int:
     plan = read_plan(plan_path)
 
-    from dockless.errors import DocklessError, InvalidValue
+    from dockless.errors import DocklessError, InvalidValueError
     from dockless.lockfile import Lockfile
     from dockless.oci.reference import Reference
 
@@ -31,7 +31,7 @@ def main(plan_path: str) -> int:
         known = {str(Reference.parse(wanted["reference"])) for wanted in plan["bases"]}
         for name in plan["update"]:
             if name not in known:
-                raise InvalidValue(
+                raise InvalidValueError(
                     f"[dockless].update_bases names {name}, which is no base here",
                     hint=", ".join(known) and f"there is {', '.join(known)}",
                 )

@@ -14,7 +14,7 @@ def main(plan_path: str) -> int:
 
     from contextlib import ExitStack
 
-    from dockless.blobs import RoutedContent
+    from dockless.blobs import RoutedBlobs
     from dockless.errors import DocklessError
     from dockless.layout.oci_layout import OciLayout
     from dockless.oci.digest import Digest
@@ -40,7 +40,7 @@ def main(plan_path: str) -> int:
                 routes[digest] = RegistryContent(clients[layer["registry"]], layer["repository"])
                 if layer["registry"] == plan["registry"]:
                     mounts[digest] = (layer["repository"],)
-            content = RoutedContent(layout, routes)
+            content = RoutedBlobs(layout, routes)
             if plan["copy_foreign_layers"]:
                 bases = {layer["registry"] for layer in plan["remote"]}
                 local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)

@@ -55,7 +55,7 @@ def parse_platforms(address: Address, alias: str, values: Optional[tuple], optio
 
 
 async def read_lockfile(options: Dockless) -> Lockfile:
-    """The lockfile; empty where there is none. Raises InvalidDocument for one that was damaged."""
+    """The lockfile; empty where there is none. Raises InvalidDocumentError for one that was damaged."""
     digest = await _compat.path_globs(
         PathGlobs([options.lockfile], glob_match_error_behavior=GlobMatchErrorBehavior.ignore)
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pants.engine.addresses import Address
 from pants.util.value_interpolation import InterpolationContext, InterpolationError
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.reference import Reference, check_repository, check_tag
 from pants_dockless.errors import TargetError
@@ -41,7 +41,7 @@ def find_destinations(
     try:
         options.check()
         named = tuple(dict.fromkeys(options.registries(*(registries.value or ()))))
-    except InvalidValue as error:
+    except InvalidValueError as error:
         raise TargetError.of(address, registries.alias, error) from None
     context = _placeholders(address, options.default_repository, repository, digest)
     found = {}
@@ -105,7 +105,7 @@ def _checked(address: Address, where: str, template: str, context: Interpolation
     source = InterpolationContext.TextSource(options_scope=where)
     try:
         return check(context.format(template, source=source))
-    except InvalidValue as error:
+    except InvalidValueError as error:
         raise TargetError.of(address, where, error) from None
     except (InterpolationError, ValueError, IndexError, AttributeError) as error:
         # Pants words a wrong placeholder on several lines; the last says what is wrong and what there is.

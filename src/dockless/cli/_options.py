@@ -62,7 +62,7 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
 
 
 def platform_of(arguments: argparse.Namespace) -> Platform | None:
-    """The platform asked for. Raises InvalidValue."""
+    """The platform asked for. Raises InvalidValueError."""
     from dockless.oci.platform import Platform
 
     return Platform.parse(arguments.platform) if arguments.platform else None

@@ -102,7 +102,7 @@ def _base(arguments: argparse.Namespace, access: Any) -> Any:
 
 
 def _layers(arguments: argparse.Namespace) -> list[Any]:
-    from dockless.errors import InvalidValue
+    from dockless.errors import InvalidValueError
     from dockless.layer import Layer
 
     layers = []
@@ -112,7 +112,7 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
     for added in arguments.add:
         source, colon, destination = added.rpartition(":")
         if not colon or not source or not destination.startswith("/"):
-            raise InvalidValue(f"--add {added!r} is not SRC:DEST", hint="write as in ./src:/app")
+            raise InvalidValueError(f"--add {added!r} is not SRC:DEST", hint="write as in ./src:/app")
         layers.append(
             Layer.from_files(
                 {destination: source},
@@ -128,7 +128,7 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
 def _json_list(option: str, text: str | None) -> list[str] | None:
     if text is None:
         return None
-    from dockless.errors import InvalidValue
+    from dockless.errors import InvalidValueError
     from dockless.oci.canonical_json import load_json
 
     try:
@@ -136,14 +136,16 @@ def _json_list(option: str, text: str | None) -> list[str] | None:
     except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise InvalidValue(f"{option} {text!r} is no JSON list of strings", hint="""write as in '["python", "-V"]'""")
+        raise InvalidValueError(
+            f"{option} {text!r} is no JSON list of strings", hint="""write as in '["python", "-V"]'"""
+        )
     return found
 
 
 def _pairs(option: str, values: list[str]) -> dict[str, str] | None:
-    from dockless.errors import InvalidValue
+    from dockless.errors import InvalidValueError
 
     for value in values:
         if "=" not in value:
-            raise InvalidValue(f"{option} {value!r} has no '='", hint="write NAME=VALUE")
+            raise InvalidValueError(f"{option} {value!r} has no '='", hint="write NAME=VALUE")
     return dict(value.split("=", 1) for value in values) or None

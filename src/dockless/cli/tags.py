@@ -22,14 +22,18 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from dockless.cli._output import print_json
-    from dockless.errors import InvalidValue
+    from dockless.errors import InvalidValueError
     from dockless.transfer.locations import Location
 
     reference = Location.parse(arguments.repository).reference
     if reference is None:
-        raise InvalidValue(f"{arguments.repository} is in no registry", hint="dockless inspect shows what is on disk")
+        raise InvalidValueError(
+            f"{arguments.repository} is in no registry", hint="dockless inspect shows what is on disk"
+        )
     if reference.tag or reference.digest:
-        raise InvalidValue(f"{reference} names one image", hint=f"write REGISTRY/REPOSITORY, such as {reference.name}")
+        raise InvalidValueError(
+            f"{reference} names one image", hint=f"write REGISTRY/REPOSITORY, such as {reference.name}"
+        )
     with access_of(arguments) as access:
         found = list(access.client(reference).tags(reference.repository))
     if arguments.json:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.layer.builder import BuiltLayer
 from dockless.mutate.assemble import assemble_image, replace_layer
 from dockless.mutate.config_edit import ConfigEdit
@@ -75,7 +75,7 @@ class Image:
 
     @classmethod
     def scratch(cls, platform: str = "linux/amd64", *, image_format: str = "oci") -> Image:
-        """An image with no layers; `image_format` is `oci` or `docker`. Raises InvalidValue."""
+        """An image with no layers; `image_format` is `oci` or `docker`. Raises InvalidValueError."""
         return cls(assemble_image(Platform.parse(platform), (), ConfigEdit(), image_format=image_format), {})
 
     @classmethod
@@ -83,7 +83,7 @@ class Image:
         """The image of a reference such as `ghcr.io/acme/app:1` or `alpine@sha256:...`, which is then verified.
 
         Of an index, the one for `platform` (None: the only one, else linux/amd64). Raises RegistryError,
-        InvalidDocument for what is no image or has none for that platform, InvalidValue for a bad reference.
+        InvalidDocumentError for what is no image or has none for that platform, InvalidValueError for a bad reference.
         """
         return cls.load(Location(REGISTRY, reference=Reference.parse(reference)), platform=platform, access=access)
 
@@ -91,7 +91,7 @@ class Image:
     def from_layout(cls, directory: str, name: str = "", *, platform: str | None = None) -> Image:
         """The image called `name` (or the only one) of an OCI layout, a folder (image spec, image-layout.md).
 
-        Of an index, the one for `platform`, as for `from_registry`. Raises LayoutError, InvalidDocument.
+        Of an index, the one for `platform`, as for `from_registry`. Raises LayoutError, InvalidDocumentError.
         """
         return cls.load(Location(OCI, directory, name), platform=platform)
 
@@ -100,7 +100,7 @@ class Image:
         """The image called `name` (or the only one) of an archive, compressed or not.
 
         It may be a tar of an OCI layout (image spec, image-layout.md) or what `docker save` writes (Docker's image
-        spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError, InvalidDocument.
+        spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError, InvalidDocumentError.
         """
         from dockless.tar.index import TarFiles
 
@@ -196,15 +196,17 @@ class Image:
 
         It is had from `repository` (`host/path`), if given, or from the first of `urls` that works, unless the
         destination has it. `media_type` is that of a gzip layer unless given. That the layer is what is said of it is
-        checked when its bytes pass. Raises InvalidValue.
+        checked when its bytes pass. Raises InvalidValueError.
         """
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise InvalidValue(f"the size of the layer {digest} is {size!r}", hint="write its bytes")
+            raise InvalidValueError(f"the size of the layer {digest} is {size!r}", hint="write its bytes")
         found_urls = _strings("urls", urls) or ()
         for url in found_urls:
             if not is_plain_url(url):
-                raise InvalidValue(f"{redact(url)} is no plain url", hint="write http:// or https://, with no password")
+                raise InvalidValueError(
+                    f"{redact(url)} is no plain url", hint="write http:// or https://, with no password"
+                )
         added = ImageLayer(Descriptor(kind, Digest(digest), size, found_urls), Digest(diff_id), created_by)
         origins: dict[Digest, Place] = {}
         if repository:
@@ -215,12 +217,12 @@ class Image:
     def remove_layer(self, digest: str) -> Image:
         """The image without the layer of that digest (of its blob, or of what is inside), wherever it stands.
 
-        Diff id and history go with it. Raises InvalidValue, listing the layers, when there is none.
+        Diff id and history go with it. Raises InvalidValueError, listing the layers, when there is none.
         """
         return self._with(self._assembled((), remove_layers=[digest]))
 
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
-        """The image with `layer` in the place of the one of that digest. Raises InvalidValue, LayerError."""
+        """The image with `layer` in the place of the one of that digest. Raises InvalidValueError, LayerError."""
         built, scratch = _build(layer)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: scratch})
@@ -248,7 +250,7 @@ class Image:
         `healthcheck` has Docker's keys, times in nanoseconds. `created` is a time as RFC 3339 writes it; each edit of
         an image sets it anew, to 1970 unless it is said, so the last one's counts. `raw` is a JSON merge patch
         (RFC 7396) to the whole config, for what has no name here: `{"config": {"OnBuild": None}, "author": "me"}`.
-        Raises InvalidValue.
+        Raises InvalidValueError.
         """
         edit = ConfigEdit(
             entrypoint=_strings("entrypoint", entrypoint),
@@ -269,18 +271,22 @@ class Image:
     def with_annotations(self, annotations: Mapping[str, str]) -> Image:
         """The image with annotations merged by name into its manifest's (image spec, annotations.md).
 
-        Raises InvalidValue for what is not text, or has no name.
+        Raises InvalidValueError for what is not text, or has no name.
         """
         return self._with(self._assembled((), annotations=annotations))
 
     def with_format(self, image_format: str) -> Image:
-        """The image with the media types of `oci` or `docker`. Raises InvalidValue for a layer that has none there."""
+        """The image with the media types of `oci` or `docker`.
+
+        Raises InvalidValueError for a layer that has none there.
+        """
         return self._with(self._assembled((), image_format=image_format))
 
     def rebase(self, old: Image, new: Image) -> Image:
         """The image on the base `new`, in place of the base `old` that it stands on; nothing is built again.
 
-        Of the config, what this image has as `old` has it follows `new`. Raises InvalidValue when its lowest layers are
+        Of the config, what this image has as `old` has it follows `new`. Raises InvalidValueError when its lowest
+        layers are
         not those of `old`, or `new` is for another platform.
         """
         return self._with(rebase(self._documents, old._documents, new._documents), new._origins)
@@ -320,11 +326,11 @@ class Image:
         """Starts to copy the layers that it has by now to a registry, and returns at once.
 
         While they are copied, more layers can be built; `save` then finds these there. `result()` of what is returned
-        waits, and raises what went wrong. Raises InvalidValue for a destination that is no registry.
+        waits, and raises what went wrong. Raises InvalidValueError for a destination that is no registry.
         """
         where = to_destination(destination)
         if where.kind != REGISTRY:
-            raise InvalidValue(f"cannot sync to {where}", cause="it is no registry", hint="save to it")
+            raise InvalidValueError(f"cannot sync to {where}", cause="it is no registry", hint="save to it")
         return start_sync(self._documents.manifest.layers, self._origins, where, access or Access())
 
     def _assembled(self, layers: Sequence[ImageLayer], **changes: Any) -> ImageDocuments:
@@ -336,7 +342,9 @@ class Image:
 
 def _build(layer: Buildable) -> tuple[BuiltLayer, Scratch]:
     if not hasattr(layer, "build"):
-        raise InvalidValue(f"{layer!r:.100} is no layer", hint="write Layer.from_files({path in the image: path here})")
+        raise InvalidValueError(
+            f"{layer!r:.100} is no layer", hint="write Layer.from_files({path in the image: path here})"
+        )
     scratch = Scratch()
     built = layer.build(scratch.path)
     for warning in built.warnings:
@@ -349,5 +357,5 @@ def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None
         return None
     if isinstance(values, str):
         shown = f'["sh", "-c", {values!r}] or the like' if field in ("cmd", "entrypoint") else f"[{values!r}]"
-        raise InvalidValue(f"{field} is text, not a list", hint=f"write {shown}")
+        raise InvalidValueError(f"{field} is text, not a list", hint=f"write {shown}")
     return tuple(values)

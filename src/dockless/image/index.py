@@ -28,7 +28,10 @@ class Index:
         image_format: str | None = None,
         annotations: Mapping[str, str] | None = None,
     ) -> None:
-        """`image_format` None: `docker` if all images are, else `oci`. Raises InvalidValue: none, a platform twice."""
+        """`image_format` None: `docker` if all images are, else `oci`.
+
+        Raises InvalidValueError: none, a platform twice.
+        """
         self._images = tuple(images)
         self._document = assemble_index(
             [image.documents for image in self._images], image_format=image_format, annotations=annotations
@@ -50,7 +53,7 @@ class Index:
         return self._document
 
     def platform(self, platform: str) -> Image:
-        """The image for `platform`. Raises InvalidDocument, listing those there are."""
+        """The image for `platform`. Raises InvalidDocumentError, listing those there are."""
         found = self._document.select(Platform.parse(platform), f"the index {self.digest}")
         return next(image for image in self._images if image.digest == found.digest)
 

@@ -21,7 +21,7 @@ from dockless.oci.digest import Digest
 
 
 class BuiltLayer(NamedTuple):
-    """A layer that was made. `compression` is the encoder's identity; sizes are in bytes."""
+    """A layer that was made. `compression` is the encoder's fingerprint; sizes are in bytes."""
 
     descriptor: Descriptor
     diff_id: Digest
@@ -73,9 +73,9 @@ def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: st
     finally:
         _remove(staged)
     return BuiltLayer(
-        Descriptor(media_types.layer_media_type(encoder.wire_format), blob.digest, blob.size),
+        Descriptor(media_types.layer_media_type(encoder.format), blob.digest, blob.size),
         encoded.diff_id,
-        encoder.identity,
+        encoder.fingerprint,
         len(entries),
         encoded.size,
         warnings_of(entries),

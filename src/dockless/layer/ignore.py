@@ -73,7 +73,7 @@ def _read_ignore_file(path: bytes) -> list[bytes] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        # Absent, or a link: git does not read ignore files through links either.
+        # MissingBlobs, or a link: git does not read ignore files through links either.
         return None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

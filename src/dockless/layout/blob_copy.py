@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import BinaryIO, Callable
 
-from dockless.blobs import ContentSource, write_anew
+from dockless.blobs import BlobSource, rewrite_hint
 from dockless.errors import LayoutError, RegistryError
 from dockless.oci.descriptor import Descriptor
 
@@ -18,7 +18,7 @@ def ignored(descriptor: Descriptor, size: int) -> None:
     """A `Moved` that tells nobody."""
 
 
-def copy_blob(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved = ignored) -> None:
+def copy_blob(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved = ignored) -> None:
     """Writes a blob's bytes to `sink`, which can seek. Raises LayoutError when they are not what `descriptor` says."""
     begin = sink.tell()
     try:
@@ -31,7 +31,7 @@ def copy_blob(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, mov
         _copy(source, descriptor, sink, moved)
 
 
-def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved) -> None:
+def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved) -> None:
     found = hashlib.sha256()
     size = 0
     with source.open(descriptor) as file:
@@ -49,11 +49,11 @@ def _copy(source: ContentSource, descriptor: Descriptor, sink: BinaryIO, moved: 
             f"the blob {descriptor.digest} is damaged",
             cause=f"it has {'more than ' if size > descriptor.size else ''}{min(size, descriptor.size)} bytes"
             + ("" if size > descriptor.size else f", not {descriptor.size}"),
-            hint=write_anew(file),
+            hint=rewrite_hint(file),
         )
     if found.hexdigest() != descriptor.digest.hex:
         raise LayoutError(
             f"the blob {descriptor.digest} is damaged",
             cause=f"its digest is sha256:{found.hexdigest()}",
-            hint=write_anew(file),
+            hint=rewrite_hint(file),
         )

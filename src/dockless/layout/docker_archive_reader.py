@@ -10,7 +10,7 @@ import io
 from typing import Any, BinaryIO, NamedTuple
 
 from dockless._hashing import HashingFile
-from dockless.errors import InvalidDocument, InvalidValue, LayoutError
+from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
 from dockless.layout.files import read_small
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
@@ -35,7 +35,7 @@ class _Listed(NamedTuple):
 
 
 class DockerArchive:
-    """A docker-archive, compressed or not. A ContentSource for the images that were read. `close` closes it."""
+    """A docker-archive, compressed or not. A BlobSource for the images that were read. `close` closes it."""
 
     def __init__(self, path: str) -> None:
         """Reads the archive's list. Raises LayoutError when `path` is no docker-archive."""
@@ -74,7 +74,7 @@ class DockerArchive:
                     cause=f"{_LIST} has {len(listed.layers)} layers, {listed.config} {len(config.diff_ids)} diff ids",
                 )
             layers = [self._layer(name, diff_id) for name, diff_id in zip(listed.layers, config.diff_ids)]
-        except (InvalidDocument, InvalidValue) as error:
+        except (InvalidDocumentError, InvalidValueError) as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
         described = Descriptor(media_types.DOCKER_CONFIG, Digest.of(config_bytes), len(config_bytes))
         made = ImageDocuments(make_manifest(described, layers, image_format="docker"), config, config_bytes)
@@ -130,7 +130,7 @@ class DockerArchive:
         try:
             # The document is a list; the one strict reader reads objects.
             items = parse_document(b'{"images":' + raw + b"}", f"{self.where}: {_LIST}", limit=len(raw) + 20)["images"]
-        except InvalidDocument as error:
+        except InvalidDocumentError as error:
             raise LayoutError(error.problem, cause=error.cause) from error
         if not isinstance(items, list) or not items:
             raise LayoutError(f"{self.where}: {_LIST} lists no image")
@@ -149,6 +149,6 @@ def _full(name: str) -> str:
     """`name` by Docker's rules, so that `app`, `app:latest` and `docker.io/library/app:latest` are one."""
     try:
         found = Reference.parse(name)
-    except InvalidValue:
+    except InvalidValueError:
         return name
     return f"{found.name}:{found.version}"

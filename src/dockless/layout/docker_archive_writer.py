@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from dockless._atomic import staged_file
+from dockless._atomic import atomic_file
 from dockless._hashing import HashingWriter
-from dockless.blobs import ContentSource
-from dockless.errors import InvalidValue, LayoutError, RegistryError
+from dockless.blobs import BlobSource
+from dockless.errors import InvalidValueError, LayoutError, RegistryError
 from dockless.layout.blob_copy import Moved, ignored
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.reference import DOCKER_HUB, Reference
@@ -23,12 +23,12 @@ _BLOCK = 1 << 20
 
 
 def write_docker_archive(
-    path: str, image: ImageDocuments, references: Sequence[Reference], source: ContentSource, *, moved: Moved = ignored
+    path: str, image: ImageDocuments, references: Sequence[Reference], source: BlobSource, *, moved: Moved = ignored
 ) -> None:
     """Writes `image` to the tar `path`; loaded, it gets the names `references`, each with a tag (none: `latest`).
 
     Layers are decompressed, because older daemons read no zstd, and verified by their diff ids. The same image gives
-    the same bytes. What `path` names is replaced when the tar is whole. Raises LayoutError; InvalidValue for a
+    the same bytes. What `path` names is replaced when the tar is whole. Raises LayoutError; InvalidValueError for a
     reference by digest, which the format has no place for.
     """
     names = [_loaded_name(reference) for reference in references]
@@ -38,7 +38,7 @@ def write_docker_archive(
         "RepoTags": names or None,
         "Layers": [members[layer.diff_id] for layer in image.layers],
     }
-    with staged_file(path) as tar:
+    with atomic_file(path) as tar:
         for layer in {layer.diff_id: layer for layer in image.layers}.values():
             _put_layer(tar, members[layer.diff_id], layer, source, moved)
         put_file(tar, str(listed["Config"]), image.config_bytes)
@@ -49,14 +49,16 @@ def write_docker_archive(
 def _loaded_name(reference: Reference) -> str:
     """As docker itself writes it: short on Docker Hub."""
     if reference.digest:
-        raise InvalidValue(f"a docker-archive cannot hold the name {reference}", hint="give it a tag, not a digest")
+        raise InvalidValueError(
+            f"a docker-archive cannot hold the name {reference}", hint="give it a tag, not a digest"
+        )
     name = reference.repository if reference.registry == DOCKER_HUB else reference.name
     if reference.registry == DOCKER_HUB and name.startswith("library/"):
         name = name[len("library/") :]
     return f"{name}:{reference.tag or 'latest'}"
 
 
-def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: ContentSource, moved: Moved) -> None:
+def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: BlobSource, moved: Moved) -> None:
     """The header says how large the layer is, which is known when it is decompressed: it is written last."""
     begin = tar.tell()
     header = file_header(name, 0)
@@ -83,7 +85,7 @@ def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: ContentSourc
     tar.write(padding(size))
 
 
-def _put_content(tar: BinaryIO, layer: ImageLayer, source: ContentSource, moved: Moved) -> int:
+def _put_content(tar: BinaryIO, layer: ImageLayer, source: BlobSource, moved: Moved) -> int:
     what = f"the layer {layer.descriptor.digest}"
     content = HashingWriter(tar.write)
     with source.open(layer.descriptor) as file:

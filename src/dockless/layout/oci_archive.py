@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dockless._atomic import staged_file
-from dockless.blobs import ContentSource
+from dockless._atomic import atomic_file
+from dockless.blobs import BlobSource
 from dockless.layout.blob_copy import Moved, copy_blob, ignored
 from dockless.layout.oci_layout import INDEX_FILE, LAYOUT_FILE, blob_path, layout_file
 from dockless.oci.descriptor import Descriptor
@@ -17,7 +17,7 @@ def write_oci_archive(
     path: str,
     roots: Sequence[Descriptor],
     blobs: Iterable[Descriptor],
-    source: ContentSource,
+    source: BlobSource,
     *,
     moved: Moved = ignored,
 ) -> None:
@@ -25,7 +25,7 @@ def write_oci_archive(
 
     The same image gives the same bytes. What `path` names is replaced when the tar is whole. Raises LayoutError.
     """
-    with staged_file(path) as tar:
+    with atomic_file(path) as tar:
         put_file(tar, LAYOUT_FILE, layout_file())
         put_file(tar, INDEX_FILE, make_index(roots).raw)
         tar.write(folder_header("blobs") + folder_header("blobs/sha256"))

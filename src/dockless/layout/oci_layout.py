@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from dockless.errors import InvalidDocument, InvalidValue, LayoutError
+from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
 from dockless.layout.files import Files, FolderFiles, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
 from dockless.oci.descriptor import Descriptor
@@ -52,7 +52,7 @@ def name_of(descriptor: Descriptor) -> str:
 
 
 class OciLayout:
-    """An OCI layout, read only. A ContentSource."""
+    """An OCI layout, read only. A BlobSource."""
 
     def __init__(self, directory: str, *, files: Files | None = None) -> None:
         """Reads the layout's index. Raises LayoutError when `directory` (or `files`) is no layout."""
@@ -66,7 +66,7 @@ class OciLayout:
         what = f"{directory}: {INDEX_FILE}"
         try:
             self.index = Index.from_bytes(self._small(INDEX_FILE), what)
-        except (InvalidDocument, InvalidValue) as error:
+        except (InvalidDocumentError, InvalidValueError) as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
 
     @classmethod
@@ -131,5 +131,5 @@ class OciLayout:
     def _document(self, name: str) -> dict[str, Any]:
         try:
             return parse_document(self._small(name), f"{self.where}: {name}")
-        except InvalidDocument as error:
+        except InvalidDocumentError as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import refused, staged_file, staged_folder
+from dockless._atomic import atomic_file, refused, temporary_directory
 from dockless._concurrency import Crew, Stopped
-from dockless.blobs import ContentSource
+from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
 from dockless.layout.blob_copy import Moved, copy_blob, ignored
 from dockless.layout.files import FolderFiles, read_small
@@ -27,7 +27,7 @@ def write_layout(
     directory: str,
     roots: Sequence[Descriptor],
     blobs: Iterable[Descriptor],
-    source: ContentSource,
+    source: BlobSource,
     *,
     moved: Moved = ignored,
     jobs: int = 1,
@@ -59,14 +59,14 @@ def _created(
     directory: str,
     roots: Sequence[Descriptor],
     blobs: list[Descriptor],
-    source: ContentSource,
+    source: BlobSource,
     moved: Moved,
     jobs: int,
 ) -> bool:
     """Whether it is there now; False where somebody else was quicker."""
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
-    with staged_folder(parent) as staged:
+    with temporary_directory(parent) as staged:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, "blobs", "sha256"))
 
@@ -90,7 +90,7 @@ def _append(
     directory: str,
     roots: Sequence[Descriptor],
     blobs: list[Descriptor],
-    source: ContentSource,
+    source: BlobSource,
     moved: Moved,
     jobs: int,
 ) -> None:
@@ -103,7 +103,7 @@ def _append(
             hint="choose another path",
         ) from error
     files = FolderFiles(directory)
-    with staged_folder(directory) as staged:
+    with temporary_directory(directory) as staged:
 
         def put(blob: Descriptor, moved: Moved) -> None:
             if not _is_whole(files, blob):
@@ -160,7 +160,7 @@ def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:
     added = [root.to_json() for root in roots if name_of(root) or root.digest not in unnamed]
     new = write_document({**document, "manifests": [*kept, *added]})
     if new != raw:
-        with staged_file(path) as file:
+        with atomic_file(path) as file:
             file.write(new)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.config_edit import ConfigEdit, check_text, edit_config
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
@@ -35,19 +35,20 @@ def assemble_image(
     `oci`): all layers get media types of that family. `remove_layers` are digests, of blobs or of what is inside;
     every layer of that digest goes, with its history. `annotations` are merged by name into the manifest's.
 
-    Raises InvalidValue: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is not
+    Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
+    not
     the base's, a layer media type that has no counterpart in `image_format`.
     """
     own = tuple(layers)
     if image_format not in (None, *media_types.FORMATS):
-        raise InvalidValue(f"unknown image format {image_format!r}", hint="write oci or docker")
+        raise InvalidValueError(f"unknown image format {image_format!r}", hint="write oci or docker")
     if base is None:
         target = image_format or "oci"
         lower: tuple[ImageLayer, ...] = ()
         config = ImageConfig.scratch(platform or DEFAULT_PLATFORM)
     else:
         if platform is not None and not base.platform.matches(platform):
-            raise InvalidValue(f"the base is for {base.platform}, not for {platform}")
+            raise InvalidValueError(f"the base is for {base.platform}, not for {platform}")
         target = image_format or base.image_format
         if not (own or remove_layers or annotations or any(part is not None for part in edit)) and (
             target == base.image_format
@@ -75,11 +76,13 @@ def assemble_image(
 def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> ImageDocuments:
     """`image` with `layer` in the place of the one of that digest (of the blob, or of what is inside).
 
-    Raises InvalidValue when there is none, or more than one.
+    Raises InvalidValueError when there is none, or more than one.
     """
     (offset, *others) = sorted(_offsets(image.layers, [digest]))
     if others:
-        raise InvalidValue(f"the layer {digest} stands {len(others) + 1} times", hint="remove it and add the new one")
+        raise InvalidValueError(
+            f"the layer {digest} stands {len(others) + 1} times", hint="remove it and add the new one"
+        )
     layers = [*image.layers]
     layers[offset] = in_format(layer, image.image_format)
     history = list(in_step(image.config.history, len(layers)))
@@ -95,22 +98,25 @@ def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> Imag
 
 
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
-    """`layer` with the media type that it has in an image of that format. Raises InvalidValue where there is none."""
+    """`layer` with the media type that it has in an image of that format.
+
+    Raises InvalidValueError where there is none.
+    """
     media_type = media_types.layer_in_format(layer.descriptor.media_type, image_format)
     return layer._replace(descriptor=layer.descriptor._replace(media_type=media_type))
 
 
 def check_annotations(annotations: Mapping[str, str] | None) -> None:
-    """Raises InvalidValue for what is no map of texts (image spec, annotations.md)."""
+    """Raises InvalidValueError for what is no map of texts (image spec, annotations.md)."""
     if annotations is None:
         return
     if not isinstance(annotations, Mapping) or not all(
         isinstance(x, str) for x in (*annotations, *annotations.values())
     ):
-        raise InvalidValue("the annotations are no mapping of text to text", hint='write {"name": "value"}')
+        raise InvalidValueError("the annotations are no mapping of text to text", hint='write {"name": "value"}')
     for name, value in annotations.items():
         if not name:
-            raise InvalidValue("an annotation's key is empty", hint="write NAME: value")
+            raise InvalidValueError("an annotation's key is empty", hint="write NAME: value")
         check_text(name, "an annotation's key")
         check_text(value, f"the annotation {name}")
 
@@ -143,7 +149,7 @@ def put_together(
 
 def _check_size(what: str, raw: bytes, large: str) -> None:
     if len(raw) > DEFAULT_LIMIT:
-        raise InvalidValue(
+        raise InvalidValueError(
             f"the image's {what} would have {len(raw)} bytes",
             cause=f"registries and runtimes take at most {DEFAULT_LIMIT}",
             hint=f"shorten its {large}",
@@ -156,6 +162,6 @@ def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:
         there = {n for n, layer in enumerate(layers) if digest in (layer.descriptor.digest, layer.diff_id)}
         if not there:
             listed = ", ".join(str(layer.descriptor.digest) for layer in layers) or "none"
-            raise InvalidValue(f"no layer {digest} to remove", cause=f"the layers are {listed}")
+            raise InvalidValueError(f"no layer {digest} to remove", cause=f"the layers are {listed}")
         found |= there
     return found

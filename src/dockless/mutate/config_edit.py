@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocument, InvalidValue, printable
+from dockless.errors import InvalidDocumentError, InvalidValueError, printable
 from dockless.oci.canonical_json import load_json, write_document
 from dockless.oci.image_config import ImageConfig, is_time
 
@@ -40,9 +40,9 @@ class ConfigEdit(NamedTuple):
     created: str | None = None
     raw: Mapping[str, Any] | None = None
 
-    def check(self) -> list[tuple[str, InvalidValue]]:
+    def check(self) -> list[tuple[str, InvalidValueError]]:
         """What breaks a rule, each with the name of its field here: the caller knows what its user calls that field."""
-        wrong: list[tuple[str, InvalidValue]] = []
+        wrong: list[tuple[str, InvalidValueError]] = []
         for field, rule in _RULES.items():
             value = getattr(self, field)
             if value is None:
@@ -50,15 +50,15 @@ class ConfigEdit(NamedTuple):
             try:
                 _check_kind(field, value)
                 rule(value)
-            except InvalidValue as error:
+            except InvalidValueError as error:
                 wrong.append((field, error))
         return wrong
 
 
 def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
-    """Return `config` with `edit` applied, except for `created`. Raises InvalidValue for the first broken rule."""
+    """Return `config` with `edit` applied, except for `created`. Raises InvalidValueError for the first broken rule."""
     for field, error in edit.check():
-        raise InvalidValue(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
+        raise InvalidValueError(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
     document = copy.deepcopy(dict(config.document))
     inner: dict[str, Any] = document.get("config") or {}
     if edit.env:
@@ -88,15 +88,15 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
         return ImageConfig(document)
     try:
         return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config with raw in it")
-    except InvalidDocument as error:
-        raise InvalidValue(f"invalid raw: {error.problem}", cause=error.cause) from error
+    except InvalidDocumentError as error:
+        raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause) from error
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
     """`base` (`NAME=value` entries) with the values of `own`, in which `$NAME` stands for what the base sets.
 
     The base's names keep their places; new ones follow sorted, so that the order written in a dict decides nothing.
-    Raises InvalidValue for a name that the base does not set: a slip must not become an empty PATH.
+    Raises InvalidValueError for a name that the base does not set: a slip must not become an empty PATH.
     """
     known = {name: value for name, _, value in (entry.partition("=") for entry in base)}
 
@@ -105,7 +105,7 @@ def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
         if name is None:
             return "$"
         if name not in known:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"invalid env: ${printable(name, 100)} is not set in the base",
                 cause=f"it sets {printable(', '.join(sorted(known)), 300) or 'nothing'}",
                 hint=r"write \$ for a dollar sign",
@@ -141,7 +141,7 @@ def _check_kind(field: str, value: Any) -> None:
     texts: list[Any] = []
     if field in ("env", "labels", "healthcheck", "raw"):
         if not isinstance(value, Mapping):
-            raise InvalidValue(f"{value!r:.100} is no mapping", hint='write {"name": "value"}')
+            raise InvalidValueError(f"{value!r:.100} is no mapping", hint='write {"name": "value"}')
         if field in ("env", "labels"):
             texts = [*value, *value.values()]
     elif field in ("entrypoint", "cmd", "exposed_ports", "volumes"):
@@ -150,15 +150,17 @@ def _check_kind(field: str, value: Any) -> None:
         texts = [value]
     for text in texts:
         if not isinstance(text, str):
-            raise InvalidValue(f"{text!r:.100} is not text", hint=f'write "{text}"' if isinstance(text, int) else "")
+            raise InvalidValueError(
+                f"{text!r:.100} is not text", hint=f'write "{text}"' if isinstance(text, int) else ""
+            )
 
 
 def _check_env(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if not name:
-            raise InvalidValue("an environment name is empty", hint="write NAME: value")
+            raise InvalidValueError("an environment name is empty", hint="write NAME: value")
         if "=" in name:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"the environment name {printable(name, 100)!r} holds '='", hint="write the value as the value"
             )
         check_text(name, "an environment name")
@@ -167,7 +169,7 @@ def _check_env(env: Mapping[str, str]) -> None:
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if "" in labels:
-        raise InvalidValue("a label's key is empty")
+        raise InvalidValueError("a label's key is empty")
     for name, value in labels.items():
         check_text(name, "a label's key")
         check_text(value, f"the value of {printable(name, 100)}")
@@ -177,24 +179,24 @@ def _check_argv(argv: Sequence[str]) -> None:
     for argument in argv:
         check_text(argument, "an argument")
     if argv and not argv[0]:
-        raise InvalidValue("the program's name is empty")
+        raise InvalidValueError("the program's name is empty")
 
 
 def _check_working_dir(path: str) -> None:
     check_text(path, "the path")
     if not path.startswith("/"):
-        raise InvalidValue(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
+        raise InvalidValueError(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
     if ".." in path.split("/"):
-        raise InvalidValue(f"{printable(path, 100)!r} holds '..'", hint="write the path it means")
+        raise InvalidValueError(f"{printable(path, 100)!r} holds '..'", hint="write the path it means")
 
 
 def _check_user(user: str) -> None:
     check_text(user, "it")
     if not _USER.match(user):
-        raise InvalidValue(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
+        raise InvalidValueError(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
     for part in user.split(":"):
         if part.isdigit() and int(part) > _MAX_ID:
-            raise InvalidValue(f"{part} is more than the largest id, {_MAX_ID}")
+            raise InvalidValueError(f"{part} is more than the largest id, {_MAX_ID}")
 
 
 def _check_ports(ports: Sequence[str]) -> None:
@@ -203,7 +205,7 @@ def _check_ports(ports: Sequence[str]) -> None:
         first = int(found["first"]) if found else 0
         last = int(found["last"] or first) if found else 0
         if not 0 < first <= last < 65536:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"{printable(port, 100)!r} is no port", hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
             )
 
@@ -215,28 +217,30 @@ def _check_volumes(volumes: Sequence[str]) -> None:
 
 def _check_stop_signal(signal: str) -> None:
     if not re.match(r"(SIG[A-Z0-9+]{2,12}|[0-9]{1,2})\Z", signal):
-        raise InvalidValue(f"{printable(signal, 50)!r} is no signal", hint="write a name such as SIGTERM, or a number")
+        raise InvalidValueError(
+            f"{printable(signal, 50)!r} is no signal", hint="write a name such as SIGTERM, or a number"
+        )
 
 
 def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
     unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
-        raise InvalidValue(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
+        raise InvalidValueError(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
     test = healthcheck.get("Test", [])
     if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
-        raise InvalidValue(f"its Test {test!r:.100} is no list of texts", hint='write ["CMD-SHELL", "true"]')
+        raise InvalidValueError(f"its Test {test!r:.100} is no list of texts", hint='write ["CMD-SHELL", "true"]')
     if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidValue(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
+        raise InvalidValueError(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
     for key in set(healthcheck) - {"Test"}:
         number = healthcheck[key]
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             what = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
-            raise InvalidValue(f"its {key} is {number!r:.50}", hint=f"write {what}")
+            raise InvalidValueError(f"its {key} is {number!r:.50}", hint=f"write {what}")
 
 
 def _check_created(created: str) -> None:
     if not is_time(created):
-        raise InvalidValue(
+        raise InvalidValueError(
             f"{printable(created, 50)!r} is no time", hint="write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
         )
 
@@ -244,23 +248,23 @@ def _check_created(created: str) -> None:
 def _check_raw(raw: Mapping[str, Any]) -> None:
     for key in ("rootfs", "history"):
         if key in raw:
-            raise InvalidValue(f"{key} is kept in step with the layers", hint="add or remove layers instead")
+            raise InvalidValueError(f"{key} is kept in step with the layers", hint="add or remove layers instead")
     try:
         document = load_json(json.dumps(raw, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidValue("it is not JSON", cause=str(error)) from None
+        raise InvalidValueError("it is not JSON", cause=str(error)) from None
     if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
-        raise InvalidValue("its config is not an object")
+        raise InvalidValueError("its config is not an object")
 
 
 def check_text(text: str, what: str) -> None:
-    """Raises InvalidValue for what no runtime gets as it is: a NUL, or bytes of a command line that are no UTF-8."""
+    """Raise InvalidValueError for text that no runtime accepts: a NUL, or bytes of a command line outside UTF-8."""
     if "\0" in text:
-        raise InvalidValue(f"{what} holds a NUL byte")
+        raise InvalidValueError(f"{what} holds a NUL byte")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidValue(f"{what} is not UTF-8") from None
+        raise InvalidValueError(f"{what} is not UTF-8") from None
 
 
 _RULES: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.assemble import check_annotations
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, make_index
@@ -16,26 +16,27 @@ def assemble_index(
 ) -> Index:
     """An index of `images` in their order. `image_format` None: a Docker manifest list if all of them are Docker's.
 
-    Raises InvalidValue for no image, for two of one platform, and for an OCI image in a Docker list, which Docker's
+    Raises InvalidValueError for no image, for two of one platform, and for an OCI image in a Docker list, which
+    Docker's
     own tools do not read.
     """
     check_annotations(annotations)
     found = tuple(images)
     if not found:
-        raise InvalidValue("an index needs an image")
+        raise InvalidValueError("an index needs an image")
     target = image_format or ("docker" if all(image.image_format == "docker" for image in found) else "oci")
     seen: dict[Platform, ImageDocuments] = {}
     for image in found:
         platform = image.platform.normalized()
         if platform in seen:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"two images are for {image.platform}",
                 cause=f"{seen[platform].manifest.digest} and {image.manifest.digest}",
                 hint="give one image a platform",
             )
         seen[platform] = image
         if target == "docker" and image.image_format != "docker":
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"the image for {image.platform} is of the format oci", hint="build it as docker, or the index as oci"
             )
     return make_index([image.descriptor for image in found], image_format=target, annotations=annotations)

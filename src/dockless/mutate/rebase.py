@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.assemble import in_format, put_together
 from dockless.oci.history import above, in_step
 from dockless.oci.image_config import ImageConfig
@@ -25,18 +25,19 @@ def rebase(
     """`image` with the layers of its base `old` replaced by those of `new`.
 
     The config is merged three ways, key by key, Env by name: what `image` has as `old` has it follows `new`, what it
-    set itself stays. The image keeps its format. Raises InvalidValue when the lowest layers of `image` are not those
+    set itself stays. The image keeps its format. Raises InvalidValueError when the lowest layers of `image` are not
+    those
     of `old` (by what is inside, so that a recompressed base is still the same), or `new` is for another platform.
     """
     depth = len(old.layers)
     if image.config.diff_ids[:depth] != old.config.diff_ids:
-        raise InvalidValue(
+        raise InvalidValueError(
             f"the image {image.manifest.digest} does not stand on {old.manifest.digest}",
             cause="its lowest layers are not that base's",
             hint="name the base it was built on",
         )
     if not new.platform.matches(image.platform):
-        raise InvalidValue(f"the new base is for {new.platform}, the image for {image.platform}")
+        raise InvalidValueError(f"the new base is for {new.platform}, the image for {image.platform}")
     lower = (
         new.layers if new.image_format == image.image_format else [in_format(x, image.image_format) for x in new.layers]
     )

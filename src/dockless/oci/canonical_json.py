@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any, NoReturn
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 
 # The most that registries take (distribution spec, "Pushing Manifests": at least 4 MiB must work; docker-registry 2.8
 # refuses more). Configs of real images stay far below.
@@ -49,12 +49,13 @@ def is_nested_deeper(data: bytes, depth: int) -> bool:
 def parse_document(data: bytes, what: str, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
     """The JSON object in `data`; `what` names it in errors (its digest or file).
 
-    Refuses, with InvalidDocument: more than `limit` bytes, a BOM, other encodings than UTF-8, duplicate keys, NaN and
+    Refuses, with InvalidDocumentError: more than `limit` bytes, a BOM, other encodings than UTF-8, duplicate keys, NaN
+    and
     infinities, integers over 100 digits, nesting over 100 deep, and anything but an object at the top.
     """
 
     def no(cause: str) -> NoReturn:
-        raise InvalidDocument(f"{what} is not a usable JSON document", cause=cause)
+        raise InvalidDocumentError(f"{what} is not a usable JSON document", cause=cause)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)

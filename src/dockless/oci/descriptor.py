@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocument, InvalidValue
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
@@ -31,9 +31,9 @@ class Descriptor(NamedTuple):
 
     @classmethod
     def from_json(cls, found: Any, what: str) -> Descriptor:
-        """A descriptor as it stands in a document. Raises InvalidDocument, which names it `what`."""
+        """A descriptor as it stands in a document. Raises InvalidDocumentError, which names it `what`."""
         if not isinstance(found, dict):
-            raise InvalidDocument(f"{what} is not an object")
+            raise InvalidDocumentError(f"{what} is not an object")
         rest = dict(found)
         media_type = rest.pop("mediaType", None)
         digest = rest.pop("digest", None)
@@ -43,19 +43,19 @@ class Descriptor(NamedTuple):
         platform = rest.pop("platform", None)
         artifact_type = rest.pop("artifactType", None) or ""
         if not isinstance(media_type, str) or not media_type:
-            raise InvalidDocument(f"{what} has no mediaType")
+            raise InvalidDocumentError(f"{what} has no mediaType")
         if not isinstance(digest, str):
-            raise InvalidDocument(f"{what} has no digest")
+            raise InvalidDocumentError(f"{what} has no digest")
         try:
             digest = Digest(digest)
-        except InvalidValue as error:
-            raise InvalidDocument(f"{what} has no usable digest", cause=str(error)) from None
+        except InvalidValueError as error:
+            raise InvalidDocumentError(f"{what} has no usable digest", cause=str(error)) from None
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
-            raise InvalidDocument(f"{what} has no usable size", cause=f"found {size!r:.50}")
+            raise InvalidDocumentError(f"{what} has no usable size", cause=f"found {size!r:.50}")
         if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise InvalidDocument(f"{what} has urls that are not a list of strings")
+            raise InvalidDocumentError(f"{what} has urls that are not a list of strings")
         if not isinstance(artifact_type, str):
-            raise InvalidDocument(f"{what} has an artifactType that is not a string")
+            raise InvalidDocumentError(f"{what} has an artifactType that is not a string")
         named = Platform.from_json(platform, what) if platform is not None else None
         # `os.features` and the like have no place in Platform: then the object is kept beside it, as it was read.
         if named is not None and platform != named.to_json():
@@ -93,7 +93,7 @@ class Descriptor(NamedTuple):
 
 
 def string_map(found: Any, what: str) -> dict[str, str]:
-    """`found` if it maps strings to strings, else InvalidDocument."""
+    """`found` if it maps strings to strings, else InvalidDocumentError."""
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise InvalidDocument(f"{what} is not a map of strings")
+        raise InvalidDocumentError(f"{what} is not a map of strings")
     return found

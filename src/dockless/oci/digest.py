@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import BinaryIO
 
-from dockless.errors import InvalidValue, printable
+from dockless.errors import InvalidValueError, printable
 
 _BLOCK = 1 << 20
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -16,14 +16,14 @@ class Digest(str):
     """A checked digest string, as the OCI image spec's descriptor.md ("Digests") defines it.
 
     Only sha256 is accepted: no registry tried (docker-registry 2.8, distribution 3.1) takes sha512. Raises
-    InvalidValue, before the text can become part of a URL or of a file name.
+    InvalidValueError, before the text can become part of a URL or of a file name.
     """
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> Digest:
         if not isinstance(text, str) or not _SHA256.match(text):
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"invalid digest {printable(str(text), 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"
             )
         return super().__new__(cls, text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.descriptor import string_map
 from dockless.oci.digest import Digest
@@ -51,29 +51,29 @@ class ImageConfig(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, what: str) -> ImageConfig:
-        """`raw` read and checked as far as we rely on it. Raises InvalidDocument, naming it `what`."""
+        """`raw` read and checked as far as we rely on it. Raises InvalidDocumentError, naming it `what`."""
         document = parse_document(raw, what)
         rootfs = document.get("rootfs")
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
-            raise InvalidDocument(f"{what} has no rootfs.diff_ids", cause="it is no image config")
+            raise InvalidDocumentError(f"{what} has no rootfs.diff_ids", cause="it is no image config")
         for diff_id in rootfs["diff_ids"]:
             if not isinstance(diff_id, str):
-                raise InvalidDocument(f"{what} has a diff id that is not a string")
+                raise InvalidDocumentError(f"{what} has a diff id that is not a string")
             Digest(diff_id)
         for key in ("architecture", "os"):
             if not isinstance(document.get(key), str) or not document[key]:
-                raise InvalidDocument(f"{what} has no {key}")
+                raise InvalidDocumentError(f"{what} has no {key}")
         inner = document.get("config")
         if inner is not None and not isinstance(inner, dict):
-            raise InvalidDocument(f"{what} has a config that is not an object")
+            raise InvalidDocumentError(f"{what} has a config that is not an object")
         env = (inner or {}).get("Env")
         if env is not None and not (isinstance(env, list) and all(isinstance(entry, str) for entry in env)):
-            raise InvalidDocument(f"{what} has an Env that is not a list of strings")
+            raise InvalidDocumentError(f"{what} has an Env that is not a list of strings")
         if (inner or {}).get("Labels") is not None:
             string_map((inner or {})["Labels"], f"{what}: Labels")
         history = document.get("history")
         if history is not None and not (isinstance(history, list) and all(isinstance(h, dict) for h in history)):
-            raise InvalidDocument(f"{what} has a history that is not a list of objects")
+            raise InvalidDocumentError(f"{what} has a history that is not a list of objects")
         return cls(document)
 
     def to_bytes(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -33,25 +33,25 @@ class ImageDocuments(NamedTuple):
 
     @classmethod
     def read(cls, manifest: Manifest, config_bytes: bytes, what: str) -> ImageDocuments:
-        """Puts a manifest and its config together; errors (InvalidDocument) name the image `what`.
+        """Puts a manifest and its config together; errors (InvalidDocumentError) name the image `what`.
 
         Refuses a config of another digest or size than the manifest says, a config that is none of an image (an
         artifact's), and diff ids that are not as many as the layers.
         """
         found = Digest.of(config_bytes)
         if found != manifest.config.digest or len(config_bytes) != manifest.config.size:
-            raise InvalidDocument(
+            raise InvalidDocumentError(
                 f"the config of {what} is not what its manifest names",
                 cause=f"the manifest says {manifest.config.digest} of {manifest.config.size} bytes, "
                 f"the config has {found} and {len(config_bytes)} bytes",
             )
         if manifest.config.media_type not in media_types.CONFIGS.values():
-            raise InvalidDocument(
+            raise InvalidDocumentError(
                 f"{what} is an artifact, not an image", cause=f"its config is of the type {manifest.config.media_type}"
             )
         config = ImageConfig.from_bytes(config_bytes, f"the config {found} of {what}")
         if len(config.diff_ids) != len(manifest.layers):
-            raise InvalidDocument(
+            raise InvalidDocumentError(
                 f"the documents of {what} do not fit together",
                 cause=f"its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)} diff ids",
             )

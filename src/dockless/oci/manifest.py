@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.descriptor import Descriptor
@@ -26,10 +26,10 @@ class Manifest(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, what: str, *, media_type: str = "") -> Manifest:
-        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocument."""
+        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocumentError."""
         found = parse_manifest(raw, what, media_type=media_type)
         if not isinstance(found, Manifest):
-            raise InvalidDocument(f"{what} is an index, not an image manifest")
+            raise InvalidDocumentError(f"{what} is an index, not an image manifest")
         return found
 
     @property
@@ -55,10 +55,10 @@ class Index(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, what: str, *, media_type: str = "") -> Index:
-        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocument."""
+        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocumentError."""
         found = parse_manifest(raw, what, media_type=media_type)
         if not isinstance(found, Index):
-            raise InvalidDocument(f"{what} is an image manifest, not an index")
+            raise InvalidDocumentError(f"{what} is an image manifest, not an index")
         return found
 
     @property
@@ -75,13 +75,15 @@ class Index(NamedTuple):
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
     def select(self, wanted: Platform, what: str) -> Descriptor:
-        """The first manifest that serves `wanted`; InvalidDocument lists the platforms there are."""
+        """The first manifest that serves `wanted`; InvalidDocumentError lists the platforms there are."""
         for child in self.manifests:
             if child.platform is not None and child.platform.matches(wanted):
                 return child
         # buildkit's attestations are listed as unknown/unknown: they are no platform to offer.
         there = sorted(str(c.platform) for c in self.manifests if c.platform and c.platform.os != "unknown")
-        raise InvalidDocument(f"{what} has no image for {wanted}", cause=f"it has {', '.join(there) or 'none at all'}")
+        raise InvalidDocumentError(
+            f"{what} has no image for {wanted}", cause=f"it has {', '.join(there) or 'none at all'}"
+        )
 
 
 def parse_manifest(raw: bytes, what: str, *, media_type: str = "") -> Manifest | Index:
@@ -95,7 +97,7 @@ def parse_manifest(raw: bytes, what: str, *, media_type: str = "") -> Manifest |
     if kind in media_types.INDEXES:
         return Index(raw, kind, _descriptors(found, "manifests", what))
     if found.get("artifactType") and "config" not in found:
-        raise InvalidDocument(f"{what} is an artifact, not an image")
+        raise InvalidDocumentError(f"{what} is an artifact, not an image")
     return Manifest(
         raw, kind, Descriptor.from_json(found.get("config"), f"{what}: config"), _descriptors(found, "layers", what)
     )
@@ -144,36 +146,38 @@ def make_index(
 def _media_type(found: dict[str, Any], served_as: str, what: str) -> str:
     said = found.get("mediaType")
     if said is not None and not isinstance(said, str):
-        raise InvalidDocument(f"{what} has a mediaType that is not a string")
+        raise InvalidDocumentError(f"{what} has a mediaType that is not a string")
     schema = found.get("schemaVersion")
     if schema == 1 or served_as in (media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED):
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{what} is a Docker schema 1 manifest",
             cause=f"{media_types.DOCKER_SCHEMA1_SIGNED} is not supported",
             hint="push the image again with a tool of after 2017",
         )
     if schema != 2:
-        raise InvalidDocument(f"{what} is not a manifest", cause="its schemaVersion is not 2")
+        raise InvalidDocumentError(f"{what} is not a manifest", cause="its schemaVersion is not 2")
     if "layers" in found and "manifests" in found:
-        raise InvalidDocument(f"{what} reads as a manifest and as an index", cause="it has both layers and manifests")
+        raise InvalidDocumentError(
+            f"{what} reads as a manifest and as an index", cause="it has both layers and manifests"
+        )
     known = media_types.MANIFESTS | media_types.INDEXES
     # A registry that stores bytes without knowing them may serve them as plain JSON: then the document decides.
     served = served_as if served_as in known else ""
     if said and served and said != served:
-        raise InvalidDocument(f"{what} says it is {said}", cause=f"it was served as {served}")
+        raise InvalidDocumentError(f"{what} says it is {said}", cause=f"it was served as {served}")
     kind = said or served
     if not kind:
         # umoci 0.4 and others write no mediaType, which OCI allows.
         kind = media_types.OCI_INDEX if "manifests" in found else media_types.OCI_MANIFEST
     if kind not in known:
-        raise InvalidDocument(f"{what} is of the unknown type {kind}")
+        raise InvalidDocumentError(f"{what} is of the unknown type {kind}")
     if (kind in media_types.INDEXES) != ("manifests" in found):
-        raise InvalidDocument(f"{what} says it is {kind}", cause="its content is of the other kind")
+        raise InvalidDocumentError(f"{what} says it is {kind}", cause="its content is of the other kind")
     return kind
 
 
 def _descriptors(found: dict[str, Any], key: str, what: str) -> tuple[Descriptor, ...]:
     items: Any = found.get(key)
     if not isinstance(items, list):
-        raise InvalidDocument(f"{what} has no list of {key}")
+        raise InvalidDocumentError(f"{what} has no list of {key}")
     return tuple(Descriptor.from_json(item, f"{what}: {key}[{n}]") for n, item in enumerate(items))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockless.errors import InvalidValue, printable
+from dockless.errors import InvalidValueError, printable
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -36,25 +36,25 @@ _TO_DOCKER = {**{OCI_LAYER + suffix: _DOCKER_LAYERS[name] for name, suffix in _O
 _TO_OCI = {docker: oci for oci, docker in _TO_DOCKER.items()}
 
 
-def layer_media_type(wire_format: str, image_format: str = "oci") -> str:
+def layer_media_type(layer_format: str, image_format: str = "oci") -> str:
     """The media type of a layer whose blob is `none`, `gzip` or `zstd`, in an `oci` or a `docker` image."""
     try:
         if image_format == "docker":
-            return _DOCKER_LAYERS[wire_format]
-        return OCI_LAYER + _OCI_SUFFIXES[wire_format]
+            return _DOCKER_LAYERS[layer_format]
+        return OCI_LAYER + _OCI_SUFFIXES[layer_format]
     except KeyError:
-        raise InvalidValue(f"no layer media type for {wire_format!r} in a {image_format} image") from None
+        raise InvalidValueError(f"no layer media type for {layer_format!r} in a {image_format} image") from None
 
 
 def layer_in_format(media_type: str, image_format: str) -> str:
-    """What a layer of `media_type` is called in an `oci` or a `docker` image; InvalidValue where it has no name."""
+    """Return the media type that a layer has in an `oci` or a `docker` image. Raises InvalidValueError for none."""
     names = _TO_DOCKER if image_format == "docker" else _TO_OCI
     if media_type in names.values():
         return media_type
     try:
         return names[media_type]
     except KeyError:
-        raise InvalidValue(
+        raise InvalidValueError(
             f"a layer of the type {printable(media_type, 100)!r} has no place in a {image_format} image",
             hint="keep the format of the image it comes from",
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocument, InvalidValue, printable
+from dockless.errors import InvalidDocumentError, InvalidValueError, printable
 
 # containerd's normalisation (its package `platforms`), so that what we choose is what a runtime would choose.
 _OS = {"macos": "darwin"}
@@ -67,15 +67,18 @@ class Platform(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """`linux/amd64`, `linux/arm64/v8`, `linux/x86_64`... in normal form. Raises InvalidValue for anything else."""
+        """`linux/amd64`, `linux/arm64/v8`, `linux/x86_64`... in normal form.
+
+        Raises InvalidValueError for anything else.
+        """
         parts = text.split("/") if isinstance(text, str) else []
         if not 2 <= len(parts) <= 3 or not all(_COMPONENT.match(part) for part in parts):
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"invalid platform {printable(str(text), 100)!r}", hint="write os/architecture, such as linux/amd64"
             )
         found = cls(*parts).normalized()
         if found.os not in _KNOWN_OS or found.architecture not in _KNOWN_ARCHITECTURES:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"unknown platform {printable(text, 100)!r}",
                 hint="write os/architecture in Go's names, such as linux/amd64 or linux/arm64",
             )
@@ -85,13 +88,13 @@ class Platform(NamedTuple):
     def from_json(cls, found: Any, what: str) -> Platform:
         """The `platform` object of a descriptor, or the same keys of a config, as they are written there.
 
-        Raises InvalidDocument, which names it `what`.
+        Raises InvalidDocumentError, which names it `what`.
         """
         if not isinstance(found, dict):
-            raise InvalidDocument(f"{what} has a platform that is not an object")
+            raise InvalidDocumentError(f"{what} has a platform that is not an object")
         values = [found.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
         if not all(isinstance(value, str) for value in values):
-            raise InvalidDocument(f"{what} has a platform whose values are not strings")
+            raise InvalidDocumentError(f"{what} has a platform whose values are not strings")
         return cls(*values)
 
     def to_json(self) -> dict[str, Any]:

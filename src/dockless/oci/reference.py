@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, NoReturn
 
-from dockless.errors import InvalidValue, printable
+from dockless.errors import InvalidValueError, printable
 from dockless.oci.digest import Digest
 
 DOCKER_HUB = "docker.io"
@@ -23,7 +23,7 @@ _MAX_NAME = 255
 
 
 def check_registry(text: str) -> str:
-    """`text` if it is a registry's `host[:port]` (IPv6 in brackets), in lower case; else InvalidValue."""
+    """`text` if it is a registry's `host[:port]` (IPv6 in brackets), in lower case; else InvalidValueError."""
     if "://" in text:
         scheme = text.split("://")[0]
         _no("registry", text.split("@")[-1], f"drop the {printable(scheme, 20)}://")
@@ -38,7 +38,7 @@ def check_registry(text: str) -> str:
 
 
 def check_repository(text: str) -> str:
-    """`text` if it is a repository's name (distribution spec, `<name>`), else InvalidValue."""
+    """`text` if it is a repository's name (distribution spec, `<name>`), else InvalidValueError."""
     if len(text) > _MAX_NAME:
         _no("repository", text, f"write at most {_MAX_NAME} characters")
     if not all(_COMPONENT.match(part) for part in text.split("/")):
@@ -53,7 +53,7 @@ def check_repository(text: str) -> str:
 
 
 def check_tag(text: str) -> str:
-    """`text` if it is a tag (distribution spec, `<reference>`), else InvalidValue."""
+    """`text` if it is a tag (distribution spec, `<reference>`), else InvalidValueError."""
     if not _TAG.match(text):
         _no("tag", text, "write 1 to 128 of A-Z a-z 0-9 _ . - and begin with none of . -")
     return text
@@ -75,10 +75,12 @@ class Reference(NamedTuple):
         """`text` by Docker's rules: the first part is a registry if it holds a dot or a colon or is `localhost`.
 
         Without one it is `default_registry`'s; with None there that is an error. `library/` is put before a single
-        name on Docker Hub. No tag is made up. Raises InvalidValue.
+        name on Docker Hub. No tag is made up. Raises InvalidValueError.
         """
         if not isinstance(text, str):
-            raise InvalidValue(f"{text!r:.200} is no reference, but a {type(text).__name__}", hint="write it as text")
+            raise InvalidValueError(
+                f"{text!r:.200} is no reference, but a {type(text).__name__}", hint="write it as text"
+            )
         if not text or text != text.strip():
             _no("reference", text, "write registry/repository:tag, with no spaces around it")
         if "://" in text:
@@ -115,4 +117,4 @@ class Reference(NamedTuple):
 
 
 def _no(kind: str, text: str, hint: str) -> NoReturn:
-    raise InvalidValue(f"invalid {kind} {printable(text, 300)!r}", hint=hint)
+    raise InvalidValueError(f"invalid {kind} {printable(text, 300)!r}", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_repository
 from dockless.testing.access import Access
 from dockless.testing.blobs import Blobs
@@ -59,7 +59,7 @@ class Api:
         if route.repository:
             try:
                 check_repository(route.repository)
-            except InvalidValue as error:
+            except InvalidValueError as error:
                 raise ApiError(400, "NAME_INVALID", "invalid repository name", detail=str(error)) from None
         return operation(request, route)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.digest import Digest
 from dockless.testing.content import Storage
 from dockless.testing.message import ApiError, Request, Response
@@ -112,7 +112,7 @@ def serve_range(request: Request, content: BinaryIO, digest: Digest, size: int, 
 def parse_digest(text: str) -> Digest:
     try:
         return Digest(text)
-    except InvalidValue:
+    except InvalidValueError:
         raise ApiError(400, "DIGEST_INVALID", "provided digest is no sha256 digest", detail=text) from None
 
 

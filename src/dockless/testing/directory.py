@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
@@ -65,7 +65,7 @@ class _DirectoryUpload:
 
 
 class DirectoryStorage:
-    """A Storage in `folder`, made if need be. InvalidValue if something else is in it, or it cannot be written.
+    """A Storage in `folder`, made if need be. InvalidValueError if something else is in it, or it cannot be written.
 
     For one process at a time.
     """
@@ -79,7 +79,7 @@ class DirectoryStorage:
         try:
             self._open(folder)
         except OSError as error:
-            raise InvalidValue(
+            raise InvalidValueError(
                 f"cannot keep a registry in {folder}",
                 cause=error.strerror or str(error),
                 hint="name a directory that can be written",
@@ -91,7 +91,7 @@ class DirectoryStorage:
         if any(folder.iterdir()) and (
             not marker.is_file() or parse_document(marker.read_bytes(), str(marker)) != _MARK
         ):
-            raise InvalidValue(f"{folder} is not empty and holds no registry", hint="name an empty directory")
+            raise InvalidValueError(f"{folder} is not empty and holds no registry", hint="name an empty directory")
         marker.write_bytes(write_document(_MARK))
         shutil.rmtree(self._temporary, ignore_errors=True)
         for path in (self._content, self._names, self._sessions, self._temporary):

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn, Union
 
-from dockless.errors import DocklessError, InvalidValue
+from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.canonical_json import parse_document
 from dockless.testing.routes import NOUNS, Route
 
@@ -18,7 +18,7 @@ HeaderChange = Union[str, "list[str]", None]
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, at every request that matches. InvalidValue for a fault that makes no sense.
+    """One thing that goes wrong, at every request that matches. InvalidValueError for a fault that makes no sense.
 
     Which requests:
     `on`: the operation, noun and method with `*`: "upload patch", "manifest *", "* get"; a noun alone: all its methods.
@@ -84,20 +84,20 @@ class Fault:
 
     @classmethod
     def from_json(cls, found: Any) -> Fault:
-        """An object whose keys are the fields. InvalidValue names what is wrong with it."""
+        """An object whose keys are the fields. InvalidValueError names what is wrong with it."""
         if not isinstance(found, dict):
-            raise InvalidValue("a fault is not an object", cause=f"found {str(found)[:80]}")
+            raise InvalidValueError("a fault is not an object", cause=f"found {str(found)[:80]}")
         for key, value in found.items():
             kinds = _JSON_TYPES.get(key)
             if kinds is None:
-                raise InvalidValue(f"a fault has no field {key!r}", hint=f"it has {', '.join(_JSON_TYPES)}")
+                raise InvalidValueError(f"a fault has no field {key!r}", hint=f"it has {', '.join(_JSON_TYPES)}")
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise InvalidValue(f"a fault's {key} is {value!r:.60}", hint=f"write {_TYPE_NAMES[kinds[0]]}")
+                raise InvalidValueError(f"a fault's {key} is {value!r:.60}", hint=f"write {_TYPE_NAMES[kinds[0]]}")
         if not all(isinstance(change, (str, list, type(None))) for change in found.get("headers", {}).values()):
-            raise InvalidValue("a fault's headers are not strings", hint="write a string, a list of them, or null")
+            raise InvalidValueError("a fault's headers are not strings", hint="write a string, a list of them, or null")
         if isinstance(found.get("nth"), list):
             if not all(isinstance(n, int) for n in found["nth"]):
-                raise InvalidValue("a fault's nth is not a list of numbers")
+                raise InvalidValueError("a fault's nth is not a list of numbers")
             found = {**found, "nth": tuple(found["nth"])}
         return cls(**found)
 
@@ -144,22 +144,22 @@ class FaultScript:
 def read_faults(path: str | Path) -> list[Fault]:
     """The faults of a JSON file, `{"faults": [{"on": "upload put", "nth": 1, "drop": true}, ...]}`.
 
-    Raises InvalidValue, which names the file and the place of the fault in it.
+    Raises InvalidValueError, which names the file and the place of the fault in it.
     """
     try:
         found = parse_document(Path(path).read_bytes(), str(path)).get("faults")
         if not isinstance(found, list):
-            raise InvalidValue("it has no list of faults", hint='write {"faults": [...]}')
+            raise InvalidValueError("it has no list of faults", hint='write {"faults": [...]}')
     except OSError as error:
-        raise InvalidValue(f"cannot read the faults of {path}", cause=error.strerror or str(error)) from None
+        raise InvalidValueError(f"cannot read the faults of {path}", cause=error.strerror or str(error)) from None
     except DocklessError as error:
-        raise InvalidValue(f"cannot read the faults of {path}", cause=str(error)) from None
+        raise InvalidValueError(f"cannot read the faults of {path}", cause=str(error)) from None
     faults = []
     for place, item in enumerate(found):
         try:
             faults.append(Fault.from_json(item))
-        except InvalidValue as error:
-            raise InvalidValue(
+        except InvalidValueError as error:
+            raise InvalidValueError(
                 f"{path}: faults[{place}]: {error.problem}", cause=error.cause, hint=error.hint
             ) from None
     return faults
@@ -196,4 +196,4 @@ def _matches(operation: str, pattern: str) -> bool:
 
 
 def _no(fault: Fault, problem: str, hint: str) -> NoReturn:
-    raise InvalidValue(f"invalid fault on {fault.on!r}: {problem}", hint=hint)
+    raise InvalidValueError(f"invalid fault on {fault.on!r}: {problem}", hint=hint)

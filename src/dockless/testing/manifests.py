@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dockless.errors import DocklessError, InvalidValue
+from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -145,7 +145,7 @@ class Manifests:
 def _tag(text: str) -> str:
     try:
         return check_tag(text)
-    except InvalidValue as error:
+    except InvalidValueError as error:
         raise ApiError(400, "TAG_INVALID", str(error)) from None
 
 

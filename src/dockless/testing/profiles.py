@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 
 MIB = 1024 * 1024
 
@@ -200,10 +200,10 @@ PROFILES = {profile.name: profile for profile in (STRICT, DOCKER_REGISTRY, ECR, 
 
 
 def find_profile(profile: str | Profile) -> Profile:
-    """`profile` itself, or the one so named; InvalidValue lists the names."""
+    """`profile` itself, or the one so named; InvalidValueError lists the names."""
     if isinstance(profile, Profile):
         return profile
     try:
         return PROFILES[profile]
     except KeyError:
-        raise InvalidValue(f"no registry profile {profile!r}", hint=f"there are {', '.join(PROFILES)}") from None
+        raise InvalidValueError(f"no registry profile {profile!r}", hint=f"there are {', '.join(PROFILES)}") from None

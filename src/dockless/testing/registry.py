@@ -33,7 +33,8 @@ class Registry:
     its users. `tls`: a server's context; without one it speaks http. `faults`: what is to go wrong. `port`: 0 takes a
     free one. `repositories`: those that exist from the start, for profiles that create none.
 
-    Raises InvalidValue for an unknown profile or a directory that holds something else, OSError when it cannot listen.
+    Raises InvalidValueError for an unknown profile or a directory that holds something else, OSError when it cannot
+    listen.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Callable
 
-from dockless.errors import InvalidValue, RegistryError
+from dockless.errors import InvalidValueError, RegistryError
 from dockless.testing.access import Auth
 from dockless.testing.faults import Fault
 from dockless.testing.registry import MEMORY, Registry
@@ -41,12 +41,13 @@ def serve(
 
     `listen` is `ADDRESS:PORT`; port 0 takes a free one; the printed line tells. `data`: a directory that keeps the
     content, else it is in memory. It has no protection but `auth`, so `listen` must be a loopback address unless
-    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises InvalidValue for
+    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises
+    InvalidValueError for
     wrong arguments, RegistryError when it cannot listen.
     """
     address, port = _parse(listen)
     if not any_address and not _is_loopback(address):
-        raise InvalidValue(
+        raise InvalidValueError(
             f"will not listen on {address}",
             cause="anybody who reaches that address could push",
             hint="listen on 127.0.0.1, or allow it with --any-address",
@@ -104,7 +105,7 @@ def _signals() -> Iterator[None]:
 def _parse(listen: str) -> tuple[str, int]:
     found = _LISTEN.match(listen)
     if not found or int(found["port"]) > 65535:
-        raise InvalidValue(
+        raise InvalidValueError(
             f"invalid address {listen!r}", hint="write ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000"
         )
     return found["six"] or found["host"] or "127.0.0.1", int(found["port"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from dockless.errors import InvalidDocument
+from dockless.errors import InvalidDocumentError
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.media_types import OCI_INDEX
 from dockless.testing.blobs import parse_digest
@@ -62,7 +62,7 @@ def _objects_of(manifest: StoredManifest) -> dict[str, Any]:
     """The document, its subject and config objects at all events: a test may have put there what is neither."""
     try:
         document = parse_document(manifest.raw, "manifest")
-    except InvalidDocument:
+    except InvalidDocumentError:
         document = {}
     return {**document, **{key: _object(document.get(key)) for key in ("subject", "config")}}
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from dockless.blobs import ContentSource
+from dockless.blobs import BlobSource, DirectoryBlobs
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
 from dockless.registry.http.url_policy import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
 from dockless.registry.pushed import Pushed
-from dockless.transfer.contents import FolderContent
 from dockless.transfer.foreign_layers import ForeignContent
 from dockless.transfer.image_tree import Tree, read_tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
@@ -48,7 +47,7 @@ def copy_image(
         access = stack.enter_context(access or Access())
         found = stack.enter_context(open_source(source, access))
         root = found.root if all_platforms else choose(found, wanted)
-        content: ContentSource = found.content
+        content: BlobSource = found.content
         if source.kind == DOCKER_ARCHIVE and destination.kind != DOCKER_ARCHIVE and isinstance(root, Manifest):
             import tempfile
 
@@ -56,7 +55,7 @@ def copy_image(
 
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dockless-"))
             root = compress_layers(read_documents(root, content, str(source)), content, folder).manifest
-            content = FolderContent(folder, content)
+            content = DirectoryBlobs(folder, content)
         if not keep_foreign_layers or destination.kind == DOCKER_ARCHIVE:
             foreign = ForeignContent(content, ca_file=access.ca_file, local=_is_local(source))
             stack.callback(foreign.close)

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin
 
-from dockless.blobs import ContentSource
+from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, RegistryError
 from dockless.oci.descriptor import Descriptor
 from dockless.registry.http.url_policy import check_destination
@@ -24,11 +24,11 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 class ForeignContent:
     """Layers that have urls from `source` if it has them, else from the first url that works; others from `source`.
 
-    A ContentSource. No credential goes to a url: the manifest's author chose it, not we. What comes is verified by
+    A BlobSource. No credential goes to a url: the manifest's author chose it, not we. What comes is verified by
     whoever stores it, as everything is.
     """
 
-    def __init__(self, source: ContentSource, *, ca_file: str | None = None, local: bool = False) -> None:
+    def __init__(self, source: BlobSource, *, ca_file: str | None = None, local: bool = False) -> None:
         """`local`: urls inside this machine or network are allowed, because the image's registry is there too."""
         self._source = source
         self._ca_file = ca_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import NamedTuple
 
-from dockless.blobs import ContentSource
-from dockless.errors import InvalidDocument
+from dockless.blobs import BlobSource
+from dockless.errors import InvalidDocumentError
 from dockless.layout.blob_copy import copy_blob
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -31,8 +31,8 @@ class Tree(NamedTuple):
         return [*self.blobs.values(), *(document.descriptor for document in reversed(list(self.documents.values())))]
 
 
-def read_tree(root: Manifest | Index, content: ContentSource, what: str) -> Tree:
-    """Reads the manifests below `root`, each verified. Raises InvalidDocument: too deep, too many, a cycle."""
+def read_tree(root: Manifest | Index, content: BlobSource, what: str) -> Tree:
+    """Reads the manifests below `root`, each verified. Raises InvalidDocumentError: too deep, too many, a cycle."""
     documents: dict[Digest, Manifest | Index] = {root.digest: root}
     blobs: dict[Digest, Descriptor] = {}
     level: list[Manifest | Index] = [root]
@@ -47,7 +47,7 @@ def read_tree(root: Manifest | Index, content: ContentSource, what: str) -> Tree
                 if child.digest in documents:
                     continue
                 if depth == _MAX_DEPTH or len(documents) == _MAX_MANIFESTS:
-                    raise InvalidDocument(
+                    raise InvalidDocumentError(
                         f"{what} has too many manifests",
                         cause=f"indexes more than {_MAX_DEPTH} deep, or more than {_MAX_MANIFESTS}",
                     )
@@ -58,9 +58,9 @@ def read_tree(root: Manifest | Index, content: ContentSource, what: str) -> Tree
     return Tree(root, documents, blobs)
 
 
-def _read(child: Descriptor, content: ContentSource, what: str) -> Manifest | Index:
+def _read(child: Descriptor, content: BlobSource, what: str) -> Manifest | Index:
     if child.size > DEFAULT_LIMIT:
-        raise InvalidDocument(f"{what} has {child.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
+        raise InvalidDocumentError(f"{what} has {child.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
     data = io.BytesIO()
     copy_blob(content, child, data)
     return parse_manifest(data.getvalue(), what, media_type=child.media_type)

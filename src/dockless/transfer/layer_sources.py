@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple, Union
 
-from dockless.blobs import ContentSource, RoutedContent
+from dockless.blobs import BlobSource, DirectoryBlobs, MissingBlobs, RoutedBlobs
 from dockless.oci.digest import Digest
-from dockless.transfer.contents import Absent, FolderContent
 from dockless.transfer.locations import Location
 from dockless.transfer.open import open_content
 from dockless.transfer.registry_access import Access
@@ -34,20 +33,20 @@ Origins = Mapping[Digest, Union[Place, Scratch]]
 
 
 @contextmanager
-def opened(origins: Origins, digests: Iterable[Digest]) -> Iterator[ContentSource]:
+def opened(origins: Origins, digests: Iterable[Digest]) -> Iterator[BlobSource]:
     """A source for the blobs `digests`, until the body ends. What has no origin is not there."""
     with ExitStack() as stack:
-        places: dict[Place, ContentSource] = {}
-        routes: dict[Digest, ContentSource] = {}
+        places: dict[Place, BlobSource] = {}
+        routes: dict[Digest, BlobSource] = {}
         for digest in digests:
             origin = origins.get(digest)
             if isinstance(origin, Scratch):
-                routes[digest] = FolderContent(origin.path)
+                routes[digest] = DirectoryBlobs(origin.path)
             elif origin is not None:
                 if origin not in places:
                     places[origin] = stack.enter_context(open_content(*origin))
                 routes[digest] = places[origin]
-        yield RoutedContent(Absent(), routes)
+        yield RoutedBlobs(MissingBlobs(), routes)
 
 
 def mounts(origins: Origins, destination: Location) -> dict[Digest, tuple[str, ...]]:

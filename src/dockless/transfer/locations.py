@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless.errors import InvalidValue, printable
+from dockless.errors import InvalidValueError, printable
 from dockless.oci.reference import DOCKER_HUB, Reference
 
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
@@ -27,20 +27,20 @@ class Location(NamedTuple):
         """`ghcr.io/acme/app:1`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`.
 
         As for skopeo, a path on disk holds no colon: what follows one is the image's name. A reference that names no
-        registry is one of `default_registry`'s; with None there that is an error. Raises InvalidValue.
+        registry is one of `default_registry`'s; with None there that is an error. Raises InvalidValueError.
         """
         kind, colon, rest = text.partition(":")
         if colon and kind in _ON_DISK:
             path, _, name = rest.partition(":")
             if not path or "\0" in rest:
-                raise InvalidValue(f"{printable(text, 200)!r} names no path", hint=_HINT)
+                raise InvalidValueError(f"{printable(text, 200)!r} names no path", hint=_HINT)
             if kind == DOCKER_ARCHIVE and name:
                 Reference.parse(name)
             return cls(kind, path, name)
         if text.startswith("docker://"):
             text = text[len("docker://") :]
         elif colon and kind in _NOT_OURS:
-            raise InvalidValue(f"{printable(text, 200)!r} is no place that Dockless knows", hint=_HINT)
+            raise InvalidValueError(f"{printable(text, 200)!r} is no place that Dockless knows", hint=_HINT)
         return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
     @property
@@ -60,16 +60,16 @@ class Location(NamedTuple):
 
 
 def to_location(where: str | Location) -> Location:
-    """`where`, read if it is text. Raises InvalidValue."""
+    """`where`, read if it is text. Raises InvalidValueError."""
     return where if isinstance(where, Location) else Location.parse(_text(where))
 
 
 def to_destination(where: str | Location) -> Location:
-    """As `to_location`; but nothing is sent to Docker Hub unless it is named. Raises InvalidValue."""
+    """As `to_location`; but nothing is sent to Docker Hub unless it is named. Raises InvalidValueError."""
     return where if isinstance(where, Location) else Location.parse(_text(where), default_registry=None)
 
 
 def _text(where: object) -> str:
     if not isinstance(where, str):
-        raise InvalidValue(f"{where!r:.200} is no place, but a {type(where).__name__}", hint=_HINT)
+        raise InvalidValueError(f"{where!r:.200} is no place, but a {type(where).__name__}", hint=_HINT)
     return where

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockless.blobs import ContentSource
-from dockless.errors import InvalidDocument
+from dockless.blobs import BlobSource
+from dockless.errors import InvalidDocumentError
 from dockless.layout.blob_copy import copy_blob
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
@@ -29,7 +29,7 @@ class Source(NamedTuple):
 
     where: Location
     root: Manifest | Index
-    content: ContentSource
+    content: BlobSource
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def open_content(where: Location, access: Access) -> Iterator[RegistryContent | 
 
 @contextmanager
 def open_source(where: Location, access: Access) -> Iterator[Source]:
-    """The image at `where`, until the body ends. Raises LayoutError, RegistryError, InvalidDocument."""
+    """The image at `where`, until the body ends. Raises LayoutError, RegistryError, InvalidDocumentError."""
     with open_content(where, access) as content:
         root: Manifest | Index
         if isinstance(content, DockerArchive):
@@ -74,13 +74,13 @@ def open_source(where: Location, access: Access) -> Iterator[Source]:
 
 
 def choose(source: Source, platform: Platform | None) -> Manifest:
-    """The image for `platform` (None: the only one, else linux/amd64). Raises InvalidDocument, listing them."""
+    """The image for `platform` (None: the only one, else linux/amd64). Raises InvalidDocumentError, listing them."""
     root = source.root
     if isinstance(root, Manifest):
         if platform is not None:
             found = read_documents(root, source.content, str(source.where)).platform
             if not found.matches(platform):
-                raise InvalidDocument(f"{source.where} has no image for {platform}", cause=f"it is for {found}")
+                raise InvalidDocumentError(f"{source.where} has no image for {platform}", cause=f"it is for {found}")
         return root
     images = [child for child in root.manifests if child.platform is None or child.platform.os != "unknown"]
     if platform is None and len(images) == 1:
@@ -91,20 +91,20 @@ def choose(source: Source, platform: Platform | None) -> Manifest:
     raw = _small(source.content, child, what)
     found_below = parse_manifest(raw, what, media_type=child.media_type)
     if isinstance(found_below, Index):
-        raise InvalidDocument(
+        raise InvalidDocumentError(
             f"{source.where} lists an index for {platform or DEFAULT_PLATFORM}", cause="an index of indexes is no image"
         )
     return found_below
 
 
-def read_documents(manifest: Manifest, content: ContentSource, what: str) -> ImageDocuments:
-    """The manifest with its config, read and verified. Raises InvalidDocument."""
+def read_documents(manifest: Manifest, content: BlobSource, what: str) -> ImageDocuments:
+    """The manifest with its config, read and verified. Raises InvalidDocumentError."""
     return ImageDocuments.read(manifest, _small(content, manifest.config, f"the config of {what}"), what)
 
 
-def _small(content: ContentSource, descriptor: Descriptor, what: str) -> bytes:
+def _small(content: BlobSource, descriptor: Descriptor, what: str) -> bytes:
     if descriptor.size > DEFAULT_LIMIT:
-        raise InvalidDocument(f"{what} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
+        raise InvalidDocumentError(f"{what} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
     data = io.BytesIO()
     copy_blob(content, descriptor, data)
     return data.getvalue()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from dockless._atomic import staged_file
+from dockless._atomic import atomic_file
 from dockless._hashing import HashingReader, HashingWriter
-from dockless.blobs import ContentSource
+from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
 from dockless.layer.compression import find_encoder
 from dockless.layer.compression.compressor import encode_blocks
@@ -23,7 +23,7 @@ _PLAIN = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
 
 
 def compress_layers(
-    image: ImageDocuments, content: ContentSource, folder: str, compression: str = "gzip"
+    image: ImageDocuments, content: BlobSource, folder: str, compression: str = "gzip"
 ) -> ImageDocuments:
     """`image` with its plain layers compressed into `folder`; the config, and so the image id, stays.
 
@@ -40,12 +40,10 @@ def compress_layers(
     return image._replace(manifest=manifest)
 
 
-def _compressed(
-    layer: ImageLayer, content: ContentSource, folder: str, compression: str, image_format: str
-) -> Descriptor:
+def _compressed(layer: ImageLayer, content: BlobSource, folder: str, compression: str, image_format: str) -> Descriptor:
     encoder = find_encoder(compression)
     staged = os.path.join(folder, f"{layer.diff_id.hex}.new")
-    with staged_file(staged) as file, content.open(layer.descriptor) as plain:
+    with atomic_file(staged) as file, content.open(layer.descriptor) as plain:
         pieces = HashingReader(decoded(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
         blob = HashingWriter(file.write)
         encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, blob.write)
@@ -55,7 +53,7 @@ def _compressed(
             cause=f"inside it is {encoded.diff_id}, the config says {layer.diff_id}",
         )
     os.replace(staged, os.path.join(folder, blob.digest.hex))
-    return Descriptor(media_types.layer_media_type(encoder.wire_format, image_format), blob.digest, blob.size)
+    return Descriptor(media_types.layer_media_type(encoder.format, image_format), blob.digest, blob.size)
 
 
 def blocks_of(pieces: HashingReader, size: int) -> Iterator[Block]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dockless._concurrency import check_jobs
-from dockless.errors import CredentialsError, InvalidValue
+from dockless.errors import CredentialsError, InvalidValueError
 from dockless.oci.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import Account, Credentials
 
@@ -48,10 +48,12 @@ class Access:
         self._retry = retry
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
-            raise InvalidValue("the credentials do not say for where", hint='write {"ghcr.io": Credentials(...)}')
+            raise InvalidValueError("the credentials do not say for where", hint='write {"ghcr.io": Credentials(...)}')
         for place, who in (credentials or {}).items():
             if not isinstance(who, Credentials) and not hasattr(who, "credentials"):
-                raise InvalidValue(f"what {place} is given is no Credentials", hint="write Credentials(user, password)")
+                raise InvalidValueError(
+                    f"what {place} is given is no Credentials", hint="write Credentials(user, password)"
+                )
         self._credentials = dict(credentials or {}) or None
         self._auth_file = auth_file
         self._used: dict[str, Reference] = {}

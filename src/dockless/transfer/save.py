@@ -6,8 +6,8 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Callable
 
-from dockless.blobs import ContentSource
-from dockless.errors import InvalidValue
+from dockless.blobs import BlobSource, MemoryBlobs
+from dockless.errors import InvalidValueError
 from dockless.layout.oci_layout import named
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -15,7 +15,6 @@ from dockless.oci.manifest import Manifest
 from dockless.oci.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.pushed import Pushed
-from dockless.transfer.contents import MemoryContent
 from dockless.transfer.image_tree import Tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
 from dockless.transfer.open import read_documents
@@ -24,7 +23,7 @@ from dockless.transfer.registry_access import Access
 
 def save(
     tree: Tree,
-    content: ContentSource,
+    content: BlobSource,
     destination: Location,
     *,
     tags: Sequence[str] = (),
@@ -39,7 +38,7 @@ def save(
     With neither it is called `latest` in a registry, and nothing on disk. Foreign layers are sent only without
     `keep_foreign_layers`; archives that `docker load` reads hold them always. Raises DocklessError.
     """
-    content = MemoryContent({digest: document.raw for digest, document in tree.documents.items()}, content)
+    content = MemoryBlobs({digest: document.raw for digest, document in tree.documents.items()}, content)
     if destination.kind == REGISTRY:
         return _to_registry(
             tree, content, destination, tags, access, mount_from or {}, force_upload, keep_foreign_layers, progress
@@ -62,17 +61,17 @@ def save(
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """The tags, which may be read once. Raises InvalidValue for what are no texts."""
+    """The tags, which may be read once. Raises InvalidValueError for what are no texts."""
     if isinstance(tags, (str, bytes)):
-        raise InvalidValue("tags is text, not a list", hint=f"write [{tags!r}]")
+        raise InvalidValueError("tags is text, not a list", hint=f"write [{tags!r}]")
     found = tuple(tags) if isinstance(tags, Iterable) else (None,)
     if not all(isinstance(tag, str) for tag in found):
-        raise InvalidValue(f"tags is {tags!r:.100}, not a list of texts", hint='write ["1.0"]')
+        raise InvalidValueError(f"tags is {tags!r:.100}, not a list of texts", hint='write ["1.0"]')
     return found
 
 
 def names_at(destination: Location, tags: Sequence[str]) -> list[str]:
-    """What the image is to be called there: by its own name and `tags`, none twice. Raises InvalidValue."""
+    """What the image is to be called there: by its own name and `tags`, none twice. Raises InvalidValueError."""
     own, default = destination.name, ""
     check: Callable[[str], str] = check_name
     if destination.reference is not None:
@@ -80,7 +79,9 @@ def names_at(destination: Location, tags: Sequence[str]) -> list[str]:
         default = "" if destination.reference.digest else "latest"
     elif destination.kind == DOCKER_ARCHIVE:
         if tags and not own:
-            raise InvalidValue(f"{destination} has no name to put tags to", hint="write docker-archive:FILE:NAME[:TAG]")
+            raise InvalidValueError(
+                f"{destination} has no name to put tags to", hint="write docker-archive:FILE:NAME[:TAG]"
+            )
         check = check_tag
         if own:
             own, default = Reference.parse(own).tag, "latest"
@@ -90,13 +91,13 @@ def names_at(destination: Location, tags: Sequence[str]) -> list[str]:
 
 
 def check_name(name: str) -> str:
-    """`name` if it may name an image in a layout (image spec, annotations.md, `ref.name`). Raises InvalidValue."""
+    """`name` if it may name an image in a layout (image spec, annotations.md, `ref.name`). Raises InvalidValueError."""
     if name and name.isascii() and name.isprintable() and " " not in name:
         return name
-    raise InvalidValue(f"{name!r:.100} cannot name an image in a layout", hint="write letters, digits and -._:@/+")
+    raise InvalidValueError(f"{name!r:.100} cannot name an image in a layout", hint="write letters, digits and -._:@/+")
 
 
-def _listed(tree: Tree, content: ContentSource, destination: Location) -> Descriptor:
+def _listed(tree: Tree, content: BlobSource, destination: Location) -> Descriptor:
     """The root as a layout lists it: an image with its platform, as its readers choose by it."""
     if not isinstance(tree.root, Manifest):
         return tree.root.descriptor
@@ -109,7 +110,7 @@ def _listed(tree: Tree, content: ContentSource, destination: Location) -> Descri
 
 def _to_registry(
     tree: Tree,
-    content: ContentSource,
+    content: BlobSource,
     destination: Location,
     tags: Sequence[str],
     access: Access,
@@ -123,7 +124,7 @@ def _to_registry(
     reference = destination.registry_reference
     digest = tree.root.digest
     if reference.digest and reference.digest != digest:
-        raise InvalidValue(
+        raise InvalidValueError(
             f"cannot save to {reference}", cause=f"the image has the digest {digest}", hint="name a tag, or no version"
         )
     client = access.client(reference)
@@ -141,12 +142,12 @@ def _to_registry(
 
 
 def _to_docker_archive(
-    tree: Tree, content: ContentSource, destination: Location, tags: Sequence[str], told: _Told
+    tree: Tree, content: BlobSource, destination: Location, tags: Sequence[str], told: _Told
 ) -> Pushed:
     from dockless.layout.docker_archive_writer import write_docker_archive
 
     if not isinstance(tree.root, Manifest):
-        raise InvalidValue("a docker-archive holds one platform", hint="choose it with --platform")
+        raise InvalidValueError("a docker-archive holds one platform", hint="choose it with --platform")
     references = [Reference.parse(destination.name)._replace(tag=tag) for tag in names_at(destination, tags)]
     documents = read_documents(tree.root, content, str(destination))
     write_docker_archive(destination.path, documents, references, content, moved=told.moved)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from dockless.errors import InvalidValue
+from dockless.blobs import MemoryBlobs
+from dockless.errors import InvalidValueError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, Manifest
 from dockless.registry.progress import Progress
 from dockless.registry.pushed import Pushed
-from dockless.transfer.contents import MemoryContent
 from dockless.transfer.foreign_layers import ForeignContent
 from dockless.transfer.image_tree import Tree
 from dockless.transfer.layer_sources import Origins, mounts, opened
@@ -35,7 +35,7 @@ def save_everywhere(
 ) -> Pushed:
     """Saves `root`, which is or lists `images`, to each destination; the counts are summed."""
     if not destinations:
-        raise InvalidValue("nothing says where to save the image", hint="name a destination")
+        raise InvalidValueError("nothing says where to save the image", hint="name a destination")
     tags = check_tags(tags)
     places = [to_destination(where) for where in destinations]
     for place in places:
@@ -59,7 +59,7 @@ def save_everywhere(
             results.append(
                 save(
                     Tree(root, documents, blobs),
-                    MemoryContent(memory, foreign),
+                    MemoryBlobs(memory, foreign),
                     where,
                     tags=tags,
                     access=used,

@@ -10,8 +10,8 @@ from functools import partial
 from typing import NamedTuple
 
 from dockless._concurrency import Crew
-from dockless.blobs import ContentSource
-from dockless.errors import DocklessError, InvalidDocument
+from dockless.blobs import BlobSource
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.layout.blob_copy import copy_blob
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout, name_of
@@ -105,7 +105,7 @@ class _Verifying:
             tuple(dict.fromkeys(self.wrong)),
         )
 
-    def descend(self, child: Descriptor, content: ContentSource, what: str, depth: int) -> None:
+    def descend(self, child: Descriptor, content: BlobSource, what: str, depth: int) -> None:
         if child.digest in self.seen:
             return
         raw = self._small(child, content, f"{what}: the manifest")
@@ -120,7 +120,7 @@ class _Verifying:
     def document(
         self,
         found: Manifest | Index,
-        content: ContentSource,
+        content: BlobSource,
         what: str,
         listed: Descriptor | None,
         depth: int,
@@ -144,7 +144,7 @@ class _Verifying:
             if diff_ids:
                 known[1].add(diff_ids[n])
 
-    def layers(self, content: ContentSource) -> None:
+    def layers(self, content: BlobSource) -> None:
         found: dict[Digest, list[str]] = {}
 
         def look(layer: Descriptor, diff_ids: set[Digest]) -> None:
@@ -154,7 +154,7 @@ class _Verifying:
         for digest in self._layers:
             self.wrong += found[digest]
 
-    def _layer(self, layer: Descriptor, diff_ids: set[Digest], content: ContentSource) -> list[str]:
+    def _layer(self, layer: Descriptor, diff_ids: set[Digest], content: BlobSource) -> list[str]:
         self._progress(ProgressEvent("began", layer))
         try:
             file = content.open(layer)
@@ -179,7 +179,7 @@ class _Verifying:
         self._progress(ProgressEvent("bytes", layer, size))
 
     def _config(
-        self, manifest: Manifest, content: ContentSource, what: str, listed: Descriptor | None
+        self, manifest: Manifest, content: BlobSource, what: str, listed: Descriptor | None
     ) -> tuple[Digest, ...]:
         """The diff ids; none when they cannot be had."""
         raw = self._small(manifest.config, content, f"{what}: the config")
@@ -198,7 +198,7 @@ class _Verifying:
         self.wrong += [f"{what}: {rule}" for rule in broken_rules(image, listed)]
         return image.config.diff_ids
 
-    def _small(self, descriptor: Descriptor, content: ContentSource, what: str) -> bytes | None:
+    def _small(self, descriptor: Descriptor, content: BlobSource, what: str) -> bytes | None:
         """A document's bytes; None, with what is wrong noted, when they cannot be had."""
         if descriptor.size > DEFAULT_LIMIT:
             self.wrong.append(f"{what} is said to have {descriptor.size} bytes, more than {DEFAULT_LIMIT}")
@@ -214,7 +214,7 @@ class _Verifying:
 
 def _is_artifact(error: ValueError) -> bool:
     """An artifact beside images (attestations, charts) is right as it is: its layers are checked as blobs."""
-    return isinstance(error, InvalidDocument) and error.problem.endswith("is an artifact, not an image")
+    return isinstance(error, InvalidDocumentError) and error.problem.endswith("is an artifact, not an image")
 
 
 def _strays(directory: str, seen: dict[Digest, int]) -> Iterator[str]:

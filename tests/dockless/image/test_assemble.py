@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dockless.errors import InvalidDocument, InvalidValue
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.oci import media_types
@@ -54,7 +54,7 @@ def test_another_format_converts_every_type(make_base, docker, target):
 
 def test_a_type_without_a_counterpart_is_refused(make_base):
     strange = Descriptor("application/vnd.oci.image.layer.v1.tar+gzip+encrypted", Digest.of(b"s"), 1)
-    with pytest.raises(InvalidValue, match="encrypted' has no place in a docker image"):
+    with pytest.raises(InvalidValueError, match="encrypted' has no place in a docker image"):
         assemble_image(LINUX, [ImageLayer(strange, Digest.of(b"s!"))], ConfigEdit(), image_format="docker")
 
 
@@ -98,7 +98,7 @@ def test_a_layer_is_removed_by_its_diff_id_and_wherever_it_stands(make_base):
 
 
 def test_a_layer_that_is_not_there(make_base):
-    with pytest.raises(InvalidValue, match=f"to remove: the layers are {Digest.of(b'lower')}"):
+    with pytest.raises(InvalidValueError, match=f"to remove: the layers are {Digest.of(b'lower')}"):
         assemble_image(LINUX, [], ConfigEdit(), base=make_base({}), remove_layers=[Digest.of(b"no")])
 
 
@@ -115,7 +115,7 @@ def test_a_base_without_env(make_base, config):
 
 
 def test_another_platform_than_the_bases(make_base):
-    with pytest.raises(InvalidValue, match="the base is for linux/amd64, not for linux/arm64"):
+    with pytest.raises(InvalidValueError, match="the base is for linux/amd64, not for linux/arm64"):
         assemble_image(Platform("linux", "arm64"), [OWN], ConfigEdit(), base=make_base({}))
 
 
@@ -144,10 +144,10 @@ def test_an_index_lists_the_platform_with_its_features(make_base):
 def test_documents_that_do_not_fit_together(make_base):
     base = make_base({})
     with pytest.raises(
-        InvalidDocument, match=r"not what its manifest names: the manifest says sha256:.* the config has"
+        InvalidDocumentError, match=r"not what its manifest names: the manifest says sha256:.* the config has"
     ):
         ImageDocuments.read(base.manifest, base.config_bytes + b" ", "base")
-    with pytest.raises(InvalidDocument, match="its manifest has 2 layers, its config 1 diff ids"):
+    with pytest.raises(InvalidDocumentError, match="its manifest has 2 layers, its config 1 diff ids"):
         make_base({"rootfs": {"type": "layers", "diff_ids": [str(Digest.of(b"x"))]}})
 
 
@@ -160,10 +160,10 @@ def test_an_artifact_is_no_image():
             "layers": [],
         }
     ).encode()
-    with pytest.raises(InvalidDocument, match=r"an artifact, not an image: .*helm"):
+    with pytest.raises(InvalidDocumentError, match=r"an artifact, not an image: .*helm"):
         ImageDocuments.read(Manifest.from_bytes(raw, "chart"), config, "chart")
 
 
 def test_an_unknown_format():
-    with pytest.raises(InvalidValue, match="write oci or docker"):
+    with pytest.raises(InvalidValueError, match="write oci or docker"):
         assemble_image(LINUX, [], ConfigEdit(), image_format="v1")

@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.index import assemble_index
 from dockless.oci import media_types
 from dockless.oci.platform import Platform
@@ -23,9 +23,9 @@ def test_docker_images_make_a_docker_list(make_base):
 
 def test_what_cannot_be_listed(make_base):
     arm = make_base({"architecture": "arm64"}, docker=False)
-    with pytest.raises(InvalidValue, match="two images are for linux/arm64"):
+    with pytest.raises(InvalidValueError, match="two images are for linux/arm64"):
         assemble_index([make_base({"architecture": "aarch64", "variant": "v8"}), arm])
-    with pytest.raises(InvalidValue, match="of the format oci"):
+    with pytest.raises(InvalidValueError, match="of the format oci"):
         assemble_index([arm], image_format="docker")
-    with pytest.raises(InvalidValue, match="needs an image"):
+    with pytest.raises(InvalidValueError, match="needs an image"):
         assemble_index([])

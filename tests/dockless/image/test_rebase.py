@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
@@ -75,7 +75,7 @@ def test_the_image_keeps_its_format(bases, make_base):
 def test_bases_that_do_not_fit(bases, make_base):
     old, new = bases
     image = assemble_image(None, [OWN], ConfigEdit(), base=old)
-    with pytest.raises(InvalidValue, match="does not stand on"):
+    with pytest.raises(InvalidValueError, match="does not stand on"):
         rebase(image, new, old)
-    with pytest.raises(InvalidValue, match="new base is for linux/arm64"):
+    with pytest.raises(InvalidValueError, match="new base is for linux/arm64"):
         rebase(image, old, make_base({"architecture": "arm64"}))

@@ -201,7 +201,7 @@ def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
     """The compressors and the digest are threads of their own: none may run ahead of the other without end."""
 
     class AtOnce:
-        wire_format = "gzip"
+        format = "gzip"
 
         def worker(self):
             return lambda block, before: b""

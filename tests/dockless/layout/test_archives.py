@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from made_images import make_image, tar_of
 
-from dockless.errors import InvalidValue, LayoutError
+from dockless.errors import InvalidValueError, LayoutError
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
@@ -103,7 +103,7 @@ def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
 
 
 def test_a_digest_is_no_name_in_a_docker_archive(tmp_path, image):
-    with pytest.raises(InvalidValue, match="give it a tag"):
+    with pytest.raises(InvalidValueError, match="give it a tag"):
         save(tmp_path / "a", image, f"app@{image.manifest.digest}")
 
 

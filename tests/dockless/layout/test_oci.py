@@ -4,7 +4,7 @@ import os
 import pytest
 from made_images import layout_of, make_image
 
-from dockless.errors import InvalidDocument, LayoutError
+from dockless.errors import InvalidDocumentError, LayoutError
 from dockless.layout.oci_layout import OciLayout, layout_files
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_layout(tmp_path, image, name, content, reason):
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_text(content)
-    with pytest.raises((LayoutError, InvalidDocument), match=reason):
+    with pytest.raises((LayoutError, InvalidDocumentError), match=reason):
         OciLayout(str(folder))
 
 

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from dockless._atomic import _prefix, staged_file, staged_folder, sweep
+from dockless._atomic import _prefix, atomic_file, sweep, temporary_directory
 from dockless.errors import LayoutError
 
 WRITER = """\
 import sys
-from dockless._atomic import staged_file, staged_folder
+from dockless._atomic import atomic_file, temporary_directory
 kind, place = sys.argv[1:]
-with staged_folder(place) if kind == "folder" else staged_file(place + "/out.tar") as staged:
+with temporary_directory(place) if kind == "folder" else atomic_file(place + "/out.tar") as staged:
     if kind == "folder":
         open(staged + "/blob", "w").close()
     print("begun", flush=True)
@@ -44,7 +44,7 @@ def names(folder):
 
 
 def test_the_file_has_its_name_when_it_is_whole(tmp_path):
-    with staged_file(str(tmp_path / "deep/a")) as file:
+    with atomic_file(str(tmp_path / "deep/a")) as file:
         file.write(b"new")
         assert "a" not in names(tmp_path / "deep")
     assert (tmp_path / "deep/a").read_bytes() == b"new" and names(tmp_path / "deep") == ["a"]
@@ -52,21 +52,21 @@ def test_the_file_has_its_name_when_it_is_whole(tmp_path):
 
 def test_a_failure_leaves_what_was_there(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), staged_file(str(tmp_path / "a")) as file:
+    with pytest.raises(KeyboardInterrupt), atomic_file(str(tmp_path / "a")) as file:
         file.write(b"new")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "old" and names(tmp_path) == ["a"]
 
 
 def test_a_folder_is_in_the_way(tmp_path):
-    with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a folder"), staged_file(str(tmp_path)):
+    with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a folder"), atomic_file(str(tmp_path)):
         pass
 
 
 def test_no_device_is_replaced_and_no_fifo(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/null"):
-        with pytest.raises(LayoutError, match=f"cannot write {path}: it is no plain file"), staged_file(path):
+        with pytest.raises(LayoutError, match=f"cannot write {path}: it is no plain file"), atomic_file(path):
             pass
     assert names(tmp_path) == ["fifo"]
 
@@ -75,7 +75,7 @@ def test_what_a_link_leads_to_is_written(tmp_path):
     (tmp_path / "link").symlink_to("there/a")
     (tmp_path / "there").mkdir()
     for content in (b"one", b"two"):
-        with staged_file(str(tmp_path / "link")) as file:
+        with atomic_file(str(tmp_path / "link")) as file:
             file.write(content)
         assert (tmp_path / "there/a").read_bytes() == content and (tmp_path / "link").is_symlink()
 
@@ -83,7 +83,7 @@ def test_what_a_link_leads_to_is_written(tmp_path):
 def test_who_may_read_it_is_the_umasks_business(tmp_path):
     before = os.umask(0o027)
     try:
-        with staged_file(str(tmp_path / "a")):
+        with atomic_file(str(tmp_path / "a")):
             pass
     finally:
         os.umask(before)
@@ -91,9 +91,9 @@ def test_who_may_read_it_is_the_umasks_business(tmp_path):
 
 
 def test_a_folder_is_kept_by_moving_it(tmp_path):
-    with staged_folder(str(tmp_path)) as gone:
+    with temporary_directory(str(tmp_path)) as gone:
         (tmp_path / gone / "x").write_text("x")
-    with staged_folder(str(tmp_path)) as kept:
+    with temporary_directory(str(tmp_path)) as kept:
         os.replace(kept, tmp_path / "kept")
     assert names(tmp_path) == ["kept"]
 
@@ -113,7 +113,7 @@ def test_the_next_removes_what_a_killed_writer_left(tmp_path, left, next_one):
 def test_what_somebody_still_writes_stays(tmp_path, kind):
     with Writer(kind, tmp_path) as other:
         begun = names(tmp_path)
-        with staged_file(str(tmp_path / "mine")), staged_folder(str(tmp_path)):
+        with atomic_file(str(tmp_path / "mine")), temporary_directory(str(tmp_path)):
             assert len(names(tmp_path)) == 3
         assert names(tmp_path) == [*begun, "mine"]
         other.process.stdin.close()
@@ -128,7 +128,7 @@ def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
     link = f"{_prefix()}link"
     (tmp_path / link).symlink_to(precious)
     os.mkfifo(tmp_path / ".dockless-other")
-    with staged_file(str(tmp_path / "a")):
+    with atomic_file(str(tmp_path / "a")):
         pass
     assert names(tmp_path) == [".dockless-other", link, "a", "precious"]
     assert names(precious) == ["x"]
@@ -136,7 +136,7 @@ def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
 
 def test_what_another_machine_writes_in_a_shared_folder_stays(tmp_path, monkeypatch):
     """A lock on a folder of NFS is known to one machine alone."""
-    with staged_folder(str(tmp_path)) as theirs:
+    with temporary_directory(str(tmp_path)) as theirs:
         monkeypatch.setattr("socket.gethostname", lambda: "another")
         monkeypatch.setattr("fcntl.flock", lambda *_: None)
         sweep(str(tmp_path))

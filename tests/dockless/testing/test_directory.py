@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dockless
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.testing import Registry
 
 DATA = b"some bytes"
@@ -66,7 +66,7 @@ def test_unnamed_content_is_removed(tmp_path, helpers):
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InvalidValue, match="not empty and holds no registry"):
+    with pytest.raises(InvalidValueError, match="not empty and holds no registry"):
         Registry(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.testing import BasicAuth, Fault, TokenAuth, User, read_faults
 
 DATA = bytes(range(256)) * 40
@@ -239,7 +239,7 @@ def test_counting_begins_anew_with_new_faults(registry, call):
     ],
 )
 def test_faults_that_make_no_sense(fields, said):
-    with pytest.raises(InvalidValue, match=said):
+    with pytest.raises(InvalidValueError, match=said):
         Fault(**fields)
 
 
@@ -276,10 +276,10 @@ def test_a_file_of_faults(tmp_path):
 def test_files_that_hold_no_faults(tmp_path, text, said):
     path = tmp_path / "faults.json"
     path.write_text(text)
-    with pytest.raises(InvalidValue, match=said) as error:
+    with pytest.raises(InvalidValueError, match=said) as error:
         read_faults(path)
     assert str(path) in str(error.value)
-    with pytest.raises(InvalidValue, match="cannot read the faults"):
+    with pytest.raises(InvalidValueError, match="cannot read the faults"):
         read_faults(tmp_path / "missing.json")
 
 

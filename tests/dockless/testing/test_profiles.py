@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.testing import PROFILES, Registry
 
 MIB = 1 << 20
@@ -25,7 +25,7 @@ def authorize(call, repository, actions="pull,push,delete"):
 
 
 def test_an_unknown_profile():
-    with pytest.raises(InvalidValue, match="docker-registry"):
+    with pytest.raises(InvalidValueError, match="docker-registry"):
         Registry(profile="nexus")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dockless
-from dockless.errors import InvalidValue, RegistryError
+from dockless.errors import InvalidValueError, RegistryError
 from dockless.testing.serve import serve
 
 MAIN = "import sys; from dockless.testing.serve import serve; sys.exit(serve(*eval(sys.argv[1])))"
@@ -55,13 +55,13 @@ def test_ipv6(helpers):
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:5000", "[::]:5000", "192.0.2.1:80", "example.com:80"])
 def test_other_machines_are_not_served(listen):
-    with pytest.raises(InvalidValue, match="will not listen on"):
+    with pytest.raises(InvalidValueError, match="will not listen on"):
         serve(listen)
 
 
 @pytest.mark.parametrize("listen", ["5000", "127.0.0.1", "127.0.0.1:99999", "::1:5000", "a:b:c"])
 def test_addresses_that_are_none(listen):
-    with pytest.raises(InvalidValue, match="write ADDRESS:PORT"):
+    with pytest.raises(InvalidValueError, match="write ADDRESS:PORT"):
         serve(listen)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockless import Access, InvalidValue, Reference
+from dockless import Access, InvalidValueError, Reference
 from dockless.registry import RetryPolicy
 
 HUB, LAN, OTHER = (Reference.parse(name) for name in ("docker.io/library/x", "reg.lan:5000/x", "other.lan/x"))
@@ -24,7 +24,7 @@ def test_insecure_is_for_those_who_are_named(insecure, expected):
 
 
 def test_an_insecure_registry_is_a_host():
-    with pytest.raises(InvalidValue):
+    with pytest.raises(InvalidValueError):
         Access(insecure=["https://reg.lan"])
 
 

@@ -20,7 +20,7 @@ from dockless import (
     Image,
     Index,
     InlineFile,
-    InvalidDocument,
+    InvalidDocumentError,
     Layer,
     Reference,
     RegistryClient,
@@ -247,7 +247,7 @@ def test_26_a_base_of_several_platforms_in_either_family(registry, base_format, 
     kinds = {layer["mediaType"] for layer in json.loads(stored.raw)["layers"]}
     assert len(kinds) == 1 and image_format in kinds.pop()
     assert str(Image.from_registry(f"{registry.host}/app:1").platform) == "linux/arm64"
-    with pytest.raises(InvalidDocument, match=r"linux/s390x.*linux/amd64, linux/arm64"):
+    with pytest.raises(InvalidDocumentError, match=r"linux/s390x.*linux/amd64, linux/arm64"):
         Image.from_registry(f"{registry.host}/base:1", platform="linux/s390x")
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
 
-from dockless.errors import InvalidDocument, InvalidValue, LayoutError, RegistryError
+from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError, RegistryError
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
 from dockless.layout.oci_layout_writer import write_layout
@@ -95,7 +95,7 @@ def test_credentials_for_two_projects_of_one_registry(image, push):
 
 
 def test_credentials_say_for_where_they_are():
-    with pytest.raises(InvalidValue, match="do not say for where"):
+    with pytest.raises(InvalidValueError, match="do not say for where"):
         Access(credentials=Credentials("u", "p"))
 
 
@@ -117,10 +117,10 @@ def test_one_platform_or_all(tmp_path, registry, push, many):
 def test_a_platform_that_is_not_there(tmp_path, many, image):
     index, _, blobs = many
     layout = layout_of(tmp_path / "l", index.descriptor, blobs=blobs)
-    with pytest.raises(InvalidDocument, match=r"no image for linux/riscv64: it has linux/amd64, linux/arm64$"):
+    with pytest.raises(InvalidDocumentError, match=r"no image for linux/riscv64: it has linux/amd64, linux/arm64$"):
         copy_image(f"oci:{layout}", f"oci:{tmp_path}/o", platform="linux/riscv64")
     single = layout_of(tmp_path / "s", image.manifest.descriptor, blobs=image.blobs)
-    with pytest.raises(InvalidDocument, match="no image for linux/arm64: it is for linux/amd64"):
+    with pytest.raises(InvalidDocumentError, match="no image for linux/arm64: it is for linux/amd64"):
         copy_image(f"oci:{single}", f"oci:{tmp_path}/o", platform="linux/arm64")
     assert not (tmp_path / "o").exists()
 
@@ -144,10 +144,10 @@ def test_indexes_of_indexes(tmp_path, image):
         image.blobs.put(deep.raw)
     nested = layout_of(tmp_path / "n", outer.descriptor, blobs=image.blobs)
     assert copy_image(f"oci:{nested}", f"oci:{tmp_path}/o", all_platforms=True).digest == outer.digest
-    with pytest.raises(InvalidDocument, match="an index of indexes is no image"):
+    with pytest.raises(InvalidDocumentError, match="an index of indexes is no image"):
         copy_image(f"oci:{nested}", f"oci:{tmp_path}/p")
     endless = layout_of(tmp_path / "e", deep.descriptor, blobs=image.blobs)
-    with pytest.raises(InvalidDocument, match="too many manifests"):
+    with pytest.raises(InvalidDocumentError, match="too many manifests"):
         copy_image(f"oci:{endless}", f"oci:{tmp_path}/p", all_platforms=True)
 
 
@@ -189,14 +189,14 @@ def test_to_a_docker_archive_with_tags(tmp_path, registry, image, push):
     assert len(pushed.references) == 2
     with tarfile.open(tmp_path / "d.tar") as tar:
         assert "manifest.json" in tar.getnames()
-    with pytest.raises(InvalidValue, match="has no name to put tags to"):
+    with pytest.raises(InvalidValueError, match="has no name to put tags to"):
         copy_image(f"{registry.host}/app:1", f"docker-archive:{tmp_path}/e.tar", tags=["2"])
 
 
 def test_all_platforms_do_not_fit_a_docker_archive(tmp_path, many):
     index, _, blobs = many
     layout = layout_of(tmp_path / "l", index.descriptor, blobs=blobs)
-    with pytest.raises(InvalidValue, match="holds one platform"):
+    with pytest.raises(InvalidValueError, match="holds one platform"):
         copy_image(f"oci:{layout}", f"docker-archive:{tmp_path}/d.tar", all_platforms=True)
 
 
@@ -204,7 +204,7 @@ def test_to_a_digest(registry, other, image, push):
     push(registry, "app", "1", image)
     copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.digest}")
     assert other.tags("app") == {}
-    with pytest.raises(InvalidValue, match=f"the image has the digest {image.manifest.digest}"):
+    with pytest.raises(InvalidValueError, match=f"the image has the digest {image.manifest.digest}"):
         copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.config.digest}")
 
 

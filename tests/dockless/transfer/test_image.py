@@ -3,7 +3,17 @@ import json
 import pytest
 from made_images import layout_of, make_image, tar_of
 
-from dockless import Access, Image, Index, InlineFile, InvalidDocument, InvalidValue, Layer, LayerError, RegistryError
+from dockless import (
+    Access,
+    Image,
+    Index,
+    InlineFile,
+    InvalidDocumentError,
+    InvalidValueError,
+    Layer,
+    LayerError,
+    RegistryError,
+)
 from dockless.layout.oci_layout import OciLayout
 from dockless.testing import Registry
 
@@ -67,7 +77,7 @@ def test_several_destinations(tmp_path, registry, other):
     built = Image.scratch().add_layer(HELLO)
     pushed = built.save(f"{registry.host}/a", f"{other.host}/b", f"oci:{tmp_path}/l", tags=["1"])
     assert pushed.references == (f"{registry.host}/a:1", f"{other.host}/b:1", f"oci:{tmp_path}/l:1")
-    with pytest.raises(InvalidValue, match="name a destination"):
+    with pytest.raises(InvalidValueError, match="name a destination"):
         built.save()
 
 
@@ -118,7 +128,7 @@ def test_a_layer_is_removed_and_replaced(registry):
     assert digests(replaced)[::2] == digests(built)[::2] and digests(replaced)[1] != digests(built)[1]
     assert replaced.config["rootfs"]["diff_ids"][1] == replaced.layers[1].diff_id
     replaced.save(f"{registry.host}/app")
-    with pytest.raises(InvalidValue, match="no layer"):
+    with pytest.raises(InvalidValueError, match="no layer"):
         built.remove_layer("sha256:" + "0" * 64)
 
 
@@ -133,7 +143,7 @@ def test_a_remote_layer_by_digest(registry, other, image, push):
     assert Image.scratch().add_remote_layer(*values).save(f"{registry.host}/base:2").blobs_present == 1
     with pytest.raises(Exception, match="to be had nowhere"):
         Image.scratch().add_remote_layer(*values).save(f"{other.host}/third")
-    with pytest.raises(InvalidValue, match="size"):
+    with pytest.raises(InvalidValueError, match="size"):
         Image.scratch().add_remote_layer(values[0], values[1], -1)
 
 
@@ -144,7 +154,7 @@ def test_raw_access_to_the_config():
 
 
 def test_text_where_a_list_belongs():
-    with pytest.raises(InvalidValue, match="cmd is text, not a list"):
+    with pytest.raises(InvalidValueError, match="cmd is text, not a list"):
         Image.scratch().with_config(cmd="python main.py")
 
 
@@ -211,7 +221,7 @@ def test_sync_starts_early_and_save_finds_it_done(registry, other, image, push):
     assert done.result(30).blobs_sent == 2
     pushed = built.save(f"{other.host}/app")
     assert (pushed.blobs_present, pushed.blobs_sent) == (2, 2)
-    with pytest.raises(InvalidValue, match="no registry"):
+    with pytest.raises(InvalidValueError, match="no registry"):
         base.sync("oci:x")
 
 
@@ -231,15 +241,15 @@ def test_an_index_of_images(registry):
     assert pushed.digest == index.digest == registry.manifest("app", "1").digest
     assert Image.from_registry(f"{registry.host}/app:1", platform="linux/arm64") == images[1]
     assert index.platform("linux/aarch64") == images[1]
-    with pytest.raises(InvalidDocument, match="it has linux/amd64, linux/arm64"):
+    with pytest.raises(InvalidDocumentError, match="it has linux/amd64, linux/arm64"):
         Image.from_registry(f"{registry.host}/app:1", platform="windows/amd64")
-    with pytest.raises(InvalidValue, match="two images are for linux/amd64"):
+    with pytest.raises(InvalidValueError, match="two images are for linux/amd64"):
         Index([images[0], images[0]])
 
 
 @pytest.mark.parametrize("reference", ["Bad Name", "app@sha256:12", "http://x/y"])
 def test_bad_references(reference):
-    with pytest.raises(InvalidValue):
+    with pytest.raises(InvalidValueError):
         Image.from_registry(reference)
 
 
@@ -248,14 +258,14 @@ def test_base_documents_that_are_wrong(registry, image, push):
     bad = image.manifest.json
     bad["layers"].pop()
     registry.put_manifest("base", json.dumps(bad).encode(), image.manifest.media_type, "short")
-    with pytest.raises(InvalidDocument, match="its manifest has 1 layers, its config 2 diff ids"):
+    with pytest.raises(InvalidDocumentError, match="its manifest has 1 layers, its config 2 diff ids"):
         Image.from_registry(f"{registry.host}/base:short")
     bad = {**image.manifest.json, "config": {**image.manifest.json["config"], "size": 200 << 20}}
     registry.put_manifest("base", json.dumps(bad).encode(), image.manifest.media_type, "huge")
-    with pytest.raises(InvalidDocument, match="has 209715200 bytes: more than"):
+    with pytest.raises(InvalidDocumentError, match="has 209715200 bytes: more than"):
         Image.from_registry(f"{registry.host}/base:huge")
     v1 = {"schemaVersion": 1, "name": "x", "fsLayers": [], "history": []}
     kind = "application/vnd.docker.distribution.manifest.v1+prettyjws"
     registry.put_manifest("base", json.dumps(v1).encode(), kind, "v1")
-    with pytest.raises(InvalidDocument, match="Docker schema 1 manifest"):
+    with pytest.raises(InvalidDocumentError, match="Docker schema 1 manifest"):
         Image.from_registry(f"{registry.host}/base:v1")

@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 from dockless.transfer.locations import Location
 
 
@@ -39,5 +39,5 @@ def test_in_a_registry(text):
     ],
 )
 def test_no_place(text, reason):
-    with pytest.raises(InvalidValue, match=reason):
+    with pytest.raises(InvalidValueError, match=reason):
         Location.parse(text)

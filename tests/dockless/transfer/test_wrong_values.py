@@ -15,7 +15,7 @@ from dockless import (
     DocklessError,
     Image,
     InlineFile,
-    InvalidValue,
+    InvalidValueError,
     Layer,
     LayerError,
     Platform,
@@ -90,16 +90,16 @@ def test_files(files):
     ],
 )
 def test_fields_of_a_config(fields, says):
-    with pytest.raises(InvalidValue) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         IMAGE.with_config(**fields)
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("annotations", [["a=b"], {"a": 1}, {1: "a"}, {"": "a"}])
 def test_annotations(annotations):
-    with pytest.raises(InvalidValue, match="annotation"):
+    with pytest.raises(InvalidValueError, match="annotation"):
         IMAGE.with_annotations(annotations)
-    with pytest.raises(InvalidValue, match="annotation"):
+    with pytest.raises(InvalidValueError, match="annotation"):
         dockless.Index([IMAGE], annotations=annotations)
 
 
@@ -127,16 +127,16 @@ def test_annotations(annotations):
 )
 def test_arguments(call, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidValue) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         call()
     assert says in str(caught.value) and "secret" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_first_destination_is_not_written_when_the_last_is_wrong(tmp_path):
-    with pytest.raises(InvalidValue, match="invalid tag"):
+    with pytest.raises(InvalidValueError, match="invalid tag"):
         IMAGE.save(f"oci:{tmp_path}/first", "a.example/app", tags=["no/tag", "1"])
-    with pytest.raises(InvalidValue, match="invalid repository"):
+    with pytest.raises(InvalidValueError, match="invalid repository"):
         IMAGE.save(f"oci:{tmp_path}/first", "a.example/App")
     assert not list(tmp_path.iterdir())
 
@@ -186,5 +186,5 @@ def test_threads(tmp_path, threads):
 
 @pytest.mark.parametrize("tags", [None, 5, [1]])
 def test_tags_that_are_none(tmp_path, tags):
-    with pytest.raises(InvalidValue, match="not a list of texts"):
+    with pytest.raises(InvalidValueError, match="not a list of texts"):
         Image.scratch().save(f"oci:{tmp_path}/o", tags=tags)

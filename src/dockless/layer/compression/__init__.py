@@ -17,10 +17,10 @@ NAMES = tuple(_MODULES)
 class Encoder(Protocol):
     """Makes a blob. What it gives for a block depends on nothing but the blocks so far: threads change no byte."""
 
-    # What the bytes depend on beside the tar: name, level, library, layout. It belongs to the layer's identity.
-    identity: str
+    # What the bytes depend on beside the tar: name, level, library, layout. It belongs to the layer's fingerprint.
+    fingerprint: str
     # `none`, `gzip` or `zstd`: what a reader must undo.
-    wire_format: str
+    format: str
     # Bytes of a block of the tar stream.
     block_size: int
 

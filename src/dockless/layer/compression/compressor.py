@@ -56,7 +56,7 @@ def encode_blocks(
         raise LayerError(f"`threads` is {threads!r:.50}", hint="write 0 or more")
     if threads is None:
         threads = min(os.cpu_count() or 1, _MOST_THREADS)
-    if encoder.wire_format == "none":
+    if encoder.format == "none":
         threads = 0
     stream = _Stream(encoder)
     sink(encoder.begin())

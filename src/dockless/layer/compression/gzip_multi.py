@@ -27,11 +27,11 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 class GzipEncoder:
-    wire_format = "gzip"
+    format = "gzip"
     block_size = 1 << 20
 
     def __init__(self, level: int) -> None:
-        self.identity = f"gzip:{level} libdeflate members of 1 MiB"
+        self.fingerprint = f"gzip:{level} libdeflate members of 1 MiB"
         self._level = level
 
     def worker(self) -> Callable[[Block, bytes], bytes]:

@@ -2,7 +2,7 @@
 
 Blocks are compressed side by side: each is raw deflate that ends on a byte (sync flush) and may refer to the 32 KiB
 before it. zlib-ng at this level writes the same bytes on every CPU tried; other versions of it do not, so the version
-is pinned and part of the layer's identity.
+is pinned and part of the layer's fingerprint.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LAST = b"\x03\x00"
 
 
 class GzipSingleEncoder:
-    wire_format = "gzip"
+    format = "gzip"
     block_size = 1 << 20
     needs_crc = True
 
     def __init__(self, level: int, library: Any) -> None:
-        self.identity = f"gzip-single:{level} zlib-ng {VERSION} blocks of 1 MiB"
+        self.fingerprint = f"gzip-single:{level} zlib-ng {VERSION} blocks of 1 MiB"
         self._level = level
         self._library = library
 

@@ -75,7 +75,7 @@ class Compressor:
 def check_known_answer(level: int) -> None:
     """Raises LayerError when the library does not compress as it did everywhere else."""
     expected = KNOWN_ANSWERS[level]
-    found = fingerprint(level)
+    found = check_value(level)
     if found != expected:
         raise LayerError(
             f"the installed `deflate` compresses otherwise than at every other place (level {level})",
@@ -84,7 +84,7 @@ def check_known_answer(level: int) -> None:
         )
 
 
-def fingerprint(level: int) -> int:
+def check_value(level: int) -> int:
     """What a level makes of the sample, as one number."""
     import zlib
 

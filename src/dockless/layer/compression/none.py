@@ -11,8 +11,8 @@ LEVELS: range = range(0)
 
 
 class PlainEncoder:
-    identity = "none"
-    wire_format = "none"
+    fingerprint = "none"
+    format = "none"
     block_size = 1 << 20
 
     def worker(self) -> Callable[[Block, bytes], bytes]:

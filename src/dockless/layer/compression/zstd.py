@@ -18,12 +18,12 @@ LEVELS = range(1, 20)
 
 
 class ZstdEncoder:
-    wire_format = "zstd"
+    format = "zstd"
     # Frames of 1 MiB cost 5 % more than frames of 4.
     block_size = 4 << 20
 
     def __init__(self, level: int, library: Any) -> None:
-        self.identity = f"zstd:{level} libzstd {'.'.join(map(str, LIBRARY_VERSION))} frames of 4 MiB"
+        self.fingerprint = f"zstd:{level} libzstd {'.'.join(map(str, LIBRARY_VERSION))} frames of 4 MiB"
         self._level = level
         self._library = library
 
