@@ -1,6 +1,6 @@
 """testprojects/digests.lock: the digests that hold on every machine, interpreter and checkout.
 
-tests/support/digest_lock.py writes the file and says how; tests/reproducibility builds the cases with other
+tests/testlib/digest_lock.py writes the file and says how; tests/reproducibility builds the cases with other
 interpreters and on other processors.
 """
 
@@ -58,7 +58,7 @@ def test_another_machine_makes_the_same_digests(tmp_path, memory):
     """Another checkout, working directory, umask, time zone, hash seed and file system; no threads; other inodes."""
     checkout = tmp_path / "another pl\u00e4ce"
     ignored = shutil.ignore_patterns("__pycache__")
-    for directory in ("src/dockless", "tests/support", "testprojects"):
+    for directory in ("src/dockless", "tests/testlib", "testprojects"):
         shutil.copytree(ROOT / directory, checkout / directory, ignore=ignored)
     env = {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "LANGUAGE": "tr", "PYTHONHASHSEED": "3", "HOME": "/nonexistent"}
     options = ("--directory", str(memory), "--threads", "0", "--reverse", "--disturb")

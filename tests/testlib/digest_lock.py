@@ -1,7 +1,7 @@
 """Compares testprojects/digests.lock with what this interpreter builds, or writes it. From the checkout's root:
 
-    .cache/test-3.11/bin/python tests/support/digest_lock.py            # exit status 1 and a line for each difference
-    .cache/test-3.11/bin/python tests/support/digest_lock.py --write    # builds every case, then replaces the file
+    .cache/test-3.11/bin/python tests/testlib/digest_lock.py            # exit status 1 and a line for each difference
+    .cache/test-3.11/bin/python tests/testlib/digest_lock.py --write    # builds every case, then replaces the file
 
 A case that cannot be built (a compressor that is not installed, a file system that changes names) is an error, and
 nothing is written. Whoever changes a digest that was in the file changes the images of every user: CHANGELOG.md needs
@@ -27,7 +27,7 @@ from digest_cases import IMAGES, LAYERS, TESTPROJECTS, UnfitFileSystem, Workspac
 from dockless import DocklessError
 
 LOCK = TESTPROJECTS / "digests.lock"
-_ABOUT = "Written by tests/support/digest_lock.py, which says how. Digests of the layers and images of digest_cases.py."
+_ABOUT = "Written by tests/testlib/digest_lock.py, which says how. Digests of the layers and images of digest_cases.py."
 # kind of case -> name of the case -> digests by name
 Digests = Mapping[str, Mapping[str, Mapping[str, str]]]
 CASES = tuple((kind, name) for kind, cases in (("layers", LAYERS), ("images", IMAGES)) for name in sorted(cases))

@@ -1,4 +1,4 @@
-"""Runs tests/support/digest_lock.py under another interpreter, processor or environment."""
+"""Runs tests/testlib/digest_lock.py under another interpreter, processor or environment."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def compare_with_lock(
     umask: int = 0o022,
 ) -> str:
     """Runs the comparison in `checkout` and returns its last line. Fails unless `cases` were built, none different."""
-    program = str(checkout / "tests/support/digest_lock.py")
+    program = str(checkout / "tests/testlib/digest_lock.py")
     done = subprocess.run(
         ["sh", "-c", f'umask {umask:03o}; exec "$@"', "sh", *interpreter, "-B", program, *arguments],
         cwd=cwd,
