@@ -11,12 +11,23 @@ MEASURED = pytest.StashKey[list]()
 @pytest.fixture(scope="session")
 def measured(request):
     """Adds a line to those that are printed after the tests: measured("what: numbers")."""
-    lines = request.config.stash.setdefault(MEASURED, [])
-    return lines.append
+    return request.config.stash.setdefault(MEASURED, []).append
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    lines = config.stash.get(MEASURED, [])
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    lines = item.config.stash.get(MEASURED, [])
+    # A report also comes back from a worker of pytest-xdist.
+    report.user_properties += [("measured", line) for line in lines]
+    lines.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [found for report in reports for found in getattr(report, "user_properties", ())]
+    lines = [value for name, value in properties if name == "measured"]
     if lines:
         terminalreporter.section("measured")
     for line in lines:

@@ -126,6 +126,6 @@ def test_a_result_without_its_blob_is_an_error(filled, packaged, cache):
     assert not list((packaged.folder / "dist").glob("sizes/lost*"))
 
     # The error says which options help. The local cache has the incomplete result too by now.
-    options = re.findall(r"--no-[\w-]+", line)
+    options = [option.replace("NAME", "another") for option in re.findall(r"--[\w=-]+", line)]
     packaged.pants(*cache.options, *options, "package", "sizes:lost", umask=0o077, **ONLY_DOCKLESS)
     assert packaged.description("sizes/lost.json")["layers"] == layers

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pants_dockless.util_rules.processes import ENV_VARS
 from pants_output import ONLY_DOCKLESS
 from real_tools import Checkout, DockerRegistry, Done, need, run
 from remote_services import BuildGrid
@@ -114,6 +116,11 @@ def find_traces(directory: Path) -> list[str]:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and not path.is_symlink() and any(trace in path.read_bytes() for trace in TRACES)
     ]
+
+
+def test_each_variable_that_may_be_secret_has_a_value_here():
+    pattern = re.compile(r"(SECRET|PASSWORD|TOKEN|KEY|KEY_ID|(?<!NO_)PROXY)$", re.IGNORECASE)
+    assert {name for name in ENV_VARS if pattern.search(name)} == set(SECRETS) - {"REGISTRY_PASSWORD"}
 
 
 def test_no_secret_is_in_the_store_the_sandboxes_the_log_or_the_output(machine, measured):

@@ -115,12 +115,11 @@ class RemoteService:
 
     def stop(self) -> None:
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
 
     @property
     def _objects(self) -> Path:
@@ -130,7 +129,7 @@ class RemoteService:
         return run(BUILDGRID / "python", SUPPORT / "remote_protocol.py", *arguments, env={"PATH": os.defpath}).out
 
     def _wait_until_listening(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
