@@ -32,6 +32,8 @@ def test_every_run_is_there_and_has_a_repository_of_its_own():
     found = {path.stem: cases_of(path) for path in here.parent.glob("test_*.py") if path != here}
     assert {group: len(cases) for group, cases in found.items()} == COUNTS
     assert sum(COUNTS.values()) >= 115
-    assert f"The {sum(COUNTS.values())} runs of `tests/fault_injection`" in (ROOT / "docs/registry-client.md").read_text()
+    assert (
+        f"The {sum(COUNTS.values())} runs of `tests/fault_injection`" in (ROOT / "docs/registry-client.md").read_text()
+    )
     names = [name for cases in found.values() for name in cases]
     assert len({repository_of(name) for name in names}) == len(names)
