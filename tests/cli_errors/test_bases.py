@@ -143,18 +143,18 @@ def test_an_index_that_lists_itself(refused, registry, keep):
         case("B20", "text", b"not json", "Expecting value at line 1, column 1"),
         case("B20", "cut", GOOD.documents.config_bytes[:-1], "Expecting ',' delimiter at line 1, column 268"),
         case("B20", "utf-8", b'{"os":"\xff"}', "it is not UTF-8 at byte 7"),
-        case("B20", "bom", b"\xef\xbb\xbf" + GOOD.documents.config_bytes, "it starts with a byte order mark"),
-        case("B20", "deep", b'{"a":' * 50_000, "it is nested too deep"),
-        case("B20", "deep and whole", b'{"a":' * 500 + b"1" + b"}" * 500, "it is nested too deep"),
-        case("B20", "array", b"[]", "it holds no object at its top"),
-        case("B20", "a key twice", b'{"os":"linux","os":"linux"}', "the key 'os' stands twice"),
+        case("B20", "bom", b"\xef\xbb\xbf" + GOOD.documents.config_bytes, "the document starts with a byte order mark"),
+        case("B20", "deep", b'{"a":' * 50_000, "the document is nested too deeply"),
+        case("B20", "deep and whole", b'{"a":' * 500 + b"1" + b"}" * 500, "the document is nested too deeply"),
+        case("B20", "array", b"[]", "it the top-level value is not an object"),
+        case("B20", "a key twice", b'{"os":"linux","os":"linux"}', "duplicate key 'os'"),
         case("B20", "NaN", b'{"os":NaN}', "NaN is not JSON"),
         case("B20", "digits", b'{"os":' + b"9" * 100_000 + b"}", "a number of 100000 digits"),
     ],
 )
 def test_configs_that_are_no_json(refused, base, config, said):
     where = base(with_config(config), config)
-    line = f"the config {Digest.of(config)} of {where} is not a usable JSON document: {said}"
+    line = f"the config {Digest.of(config)} of {where} is not a valid JSON document: {said}"
     assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == line
 
 
@@ -197,7 +197,8 @@ def test_layers_of_other_types_pass_through(works, refused, base, media_type):
     assert first["media_type"] == media_type and first["digest"] == GOOD.manifest.layers[0].digest
     if media_type == "text/html":
         said = (
-            "a layer of the type 'text/html' has no place in a docker image; keep the format of the image it comes from"
+            "a docker image cannot have a layer with the media type 'text/html'; keep the format of the image that the "
+            "layer comes from"
         )
         assert refused("build", "oci:other", "--base", where, "--format", "docker") == said
 

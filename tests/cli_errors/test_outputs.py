@@ -184,7 +184,7 @@ LAYOUTS = [
     ),
     case(
         *("B69", "oci-layout that is none", write("oci-layout", "x")),
-        "layout: oci-layout is not a usable JSON document: Expecting value at line 1, column 1",
+        "layout: oci-layout is not a valid JSON document: Expecting value at line 1, column 1",
     ),
     case(
         *("B69", "version", write("oci-layout", '{"imageLayoutVersion": "2.0.0"}')),
@@ -205,24 +205,24 @@ LAYOUTS = [
     *(
         case(
             *("B69", f"other {name}", spoil(found.digest)),
-            f"the blob {found.digest} is damaged: its digest is {X_OF[found.size]}; write {blob(found.digest)} anew",
+            f"the blob {found.digest} is damaged: its digest is {X_OF[found.size]}; write {blob(found.digest)} again",
         )
         for name, found in (("layer", FIRST), ("config", CONFIG))
     ),
     case(
         *("B69", "other manifest", spoil(IMAGE.manifest.digest)),
-        f"layout: {IMAGE.manifest.digest} does not match its digest; the layout is damaged: write it anew",
+        f"layout: {IMAGE.manifest.digest} does not match its digest; the layout is damaged: write it again",
     ),
     case(
         *("B69", "short layer", shorten(FIRST.digest)),
-        f"the blob {FIRST.digest} is damaged: it has 10 bytes, not {FIRST.size}; write {blob(FIRST.digest)} anew",
+        f"the blob {FIRST.digest} is damaged: it has 10 bytes, not {FIRST.size}; write {blob(FIRST.digest)} again",
     ),
     case("B69", "symlinked layer", link_blob, f"layout lacks the blob {FIRST.digest}: it is a symlink"),
     case("B69", "fifo", fifo_blob, f"layout lacks the blob {FIRST.digest}: it is no plain file"),
     case("B69", "two images", two_images, "layout holds 2 images: it holds v1, v2; name one"),
     case(
         *("B69", "a digest that climbs", climbing_digest),
-        "layout: index.json: manifests[0] has no usable digest: invalid digest 'sha256:../../../etc/passwd';"
+        "layout: index.json: manifests[0] has an invalid digest: invalid digest 'sha256:../../../etc/passwd';"
         " write `sha256:` and 64 lower-case hex digits",
     ),
 ]

@@ -5,17 +5,18 @@ from rows import case, row
 
 from dockless.testing import Registry
 
-PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, parted by '/'"
+PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
 HOST = "write host or host:port, such as ghcr.io or localhost:5000"
-TAG = "write 1 to 128 of A-Z a-z 0-9 _ . - and begin with none of . -"
+TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
 DIGEST = "write `sha256:` and 64 lower-case hex digits"
-NO_USER = "write no user or password in it; log in instead"
+NAME_IT = "name the registry, as in registry/repository:tag; that of Docker Hub is docker.io"
+NO_USER = "remove the user and password, and log in instead"
 LONG = "a" * 256
 
 DESTINATIONS = [
     case("B01", "upper case", "HOST/Acme/App", "invalid repository 'Acme/App'; write it in lower case: acme/app"),
     case("B02", "empty", "HOST/", f"invalid repository ''; {PARTS}"),
-    case("B02", "nothing", "", "invalid reference ''; write registry/repository:tag, with no spaces around it"),
+    case("B02", "nothing", "", "invalid reference ''; write registry/repository:tag, without surrounding spaces"),
     case("B02", "slash", "HOST//", f"invalid repository '/'; {PARTS}"),
     case("B02", "two slashes", "HOST/a//b", f"invalid repository 'a//b'; {PARTS}"),
     case("B02", "leading slash", "HOST//a", f"invalid repository '/a'; {PARTS}"),
@@ -25,10 +26,10 @@ DESTINATIONS = [
         case("B03", text, f"HOST/{text}", f"invalid repository '{text}'; {PARTS}")
         for text in ("a/../b", ".a", "a-", "a__b__", "a...b", "a___b", "ä")
     ),
-    case("B04", "https", "https://HOST/x", "invalid reference 'https://HOST/x'; drop the https://"),
-    case("B04", "http", "http://HOST/x", "invalid reference 'http://HOST/x'; drop the http://"),
+    case("B04", "https", "https://HOST/x", "invalid reference 'https://HOST/x'; remove https://"),
+    case("B04", "http", "http://HOST/x", "invalid reference 'http://HOST/x'; remove http://"),
     case("B05", "userinfo", "user:S3CR3T@reg.example/x", f"invalid reference 'reg.example/x'; {NO_USER}"),
-    case("B05", "url", "https://u:S3CR3T@reg.example/x", "invalid reference 'reg.example/x'; drop the https://"),
+    case("B05", "url", "https://u:S3CR3T@reg.example/x", "invalid reference 'reg.example/x'; remove https://"),
     *(
         case("B06", host, f"{host}/x", f"invalid registry '{host}'; {HOST}")
         for host in ("localhost:0", "localhost:99999", "localhost:abc", "localhost:", "reg.example:-1", "a..b")
@@ -37,13 +38,13 @@ DESTINATIONS = [
         "B09",
         "one name",
         "myimage",
-        "invalid reference 'myimage'; name the registry: registry/repository:tag (Docker Hub's is docker.io)",
+        f"invalid reference 'myimage'; {NAME_IT}",
     ),
     case(
         "B09",
         "two names",
         "acme/app:1",
-        "invalid reference 'acme/app:1'; name the registry: registry/repository:tag (Docker Hub's is docker.io)",
+        f"invalid reference 'acme/app:1'; {NAME_IT}",
     ),
 ]
 TAGS = [
@@ -95,7 +96,7 @@ def test_tags(refused, registry, image, reference, tag, shown):
 
 @row("B10")
 def test_a_space_at_the_end_of_a_reference(refused, registry, image):
-    said = f"invalid reference '{registry.host}/x:1 '; write registry/repository:tag, with no spaces around it"
+    said = f"invalid reference '{registry.host}/x:1 '; write registry/repository:tag, without surrounding spaces"
     assert refused("copy", "oci:base", f"{registry.host}/x:1 ") == said
 
 

@@ -15,9 +15,9 @@ from pants_backend import make_backend
 from pants_dockless.goals.publish import PublishImageFieldSet, PublishImageRequest
 from rows import case, row
 
-PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, parted by '/'"
+PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
 HOST = "write host or host:port, such as ghcr.io or localhost:5000"
-TAG = "write 1 to 128 of A-Z a-z 0-9 _ . - and begin with none of . -"
+TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
 NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
 DICT = "must be a dictionary of string -> string, but was"
 LIST = "must be an iterable of strings (e.g. a list of strings), but was"
@@ -114,11 +114,11 @@ IMAGES = [
     ),
     case(
         *("B04", "url", 'registries=["https://x.y"]'),
-        "TARGET: field `registries`: invalid registry 'https://x.y'; drop the https://",
+        "TARGET: field `registries`: invalid registry 'https://x.y'; remove https://",
     ),
     case(
         *("B05", "userinfo", 'registries=["u:S3CR3T@x.y"]'),
-        "TARGET: field `registries`: invalid registry 'x.y'; write no user or password in it; log in instead",
+        "TARGET: field `registries`: invalid registry 'x.y'; remove the user and password, and log in instead",
     ),
     *(
         case("B06", text, f'registries=["{text}"]', f"TARGET: field `registries`: invalid registry {text!r}; {HOST}")

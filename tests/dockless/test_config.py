@@ -175,8 +175,8 @@ def test_documents_that_are_no_config(change, reason):
 
 def test_config_that_is_not_json_too_large_or_too_deep():
     for raw, reason in (
-        (b"<html>", "not a usable JSON document"),
-        (b"{" + b" " * (5 << 20) + b"}", "bytes, more than"),
+        (b"<html>", "not a valid JSON document"),
+        (b"{" + b" " * (5 << 20) + b"}", "bytes; the limit is"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested too deep"),
     ):
         with pytest.raises(InvalidDocumentError, match=reason):

@@ -13,24 +13,24 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
     [
         (b"", "line 1"),
         (b"{", "line 1"),
-        (b"[]", "no object"),
-        (b"null", "no object"),
+        (b"[]", "value is not an object"),
+        (b"null", "value is not an object"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
         ('{"a": "\u00e4"}'.encode("latin-1"), "not UTF-8"),
         ("{}".encode("utf-16"), "not UTF-8"),
-        (b'{"a": 1, "a": 2}', "'a' stands twice"),
+        (b'{"a": 1, "a": 2}', "duplicate key 'a'"),
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b'{"a": ' + b"9" * 1000000 + b"}", "1000000 digits"),
         (b'{"a": ' + b"[" * 10000 + b"]" * 10000 + b"}", "nested too deep"),
         (b'{"a": ' + b"[" * 500 + b"]" * 500 + b"}", "nested too deep"),
-        (b'{"a": "' + b"x" * (5 << 20) + b'"}', "more than 4194304"),
+        (b'{"a": "' + b"x" * (5 << 20) + b'"}', "the limit is 4194304"),
     ],
 )
 def test_what_is_no_usable_document_is_refused_in_one_line(data, said):
     with pytest.raises(InvalidDocumentError) as caught:
         parse_document(data, "sha256:abc")
-    assert "sha256:abc is not a usable JSON document" in str(caught.value)
+    assert "sha256:abc is not a valid JSON document" in str(caught.value)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

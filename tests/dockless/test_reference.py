@@ -36,10 +36,10 @@ def test_references_are_read_by_dockers_rules(text, expected):
     "text, said",
     [
         ("", "invalid reference"),
-        (" ubuntu", "no spaces"),
-        ("ubuntu ", "no spaces"),
-        ("https://reg.io/x", "drop the https://"),
-        ("user:pw@reg.io/x", "no user or password"),
+        (" ubuntu", "without surrounding spaces"),
+        ("ubuntu ", "without surrounding spaces"),
+        ("https://reg.io/x", "remove https://"),
+        ("user:pw@reg.io/x", "remove the user and password"),
         ("Ubuntu:x", "library/ubuntu"),
         ("ghcr.io/Acme/App", "lower case: acme/app"),
         ("ghcr.io/", "invalid repository"),
@@ -102,7 +102,7 @@ def test_parts_are_checked_alone():
     assert check_registry("GHCR.IO:443") == "ghcr.io:443"
     assert check_repository("a/b_c__d-e.f") == "a/b_c__d-e.f"
     assert check_tag("v1.2_3-x") == "v1.2_3-x"
-    with pytest.raises(InvalidValueError, match="no user or password") as caught:
+    with pytest.raises(InvalidValueError, match="remove the user and password") as caught:
         check_registry("u:hunter2@reg.io")
     assert "hunter2" not in str(caught.value)
 

@@ -139,9 +139,9 @@ CASES = {
         body=" " * 5_000_000,
         headers={"Content-Length": None, "Content-Type": NEW.manifest.media_type},
     ),
-    "pull: a page for the manifest": page("manifest get", "v1 is not a usable JSON document", pull=True),
+    "pull: a page for the manifest": page("manifest get", "v1 is not a valid JSON document", pull=True),
     "pull: a page for a blob": page("blob get", "has another size than it should", pull=True),
-    "pull: an empty manifest": pull("manifest get", "v1 is not a usable JSON document", nth=(), status=200, body=""),
+    "pull: an empty manifest": pull("manifest get", "v1 is not a valid JSON document", nth=(), status=200, body=""),
     "pull: a manifest that is nested too deep": pull(
         "manifest get",
         "is nested too deep",

@@ -189,7 +189,7 @@ def test_a_damaged_lockfile_is_named(files, backend):
     line = backend.refusal(lambda: backend.package("app:image"))
     assert "was changed by hand" in line and line.count("sha256:") == 2
     backend.write_files({"base_images.lock": "not json"})
-    assert "base_images.lock is not a usable JSON document" in backend.refusal(lambda: backend.package("app:image"))
+    assert "base_images.lock is not a valid JSON document" in backend.refusal(lambda: backend.package("app:image"))
 
 
 @pytest.mark.parametrize("output", ["oci-archive", "docker-archive"])

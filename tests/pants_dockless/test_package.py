@@ -157,7 +157,7 @@ def test_a_push_is_packaged_as_its_plan(backend):
         ('registries=["@nowhere"]', "app:bad: field `registries`: there is no registry @nowhere"),
         (
             'registries=["https://x.y"]',
-            "app:bad: field `registries`: invalid registry 'https://x.y'; drop the https://",
+            "app:bad: field `registries`: invalid registry 'https://x.y'; remove https://",
         ),
         ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; write no user"),
         ('registries=["x.y"], repository="Team/App"', "app:bad: field `repository`: invalid repository 'Team/App'"),

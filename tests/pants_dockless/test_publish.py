@@ -124,7 +124,7 @@ def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish
         ({"x": {"address": "a.b", "extra_image_tags": [1]}}, "extra_image_tags must be a list of strings"),
         (
             {"x": {"address": "http://a.b"}},
-            "[dockless.registries.x].address: invalid registry 'http://a.b'; drop the http://",
+            "[dockless.registries.x].address: invalid registry 'http://a.b'; remove http://",
         ),
         ({"x": {"address": "a.b", "default": True, "repository": "A"}}, "[dockless.registries.x].repository"),
     ],

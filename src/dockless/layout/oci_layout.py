@@ -117,7 +117,7 @@ class OciLayout:
         with self.open(descriptor) as file:
             raw = file.read(descriptor.size + 1)
         if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
-            raise LayoutError(f"{what} does not match its digest", hint="the layout is damaged: write it anew")
+            raise LayoutError(f"{what} does not match its digest", hint="the layout is damaged: write it again")
         return parse_manifest(raw, what, media_type=descriptor.media_type)
 
     def _small(self, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""JSON documents: one strict, bounded reader and one canonical writer."""
+"""JSON documents: a strict, bounded parser and a canonical writer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from dockless.errors import InvalidDocumentError
 
-# The most that registries take (distribution spec, "Pushing Manifests": at least 4 MiB must work; docker-registry 2.8
-# refuses more). Configs of real images stay far below.
+# Bytes. The distribution spec ("Pushing Manifests") requires registries to accept 4 MiB, and docker-registry 2.8
+# accepts
+# no more. Configs of real images are far smaller.
 DEFAULT_LIMIT = 4 * 1024 * 1024
 _MAX_DEPTH = 100
 # Opening brackets as the signed byte 1, closing ones as -1, all else deleted.
@@ -20,23 +21,23 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def load_json(text: str) -> Any:
-    """The JSON value in `text`, for documents that are read leniently otherwise.
+    """Parse a JSON value of any type, without the rules of `parse_document`.
 
-    Raises ValueError for what is not JSON and for nesting over 100 deep, which no document of a registry or a user has.
+    Raises ValueError if `text` is not JSON or is nested more than 100 levels deep.
     """
     if is_nested_deeper(text.encode("utf-8", "surrogatepass"), _MAX_DEPTH):
-        raise ValueError("it is nested too deep")
+        raise ValueError("the JSON is nested too deeply")
     return json.loads(text)
 
 
 def is_nested_deeper(data: bytes, depth: int) -> bool:
-    """Whether objects and arrays in `data`, JSON in UTF-8, are nested over `depth` deep.
+    """Return whether objects and arrays in `data`, JSON in UTF-8, are nested more than `depth` levels deep.
 
-    Asked before parsing: how deep the parser goes before it raises RecursionError depends on the interpreter, and on
-    CPython 3.14 it may be until the memory is full. Of what is not JSON, the part before the first error is counted as
-    the parser would; what follows can only make the answer true.
+    The check comes before parsing: the depth at which the parser raises RecursionError depends on the interpreter, and
+    CPython 3.14 may fill the memory first. In data that is not JSON, the part before the first error is counted as the
+    parser counts it; the rest can only make the result true.
 
-    Takes linear time: an escape only matters in a string, and there a backslash escapes the next byte, so that without
+    The check takes linear time. Escapes matter only in strings, where a backslash escapes the next byte. So without
     escaped backslashes and quotes every second part between quotes is outside of strings.
     """
     if data.count(b"[") + data.count(b"{") <= depth:
@@ -46,52 +47,53 @@ def is_nested_deeper(data: bytes, depth: int) -> bool:
     return max(accumulate(steps), default=0) > depth
 
 
-def parse_document(data: bytes, what: str, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
-    """The JSON object in `data`; `what` names it in errors (its digest or file).
+def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
+    """Parse a JSON object; errors name the document `label` (its digest or file).
 
-    Refuses, with InvalidDocumentError: more than `limit` bytes, a BOM, other encodings than UTF-8, duplicate keys, NaN
-    and
-    infinities, integers over 100 digits, nesting over 100 deep, and anything but an object at the top.
+    Raises InvalidDocumentError for more than `limit` bytes, a byte order mark, other encodings than UTF-8, duplicate
+    keys, NaN and infinities, integers of more than 100 digits, nesting of more than 100 levels, and for a top-level
+    value
+    that is not an object.
     """
 
-    def no(cause: str) -> NoReturn:
-        raise InvalidDocumentError(f"{what} is not a usable JSON document", cause=cause)
+    def fail(cause: str) -> NoReturn:
+        raise InvalidDocumentError(f"{label} is not a valid JSON document", cause=cause)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            twice = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
-            no(f"the key {twice!r} stands twice")
-        return found
+        result = dict(items)
+        if len(result) != len(items):
+            duplicate = next(key for key, count in Counter(key for key, _ in items).items() if count > 1)
+            fail(f"duplicate key {duplicate!r}")
+        return result
 
     def integer(text: str) -> int:
         if len(text) > 100:
-            no(f"a number of {len(text)} digits")
+            fail(f"an integer has {len(text)} digits")
         return int(text)
 
     def constant(text: str) -> NoReturn:
-        no(f"{text} is not JSON")
+        fail(f"{text} is not JSON")
 
     if len(data) > limit:
-        no(f"{len(data)} bytes, more than {limit}")
+        fail(f"the document has {len(data)} bytes; the limit is {limit}")
     if data.startswith(b"\xef\xbb\xbf"):
-        no("it starts with a byte order mark")
+        fail("the document starts with a byte order mark")
     if is_nested_deeper(data, _MAX_DEPTH):
-        no("it is nested too deep")
+        fail("the document is nested too deeply")
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
     except UnicodeDecodeError as error:
-        no(f"it is not UTF-8 at byte {error.start}")
+        fail(f"byte {error.start} is not UTF-8")
     except json.JSONDecodeError as error:
-        no(f"{error.msg} at line {error.lineno}, column {error.colno}")
-    if not isinstance(found, dict):
-        no("it holds no object at its top")
-    return found
+        fail(f"{error.msg} at line {error.lineno}, column {error.colno}")
+    if not isinstance(document, dict):
+        fail("the top-level value is not an object")
+    return document
 
 
 def write_document(document: dict[str, Any]) -> bytes:
-    """The canonical bytes of `document`: sorted keys, no white space, ASCII.
+    """Return the canonical bytes of `document`: sorted keys, no white space, ASCII.
 
-    ASCII because a base's config may hold a lone surrogate escape, which UTF-8 cannot.
+    ASCII, because the config of a base may contain a lone surrogate escape, which UTF-8 cannot encode.
     """
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -10,14 +10,14 @@ from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
 
-# Go's int64, the type of `size` in every other tool. A larger one is an attack or an error (oras GHSA-f36w-mj3v-6jqv).
+# Go's int64, the type of `size` in other tools. A larger value is an error or an attack (oras GHSA-f36w-mj3v-6jqv).
 _MAX_SIZE = 2**63 - 1
 
 
 class Descriptor(NamedTuple):
-    """What a manifest or an index says of one blob (image spec, descriptor.md).
+    """What a manifest or an index says about one blob (image spec, descriptor.md).
 
-    `size` is in bytes; `extra` holds keys that are not named here.
+    `size` is in bytes. `extra` holds the keys that have no field here.
     """
 
     media_type: str
@@ -30,11 +30,11 @@ class Descriptor(NamedTuple):
     extra: Mapping[str, Any] | None = None
 
     @classmethod
-    def from_json(cls, found: Any, what: str) -> Descriptor:
-        """A descriptor as it stands in a document. Raises InvalidDocumentError, which names it `what`."""
-        if not isinstance(found, dict):
-            raise InvalidDocumentError(f"{what} is not an object")
-        rest = dict(found)
+    def from_json(cls, value: Any, label: str) -> Descriptor:
+        """Parse a descriptor of a JSON document. Raises InvalidDocumentError, which names the descriptor `label`."""
+        if not isinstance(value, dict):
+            raise InvalidDocumentError(f"{label} is not an object")
+        rest = dict(value)
         media_type = rest.pop("mediaType", None)
         digest = rest.pop("digest", None)
         size = rest.pop("size", None)
@@ -43,21 +43,21 @@ class Descriptor(NamedTuple):
         platform = rest.pop("platform", None)
         artifact_type = rest.pop("artifactType", None) or ""
         if not isinstance(media_type, str) or not media_type:
-            raise InvalidDocumentError(f"{what} has no mediaType")
+            raise InvalidDocumentError(f"{label} has no mediaType")
         if not isinstance(digest, str):
-            raise InvalidDocumentError(f"{what} has no digest")
+            raise InvalidDocumentError(f"{label} has no digest")
         try:
             digest = Digest(digest)
         except InvalidValueError as error:
-            raise InvalidDocumentError(f"{what} has no usable digest", cause=str(error)) from None
+            raise InvalidDocumentError(f"{label} has an invalid digest", cause=str(error)) from None
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
-            raise InvalidDocumentError(f"{what} has no usable size", cause=f"found {size!r:.50}")
+            raise InvalidDocumentError(f"{label} has an invalid size", cause=f"the size is {size!r:.50}")
         if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise InvalidDocumentError(f"{what} has urls that are not a list of strings")
+            raise InvalidDocumentError(f"{label} has `urls` that are not a list of strings")
         if not isinstance(artifact_type, str):
-            raise InvalidDocumentError(f"{what} has an artifactType that is not a string")
-        named = Platform.from_json(platform, what) if platform is not None else None
-        # `os.features` and the like have no place in Platform: then the object is kept beside it, as it was read.
+            raise InvalidDocumentError(f"{label} has an artifactType that is not a string")
+        named = Platform.from_json(platform, label) if platform is not None else None
+        # Platform has no field for keys such as `os.features`: the object is kept in `extra` as it was read.
         if named is not None and platform != named.to_json():
             rest["platform"] = platform
         return cls(
@@ -65,7 +65,7 @@ class Descriptor(NamedTuple):
             digest=digest,
             size=size,
             urls=tuple(urls),
-            annotations=string_map(annotations, f"{what}: annotations") if annotations is not None else None,
+            annotations=string_map(annotations, f"{label}: annotations") if annotations is not None else None,
             platform=named,
             artifact_type=artifact_type,
             extra=rest or None,
@@ -73,27 +73,27 @@ class Descriptor(NamedTuple):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is a layer that a registry need not hold, because its urls say where it is."""
+        """Whether this is a layer that a registry need not have, because `urls` says where to download it."""
         return bool(self.urls) and media_types.is_foreign(self.media_type)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a document."""
-        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        """Return the descriptor as an object of a JSON document."""
+        value: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.urls:
-            found["urls"] = list(self.urls)
+            value["urls"] = list(self.urls)
         if self.annotations is not None:
-            found["annotations"] = dict(self.annotations)
+            value["annotations"] = dict(self.annotations)
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
+            value["artifactType"] = self.artifact_type
         extra = dict(self.extra or {})
         platform = {**(extra.pop("platform", None) or {}), **(self.platform.to_json() if self.platform else {})}
         if platform:
-            found["platform"] = platform
-        return {**found, **extra}
+            value["platform"] = platform
+        return {**value, **extra}
 
 
-def string_map(found: Any, what: str) -> dict[str, str]:
-    """`found` if it maps strings to strings, else InvalidDocumentError."""
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise InvalidDocumentError(f"{what} is not a map of strings")
-    return found
+def string_map(value: Any, label: str) -> dict[str, str]:
+    """Return `value` if it maps strings to strings. Raises InvalidDocumentError, which names the value `label`."""
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise InvalidDocumentError(f"{label} is not a map of strings")
+    return value

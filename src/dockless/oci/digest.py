@@ -13,10 +13,10 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 class Digest(str):
-    """A checked digest string, as the OCI image spec's descriptor.md ("Digests") defines it.
+    """A valid digest string (OCI image spec, descriptor.md, "Digests").
 
-    Only sha256 is accepted: no registry tried (docker-registry 2.8, distribution 3.1) takes sha512. Raises
-    InvalidValueError, before the text can become part of a URL or of a file name.
+    Only sha256 is accepted: docker-registry 2.8 and distribution 3.1 reject sha512. Raises InvalidValueError for any
+    other text, before the text becomes part of a URL or a file name.
     """
 
     __slots__ = ()
@@ -30,23 +30,23 @@ class Digest(str):
 
     @classmethod
     def of(cls, data: bytes) -> Digest:
-        """The digest of `data`."""
+        """Return the digest of `data`."""
         return cls("sha256:" + hashlib.sha256(data).hexdigest())
 
     @classmethod
     def of_file(cls, file: BinaryIO) -> Digest:
-        """The digest of what is left of `file`. Raises what reading it raises."""
-        found = hashlib.sha256()
+        """Return the digest of the rest of `file`. Raises what reading the file raises."""
+        hasher = hashlib.sha256()
         while data := file.read(_BLOCK):
-            found.update(data)
-        return cls("sha256:" + found.hexdigest())
+            hasher.update(data)
+        return cls("sha256:" + hasher.hexdigest())
 
     @property
     def algorithm(self) -> str:
-        """What stands before the colon: `sha256`."""
+        """The part before the colon: `sha256`."""
         return self[: self.index(":")]
 
     @property
     def hex(self) -> str:
-        """The digits alone: the blob's file name in an OCI layout."""
+        """The hex digits: the file name of the blob in an OCI layout."""
         return self[self.index(":") + 1 :]

@@ -1,4 +1,4 @@
-"""Image configs: what a runtime reads besides the layers (OCI image spec, config.md).
+"""Image configs: label a runtime reads besides the layers (OCI image spec, config.md).
 
 A config keeps its JSON document, so that keys which have no name here survive every edit.
 """
@@ -27,13 +27,13 @@ _TIME = re.compile(
 
 
 class ImageConfig(NamedTuple):
-    """An image config. `document` is not to be changed in place: every edit returns a new value."""
+    """An image config. `document` must not be changed in place: every edit returns a new value."""
 
     document: Mapping[str, Any]
 
     @classmethod
     def scratch(cls, platform: Platform) -> ImageConfig:
-        """The config of an image with no layers."""
+        """Return the config of an image without layers."""
         document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
         if platform.variant:
             document["variant"] = platform.variant
@@ -50,34 +50,34 @@ class ImageConfig(NamedTuple):
         )
 
     @classmethod
-    def from_bytes(cls, raw: bytes, what: str) -> ImageConfig:
-        """`raw` read and checked as far as we rely on it. Raises InvalidDocumentError, naming it `what`."""
-        document = parse_document(raw, what)
+    def from_bytes(cls, raw: bytes, label: str) -> ImageConfig:
+        """Parse a config and check the keys that Dockless uses. Raises InvalidDocumentError, which names it `label`."""
+        document = parse_document(raw, label)
         rootfs = document.get("rootfs")
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
-            raise InvalidDocumentError(f"{what} has no rootfs.diff_ids", cause="it is no image config")
+            raise InvalidDocumentError(f"{label} has no rootfs.diff_ids", cause="the document is not an image config")
         for diff_id in rootfs["diff_ids"]:
             if not isinstance(diff_id, str):
-                raise InvalidDocumentError(f"{what} has a diff id that is not a string")
+                raise InvalidDocumentError(f"{label} has a diff ID that is not a string")
             Digest(diff_id)
         for key in ("architecture", "os"):
             if not isinstance(document.get(key), str) or not document[key]:
-                raise InvalidDocumentError(f"{what} has no {key}")
+                raise InvalidDocumentError(f"{label} has no {key}")
         inner = document.get("config")
         if inner is not None and not isinstance(inner, dict):
-            raise InvalidDocumentError(f"{what} has a config that is not an object")
+            raise InvalidDocumentError(f"{label} has a config that is not an object")
         env = (inner or {}).get("Env")
         if env is not None and not (isinstance(env, list) and all(isinstance(entry, str) for entry in env)):
-            raise InvalidDocumentError(f"{what} has an Env that is not a list of strings")
+            raise InvalidDocumentError(f"{label} has an Env that is not a list of strings")
         if (inner or {}).get("Labels") is not None:
-            string_map((inner or {})["Labels"], f"{what}: Labels")
+            string_map((inner or {})["Labels"], f"{label}: Labels")
         history = document.get("history")
         if history is not None and not (isinstance(history, list) and all(isinstance(h, dict) for h in history)):
-            raise InvalidDocumentError(f"{what} has a history that is not a list of objects")
+            raise InvalidDocumentError(f"{label} has a history that is not a list of objects")
         return cls(document)
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes."""
+        """Return the canonical bytes."""
         return write_document(dict(self.document))
 
     @property
@@ -90,25 +90,25 @@ class ImageConfig(NamedTuple):
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment, in its order. An entry with no `=` has the empty value, as runc takes it."""
+        """The environment, in its order. An entry without `=` has the empty value, as in runc."""
         entries = (self.document.get("config") or {}).get("Env") or []
         return {entry.partition("=")[0]: entry.partition("=")[2] for entry in entries}
 
     @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
-        """The entries as they stand: `empty_layer` ones included, and maybe none at all."""
+        """The entries as written, including `empty_layer` entries; they may be fewer or more than the layers."""
         return tuple(self.document.get("history") or ())
 
     def with_rootfs(
         self, diff_ids: Sequence[Digest], history: Sequence[Mapping[str, Any]], *, created: str = EPOCH
     ) -> ImageConfig:
-        """The config of other layers, lowest first, with their history, made at `created`."""
+        """Return the config with other layers, lowest first, and their history, created at `created`."""
         rootfs = {**self.document["rootfs"], "type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
         return ImageConfig({**self.document, "rootfs": rootfs, "history": list(history), "created": created})
 
 
 def is_time(text: str) -> bool:
-    """Whether `text` is a time as RFC 3339 writes it, section 5.6."""
+    """Return whether `text` is a time in the format of RFC 3339, section 5.6."""
     try:
         datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
     except ValueError:

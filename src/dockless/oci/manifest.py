@@ -17,7 +17,7 @@ from dockless.oci.platform import Platform
 
 
 class Manifest(NamedTuple):
-    """One image: its config and its layers, lowest first. `raw` is what is hashed, stored and sent."""
+    """An image manifest: config and layers, lowest layer first. `raw` is hashed, stored and sent as it is."""
 
     raw: bytes
     media_type: str
@@ -25,16 +25,16 @@ class Manifest(NamedTuple):
     layers: tuple[Descriptor, ...]
 
     @classmethod
-    def from_bytes(cls, raw: bytes, what: str, *, media_type: str = "") -> Manifest:
-        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocumentError."""
-        found = parse_manifest(raw, what, media_type=media_type)
-        if not isinstance(found, Manifest):
-            raise InvalidDocumentError(f"{what} is an index, not an image manifest")
-        return found
+    def from_bytes(cls, raw: bytes, label: str, *, media_type: str = "") -> Manifest:
+        """Parse `raw`, which was served or described as `media_type`. Raises InvalidDocumentError."""
+        document = parse_manifest(raw, label, media_type=media_type)
+        if not isinstance(document, Manifest):
+            raise InvalidDocumentError(f"{label} is an index, not an image manifest")
+        return document
 
     @property
     def json(self) -> dict[str, Any]:
-        """The document, parsed anew: change it freely."""
+        """A new copy of the JSON document."""
         return parse_document(self.raw, "manifest")
 
     @property
@@ -47,23 +47,23 @@ class Manifest(NamedTuple):
 
 
 class Index(NamedTuple):
-    """Several images, mostly one a platform. `raw` is what is hashed, stored and sent."""
+    """An image index: several images, usually one for each platform. `raw` is hashed, stored and sent as it is."""
 
     raw: bytes
     media_type: str
     manifests: tuple[Descriptor, ...]
 
     @classmethod
-    def from_bytes(cls, raw: bytes, what: str, *, media_type: str = "") -> Index:
-        """`raw` read and checked; `media_type` is what it was served or described as. Raises InvalidDocumentError."""
-        found = parse_manifest(raw, what, media_type=media_type)
-        if not isinstance(found, Index):
-            raise InvalidDocumentError(f"{what} is an image manifest, not an index")
-        return found
+    def from_bytes(cls, raw: bytes, label: str, *, media_type: str = "") -> Index:
+        """Parse `raw`, which was served or described as `media_type`. Raises InvalidDocumentError."""
+        document = parse_manifest(raw, label, media_type=media_type)
+        if not isinstance(document, Index):
+            raise InvalidDocumentError(f"{label} is an image manifest, not an index")
+        return document
 
     @property
     def json(self) -> dict[str, Any]:
-        """The document, parsed anew: change it freely."""
+        """A new copy of the JSON document."""
         return parse_document(self.raw, "index")
 
     @property
@@ -74,32 +74,38 @@ class Index(NamedTuple):
     def descriptor(self) -> Descriptor:
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
-    def select(self, wanted: Platform, what: str) -> Descriptor:
-        """The first manifest that serves `wanted`; InvalidDocumentError lists the platforms there are."""
+    def select(self, platform: Platform, label: str) -> Descriptor:
+        """Return the first manifest for `platform`.
+
+        Raises InvalidDocumentError, which lists the available platforms.
+        """
         for child in self.manifests:
-            if child.platform is not None and child.platform.matches(wanted):
+            if child.platform is not None and child.platform.matches(platform):
                 return child
-        # buildkit's attestations are listed as unknown/unknown: they are no platform to offer.
-        there = sorted(str(c.platform) for c in self.manifests if c.platform and c.platform.os != "unknown")
+        # BuildKit lists its attestations with the platform unknown/unknown.
+        available = sorted(str(c.platform) for c in self.manifests if c.platform and c.platform.os != "unknown")
         raise InvalidDocumentError(
-            f"{what} has no image for {wanted}", cause=f"it has {', '.join(there) or 'none at all'}"
+            f"{label} has no image for {platform}", cause=f"it has {', '.join(available) or 'no platform'}"
         )
 
 
-def parse_manifest(raw: bytes, what: str, *, media_type: str = "") -> Manifest | Index:
-    """The manifest or index in `raw`. `media_type` is what it was served or described as.
+def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest | Index:
+    """Parse a manifest or an index, which was served or described as `media_type`; errors name it `label`.
 
-    That serves where the document says none. A document that says another type than it was served as, or that reads
-    as both kinds, is refused (CVE-2021-41190).
+    `media_type` is used if the document has no `mediaType`. Raises InvalidDocumentError, also for a document whose
+    `mediaType` differs from `media_type` or that reads as both kinds (CVE-2021-41190).
     """
-    found = parse_document(raw, what)
-    kind = _media_type(found, media_type.split(";")[0].strip(), what)
+    document = parse_document(raw, label)
+    kind = _media_type(document, media_type.split(";")[0].strip(), label)
     if kind in media_types.INDEXES:
-        return Index(raw, kind, _descriptors(found, "manifests", what))
-    if found.get("artifactType") and "config" not in found:
-        raise InvalidDocumentError(f"{what} is an artifact, not an image")
+        return Index(raw, kind, _descriptors(document, "manifests", label))
+    if document.get("artifactType") and "config" not in document:
+        raise InvalidDocumentError(f"{label} is an artifact, not an image")
     return Manifest(
-        raw, kind, Descriptor.from_json(found.get("config"), f"{what}: config"), _descriptors(found, "layers", what)
+        raw,
+        kind,
+        Descriptor.from_json(document.get("config"), f"{label}: config"),
+        _descriptors(document, "layers", label),
     )
 
 
@@ -111,9 +117,9 @@ def make_manifest(
     annotations: Mapping[str, str] | None = None,
     start: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """A manifest of our own, in canonical bytes. `annotations` are merged into those of `start`.
+    """Return a new manifest in canonical bytes.
 
-    `start` is the document whose other keys it keeps: that of the image it was made from.
+    `start` is the manifest of the base as JSON: its other keys are kept, and `annotations` are merged into its own.
     """
     media_type = media_types.DOCKER_MANIFEST if image_format == "docker" else media_types.OCI_MANIFEST
     document: dict[str, Any] = {
@@ -131,7 +137,7 @@ def make_manifest(
 def make_index(
     manifests: Sequence[Descriptor], *, image_format: str = "oci", annotations: Mapping[str, str] | None = None
 ) -> Index:
-    """An index of our own, in canonical bytes."""
+    """Return a new index in canonical bytes."""
     media_type = media_types.DOCKER_INDEX if image_format == "docker" else media_types.OCI_INDEX
     document: dict[str, Any] = {
         "schemaVersion": 2,
@@ -143,41 +149,44 @@ def make_index(
     return Index(write_document(document), media_type, tuple(manifests))
 
 
-def _media_type(found: dict[str, Any], served_as: str, what: str) -> str:
-    said = found.get("mediaType")
-    if said is not None and not isinstance(said, str):
-        raise InvalidDocumentError(f"{what} has a mediaType that is not a string")
-    schema = found.get("schemaVersion")
+def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
+    declared = document.get("mediaType")
+    if declared is not None and not isinstance(declared, str):
+        raise InvalidDocumentError(f"{label} has a mediaType that is not a string")
+    schema = document.get("schemaVersion")
     if schema == 1 or served_as in (media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED):
         raise InvalidDocumentError(
-            f"{what} is a Docker schema 1 manifest",
+            f"{label} is a Docker schema 1 manifest",
             cause=f"{media_types.DOCKER_SCHEMA1_SIGNED} is not supported",
-            hint="push the image again with a tool of after 2017",
+            hint="push the image again with a current tool",
         )
     if schema != 2:
-        raise InvalidDocumentError(f"{what} is not a manifest", cause="its schemaVersion is not 2")
-    if "layers" in found and "manifests" in found:
+        raise InvalidDocumentError(f"{label} is not a manifest", cause="its schemaVersion is not 2")
+    if "layers" in document and "manifests" in document:
         raise InvalidDocumentError(
-            f"{what} reads as a manifest and as an index", cause="it has both layers and manifests"
+            f"{label} reads as a manifest and as an index", cause="it has both layers and manifests"
         )
     known = media_types.MANIFESTS | media_types.INDEXES
-    # A registry that stores bytes without knowing them may serve them as plain JSON: then the document decides.
+    # A registry that does not know the media type may serve the document as plain JSON.
     served = served_as if served_as in known else ""
-    if said and served and said != served:
-        raise InvalidDocumentError(f"{what} says it is {said}", cause=f"it was served as {served}")
-    kind = said or served
+    if declared and served and declared != served:
+        raise InvalidDocumentError(f"{label} has the mediaType {declared}", cause=f"it was served as {served}")
+    kind = declared or served
     if not kind:
-        # umoci 0.4 and others write no mediaType, which OCI allows.
-        kind = media_types.OCI_INDEX if "manifests" in found else media_types.OCI_MANIFEST
+        # umoci 0.4 and others omit mediaType, which OCI allows.
+        kind = media_types.OCI_INDEX if "manifests" in document else media_types.OCI_MANIFEST
     if kind not in known:
-        raise InvalidDocumentError(f"{what} is of the unknown type {kind}")
-    if (kind in media_types.INDEXES) != ("manifests" in found):
-        raise InvalidDocumentError(f"{what} says it is {kind}", cause="its content is of the other kind")
+        raise InvalidDocumentError(f"{label} has the unknown mediaType {kind}")
+    if (kind in media_types.INDEXES) != ("manifests" in document):
+        raise InvalidDocumentError(
+            f"{label} has the mediaType {kind}",
+            cause="its content is an index" if "manifests" in document else "its content is an image manifest",
+        )
     return kind
 
 
-def _descriptors(found: dict[str, Any], key: str, what: str) -> tuple[Descriptor, ...]:
-    items: Any = found.get(key)
+def _descriptors(document: dict[str, Any], key: str, label: str) -> tuple[Descriptor, ...]:
+    items: Any = document.get(key)
     if not isinstance(items, list):
-        raise InvalidDocumentError(f"{what} has no list of {key}")
-    return tuple(Descriptor.from_json(item, f"{what}: {key}[{n}]") for n, item in enumerate(items))
+        raise InvalidDocumentError(f"{label} has no list of {key}")
+    return tuple(Descriptor.from_json(item, f"{label}: {key}[{n}]") for n, item in enumerate(items))

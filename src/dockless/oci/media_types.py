@@ -26,7 +26,7 @@ CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
 FORMATS = ("oci", "docker")
-# As Docker's Windows bases had them until 2023, and their OCI names (layer.md, "Non-Distributable Layers").
+# Layers of Docker's Windows bases until 2023, and their OCI names (layer.md, "Non-Distributable Layers").
 FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _FOREIGN = {
     FOREIGN_LAYER: "application/vnd.docker.image.rootfs.foreign.diff.tar",
@@ -37,7 +37,10 @@ _TO_OCI = {docker: oci for oci, docker in _TO_DOCKER.items()}
 
 
 def layer_media_type(layer_format: str, image_format: str = "oci") -> str:
-    """The media type of a layer whose blob is `none`, `gzip` or `zstd`, in an `oci` or a `docker` image."""
+    """Return the media type of a layer with the compression `none`, `gzip` or `zstd`, in an `oci` or `docker` image.
+
+    Raises InvalidValueError.
+    """
     try:
         if image_format == "docker":
             return _DOCKER_LAYERS[layer_format]
@@ -55,8 +58,8 @@ def layer_in_format(media_type: str, image_format: str) -> str:
         return names[media_type]
     except KeyError:
         raise InvalidValueError(
-            f"a layer of the type {printable(media_type, 100)!r} has no place in a {image_format} image",
-            hint="keep the format of the image it comes from",
+            f"a {image_format} image cannot have a layer with the media type {printable(media_type, 100)!r}",
+            hint="keep the format of the image that the layer comes from",
         ) from None
 
 

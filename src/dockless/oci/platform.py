@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dockless.errors import InvalidDocumentError, InvalidValueError, printable
 
-# containerd's normalisation (its package `platforms`), so that what we choose is what a runtime would choose.
+# As containerd normalizes platforms (its package `platforms`), so that Dockless and a runtime choose the same image.
 _OS = {"macos": "darwin"}
 _ARCHITECTURES = {
     "i386": ("386", ""),
@@ -58,7 +58,7 @@ _KNOWN_ARCHITECTURES = frozenset(
 
 
 class Platform(NamedTuple):
-    """Where an image runs. `os` and `architecture` are Go's GOOS and GOARCH (image spec, config.md)."""
+    """The platform of an image. `os` and `architecture` are Go's GOOS and GOARCH (image spec, config.md)."""
 
     os: str
     architecture: str
@@ -67,9 +67,9 @@ class Platform(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """`linux/amd64`, `linux/arm64/v8`, `linux/x86_64`... in normal form.
+        """Parse a platform such as `linux/amd64`, `linux/arm64/v8` or `linux/x86_64`, and normalize it.
 
-        Raises InvalidValueError for anything else.
+        Raises InvalidValueError for a platform that is not valid or not known.
         """
         parts = text.split("/") if isinstance(text, str) else []
         if not 2 <= len(parts) <= 3 or not all(_COMPONENT.match(part) for part in parts):
@@ -85,25 +85,28 @@ class Platform(NamedTuple):
         return found
 
     @classmethod
-    def from_json(cls, found: Any, what: str) -> Platform:
-        """The `platform` object of a descriptor, or the same keys of a config, as they are written there.
+    def from_json(cls, value: Any, label: str) -> Platform:
+        """Parse the `platform` object of a descriptor, or the same keys of a config, without normalization.
 
-        Raises InvalidDocumentError, which names it `what`.
+        Raises InvalidDocumentError, which names the object `label`.
         """
-        if not isinstance(found, dict):
-            raise InvalidDocumentError(f"{what} has a platform that is not an object")
-        values = [found.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
-        if not all(isinstance(value, str) for value in values):
-            raise InvalidDocumentError(f"{what} has a platform whose values are not strings")
+        if not isinstance(value, dict):
+            raise InvalidDocumentError(f"{label} has a platform that is not an object")
+        values = [value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
+        if not all(isinstance(item, str) for item in values):
+            raise InvalidDocumentError(f"{label} has a platform whose values are not strings")
         return cls(*values)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a descriptor or a config."""
+        """Return the platform as an object of a descriptor or keys of a config."""
         pairs = zip(("os", "architecture", "variant", "os.version"), self)
         return {key: value for key, value in pairs if value}
 
     def normalized(self) -> Platform:
-        """Lower case, aliases resolved, default variants dropped or set: arm64/v8 is arm64, arm is arm/v7."""
+        """Return the normal form: lower case, aliases resolved, default variants removed or set.
+
+        `arm64/v8` becomes `arm64`, `arm` becomes `arm/v7`.
+        """
         os = self.os.lower()
         architecture, variant = self.architecture.lower(), self.variant.lower()
         if architecture in _ARCHITECTURES:
@@ -117,12 +120,15 @@ class Platform(NamedTuple):
             variant = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}.get(variant, variant)
         return Platform(_OS.get(os, os), architecture, variant, self.os_version)
 
-    def matches(self, wanted: Platform | None) -> bool:
-        """Whether an image of this platform serves `wanted` (None: any); an os version counts only if asked for."""
-        if wanted is None:
+    def matches(self, requested: Platform | None) -> bool:
+        """Return whether an image of this platform can be used for `requested`; None is any platform.
+
+        The OS version is compared only if `requested` has one.
+        """
+        if requested is None:
             return True
-        mine, other = self.normalized(), wanted.normalized()
-        return mine[:3] == other[:3] and other.os_version in ("", mine.os_version)
+        own, other = self.normalized(), requested.normalized()
+        return own[:3] == other[:3] and other.os_version in ("", own.os_version)
 
     def __str__(self) -> str:
         return "/".join(part for part in self[:3] if part)

@@ -9,7 +9,7 @@ from dockless.errors import InvalidValueError, printable
 from dockless.oci.digest import Digest
 
 DOCKER_HUB = "docker.io"
-# Docker Hub answers under several names; its tools write any of them.
+# Docker Hub has several host names, and tools write any of them.
 _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 # distribution spec, "Pulling manifests": <name> and <reference>.
@@ -23,44 +23,44 @@ _MAX_NAME = 255
 
 
 def check_registry(text: str) -> str:
-    """`text` if it is a registry's `host[:port]` (IPv6 in brackets), in lower case; else InvalidValueError."""
+    """Return a registry's `host[:port]` (IPv6 in brackets) in lower case. Raises InvalidValueError."""
     if "://" in text:
         scheme = text.split("://")[0]
-        _no("registry", text.split("@")[-1], f"drop the {printable(scheme, 20)}://")
+        _fail("registry", text.split("@")[-1], f"remove {printable(scheme, 20)}://")
     if "@" in text:
-        # What is before the @ may be a password: it is not shown.
-        _no("registry", text.rsplit("@", 1)[1], "write no user or password in it; log in instead")
-    found = _HOST.match(text)
-    if not found or (found["port"] and not 0 < int(found["port"]) < 65536):
-        _no("registry", text, "write host or host:port, such as ghcr.io or localhost:5000")
+        # The part before the @ may be a password, which no error shows.
+        _fail("registry", text.rsplit("@", 1)[1], "remove the user and password, and log in instead")
+    match = _HOST.match(text)
+    if not match or (match["port"] and not 0 < int(match["port"]) < 65536):
+        _fail("registry", text, "write host or host:port, such as ghcr.io or localhost:5000")
     host = text.lower()
     return DOCKER_HUB if host in _DOCKER_HUB_NAMES else host
 
 
 def check_repository(text: str) -> str:
-    """`text` if it is a repository's name (distribution spec, `<name>`), else InvalidValueError."""
+    """Return `text` if it is a repository name (distribution spec, `<name>`). Raises InvalidValueError."""
     if len(text) > _MAX_NAME:
-        _no("repository", text, f"write at most {_MAX_NAME} characters")
+        _fail("repository", text, f"write at most {_MAX_NAME} characters")
     if not all(_COMPONENT.match(part) for part in text.split("/")):
         if text != text.lower() and all(_COMPONENT.match(part) for part in text.lower().split("/")):
-            _no("repository", text, f"write it in lower case: {text.lower()}")
-        _no(
+            _fail("repository", text, f"write it in lower case: {text.lower()}")
+        _fail(
             "repository",
             text,
-            "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, parted by '/'",
+            "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'",
         )
     return text
 
 
 def check_tag(text: str) -> str:
-    """`text` if it is a tag (distribution spec, `<reference>`), else InvalidValueError."""
+    """Return `text` if it is a tag (distribution spec, `<reference>`). Raises InvalidValueError."""
     if not _TAG.match(text):
-        _no("tag", text, "write 1 to 128 of A-Z a-z 0-9 _ . - and begin with none of . -")
+        _fail("tag", text, "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -")
     return text
 
 
 class Reference(NamedTuple):
-    """Where an image is: `registry` is a host with its port, `repository` a path in it; a digest outranks a tag.
+    """The location of an image: `registry` is `host[:port]`, `repository` a path. A digest takes precedence over a tag.
 
     The grammar is that of the distribution project (its `reference` package) and of the distribution spec.
     """
@@ -72,28 +72,32 @@ class Reference(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, *, default_registry: str | None = DOCKER_HUB) -> Reference:
-        """`text` by Docker's rules: the first part is a registry if it holds a dot or a colon or is `localhost`.
+        """Parse `text` by Docker's rules: the first part is a registry if it has a dot or a colon or is `localhost`.
 
-        Without one it is `default_registry`'s; with None there that is an error. `library/` is put before a single
-        name on Docker Hub. No tag is made up. Raises InvalidValueError.
+        A reference without a registry is in `default_registry`; None requires a registry. `library/` is added to a
+        single name on Docker Hub. A missing tag stays missing. Raises InvalidValueError.
         """
         if not isinstance(text, str):
             raise InvalidValueError(
-                f"{text!r:.200} is no reference, but a {type(text).__name__}", hint="write it as text"
+                f"{text!r:.200} is not a reference but a {type(text).__name__}", hint="write the reference as a string"
             )
         if not text or text != text.strip():
-            _no("reference", text, "write registry/repository:tag, with no spaces around it")
+            _fail("reference", text, "write registry/repository:tag, without surrounding spaces")
         if "://" in text:
-            _no("reference", text.split("@")[-1], f"drop the {printable(text.split('://')[0], 20)}://")
+            _fail("reference", text.split("@")[-1], f"remove {printable(text.split('://')[0], 20)}://")
         rest, at, digest_text = text.partition("@")
         if "/" in text and "@" in text.split("/")[0]:
-            _no("reference", digest_text.rsplit("@", 1)[-1], "write no user or password in it; log in instead")
+            _fail("reference", digest_text.rsplit("@", 1)[-1], "remove the user and password, and log in instead")
         digest = Digest(digest_text) if at else None
         first, slash, path = rest.partition("/")
         if slash and ("." in first or ":" in first or first == "localhost"):
             registry, rest = check_registry(first), path
         elif default_registry is None:
-            _no("reference", text, f"name the registry: registry/repository:tag (Docker Hub's is {DOCKER_HUB})")
+            _fail(
+                "reference",
+                text,
+                f"name the registry, as in registry/repository:tag; that of Docker Hub is {DOCKER_HUB}",
+            )
         else:
             registry = check_registry(default_registry)
         name, colon, tag = rest.partition(":")
@@ -108,7 +112,7 @@ class Reference(NamedTuple):
 
     @property
     def version(self) -> str:
-        """What a manifest is asked for by: the digest, else the tag, else `latest`."""
+        """The `<reference>` of a manifest request: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
@@ -116,5 +120,5 @@ class Reference(NamedTuple):
         return f"{self.name}{tag}@{self.digest}" if self.digest else f"{self.name}{tag}"
 
 
-def _no(kind: str, text: str, hint: str) -> NoReturn:
+def _fail(kind: str, text: str, hint: str) -> NoReturn:
     raise InvalidValueError(f"invalid {kind} {printable(text, 300)!r}", hint=hint)

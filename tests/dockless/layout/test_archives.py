@@ -148,7 +148,7 @@ def test_which_image(tmp_path, image):
         ({"Layers": ["0/layer.tar"]}, "1 layers, c.json 2 diff ids"),
         ({"Layers": ["../../../etc/passwd", "0/layer.tar"]}, "lacks the layer ../../../etc/passwd"),
         ({"Config": "no.json"}, "holds no file no.json"),
-        ({"Config": "0/layer.tar"}, "no usable JSON|not a usable JSON"),
+        ({"Config": "0/layer.tar"}, "not a valid JSON"),
         ({"Config": None}, "without Config"),
         ({"Layers": "x"}, "without Config, RepoTags or Layers"),
         ({"RepoTags": [1]}, "without Config, RepoTags or Layers"),

@@ -41,9 +41,9 @@ def test_which_image(tmp_path, image):
     [
         ("oci-layout", None, "no OCI layout.*No such file"),
         ("oci-layout", '{"imageLayoutVersion": "2.0.0"}', "not of version 1.0.0: it says '2.0.0'"),
-        ("oci-layout", "[]", "holds no object"),
+        ("oci-layout", "[]", "value is not an object"),
         ("index.json", None, "no OCI layout.*No such file"),
-        ("index.json", "{", "not a usable JSON document"),
+        ("index.json", "{", "not a valid JSON document"),
         ("index.json", '{"schemaVersion": 2, "manifests": {}}', "no list of manifests"),
         ("index.json", '{"schemaVersion": 2, "layers": []}', "has no config|config is not an object|is not an object"),
         ("index.json", " " * (5 << 20), "larger than"),

@@ -35,7 +35,7 @@ def test_in_a_registry(text):
         ("docker-daemon:x:1", "no place that Dockless knows"),
         ("docker-archive:f:Bad Name", "invalid reference|invalid repository"),
         ("Bad Name", "invalid"),
-        ("https://ghcr.io/a", "drop the https"),
+        ("https://ghcr.io/a", "remove https"),
     ],
 )
 def test_no_place(text, reason):

@@ -91,8 +91,8 @@ BEFORE = {
     "Cmd that is text": (lambda d: d.config.update(config={"Cmd": "sh"}), "Cmd is not a list of strings"),
     "ports that are a list": (lambda d: d.config.update(config={"ExposedPorts": ["80"]}), "ExposedPorts is not an obj"),
     "Labels that are no text": (lambda d: d.config.update(config={"Labels": {"a": 1}}), "not a map of strings"),
-    "a negative size": (lambda d: d.manifest["layers"][0].update(size=-1), "no usable size"),
-    "a size over all bounds": (lambda d: d.manifest["layers"][0].update(size=2**64), "no usable size"),
+    "a negative size": (lambda d: d.manifest["layers"][0].update(size=-1), "an invalid size"),
+    "a size over all bounds": (lambda d: d.manifest["layers"][0].update(size=2**64), "an invalid size"),
     "a layer's size is wrong": (lambda d: d.manifest["layers"][0].update(size=7), "bytes, its descriptor says 7"),
     "a digest with a path in it": (
         lambda d: d.manifest["layers"][0].update(digest="sha256:../../../etc/passwd"),
@@ -130,7 +130,7 @@ BEFORE = {
     "schema 1": (lambda d: d.manifest.update(schemaVersion=1), "Docker schema 1"),
     "another type than it is listed with": (
         lambda d: d.manifest.update(mediaType=media_types.DOCKER_MANIFEST),
-        "says it is .*docker.*it was served as .*oci",
+        "has the mediaType .*docker.*it was served as .*oci",
     ),
     "layers that are no list": (lambda d: d.manifest.update(layers={}), "no list of layers"),
 }
@@ -157,10 +157,10 @@ AFTER = {
         lambda d: (d.folder / "oci-layout").write_text('{"imageLayoutVersion": "9"}'),
         "not of version",
     ),
-    "an index that is no JSON": (lambda d: (d.folder / "index.json").write_text("{"), "not a usable JSON document"),
+    "an index that is no JSON": (lambda d: (d.folder / "index.json").write_text("{"), "not a valid JSON document"),
     "an index with a key twice": (
         lambda d: (d.folder / "index.json").write_text('{"schemaVersion":2,"schemaVersion":2,"manifests":[]}'),
-        "stands twice",
+        "duplicate key",
     ),
 }
 
@@ -196,7 +196,7 @@ def assert_says(said, reason):
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"<html>", "not a usable JSON document"),
+        (b"<html>", "not a valid JSON document"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested too deep"),
         (b"{" + b" " * (5 << 20) + b"}", "more than"),
         (b'{"a": NaN}', "not JSON"),

@@ -54,7 +54,7 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
         (lambda f: f.update({"0.tar": gzip.compress(tar_of({"f0": b"eno"}))}), "does not match its diff id"),
         (lambda f: f.pop("1.tar"), r"lacks the layer 1\.tar"),
         (lambda f: f.pop("d.json"), r"holds no file d\.json"),
-        (lambda f: f.update({"c.json": b"{"}), r"c\.json.*not a usable JSON"),
+        (lambda f: f.update({"c.json": b"{"}), r"c\.json.*not a valid JSON"),
         (lambda f: f["list"][0]["Layers"].pop(), r"1 layers, c\.json 2 diff ids"),
         (lambda f: f["list"][0]["Layers"].reverse(), "is damaged: its digest is"),
         (lambda f: f["list"][0].update(Config="../../etc/passwd"), "holds no file"),

@@ -86,7 +86,10 @@ def test_files(files):
         ({"healthcheck": {"Interval": "5s"}}, "its Interval is '5s'; write nanoseconds"),
         ({"healthcheck": {"Retries": -1}}, "its Retries is -1; write a whole number"),
         ({"raw": "x"}, "invalid raw: 'x' is no mapping"),
-        ({"raw": {"a": json.loads("[" * 100 + "]" * 100)}}, "invalid raw: it is not JSON: it is nested too deep"),
+        (
+            {"raw": {"a": json.loads("[" * 100 + "]" * 100)}},
+            "invalid raw: it is not JSON: the JSON is nested too deeply",
+        ),
     ],
 )
 def test_fields_of_a_config(fields, says):
@@ -118,7 +121,7 @@ def test_annotations(annotations):
         (lambda: IMAGE.sync(None), "None is no place"),
         (lambda: copy_image(Path("x"), "oci:out"), "is no place"),
         (lambda: Image.load(None), "None is no place"),
-        (lambda: Image.from_registry(Reference.parse("a.example/b")), "is no reference, but a Reference"),
+        (lambda: Image.from_registry(Reference.parse("a.example/b")), "is not a reference but a Reference"),
         (lambda: Image.scratch(None), "invalid platform 'None'"),
         (lambda: Platform.parse(("linux", "amd64")), "invalid platform"),
         (lambda: Digest(None), "invalid digest 'None'"),
