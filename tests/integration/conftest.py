@@ -1,8 +1,10 @@
 """Real Pants, real registries, real runtimes: each is gone when its test is."""
 
+import shlex
 from functools import partial
 
 import pytest
+from pants_command import VARIABLE, is_another_pants, pants_command
 from real_tools import Checkout, DockerRegistry, containers_storage, need, run
 
 MEASURED = pytest.StashKey[list]()
@@ -32,6 +34,11 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("measured")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+def pytest_report_header():
+    named = f" (named by {VARIABLE})" if is_another_pants() else ""
+    return f"integration tests run Pants by: {shlex.join(pants_command())}{named}"
 
 
 @pytest.fixture
@@ -71,7 +78,9 @@ def checkout(tmp_path_factory, caches):
 @pytest.fixture
 def another_checkout(tmp_path):
     """A second checkout at another path, with empty caches."""
-    caches = tmp_path / "empty caches"
+    # A path with a space where Pants takes one: with plugins (of which another Pants has some) it starts a program there
+    # by a `#!` line.
+    caches = tmp_path / ("empty_caches" if is_another_pants() else "empty caches")
     caches.mkdir()
     made = Checkout(tmp_path / "another place", caches)
     yield made

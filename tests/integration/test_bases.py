@@ -137,7 +137,7 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     bases.forget()
     need("unshare")
     offline = subprocess.run(
-        ["unshare", "-n", str(web.venv / "bin/pants"), "--no-pantsd", "--no-dynamic-ui", "package", *HERE],
+        ["unshare", "-n", *web.command, "--no-pantsd", "--no-dynamic-ui", "package", *HERE],
         cwd=web.folder,
         env=web.env,
         capture_output=True,

@@ -40,6 +40,11 @@ def test_package_writes_a_layout_that_skopeo_reads_and_says_digest_and_size(chec
     assert said["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
 
 
+def test_the_tests_know_of_pantsd(checkout, packaged):
+    """Else they could not end it."""
+    assert len(checkout.daemons()) == 1
+
+
 def test_the_digest_is_a_literal(packaged):
     """Whoever changes it changes every image of every user: say so in CHANGELOG.md."""
     assert packaged[1]["digest"] == "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"

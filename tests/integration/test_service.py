@@ -56,7 +56,7 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
     checkout.pants("package", "testprojects/service:server")
     docker_registry.forget()
     offline = subprocess.run(
-        ["unshare", "-n", checkout.venv / "bin/pants", "--no-pantsd", "package", "testprojects/service:image"],
+        ["unshare", "-n", *checkout.command, "--no-pantsd", "package", "testprojects/service:image"],
         cwd=checkout.folder,
         env=checkout.env,
         capture_output=True,

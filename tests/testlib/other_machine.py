@@ -27,6 +27,7 @@ class OtherMachine(Checkout):
             self.prefix = self.directory / "python"
             self.venv = self.directory / "venv"
             _copy_interpreter(ROOT / ".venv", self.prefix, self.venv)
+            self.command = (str(self.venv / "bin/pants"),)
             del self.env["PANTS_CONFIG_FILES"]
             self.env.update(
                 PANTS_LOCAL_EXECUTION_ROOT_DIR=str(self.sandboxes),

@@ -1,6 +1,5 @@
 """Real Pants and a real registry, for tests: each with folders and ports of its own."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -9,11 +8,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import pytest
+from pants_command import pants_command, write_config
 
 from dockless.layer.ignore import Ignores
 
@@ -150,6 +150,7 @@ class Checkout:
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
+        self.command = pants_command()
         for path in sources():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
@@ -164,16 +165,17 @@ class Checkout:
             "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
             "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
             "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
-            "PANTS_CONFIG_FILES": str(_pex_config(caches)),
             # A program must not write into the sources that the next run hashes.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        config = caches / "pants.toml"
+        self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
 
     def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
         before = os.umask(umask)
         try:
             return run(
-                self.venv / "bin/pants",
+                *self.command,
                 "--pantsd" if pantsd else "--no-pantsd",
                 "--no-dynamic-ui",
                 *args,
@@ -188,26 +190,32 @@ class Checkout:
     def description(self, path: str) -> dict:
         return json.loads((self.folder / "dist" / path).read_text())
 
+    def daemons(self) -> list[int]:
+        """The process ids of pantsd in this checkout. Newer Pants writes them below `.pants.d`."""
+        found = [*self.folder.glob(".pids/*/pantsd/pid"), *self.folder.glob(".pants.d/pids/*/pantsd/pid")]
+        return [int(path.read_text()) for path in found if path.read_text().strip().isdigit()]
+
     def close(self) -> None:
-        for pid_file in self.folder.glob(".pids/*/pantsd/pid"):
-            try:
-                os.kill(int(pid_file.read_text()), signal.SIGTERM)
-            except (OSError, ValueError):
-                continue
+        """Ends pantsd, and returns when it is gone."""
+        daemons = self.daemons()
+        for signal_number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+            for daemon in filter(_is_running, daemons):
+                with suppress(ProcessLookupError):
+                    os.kill(daemon, signal_number)
+            end = time.monotonic() + seconds
+            while any(map(_is_running, daemons)) and time.monotonic() < end:
+                time.sleep(0.05)
+        assert not any(map(_is_running, daemons)), f"pantsd is still there: {daemons}"
 
 
-def _pex_config(caches: Path) -> Path:
-    """Tells Pants of the pex command that `./run-tests` made, instead of the one it would fetch from the web."""
-    pex = ROOT / ".cache/pex/pex"
-    data = pex.read_bytes()
-    config = caches / "pex.toml"
-    config.write_text(
-        f"""
-[pex-cli]
-url_template = "file://{pex}"
-known_versions = ["v2.1.137|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"]
-[python-bootstrap]
-search_path = ["{(ROOT / ".venv/bin/python").resolve().parent}"]
-"""
-    )
-    return config
+def _is_running(process: int) -> bool:
+    """Not so for a zombie, which waits for its parent to take notice."""
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,96 @@
+"""Which Pants the integration tests run: the one of `./pants`, or another that DOCKLESS_TEST_PANTS names."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIABLE = "DOCKLESS_TEST_PANTS"
+_PEX_CLI = "pex-cli"
+
+
+def pants_command() -> tuple[str, ...]:
+    """The command that runs Pants in the current directory."""
+    other = shlex.split(os.environ.get(VARIABLE, ""))
+    return tuple(other) or (str(ROOT / ".venv/bin/pants"),)
+
+
+def is_another_pants() -> bool:
+    return bool(os.environ.get(VARIABLE))
+
+
+def write_config(folder: Path, env: Mapping[str, str]) -> Path:
+    """A Pants config file in `folder`, with what the tests need beside this repository's own.
+
+    Pants takes its pex command from a file instead of the web. A Pants of other versions wants another version of pex,
+    and has the packages that Dockless needs installed as plugins: `.venv` has them already.
+    """
+    version = _wanted_pex(folder, env) if is_another_pants() else _required("pex==([^ ;]+)")
+    pex = _pex(version)
+    data = pex.read_bytes()
+    plugins = _packages() if is_another_pants() else []
+    config = folder / "pants.toml"
+    config.write_text(
+        f"""
+[GLOBAL]
+plugins = {json.dumps(plugins)}
+[{_PEX_CLI}]
+version = "v{version}"
+url_template = "file://{pex}"
+known_versions = ["v{version}|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"]
+[python-bootstrap]
+search_path = ["{Path(sys.base_prefix) / "bin"}"]
+"""
+    )
+    return config
+
+
+def _wanted_pex(folder: Path, env: Mapping[str, str]) -> str:
+    """The version of pex that this Pants was released with, by its own help."""
+    empty = folder / "empty"
+    empty.mkdir()
+    (empty / "pants.toml").write_text("[GLOBAL]\n")
+    command = [*pants_command(), "--no-pantsd", "--backend-packages=pants.backend.python", "help-all"]
+    said = subprocess.run(command, cwd=empty, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+    if said.returncode:
+        raise AssertionError(f"{VARIABLE}: {shlex.join(command)} failed: {said.stderr.decode(errors='replace')}")
+    scope = json.loads(said.stdout)["scope_to_help_info"][_PEX_CLI]
+    (version,) = [o["default"] for o in (*scope["basic"], *scope["advanced"]) if o["config_key"] == "version"]
+    return version.lstrip("v")
+
+
+def _pex(version: str) -> Path:
+    """Pex itself as one executable file, made once for each version."""
+    pex = ROOT / f".cache/pex/pex-{version}"
+    if pex.exists():
+        return pex
+    pex.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=pex.parent) as folder:
+        site = f"{folder}/site"
+        install = ["pip", "--disable-pip-version-check", "install", "--quiet", "--target", site, f"pex=={version}"]
+        subprocess.run([sys.executable, "-m", *install], check=True)
+        pack = ["pex", f"pex=={version}", "-c", "pex", "--python-shebang", "/usr/bin/env python3", "--venv"]
+        subprocess.run(
+            [sys.executable, "-m", *pack, "-o", f"{folder}/pex"], env={**os.environ, "PYTHONPATH": site}, check=True
+        )
+        os.replace(f"{folder}/pex", pex)
+    return pex
+
+
+def _required(pattern: str) -> str:
+    found = re.search(pattern, (ROOT / "requirements/pants.txt").read_text())
+    assert found, pattern
+    return found[1]
+
+
+def _packages() -> list[str]:
+    """What Dockless needs beside Pants, as `requirements/pants.in` has it."""
+    lines = (ROOT / "requirements/pants.in").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "pantsbuild."))]
