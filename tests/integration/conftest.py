@@ -78,7 +78,7 @@ def checkout(tmp_path_factory, caches):
 @pytest.fixture
 def another_checkout(tmp_path):
     """A second checkout at another path, with empty caches."""
-    # A path with a space where Pants takes one: with plugins (of which another Pants has some) it starts a program there
+    # A path with a space where Pants accepts one: with plugins, which another Pants has, it starts a program there
     # by a `#!` line.
     caches = tmp_path / ("empty_caches" if is_another_pants() else "empty caches")
     caches.mkdir()
