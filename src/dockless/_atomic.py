@@ -1,4 +1,4 @@
-"""Files and folders that get their name when they are whole; and what killed processes left of theirs."""
+"""Atomic creation of files and directories, and cleanup of temporaries left by killed processes."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ from dockless.errors import LayoutError
 _PREFIX = ".dockless-part-"
 
 
-def refused(error: OSError) -> str:
-    """Why the file system refuses to write a path."""
+def reason_of(error: OSError) -> str:
+    """Return why the file system cannot write a path."""
     if isinstance(error, (FileExistsError, NotADirectoryError)):
-        return "a file stands where a folder must be"
+        return "a file is in the place of a directory"
     return error.strerror or str(error)
 
 
 @contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """A new file that gets the name `path`, in place of what has it, when the body ends well; else nothing is left.
+    """A new file that replaces `path` when the body ends without an error. After an error nothing is left.
 
-    Raises LayoutError for what the file system refuses.
+    Raises LayoutError for errors of the file system.
     """
     try:
         if os.path.islink(path):
-            # What it leads to is meant, as it is by cp and tar.
+            # The target of the link is replaced, as by cp and tar.
             path = os.path.realpath(path)
         if os.path.isdir(path):
-            raise LayoutError(f"cannot write {path}", cause="it is a folder", hint="choose another path")
+            raise LayoutError(f"cannot write {path}", cause="it is a directory", hint="choose another path")
         if os.path.exists(path) and not os.path.isfile(path):
-            # A device or a FIFO would be replaced for all who use it.
-            raise LayoutError(f"cannot write {path}", cause="it is no plain file", hint="choose another path")
-        folder = os.path.dirname(os.path.abspath(path))
-        os.makedirs(folder, exist_ok=True)
-        sweep(folder)
-        with _new(folder, _make_file) as (staged, descriptor):
+            # A device or a FIFO would be replaced for every user of it.
+            raise LayoutError(f"cannot write {path}", cause="it is not a regular file", hint="choose another path")
+        directory = os.path.dirname(os.path.abspath(path))
+        os.makedirs(directory, exist_ok=True)
+        remove_stale(directory)
+        with _new(directory, _make_file) as (staged, descriptor):
             with os.fdopen(descriptor, "w+b", closefd=False) as file:
                 yield file
             os.replace(staged, path)
     except OSError as error:
-        raise LayoutError(f"cannot write {path}", cause=refused(error)) from error
+        raise LayoutError(f"cannot write {path}", cause=reason_of(error)) from error
 
 
 @contextmanager
 def temporary_directory(parent: str) -> Iterator[str]:
-    """The path of a new folder in `parent`, which only we can read. At the end it is gone, if it still has that name.
+    """The path of a new directory in `parent` with mode 0700. It is removed at the end unless it was renamed.
 
     Raises OSError.
     """
-    sweep(parent)
-    with _new(parent, _make_folder) as (staged, _):
+    remove_stale(parent)
+    with _new(parent, _make_directory) as (staged, _):
         yield staged
 
 
-def sweep(folder: str) -> None:
-    """Removes what writers of this machine that are no more left in `folder`: who is alive holds a lock on its own.
+def remove_stale(directory: str) -> None:
+    """Remove temporaries of ended processes of this machine from `directory`: a running process holds a lock.
 
-    Not what other machines left, in a folder of the network: a folder's lock may be known to one machine alone (Linux'
-    nfs and cifs).
+    Temporaries of other machines in a network directory stay: locks on directories may be local to one machine (nfs and
+    cifs on Linux).
     """
-    mine = _prefix()
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for left in [entry.path for entry in entries if entry.name.startswith(mine)]:
+    prefix = _prefix()
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for left in [entry.path for entry in entries if entry.name.startswith(prefix)]:
             with contextlib.suppress(OSError):
                 descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
@@ -80,26 +80,26 @@ def sweep(folder: str) -> None:
 
 
 def _make_file(path: str) -> int:
-    # Not of tempfile, whose files nobody else can read.
+    # tempfile would create the file with mode 0600.
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
-def _make_folder(path: str) -> int:
+def _make_directory(path: str) -> int:
     os.mkdir(path, 0o700)
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextmanager
-def _new(folder: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
-    """A path that nobody had, and a descriptor of it, locked as long as we live."""
+def _new(directory: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
+    """A new path and its descriptor, which stays locked until the process ends or the body does."""
     name = os.urandom(8).hex()
-    path, unlocked = os.path.join(folder, _prefix() + name), os.path.join(folder, f".dockless-{name}")
+    path, unlocked = os.path.join(directory, _prefix() + name), os.path.join(directory, f".dockless-{name}")
     descriptor = make(unlocked)
     try:
-        # Not every file system has locks: there nobody sweeps, as nobody gets one.
+        # A file system without locks: no process gets a lock, so none removes stale files either.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Only now: what has this name and no lock is swept.
+        # After the lock: a file with this name and no lock counts as stale.
         os.rename(unlocked, path)
         yield path, descriptor
     finally:
@@ -109,7 +109,7 @@ def _new(folder: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
 
 
 def _prefix() -> str:
-    """Of this machine since its start; of a container, which may have a lock's view of its own, in most cases."""
+    """Return a prefix for this machine since its last start, and in most cases for one container."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read()
@@ -119,7 +119,7 @@ def _prefix() -> str:
 
 
 def _remove(path: str) -> None:
-    """Whatever it is; where it is no more, all is well."""
+    """Remove a file or directory; a missing one is no error."""
     with contextlib.suppress(OSError):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)

@@ -172,7 +172,7 @@ def test_more_layers_than_diff_ids(refused, base):
     config["rootfs"]["diff_ids"].pop()
     raw = json.dumps(config).encode()
     where = base(with_config(raw), raw)
-    said = f"the documents of {where} do not fit together: its manifest has 2 layers, its config 1 diff ids"
+    said = f"the documents of {where} do not fit together: its manifest has 2 layers, its config 1 diff IDs"
     assert refused("build", "oci:out", "--base", where) == said
 
 

@@ -56,11 +56,11 @@ def readonly(tmp_path_factory):
         ),
         case(
             *("B68", "layout, below a file", "oci:file/x"),
-            "cannot write an OCI layout to file/x: a file stands where a folder must be",
+            "cannot write an OCI layout to file/x: a file is in the place of a directory",
         ),
         case(
             *("B68", "layout, other folder", "oci:folder"),
-            "cannot write an OCI layout to folder: it holds something else (folder is no OCI layout); "
+            "cannot write an OCI layout to folder: the directory has other content (folder is not an OCI layout); "
             "choose another path",
         ),
         case("B68", "layout, long", f"oci:{LONG}", f"cannot write an OCI layout to {LONG}: File name too long"),
@@ -73,11 +73,11 @@ def readonly(tmp_path_factory):
                     "B68",
                     f"{kind}, folder",
                     f"{kind}:folder",
-                    "cannot write folder: it is a folder; choose another path",
+                    "cannot write folder: it is a directory; choose another path",
                 ),
                 case(
                     *("B68", f"{kind}, below a file", f"{kind}:file/x"),
-                    "cannot write file/x: a file stands where a folder must be",
+                    "cannot write file/x: a file is in the place of a directory",
                 ),
                 case("B68", f"{kind}, long", f"{kind}:{LONG}", f"cannot write {LONG}: File name too long"),
                 case("B68", f"{kind}, proc", f"{kind}:/proc/x", f"cannot write /proc/x: {ABSENT}"),
@@ -174,13 +174,13 @@ LAYOUTS = [
         "B69",
         "no oci-layout",
         unlink("oci-layout"),
-        f"layout is no OCI layout: cannot read layout/oci-layout: {ABSENT}; check the path",
+        f"layout is not an OCI layout: cannot read layout/oci-layout: {ABSENT}; check the path",
     ),
     case(
         "B69",
         "no index",
         unlink("index.json"),
-        f"layout is no OCI layout: cannot read layout/index.json: {ABSENT}; check the path",
+        f"layout is not an OCI layout: cannot read layout/index.json: {ABSENT}; check the path",
     ),
     case(
         *("B69", "oci-layout that is none", write("oci-layout", "x")),
@@ -188,7 +188,7 @@ LAYOUTS = [
     ),
     case(
         *("B69", "version", write("oci-layout", '{"imageLayoutVersion": "2.0.0"}')),
-        "layout: oci-layout is not of version 1.0.0: it says '2.0.0'",
+        "layout: oci-layout does not have the version 1.0.0: its version is '2.0.0'",
     ),
     case(
         *("B69", "index that is none", write("index.json", "{}")),
@@ -196,7 +196,7 @@ LAYOUTS = [
     ),
     case(
         *("B69", "empty index", write("index.json", '{"schemaVersion": 2, "manifests": []}')),
-        "layout holds 0 images: it holds none that has a name; name one",
+        "layout has 0 images: it has no named image; name one image",
     ),
     *(
         case("B69", f"no {name}", unlink(f"blobs/sha256/{digest.hex}"), f"layout lacks the blob {digest}: {ABSENT}")
@@ -218,8 +218,8 @@ LAYOUTS = [
         f"the blob {FIRST.digest} is damaged: it has 10 bytes, not {FIRST.size}; write {blob(FIRST.digest)} again",
     ),
     case("B69", "symlinked layer", link_blob, f"layout lacks the blob {FIRST.digest}: it is a symlink"),
-    case("B69", "fifo", fifo_blob, f"layout lacks the blob {FIRST.digest}: it is no plain file"),
-    case("B69", "two images", two_images, "layout holds 2 images: it holds v1, v2; name one"),
+    case("B69", "fifo", fifo_blob, f"layout lacks the blob {FIRST.digest}: it is not a regular file"),
+    case("B69", "two images", two_images, "layout has 2 images: it has v1, v2; name one image"),
     case(
         *("B69", "a digest that climbs", climbing_digest),
         "layout: index.json: manifests[0] has an invalid digest: invalid digest 'sha256:../../../etc/passwd';"
@@ -246,9 +246,9 @@ def test_layouts(refused, repository, tmp_path, change, said):
 
 @row("B69")
 def test_names_that_a_layout_lacks(refused):
-    assert refused("copy", "oci:base:v2", "oci:out") == "base holds no image v2: it holds v1"
+    assert refused("copy", "oci:base:v2", "oci:out") == "base has no image v2: it has v1"
     assert refused("copy", "oci:nothere", "oci:out") == (
-        f"nothere is no OCI layout: cannot read nothere/oci-layout: {ABSENT}; check the path"
+        f"nothere is not an OCI layout: cannot read nothere/oci-layout: {ABSENT}; check the path"
     )
 
 
@@ -289,14 +289,14 @@ ARCHIVES = [
         "empty",
         "oci-archive",
         lambda _: b"",
-        "a.tar is cut off: in the tar header at byte 0; see whether it is a tar at all",
+        "a.tar is cut off: in the tar header at byte 0; check that the file is a tar archive",
     ),
     case(
         "B70",
         "empty",
         "docker-archive",
         lambda _: b"",
-        "a.tar is cut off: in the tar header at byte 0; see whether it is a tar at all",
+        "a.tar is cut off: in the tar header at byte 0; check that the file is a tar archive",
     ),
     case(
         *("B70", "text", "oci-archive", lambda data: b"hello " * 200),
@@ -313,23 +313,23 @@ ARCHIVES = [
     ),
     case(
         *("B70", "no index", "oci-archive", lambda data: again(data, without("index.json"))),
-        "a.tar is no OCI layout: a.tar holds no file index.json",
+        "a.tar is not an OCI layout: a.tar has no file index.json",
     ),
     case(
         *("B70", "no oci-layout", "oci-archive", lambda data: again(data, without("oci-layout"))),
-        "a.tar is no OCI layout: a.tar holds no file oci-layout",
+        "a.tar is not an OCI layout: a.tar has no file oci-layout",
     ),
     case(
         *("B70", "no blob", "oci-archive", lambda data: again(data, without(FIRST.digest.hex))),
-        f"a.tar lacks the blob {FIRST.digest}: a.tar holds no file blobs/sha256/{FIRST.digest.hex}",
+        f"a.tar lacks the blob {FIRST.digest}: a.tar has no file blobs/sha256/{FIRST.digest.hex}",
     ),
     case(
         *("B70", "no manifest", "docker-archive", lambda data: again(data, without("manifest.json"))),
-        "a.tar is no docker-archive: it holds no manifest.json",
+        "a.tar is not a docker-archive: the archive has no manifest.json",
     ),
     case(
         *("B70", "no image", "docker-archive", lambda data: again(data, with_text("manifest.json", b"[]"))),
-        "a.tar: manifest.json lists no image",
+        "a.tar: manifest.json has no image",
     ),
     case("B70", "no layer", "docker-archive", lambda data: again(data, without(".tar")), None),
     case(

@@ -66,7 +66,7 @@ def test_add(refused, src, add, said):
 
 @row("B24")
 def test_a_base_and_an_ignore_file_that_are_missing(refused, built, src):
-    said = "nothere is no OCI layout: cannot read nothere/oci-layout: No such file or directory; check the path"
+    said = "nothere is not an OCI layout: cannot read nothere/oci-layout: No such file or directory; check the path"
     assert refused("build", "oci:out", "--base", "oci:nothere") == said
     # An ignore file is one where there is one: it is looked for in every folder.
     assert [m.name for m in built("--add", "src:/a", "--ignore-file", ".nothere")] == ["a", "a/f"]

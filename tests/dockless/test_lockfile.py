@@ -112,7 +112,7 @@ def test_one_image_without_an_index():
 
 def test_what_no_image_can_stand_on_is_refused():
     odd = Base(AMD64, layers=2, diff_ids=3)
-    with pytest.raises(InvalidDocumentError, match="2 layers, its config 3 diff ids"):
+    with pytest.raises(InvalidDocumentError, match="2 layers, its config 3 diff IDs"):
         lock_base(PYTHON, [], odd.one, odd.fetch)
     inner = Base(AMD64)
     outer = make_index([inner.index.descriptor._replace(platform=AMD64)])

@@ -9,7 +9,7 @@ from dockless.errors import LayerError, LayoutError
 from dockless.layer.builder import BuiltLayer
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
-from dockless.tar.decompress import decoded, detect_format
+from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import read_members
 
 
@@ -24,7 +24,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
         with open(path, "rb") as source, open(staged, "xb") as sink:
             blob = HashingFile(source, sink.write)
             compression = detect_format(blob.peek())
-            tar = HashingReader(decoded(blob, path), path)
+            tar = HashingReader(decompress(blob, path), path)
             entries = sum(1 for _ in read_members(tar, path))
             tar.drain()
             # What a decompressor need not read is a part of the blob all the same.

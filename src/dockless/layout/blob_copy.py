@@ -1,4 +1,4 @@
-"""Blobs on their way to the disk: no byte gets a final name before size and digest are right."""
+"""Verified copies of blobs: size and digest are checked before the bytes get a final name."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from dockless.errors import LayoutError, RegistryError
 from dockless.oci.descriptor import Descriptor
 
 _CHUNK = 1 << 20
-# Told of each piece that was written: which blob, and how many bytes.
-Moved = Callable[[Descriptor, int], None]
+# Called for each chunk that was written, with the blob and the number of bytes; negative when a copy starts again.
+OnBytes = Callable[[Descriptor, int], None]
 
 
-def ignored(descriptor: Descriptor, size: int) -> None:
-    """A `Moved` that tells nobody."""
+def ignore_bytes(descriptor: Descriptor, size: int) -> None:
+    """Do nothing. An OnBytes."""
 
 
-def copy_blob(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved = ignored) -> None:
-    """Writes a blob's bytes to `sink`, which can seek. Raises LayoutError when they are not what `descriptor` says."""
+def copy_blob(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: OnBytes = ignore_bytes) -> None:
+    """Write a blob's bytes to `sink`, which must be seekable. Raises LayoutError if they do not match `descriptor`."""
     begin = sink.tell()
     try:
-        _copy(source, descriptor, sink, moved)
+        _copy(source, descriptor, sink, on_bytes)
     except RegistryError as error:
         if not error.damaged_once:
             raise
-        moved(descriptor, begin - sink.tell())
+        on_bytes(descriptor, begin - sink.tell())
         sink.seek(begin)
-        _copy(source, descriptor, sink, moved)
+        _copy(source, descriptor, sink, on_bytes)
 
 
-def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, moved: Moved) -> None:
-    found = hashlib.sha256()
+def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: OnBytes) -> None:
+    hasher = hashlib.sha256()
     size = 0
     with source.open(descriptor) as file:
-        # What is there, not a whole chunk: over a slow line that takes long, and somebody may press Ctrl-C meanwhile.
+        # `read1` returns what has arrived: on a slow connection a whole chunk takes long, and Ctrl-C must take effect.
         read = getattr(file, "read1", file.read)
         while data := read(min(_CHUNK, descriptor.size - size + 1)):
             size += len(data)
             if size > descriptor.size:
                 break
-            found.update(data)
+            hasher.update(data)
             sink.write(data)
-            moved(descriptor, len(data))
+            on_bytes(descriptor, len(data))
     if size != descriptor.size:
         raise LayoutError(
             f"the blob {descriptor.digest} is damaged",
@@ -51,9 +51,9 @@ def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, moved: Mov
             + ("" if size > descriptor.size else f", not {descriptor.size}"),
             hint=rewrite_hint(file),
         )
-    if found.hexdigest() != descriptor.digest.hex:
+    if hasher.hexdigest() != descriptor.digest.hex:
         raise LayoutError(
             f"the blob {descriptor.digest} is damaged",
-            cause=f"its digest is sha256:{found.hexdigest()}",
+            cause=f"its digest is sha256:{hasher.hexdigest()}",
             hint=rewrite_hint(file),
         )

@@ -1,7 +1,7 @@
-"""Reads docker-archives: what `docker save`, `podman save`, skopeo, kaniko, jib and bazel write.
+"""Reads docker-archives, which `docker save`, `podman save`, skopeo, kaniko, jib and bazel write.
 
-They hold no manifest: one is made, of Docker's family, whose layers are the archive's files as they are. So it has its
-own digest, which no registry knows.
+A docker-archive has no manifest. The reader makes one with Docker's media types, whose layers are the files of the
+archive as they are; its digest is not that of the image in any registry.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIST = "manifest.json"
 
 
 class _Listed(NamedTuple):
-    """One image as manifest.json has it."""
+    """An entry of manifest.json."""
 
     config: str
     names: tuple[str, ...]
@@ -35,10 +35,10 @@ class _Listed(NamedTuple):
 
 
 class DockerArchive:
-    """A docker-archive, compressed or not. A BlobSource for the images that were read. `close` closes it."""
+    """A docker-archive, compressed or not. A BlobSource of the images that were read. `close` closes the archive."""
 
     def __init__(self, path: str) -> None:
-        """Reads the archive's list. Raises LayoutError when `path` is no docker-archive."""
+        """Read manifest.json. Raises LayoutError if `path` is not a docker-archive."""
         self.where = path
         self._files = TarFiles(path)
         self._blobs: dict[Digest, str] = {}
@@ -53,15 +53,15 @@ class DockerArchive:
         self._files.close()
 
     def names(self) -> list[str]:
-        """The references that its images are to get when they are loaded."""
+        """Return the references of the images."""
         return sorted({name for listed in self._listed for name in listed.names})
 
     def image(self, reference: str = "") -> ImageDocuments:
-        """The image of that name, or the only one. Raises LayoutError."""
+        """Return the image with this reference, or the only image. Raises LayoutError."""
         return self._read(self._choose(reference))
 
     def images(self) -> list[ImageDocuments]:
-        """All its images, in its order. Raises LayoutError."""
+        """Return all images, in the order of manifest.json. Raises LayoutError."""
         return [self._read(listed) for listed in self._listed]
 
     def _read(self, listed: _Listed) -> ImageDocuments:
@@ -70,8 +70,8 @@ class DockerArchive:
             config = ImageConfig.from_bytes(config_bytes, f"{self.where}: {listed.config}")
             if len(config.diff_ids) != len(listed.layers):
                 raise LayoutError(
-                    f"{self.where} does not fit together",
-                    cause=f"{_LIST} has {len(listed.layers)} layers, {listed.config} {len(config.diff_ids)} diff ids",
+                    f"{self.where} is inconsistent",
+                    cause=f"{_LIST} has {len(listed.layers)} layers, {listed.config} {len(config.diff_ids)} diff IDs",
                 )
             layers = [self._layer(name, diff_id) for name, diff_id in zip(listed.layers, config.diff_ids)]
         except (InvalidDocumentError, InvalidValueError) as error:
@@ -82,7 +82,7 @@ class DockerArchive:
         return made
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """A layer, config or manifest of an image that was read. Raises LayoutError for another."""
+        """Return a layer, config or manifest of an image that was read. Raises LayoutError for any other blob."""
         if descriptor.digest in self._documents:
             return io.BytesIO(self._documents[descriptor.digest])
         if descriptor.digest not in self._blobs:
@@ -90,7 +90,7 @@ class DockerArchive:
         return self._files.open(self._blobs[descriptor.digest])
 
     def _layer(self, name: str, diff_id: Digest) -> Descriptor:
-        """What is in the archive, as it is: nearly always a plain tar, whose digest is the diff id."""
+        """Return the descriptor of a layer as the archive has it: mostly a plain tar, whose digest is the diff ID."""
         size = self._files.size(name)
         if size is None:
             raise LayoutError(f"{self.where} lacks the layer {name}", cause=f"{_LIST} names it")
@@ -105,35 +105,35 @@ class DockerArchive:
         return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
 
     def _choose(self, reference: str) -> _Listed:
-        there = ", ".join(self.names()) or "none that has a name"
+        available = ", ".join(self.names()) or "no named image"
         if not reference:
             if len(self._listed) != 1:
                 raise LayoutError(
-                    f"{self.where} holds {len(self._listed)} images", cause=f"it holds {there}", hint="name one"
+                    f"{self.where} has {len(self._listed)} images", cause=f"it has {available}", hint="name one image"
                 )
             return self._listed[0]
         wanted = _full(reference)
         for listed in self._listed:
             if wanted in map(_full, listed.names):
                 return listed
-        raise LayoutError(f"{self.where} holds no image {reference}", cause=f"it holds {there}")
+        raise LayoutError(f"{self.where} has no image {reference}", cause=f"it has {available}")
 
     def _read_list(self) -> list[_Listed]:
         if _LIST not in self._files:
             oci = self._files.size("oci-layout") is not None
             raise LayoutError(
-                f"{self.where} is no docker-archive",
-                cause=f"it holds no {_LIST}",
-                hint="it is an oci-archive: write oci-archive: before it" if oci else "",
+                f"{self.where} is not a docker-archive",
+                cause=f"the archive has no {_LIST}",
+                hint="the archive is an oci-archive: write oci-archive:FILE" if oci else "",
             )
         raw = read_small(self._files, _LIST, DEFAULT_LIMIT)
         try:
-            # The document is a list; the one strict reader reads objects.
+            # The document is a list, and the strict parser reads objects.
             items = parse_document(b'{"images":' + raw + b"}", f"{self.where}: {_LIST}", limit=len(raw) + 20)["images"]
         except InvalidDocumentError as error:
             raise LayoutError(error.problem, cause=error.cause) from error
         if not isinstance(items, list) or not items:
-            raise LayoutError(f"{self.where}: {_LIST} lists no image")
+            raise LayoutError(f"{self.where}: {_LIST} has no image")
         return [self._item(item) for item in items]
 
     def _item(self, item: Any) -> _Listed:
@@ -141,12 +141,12 @@ class DockerArchive:
         config, names, layers = found.get("Config"), found.get("RepoTags") or [], found.get("Layers") or []
         for value in (config, *names, *layers) if isinstance(names, list) and isinstance(layers, list) else (None,):
             if not isinstance(value, str) or not value:
-                raise LayoutError(f"{self.where}: {_LIST} has an image without Config, RepoTags or Layers as they are")
+                raise LayoutError(f"{self.where}: {_LIST} has an image without valid Config, RepoTags and Layers")
         return _Listed(str(config), tuple(names), tuple(layers))
 
 
 def _full(name: str) -> str:
-    """`name` by Docker's rules, so that `app`, `app:latest` and `docker.io/library/app:latest` are one."""
+    """Return `name` by Docker's rules: `app`, `app:latest` and `docker.io/library/app:latest` are the same."""
     try:
         found = Reference.parse(name)
     except InvalidValueError:

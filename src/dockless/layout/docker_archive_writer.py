@@ -1,6 +1,6 @@
-"""Writes docker-archives: what `docker load`, `podman load` and skopeo read.
+"""Writes docker-archives, which `docker load`, `podman load` and skopeo read.
 
-The format is that of `docker save` since 1.10: a `manifest.json` that names a config and layers, which are plain tars.
+The format is that of `docker save` since 1.10: `manifest.json` names a config and layers, which are plain tar archives.
 """
 
 from __future__ import annotations
@@ -13,23 +13,29 @@ from dockless._atomic import atomic_file
 from dockless._hashing import HashingWriter
 from dockless.blobs import BlobSource
 from dockless.errors import InvalidValueError, LayoutError, RegistryError
-from dockless.layout.blob_copy import Moved, ignored
+from dockless.layout.blob_copy import OnBytes, ignore_bytes
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.reference import DOCKER_HUB, Reference
-from dockless.tar.decompress import decoded
+from dockless.tar.decompress import decompress
 from dockless.tar.writer import END, file_header, padding, put_file
 
 _BLOCK = 1 << 20
 
 
 def write_docker_archive(
-    path: str, image: ImageDocuments, references: Sequence[Reference], source: BlobSource, *, moved: Moved = ignored
+    path: str,
+    image: ImageDocuments,
+    references: Sequence[Reference],
+    source: BlobSource,
+    *,
+    on_bytes: OnBytes = ignore_bytes,
 ) -> None:
-    """Writes `image` to the tar `path`; loaded, it gets the names `references`, each with a tag (none: `latest`).
+    """Write `image` to the archive `path`; `references` are its names, with the tag `latest` if they have none.
 
-    Layers are decompressed, because older daemons read no zstd, and verified by their diff ids. The same image gives
-    the same bytes. What `path` names is replaced when the tar is whole. Raises LayoutError; InvalidValueError for a
-    reference by digest, which the format has no place for.
+    Layers are decompressed, because older daemons do not read zstd, and verified by their diff IDs. The same image
+    gives
+    the same bytes. An existing file is replaced when the archive is complete. Raises LayoutError, and InvalidValueError
+    for a reference with a digest, which the format cannot hold.
     """
     names = [_loaded_name(reference) for reference in references]
     members = {layer.diff_id: f"{layer.diff_id.hex}.tar" for layer in image.layers}
@@ -40,14 +46,14 @@ def write_docker_archive(
     }
     with atomic_file(path) as tar:
         for layer in {layer.diff_id: layer for layer in image.layers}.values():
-            _put_layer(tar, members[layer.diff_id], layer, source, moved)
+            _put_layer(tar, members[layer.diff_id], layer, source, on_bytes)
         put_file(tar, str(listed["Config"]), image.config_bytes)
         put_file(tar, "manifest.json", json.dumps([listed], sort_keys=True, separators=(",", ":")).encode())
         tar.write(END)
 
 
 def _loaded_name(reference: Reference) -> str:
-    """As docker itself writes it: short on Docker Hub."""
+    """Return the name as Docker writes it: short for Docker Hub."""
     if reference.digest:
         raise InvalidValueError(
             f"a docker-archive cannot hold the name {reference}", hint="give it a tag, not a digest"
@@ -58,14 +64,14 @@ def _loaded_name(reference: Reference) -> str:
     return f"{name}:{reference.tag or 'latest'}"
 
 
-def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: BlobSource, moved: Moved) -> None:
-    """The header says how large the layer is, which is known when it is decompressed: it is written last."""
+def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: BlobSource, on_bytes: OnBytes) -> None:
+    """Write a layer. Its size is known after decompression, so the header is written last."""
     begin = tar.tell()
     header = file_header(name, 0)
     while True:
         tar.write(header)
         try:
-            size = _put_content(tar, layer, source, moved)
+            size = _put_content(tar, layer, source, on_bytes)
         except RegistryError as error:
             if not error.damaged_once:
                 raise
@@ -74,7 +80,7 @@ def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: BlobSource, 
             known = file_header(name, size)
             if len(known) == len(header):
                 break
-        # Once more: it came damaged, or over 8 GiB the header has one of pax before it and the content begins later.
+        # Again: the blob was damaged, or the layer has more than 8 GiB and its header needs a PAX header before it.
         header = known
         tar.seek(begin)
         tar.truncate()
@@ -85,22 +91,22 @@ def _put_layer(tar: BinaryIO, name: str, layer: ImageLayer, source: BlobSource, 
     tar.write(padding(size))
 
 
-def _put_content(tar: BinaryIO, layer: ImageLayer, source: BlobSource, moved: Moved) -> int:
-    what = f"the layer {layer.descriptor.digest}"
+def _put_content(tar: BinaryIO, layer: ImageLayer, source: BlobSource, on_bytes: OnBytes) -> int:
+    label = f"the layer {layer.descriptor.digest}"
     content = HashingWriter(tar.write)
     with source.open(layer.descriptor) as file:
         try:
-            for piece in decoded(file, what, layer.descriptor.size):
-                content.write(piece)
+            for chunk in decompress(file, label, layer.descriptor.size):
+                content.write(chunk)
         except LayoutError:
-            # Bytes that were damaged on the way mostly cannot be decompressed: that it was that is known at their end.
+            # Bytes damaged in transit cannot be decompressed in most cases. Only at the end is it known that they were.
             while file.read(_BLOCK):
                 pass
             raise
     if content.digest != layer.diff_id:
         raise LayoutError(
-            f"{what} is damaged",
-            cause=f"inside it is {content.digest}, the config says {layer.diff_id}",
+            f"{label} is damaged",
+            cause=f"its content has the digest {content.digest}, and the diff ID in the config is {layer.diff_id}",
         )
-    moved(layer.descriptor, layer.descriptor.size)
+    on_bytes(layer.descriptor, layer.descriptor.size)
     return content.size

@@ -1,4 +1,4 @@
-"""Named files, in a folder or in a tar: what an image on disk is read from."""
+"""Access to named files of a directory or an archive, from which an image on disk is read."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from dockless.errors import LayoutError
 
 
 class Files(Protocol):
-    """`where` is what errors call the whole. Names are relative, with `/`."""
+    """Named files. `where` names the directory or archive in errors. Names are relative and use `/`."""
 
     where: str
 
     def open(self, name: str) -> BinaryIO:
-        """The file's bytes; the caller closes it. Raises LayoutError when it is absent or is no plain file."""
+        """Return the file, which the caller closes. Raises LayoutError if it is missing or not a regular file."""
         ...
 
     def size(self, name: str) -> int | None:
-        """The file's size in bytes; None when it is absent or is no plain file."""
+        """Return the file's size in bytes; None if it is missing or not a regular file."""
         ...
 
 
-class FolderFiles:
-    """The files of a folder. Links are not followed: one could name any file of the machine."""
+class DirectoryFiles:
+    """The files of a directory. Symlinks are not followed: one could lead to any file of the machine."""
 
-    def __init__(self, folder: str) -> None:
-        self.where = folder
+    def __init__(self, directory: str) -> None:
+        self.where = directory
 
     def open(self, name: str) -> BinaryIO:
         path = os.path.join(self.where, name)
         try:
-            # Without O_NONBLOCK, opening a FIFO waits for ever.
+            # Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             cause = "it is a symlink" if error.errno == errno.ELOOP else error.strerror or str(error)
             raise LayoutError(f"cannot read {path}", cause=cause, hint="check the path") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise LayoutError(f"cannot read {path}", cause="it is no plain file")
-        # Opened by its name, which it then has for errors.
+            raise LayoutError(f"cannot read {path}", cause="it is not a regular file")
+        # Opened with its path, so that errors can name the file.
         return open(path, "rb", opener=lambda *_: descriptor)
 
     def size(self, name: str) -> int | None:
@@ -53,9 +53,9 @@ class FolderFiles:
 
 
 def read_small(files: Files, name: str, limit: int) -> bytes:
-    """All of a file that is a document. Raises LayoutError when it is absent or larger than `limit` bytes."""
+    """Return the content of a small file. Raises LayoutError if it is missing or larger than `limit` bytes."""
     with files.open(name) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise LayoutError(f"{files.where}: {name} is larger than {limit} bytes", cause="it is no such document")
+        raise LayoutError(f"{files.where}: {name} is larger than {limit} bytes")
     return data

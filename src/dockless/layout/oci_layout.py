@@ -1,4 +1,4 @@
-"""OCI image layouts: blobs and an index of them, in a folder or a tar (OCI image spec, image-layout.md)."""
+"""OCI image layouts: blobs and an index, in a directory or a tar archive (OCI image spec, image-layout.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
-from dockless.layout.files import Files, FolderFiles, read_small
+from dockless.layout.files import DirectoryFiles, Files, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -20,17 +20,17 @@ LAYOUT_VERSION = "1.0.0"
 
 
 def blob_path(digest: Digest) -> str:
-    """Where a layout keeps a blob, relative to its folder."""
+    """Return the path of a blob in a layout."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def layout_file() -> bytes:
-    """The content of the file that says that a folder is a layout."""
+    """Return the content of the file that marks a directory as a layout."""
     return write_document({"imageLayoutVersion": LAYOUT_VERSION})
 
 
 def layout_files(roots: Iterable[Descriptor], documents: Mapping[Digest, bytes]) -> dict[str, bytes]:
-    """The small files of a layout whose index lists `roots`: path in the folder -> content; no layers."""
+    """Return the files of a layout whose index lists `roots`, without layers: path -> content."""
     return {
         LAYOUT_FILE: layout_file(),
         INDEX_FILE: make_index(tuple(roots)).raw,
@@ -39,7 +39,7 @@ def layout_files(roots: Iterable[Descriptor], documents: Mapping[Digest, bytes])
 
 
 def named(descriptor: Descriptor, names: Sequence[str]) -> list[Descriptor]:
-    """`descriptor` as a layout's index lists it: once for each name, or once without any."""
+    """Return the index entries for `descriptor`: one for each name, or one without a name."""
     others = {key: value for key, value in (descriptor.annotations or {}).items() if key != REF_NAME}
     if not names:
         return [descriptor._replace(annotations=others or None)]
@@ -47,7 +47,7 @@ def named(descriptor: Descriptor, names: Sequence[str]) -> list[Descriptor]:
 
 
 def name_of(descriptor: Descriptor) -> str:
-    """What a layout's index calls this; empty when it has no name."""
+    """Return the name of an index entry; empty if it has none."""
     return (descriptor.annotations or {}).get(REF_NAME, "")
 
 
@@ -55,23 +55,24 @@ class OciLayout:
     """An OCI layout, read only. A BlobSource."""
 
     def __init__(self, directory: str, *, files: Files | None = None) -> None:
-        """Reads the layout's index. Raises LayoutError when `directory` (or `files`) is no layout."""
-        self.files = files or FolderFiles(directory)
+        """Read the index of the layout. Raises LayoutError if `directory` (or `files`) is not an OCI layout."""
+        self.files = files or DirectoryFiles(directory)
         self.where = directory
         version = self._document(LAYOUT_FILE).get("imageLayoutVersion")
         if version != LAYOUT_VERSION:
             raise LayoutError(
-                f"{directory}: {LAYOUT_FILE} is not of version {LAYOUT_VERSION}", cause=f"it says {version!r:.50}"
+                f"{directory}: {LAYOUT_FILE} does not have the version {LAYOUT_VERSION}",
+                cause=f"its version is {version!r:.50}",
             )
-        what = f"{directory}: {INDEX_FILE}"
+        label = f"{directory}: {INDEX_FILE}"
         try:
-            self.index = Index.from_bytes(self._small(INDEX_FILE), what)
+            self.index = Index.from_bytes(self._small(INDEX_FILE), label)
         except (InvalidDocumentError, InvalidValueError) as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
 
     @classmethod
     def in_archive(cls, path: str) -> OciLayout:
-        """The layout that an oci-archive holds: a tar of one, compressed or not. `close` closes it."""
+        """Open the layout in an oci-archive, compressed or not. `close` closes the archive."""
         files = TarFiles(path)
         try:
             return cls(path, files=files)
@@ -84,24 +85,29 @@ class OciLayout:
             self.files.close()
 
     def names(self) -> list[str]:
-        """The names that the index gives to images."""
+        """Return the names of the images in the index."""
         return sorted({name_of(descriptor) for descriptor in self.index.manifests} - {""})
 
     def root(self, name: str = "") -> Descriptor:
-        """The image called `name` (its ref.name annotation) or of that digest, or the only one. Raises LayoutError."""
-        there = ", ".join(self.names()) or "none that has a name"
+        """Return the image with this name (its ref.name annotation) or digest, or the only image.
+
+        Raises LayoutError.
+        """
+        available = ", ".join(self.names()) or "no named image"
         if name:
             for descriptor in self.index.manifests:
                 if name in (name_of(descriptor), descriptor.digest):
                     return descriptor
-            raise LayoutError(f"{self.where} holds no image {name}", cause=f"it holds {there}")
-        found = {descriptor.digest: descriptor for descriptor in self.index.manifests}
-        if len(found) != 1:
-            raise LayoutError(f"{self.where} holds {len(found)} images", cause=f"it holds {there}", hint="name one")
-        return next(iter(found.values()))
+            raise LayoutError(f"{self.where} has no image {name}", cause=f"it has {available}")
+        images = {descriptor.digest: descriptor for descriptor in self.index.manifests}
+        if len(images) != 1:
+            raise LayoutError(
+                f"{self.where} has {len(images)} images", cause=f"it has {available}", hint="name one image"
+            )
+        return next(iter(images.values()))
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """The blob's file. Raises LayoutError when it is absent or is no plain file."""
+        """Return the blob's file. Raises LayoutError if it is missing or not a regular file."""
         try:
             return self.files.open(blob_path(descriptor.digest))
         except LayoutError as error:
@@ -110,22 +116,24 @@ class OciLayout:
             ) from error
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that `descriptor` names, verified by size and digest."""
-        what = f"{self.where}: {descriptor.digest}"
+        """Return the manifest or index with this descriptor; size and digest are verified. Raises LayoutError."""
+        label = f"{self.where}: {descriptor.digest}"
         if descriptor.size > DEFAULT_LIMIT:
-            raise LayoutError(f"{what} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
+            raise LayoutError(f"{label} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
         with self.open(descriptor) as file:
             raw = file.read(descriptor.size + 1)
         if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
-            raise LayoutError(f"{what} does not match its digest", hint="the layout is damaged: write it again")
-        return parse_manifest(raw, what, media_type=descriptor.media_type)
+            raise LayoutError(f"{label} does not match its digest", hint="the layout is damaged: write it again")
+        return parse_manifest(raw, label, media_type=descriptor.media_type)
 
     def _small(self, name: str) -> bytes:
         try:
             return read_small(self.files, name, DEFAULT_LIMIT)
         except LayoutError as error:
             raise LayoutError(
-                f"{self.where} is no OCI layout", cause=f"{error.problem}: {error.cause}".strip(": "), hint=error.hint
+                f"{self.where} is not an OCI layout",
+                cause=f"{error.problem}: {error.cause}".strip(": "),
+                hint=error.hint,
             ) from error
 
     def _document(self, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes OCI layouts, whole or an image more into one that is there."""
+"""Writes OCI layouts: a new one, or more images in an existing one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import atomic_file, refused, temporary_directory
+from dockless._atomic import atomic_file, reason_of, temporary_directory
 from dockless._concurrency import Crew, Stopped
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
-from dockless.layout.blob_copy import Moved, copy_blob, ignored
-from dockless.layout.files import FolderFiles, read_small
+from dockless.layout.blob_copy import OnBytes, copy_blob, ignore_bytes
+from dockless.layout.files import DirectoryFiles, read_small
 from dockless.layout.oci_layout import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
 from dockless.oci.descriptor import Descriptor
@@ -29,52 +29,51 @@ def write_layout(
     blobs: Iterable[Descriptor],
     source: BlobSource,
     *,
-    moved: Moved = ignored,
+    on_bytes: OnBytes = ignore_bytes,
     jobs: int = 1,
 ) -> None:
-    """Writes `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
+    """Write `blobs`, read from `source`, and an index that lists `roots`, to the layout `directory`.
 
-    A new layout gets its name when it is whole. In one that is there, blobs that it has are not written again, and the
-    new roots take the place of those of the same name, as skopeo does it; the others stay. A blob there that is damaged
-    is written anew. A failure leaves what was there before. `jobs` blobs are read at a time. Raises LayoutError, and
-    what `source` raises.
+    A new layout gets its name when it is complete. In an existing layout, valid blobs are not written again, damaged
+    ones are, and a new root replaces the one with the same name, as in skopeo; other roots stay. A failure leaves the
+    layout as it was. `jobs` blobs are read at a time. Raises LayoutError, and what `source` raises.
     """
     if os.path.islink(directory):
         directory = os.path.realpath(directory)
-    wanted = {blob.digest: blob for blob in blobs}
+    unique = {blob.digest: blob for blob in blobs}
     try:
         if os.path.isdir(directory) and os.listdir(directory):
-            _append(directory, roots, list(wanted.values()), source, moved, jobs)
+            _append(directory, roots, list(unique.values()), source, on_bytes, jobs)
         elif os.path.lexists(directory) and not os.path.isdir(directory):
             raise LayoutError(
                 f"cannot write an OCI layout to {directory}", cause="it is a file", hint="choose another path"
             )
-        elif not _created(directory, roots, list(wanted.values()), source, moved, jobs):
-            _append(directory, roots, list(wanted.values()), source, moved, jobs)
+        elif not _create(directory, roots, list(unique.values()), source, on_bytes, jobs):
+            _append(directory, roots, list(unique.values()), source, on_bytes, jobs)
     except OSError as error:
-        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=refused(error)) from error
+        raise LayoutError(f"cannot write an OCI layout to {directory}", cause=reason_of(error)) from error
 
 
-def _created(
+def _create(
     directory: str,
     roots: Sequence[Descriptor],
     blobs: list[Descriptor],
     source: BlobSource,
-    moved: Moved,
+    on_bytes: OnBytes,
     jobs: int,
 ) -> bool:
-    """Whether it is there now; False where somebody else was quicker."""
+    """Create the layout; return False if another process created it first."""
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
     with temporary_directory(parent) as staged:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, "blobs", "sha256"))
 
-        def put(blob: Descriptor, moved: Moved) -> None:
+        def put(blob: Descriptor, on_bytes: OnBytes) -> None:
             with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
-                copy_blob(source, blob, file, moved)
+                copy_blob(source, blob, file, on_bytes)
 
-        _each(put, blobs, moved, jobs)
+        _put_all(put, blobs, on_bytes, jobs)
         _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
         os.chmod(staged, 0o755)
         try:
@@ -91,7 +90,7 @@ def _append(
     roots: Sequence[Descriptor],
     blobs: list[Descriptor],
     source: BlobSource,
-    moved: Moved,
+    on_bytes: OnBytes,
     jobs: int,
 ) -> None:
     try:
@@ -99,27 +98,28 @@ def _append(
     except LayoutError as error:
         raise LayoutError(
             f"cannot write an OCI layout to {directory}",
-            cause=f"it holds something else ({error.problem})",
+            cause=f"the directory has other content ({error.problem})",
             hint="choose another path",
         ) from error
-    files = FolderFiles(directory)
+    files = DirectoryFiles(directory)
     with temporary_directory(directory) as staged:
 
-        def put(blob: Descriptor, moved: Moved) -> None:
-            if not _is_whole(files, blob):
+        def put(blob: Descriptor, on_bytes: OnBytes) -> None:
+            if not _has_blob(files, blob):
                 with open(os.path.join(staged, blob.digest.hex), "wb") as file:
-                    copy_blob(source, blob, file, moved)
+                    copy_blob(source, blob, file, on_bytes)
 
-        _each(put, blobs, moved, jobs)
+        _put_all(put, blobs, on_bytes, jobs)
         with _locked(directory):
-            # Not before all are there: a failure leaves nothing, and takes nothing away that others count on by now.
+            # Only when all blobs are complete, so that a failure leaves nothing. Blobs in the layout are never removed:
+            # a concurrent writer may rely on them.
             for name in os.listdir(staged):
                 _move(os.path.join(staged, name), os.path.join(directory, "blobs", "sha256", name))
-            _relist(files, os.path.join(directory, INDEX_FILE), roots)
+            _update_index(files, os.path.join(directory, INDEX_FILE), roots)
 
 
-def _is_whole(files: FolderFiles, blob: Descriptor) -> bool:
-    """Whether a blob is there, with all its bytes as they should be."""
+def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
+    """Return whether the layout has the blob, undamaged."""
     name = blob_path(blob.digest)
     if files.size(name) != blob.size:
         return False
@@ -132,19 +132,21 @@ def _move(path: str, to: str) -> None:
     os.replace(path, to)
 
 
-def _each(put: Callable[[Descriptor, Moved], None], blobs: Sequence[Descriptor], moved: Moved, jobs: int) -> None:
-    """All of them, `jobs` at a time; the first failure, or Ctrl-C, stops the others at their next bytes."""
-    crew = Crew(jobs)
+def _put_all(
+    put: Callable[[Descriptor, OnBytes], None], blobs: Sequence[Descriptor], on_bytes: OnBytes, jobs: int
+) -> None:
+    """Put all blobs, `jobs` at a time. The first error, or Ctrl-C, ends the others at their next bytes."""
+    pool = Crew(jobs)
 
-    def told(blob: Descriptor, size: int) -> None:
-        if crew.stop.is_set():
+    def report(blob: Descriptor, size: int) -> None:
+        if pool.stop.is_set():
             raise Stopped
-        moved(blob, size)
+        on_bytes(blob, size)
 
-    crew.run([partial(put, blob, told) for blob in blobs])
+    pool.run([partial(put, blob, report) for blob in blobs])
 
 
-def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:
+def _update_index(files: DirectoryFiles, path: str, roots: Sequence[Descriptor]) -> None:
     raw = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
     document = parse_document(raw, path)
     names = {name_of(root) for root in roots} - {""}
@@ -152,7 +154,7 @@ def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:
     kept = []
     for item in document["manifests"]:
         name = name_of(Descriptor.from_json(item, path))
-        # Of one digest there may be several names; without a name it was only kept from being collected.
+        # One digest may have several names. An entry without a name only protects its blobs from garbage collection.
         if name in names or (not name and item["digest"] in digests):
             continue
         kept.append(item)
@@ -166,7 +168,7 @@ def _relist(files: FolderFiles, path: str, roots: Sequence[Descriptor]) -> None:
 
 @contextmanager
 def _locked(directory: str) -> Iterator[None]:
-    """One at a time changes a layout's index."""
+    """Hold the lock for changes of a layout's index."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

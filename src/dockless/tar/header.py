@@ -1,4 +1,4 @@
-"""Tar headers: USTAR where it fits, a minimal PAX record otherwise (POSIX.1-2017, pax, "ustar Interchange Format")."""
+"""Tar headers: USTAR where the values fit, else a minimal PAX header (POSIX.1-2017, "pax")."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PAX_NAME = b"././@PaxHeader"
 def tar_header(
     name: bytes, kind: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, link: bytes = b""
 ) -> bytes:
-    """The 512 bytes of an entry's header, with a PAX header before them where USTAR cannot say it.
+    """Return the 512 bytes of an entry's header, after a PAX header where USTAR cannot hold a value.
 
-    A folder's name gets its slash here. Names and links are any bytes but NUL; `size` is in bytes.
+    The name of a directory gets its slash here. Names and links are bytes without NUL; `size` is in bytes, `mtime` in
+    seconds since 1970.
     """
     if kind == DIRECTORY:
         name += b"/"
@@ -50,7 +51,8 @@ def _ustar(
     name: bytes, kind: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, link: bytes, prefix: bytes
 ) -> bytes:
     numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, mtime)
-    # The checksum is of the whole header with its own field blank; summing what is not zero takes a third of the time.
+    # The checksum covers the whole header with its own field blank; summing only what is not zero takes a third of the
+    # time.
     checksum = sum(name) + sum(numbers) + sum(kind) + sum(link) + sum(prefix) + _CONSTANT_SUM
     return b"%b%b%06o\0 %b%b%b%b" % (
         name.ljust(100, b"\0"),
@@ -64,7 +66,7 @@ def _ustar(
 
 
 def _split(name: bytes) -> tuple[bytes, bytes, bool]:
-    """`name` as USTAR's prefix and name, parted at a slash; False where no slash is in the right place."""
+    """Split `name` at a slash into USTAR's prefix and name; False if no slash is in the right place."""
     cut = name.rfind(b"/", 0, min(156, len(name) - 1))
     if cut > 0 and len(name) - cut - 1 <= 100:
         return name[:cut], name[cut + 1 :], True
@@ -72,7 +74,7 @@ def _split(name: bytes) -> tuple[bytes, bytes, bool]:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """`LENGTH KEY=VALUE\\n`, where the length counts itself."""
+    """Return `LENGTH KEY=VALUE\\n`, where the length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
     if len(str(length)) != len(str(rest)):

@@ -1,4 +1,4 @@
-"""The files inside a tar, read where they lie: nothing is unpacked."""
+"""Random access to the files of a tar archive. Nothing is extracted."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from dockless.errors import LayoutError
-from dockless.tar.decompress import decoded, detect_format
+from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import Member, read_members
 
-# An image has some dozens of files; a tar of millions is no image, and would fill the memory.
+# An archive of an image has some dozens of members; an index of millions would fill the memory.
 _MAX_MEMBERS = 200_000
 _MAX_LINKS = 8
 _LINKS = frozenset((b"1", b"2"))
 
 
 class TarFiles:
-    """The files of a tar, found by their headers when it is opened. A context manager, which closes the file.
+    """The files of a tar archive, indexed when the archive is opened. A context manager, which closes the archive.
 
-    A tar that is compressed as a whole (`docker save | gzip`) is decompressed to an unnamed file first. Links to other
-    members are followed, as `docker save` writes them. Raises LayoutError: no such file, no tar, damage, a bomb.
+    A compressed archive (`docker save | gzip`) is decompressed to an unnamed file first. Links to other members, as
+    `docker save` writes them, are followed. Raises LayoutError for a file that is missing, damaged, not a tar archive
+    or
+    a decompression bomb.
     """
 
     def __init__(self, path: str) -> None:
@@ -39,7 +41,7 @@ class TarFiles:
             if detect_format(head) != "none":
                 self._file = self._decompressed()
             self._size = os.fstat(self._file.fileno()).st_size
-            self._members, self._twice = self._index()
+            self._members, self._duplicates = self._index()
         except OSError as error:
             self._file.close()
             raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
@@ -57,7 +59,7 @@ class TarFiles:
         self._file.close()
 
     def __iter__(self) -> Iterator[str]:
-        """The names of all members."""
+        """Iterate over the names of all members."""
         return iter(self._members)
 
     def open(self, name: str) -> BinaryIO:
@@ -71,51 +73,55 @@ class TarFiles:
             return None
 
     def resolved(self, name: str) -> str:
-        """The name of the file that `name` is or links to."""
+        """Return the name of the file that `name` is or links to. Raises LayoutError for a loop."""
         for _ in range(_MAX_LINKS):
             member = self._members.get(name)
             if member is None or member.kind not in _LINKS:
                 return name
             link = os.fsdecode(member.link)
-            # A hard link is named from the tar's root, a symlink from where it stands.
-            name = _plain(link if member.kind == b"1" else posixpath.join(posixpath.dirname(name), link))
-        raise LayoutError(f"{self.where}: {name} links in a circle")
+            # The target of a hard link is relative to the root, that of a symlink to the link's directory.
+            name = _normalized(link if member.kind == b"1" else posixpath.join(posixpath.dirname(name), link))
+        raise LayoutError(f"{self.where}: {name} is a link that leads to itself")
 
     def _find(self, name: str) -> Member:
-        name = self.resolved(_plain(name))
+        name = self.resolved(_normalized(name))
         member = self._members.get(name)
         if member is None or not member.is_file:
-            raise LayoutError(f"{self.where} holds no file {name}")
-        if name in self._twice:
-            # Readers differ in which they take: what is checked would not be what is run.
-            raise LayoutError(f"{self.where} holds {name} twice")
+            raise LayoutError(f"{self.where} has no file {name}")
+        if name in self._duplicates:
+            # Readers differ in which member they take: the member that is checked may not be the one that is run.
+            raise LayoutError(f"{self.where} has {name} twice")
         return member
 
     def _index(self) -> tuple[dict[str, Member], set[str]]:
         members: dict[str, Member] = {}
-        twice = set()
+        duplicates = set()
         for member in read_members(self, self.where):
-            name = _plain(os.fsdecode(member.name))
+            name = _normalized(os.fsdecode(member.name))
             if name in members and member.is_file:
-                twice.add(name)
+                duplicates.add(name)
             members[name] = member
             if len(members) > _MAX_MEMBERS:
-                raise LayoutError(f"{self.where} holds more than {_MAX_MEMBERS} files", cause="it is no image")
-        return members, twice
+                raise LayoutError(
+                    f"{self.where} has more than {_MAX_MEMBERS} members", cause="the archive is not an image"
+                )
+        return members, duplicates
 
     def read(self, size: int) -> bytes:
         return self._file.read(size)
 
     def skip(self, size: int) -> None:
         if self._file.seek(size, os.SEEK_CUR) > self._size:
-            raise LayoutError(f"{self.where} is cut off", cause=f"it has {self._size} bytes, and a member goes on")
+            raise LayoutError(
+                f"{self.where} is cut off", cause=f"the archive has {self._size} bytes, and a member ends after them"
+            )
 
     def _decompressed(self) -> BinaryIO:
         import tempfile
 
         plain = tempfile.TemporaryFile(prefix="dockless-")  # noqa: SIM115
         try:
-            for piece in decoded(self._file, self.where):
+            for piece in decompress(self._file, self.where):
                 plain.write(piece)
             plain.flush()
             plain.seek(0)
@@ -126,15 +132,15 @@ class TarFiles:
         return plain
 
 
-def _plain(name: str) -> str:
-    """`name` without `./`, doubled slashes and a slash at its end. A name that climbs stays as one that nobody has."""
+def _normalized(name: str) -> str:
+    """Return `name` without `./`, double slashes and a trailing slash. A name with `..` matches no request."""
     return posixpath.normpath(name.lstrip("/")) if name else ""
 
 
 class Part(io.RawIOBase):
-    """A part of an open file, with a position of its own, so that threads may read parts of one file at a time.
+    """A part of an open file with its own position, so that several threads can read parts of one file.
 
-    `name` is the whole file's, for errors.
+    `name` is the name of the whole file, for errors.
     """
 
     def __init__(self, descriptor: int, offset: int, size: int, name: str) -> None:
@@ -160,8 +166,8 @@ class Part(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = min(len(view), max(0, self._size - self._at))
-        data = os.pread(self._descriptor, wanted, self._offset + self._at)
+        length = min(len(view), max(0, self._size - self._at))
+        data = os.pread(self._descriptor, length, self._offset + self._at)
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

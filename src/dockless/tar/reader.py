@@ -1,4 +1,4 @@
-"""Reads the headers of a tar, member by member, with bounds on all that a header can ask for.
+"""A reader of tar headers, member by member, with a bound on every value of a header.
 
 POSIX.1-2017, pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar's long names and base-256 numbers.
 """
@@ -12,18 +12,18 @@ from typing import NamedTuple, Protocol
 from dockless.errors import LayoutError
 
 FILE_KINDS = frozenset((b"0", b"\0", b"7"))
-# A header may claim any length for a name; nobody's path is a megabyte long.
+# Bytes of an extended header. A header may declare any length; no path is a megabyte long.
 _MAX_EXTENDED = 1 << 20
 _ZERO = b"\0" * 512
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
-# GNU's own format writes long names and links so.
+# Types of GNU tar's long names and links.
 _GNU_LONG = {b"L": "name", b"K": "link"}
 _EXTENDED = frozenset((b"x", b"g", *_GNU_LONG))
 _BARE = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 
 
 class Member(NamedTuple):
-    """One member: `offset` is where its content begins in the tar, `size` is in bytes. Names are as they stand."""
+    """One member: its content has `size` bytes and begins at `offset` in the archive. Names are not normalized."""
 
     name: bytes
     kind: bytes
@@ -37,61 +37,61 @@ class Member(NamedTuple):
 
 
 class Stream(Protocol):
-    """What a tar is read from: once, forwards."""
+    """A stream that is read once, forwards."""
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Return up to `size` bytes; none at the end."""
         ...
 
     def skip(self, size: int) -> None:
-        """Passes over `size` bytes. Raises LayoutError when there are not so many."""
+        """Skip `size` bytes. Raises LayoutError if there are fewer."""
         ...
 
 
-def read_members(stream: Stream, where: str) -> Iterator[Member]:
-    """The members of a tar, in order, their content passed over.
+def read_members(stream: Stream, label: str) -> Iterator[Member]:
+    """Yield the members of an archive, in order; their content is skipped.
 
-    Raises LayoutError, naming the tar `where`: a header that is damaged, a tar that ends too early, a number or a name
-    beyond all bounds.
+    Raises LayoutError, which names the archive `label`, for a damaged header, an archive that ends too early, and a
+    number or name beyond its bound.
     """
     at = 0
     extended: dict[str, bytes] = {}
     while True:
         block = _take(stream, 512)
-        # Some writers, umoci 0.4 is one, leave out the zero blocks at the end.
+        # Some writers, such as umoci 0.4, omit the zero blocks at the end.
         if block == _ZERO or (not block and at and not extended):
             return
         if len(block) < 512:
-            hint = "" if at else "see whether it is a tar at all"
-            raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {at}", hint=hint)
+            hint = "" if at else "check that the file is a tar archive"
+            raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {at}", hint=hint)
         begin, at = at, at + 512
         if _checksum(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
-            raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")
+            raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")
         kind = block[156:157]
-        size = _number(block[124:136], where, begin)
+        size = _number(block[124:136], label, begin)
         padded = size + -size % 512
         if kind in _EXTENDED:
             if size > _MAX_EXTENDED:
-                raise LayoutError(f"{where} has a tar header of {size} bytes", cause=f"at byte {begin}")
+                raise LayoutError(f"{label} has a tar header of {size} bytes", cause=f"at byte {begin}")
             data = _take(stream, padded)
             if len(data) < padded:
-                raise LayoutError(f"{where} is cut off", cause=f"in the tar header at byte {begin}")
+                raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
             at += padded
             if kind in _GNU_LONG:
                 extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
             elif kind == b"x":
-                extended.update(_pax(data[:size], where, begin))
+                extended.update(_pax(data[:size], label, begin))
             continue
         name = extended.get("name") or _name(block)
         link = extended.get("link") or block[157:257].split(b"\0")[0]
         if "size" in extended:
-            size = _decimal(extended["size"], where, begin)
-        # Links, devices and folders have no content, whatever their size says.
+            size = _decimal(extended["size"], label, begin)
+        # Links, devices and directories have no content, whatever their size field says.
         size = 0 if kind in _BARE else size
         extended = {}
         yield Member(name, kind, link, at, size)
         stream.skip(size)
-        # umoci 0.4 ends a tar with the last file's last byte, not with its block.
+        # umoci 0.4 ends an archive after the last byte of the last file, without padding.
         at += size + len(_take(stream, -size % 512))
 
 
@@ -107,12 +107,12 @@ def _take(stream: Stream, size: int) -> bytes:
 
 def _name(block: bytes) -> bytes:
     name = block[:100].split(b"\0")[0]
-    # GNU's own format has other things where USTAR has the prefix.
+    # GNU's format has other fields label USTAR has the prefix.
     prefix = block[345:500].split(b"\0")[0] if block[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 
 
-def _pax(data: bytes, where: str, at: int) -> dict[str, bytes]:
+def _pax(data: bytes, label: str, at: int) -> dict[str, bytes]:
     names = {b"path": "name", b"linkpath": "link", b"size": "size"}
     found: dict[str, bytes] = {}
     position = 0
@@ -120,14 +120,14 @@ def _pax(data: bytes, where: str, at: int) -> dict[str, bytes]:
         record = _RECORD.match(data, position)
         end = position + int(record[1]) if record else 0
         if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
-            raise LayoutError(f"{where} is damaged", cause=f"the pax header at byte {at} has a broken record")
+            raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a broken record")
         if record[2] in names:
             found[names[record[2]]] = data[record.end() : end - 1]
         position = end
     return found
 
 
-def _number(field: bytes, where: str, at: int) -> int:
+def _number(field: bytes, label: str, at: int) -> int:
     if field[0] & 0x80:
         found = int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
     else:
@@ -135,19 +135,19 @@ def _number(field: bytes, where: str, at: int) -> int:
         try:
             found = int(text, 8) if text else 0
         except ValueError:
-            raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {at} has no size") from None
-    return _bounded(found, where, at)
+            raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {at} has no size") from None
+    return _bounded(found, label, at)
 
 
-def _decimal(text: bytes, where: str, at: int) -> int:
+def _decimal(text: bytes, label: str, at: int) -> int:
     if not (text.isdigit() and len(text) < 20):
-        raise LayoutError(f"{where} is damaged", cause=f"the pax header before byte {at} has no size")
-    return _bounded(int(text), where, at)
+        raise LayoutError(f"{label} is damaged", cause=f"the pax header before byte {at} has no size")
+    return _bounded(int(text), label, at)
 
 
-def _bounded(size: int, where: str, at: int) -> int:
+def _bounded(size: int, label: str, at: int) -> int:
     if size >= 1 << 62:
-        raise LayoutError(f"{where} is damaged", cause=f"the tar header at byte {at} says {size} bytes")
+        raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {at} says {size} bytes")
     return size
 
 

@@ -17,7 +17,7 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import make_manifest
-from dockless.tar.decompress import decoded
+from dockless.tar.decompress import decompress
 
 _PLAIN = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
 
@@ -44,7 +44,7 @@ def _compressed(layer: ImageLayer, content: BlobSource, folder: str, compression
     encoder = find_encoder(compression)
     staged = os.path.join(folder, f"{layer.diff_id.hex}.new")
     with atomic_file(staged) as file, content.open(layer.descriptor) as plain:
-        pieces = HashingReader(decoded(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
+        pieces = HashingReader(decompress(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
         blob = HashingWriter(file.write)
         encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, blob.write)
     if encoded.diff_id != layer.diff_id:

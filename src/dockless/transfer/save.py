@@ -52,11 +52,11 @@ def save(
     if destination.kind == OCI:
         from dockless.layout.oci_layout_writer import write_layout
 
-        write_layout(destination.path, roots, blobs, content, moved=told.moved, jobs=access.jobs)
+        write_layout(destination.path, roots, blobs, content, on_bytes=told.moved, jobs=access.jobs)
     else:
         from dockless.layout.oci_archive import write_oci_archive
 
-        write_oci_archive(destination.path, roots, blobs, content, moved=told.moved)
+        write_oci_archive(destination.path, roots, blobs, content, on_bytes=told.moved)
     return told.result(tree.root.digest, [destination.named(name) for name in names] or [destination.named("")])
 
 
@@ -150,7 +150,7 @@ def _to_docker_archive(
         raise InvalidValueError("a docker-archive holds one platform", hint="choose it with --platform")
     references = [Reference.parse(destination.name)._replace(tag=tag) for tag in names_at(destination, tags)]
     documents = read_documents(tree.root, content, str(destination))
-    write_docker_archive(destination.path, documents, references, content, moved=told.moved)
+    write_docker_archive(destination.path, documents, references, content, on_bytes=told.moved)
     names = [f"{DOCKER_ARCHIVE}:{destination.path}:{reference}" for reference in references]
     return told.result(tree.root.digest, names or [destination.named("")])
 

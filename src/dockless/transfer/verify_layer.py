@@ -8,20 +8,22 @@ from typing import BinaryIO
 
 from dockless._hashing import HashingFile, HashingReader
 from dockless.errors import LayoutError
-from dockless.layout.blob_copy import Moved, ignored
+from dockless.layout.blob_copy import OnBytes, ignore_bytes
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.tar.decompress import decoded, detect_format
+from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import read_members
 
 _SUFFIXES = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
 _WHITEOUT = b".wh."
 
 
-def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, moved: Moved = ignored) -> Iterator[str]:
+def wrong_in_layer(
+    file: BinaryIO, layer: Descriptor, diff_id: Digest | None, on_bytes: OnBytes = ignore_bytes
+) -> Iterator[str]:
     """What is wrong with the layer whose blob `file` holds, a line each. Raises what reading it raises."""
     what = f"the layer {layer.digest}"
-    blob = HashingFile(file, lambda data: moved(layer, len(data)))
+    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)))
     head = blob.peek()
     said = next((kind for suffix, kind in _SUFFIXES.items() if layer.media_type.endswith(suffix)), "")
     if not said:
@@ -31,7 +33,7 @@ def wrong_in_layer(file: BinaryIO, layer: Descriptor, diff_id: Digest | None, mo
         return
     if detect_format(head) != said:
         yield f"{what} is of the type {layer.media_type}, but its compression is {detect_format(head)}"
-    inside = HashingReader(decoded(blob, what, layer.size), f"the tar in {what}")
+    inside = HashingReader(decompress(blob, what, layer.size), f"the tar in {what}")
     try:
         yield from _wrong_names(inside, what)
         inside.drain()

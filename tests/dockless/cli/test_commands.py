@@ -234,7 +234,7 @@ class TestErrors:
     def test_a_traceback_only_with_debug(self, dockless):
         said = dockless("inspect", "oci:nothere")
         assert said.status == 1 and said.err.splitlines() == [said.err.strip()]
-        with pytest.raises(Exception, match="no OCI layout"):
+        with pytest.raises(Exception, match="not an OCI layout"):
             dockless("inspect", "oci:nothere", "--debug")
 
     def test_a_mistake_of_ours_is_one_line_too(self, dockless, image, monkeypatch):

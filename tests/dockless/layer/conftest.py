@@ -5,7 +5,7 @@ import tarfile
 import pytest
 
 from dockless.layer import BuiltLayer, LayerSpec, Source, build_layer
-from dockless.tar.decompress import decoded
+from dockless.tar.decompress import decompress
 
 
 class Built:
@@ -27,7 +27,7 @@ class Built:
     @property
     def tar(self) -> bytes:
         with open(self.path, "rb") as file:
-            return b"".join(decoded(file, self.path))
+            return b"".join(decompress(file, self.path))
 
     @property
     def members(self) -> dict:

@@ -98,7 +98,7 @@ def test_a_layer_twice_is_stored_once(tmp_path):
 def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
     digest = image.manifest.layers[0].digest
     image.blobs[digest] = gzip.compress(tar_of({"other": b""}))
-    with pytest.raises(LayoutError, match=r"inside it is sha256:.* the config says"):
+    with pytest.raises(LayoutError, match=r"its content has the digest sha256:.* the diff ID in the config is"):
         save(tmp_path / "a", image)
 
 
@@ -135,9 +135,9 @@ def test_which_image(tmp_path, image):
     archive = docker_tar(tmp_path / "a", [one, {**two, "RepoTags": ["docker.io/library/two:2"]}], {**files, **more})
     assert archive.image("two:2").config == other.documents.config
     assert archive.image("docker.io/library/app:1").config == image.documents.config
-    with pytest.raises(LayoutError, match=r"holds 2 images: it holds app:1, docker.io/library/two:2"):
+    with pytest.raises(LayoutError, match=r"has 2 images: it has app:1, docker.io/library/two:2"):
         archive.image()
-    with pytest.raises(LayoutError, match="holds no image three"):
+    with pytest.raises(LayoutError, match="has no image three"):
         archive.image("three")
 
 
@@ -145,13 +145,13 @@ def test_which_image(tmp_path, image):
     ("change", "reason"),
     [
         ({"Layers": ["0/layer.tar", "no"]}, "lacks the layer no"),
-        ({"Layers": ["0/layer.tar"]}, "1 layers, c.json 2 diff ids"),
+        ({"Layers": ["0/layer.tar"]}, "1 layers, c.json 2 diff IDs"),
         ({"Layers": ["../../../etc/passwd", "0/layer.tar"]}, "lacks the layer ../../../etc/passwd"),
-        ({"Config": "no.json"}, "holds no file no.json"),
+        ({"Config": "no.json"}, "has no file no.json"),
         ({"Config": "0/layer.tar"}, "not a valid JSON"),
-        ({"Config": None}, "without Config"),
-        ({"Layers": "x"}, "without Config, RepoTags or Layers"),
-        ({"RepoTags": [1]}, "without Config, RepoTags or Layers"),
+        ({"Config": None}, "without valid Config"),
+        ({"Layers": "x"}, "without valid Config, RepoTags and Layers"),
+        ({"RepoTags": [1]}, "without valid Config, RepoTags and Layers"),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, image, change, reason):
@@ -161,12 +161,12 @@ def test_lists_that_do_not_fit(tmp_path, image, change, reason):
 
 
 def test_what_is_no_docker_archive(tmp_path, image):
-    for listed, reason in (([], "lists no image"), ({}, "lists no image"), ("x", "lists no image")):
+    for listed, reason in (([], "has no image"), ({}, "has no image"), ("x", "has no image")):
         with pytest.raises(LayoutError, match=reason):
             docker_tar(tmp_path / "a", listed, {})
     (tmp_path / "a").write_bytes(tar_of({"x": b""}))
-    with pytest.raises(LayoutError, match=r"holds no manifest\.json"):
+    with pytest.raises(LayoutError, match=r"has no manifest\.json"):
         DockerArchive(str(tmp_path / "a"))
     write_oci_archive(str(tmp_path / "o"), [image.manifest.descriptor], image.all_blobs, image.blobs)
-    with pytest.raises(LayoutError, match="it is an oci-archive: write oci-archive: before it"):
+    with pytest.raises(LayoutError, match="the archive is an oci-archive: write oci-archive:FILE"):
         DockerArchive(str(tmp_path / "o"))

@@ -30,19 +30,19 @@ def test_which_image(tmp_path, image):
     other = make_image(b"three", blobs=image.blobs)
     roots = image.manifest.descriptor, other.manifest.descriptor
     layout = OciLayout(str(layout_of(tmp_path / "l", *roots, blobs=image.blobs, names=["a", "b"])))
-    with pytest.raises(LayoutError, match="holds 2 images: it holds a, b; name one"):
+    with pytest.raises(LayoutError, match="has 2 images: it has a, b; name one image"):
         layout.root()
-    with pytest.raises(LayoutError, match="holds no image c: it holds a, b"):
+    with pytest.raises(LayoutError, match="has no image c: it has a, b"):
         layout.root("c")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("oci-layout", None, "no OCI layout.*No such file"),
-        ("oci-layout", '{"imageLayoutVersion": "2.0.0"}', "not of version 1.0.0: it says '2.0.0'"),
+        ("oci-layout", None, "not an OCI layout.*No such file"),
+        ("oci-layout", '{"imageLayoutVersion": "2.0.0"}', "does not have the version 1.0.0: its version is '2.0.0'"),
         ("oci-layout", "[]", "value is not an object"),
-        ("index.json", None, "no OCI layout.*No such file"),
+        ("index.json", None, "not an OCI layout.*No such file"),
         ("index.json", "{", "not a valid JSON document"),
         ("index.json", '{"schemaVersion": 2, "manifests": {}}', "no list of manifests"),
         ("index.json", '{"schemaVersion": 2, "layers": []}', "has no config|config is not an object|is not an object"),

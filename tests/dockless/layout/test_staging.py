@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dockless._atomic import _prefix, atomic_file, sweep, temporary_directory
+from dockless._atomic import _prefix, atomic_file, remove_stale, temporary_directory
 from dockless.errors import LayoutError
 
 WRITER = """\
@@ -59,14 +59,14 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
 
 def test_a_folder_is_in_the_way(tmp_path):
-    with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a folder"), atomic_file(str(tmp_path)):
+    with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a directory"), atomic_file(str(tmp_path)):
         pass
 
 
 def test_no_device_is_replaced_and_no_fifo(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/null"):
-        with pytest.raises(LayoutError, match=f"cannot write {path}: it is no plain file"), atomic_file(path):
+        with pytest.raises(LayoutError, match=f"cannot write {path}: it is not a regular file"), atomic_file(path):
             pass
     assert names(tmp_path) == ["fifo"]
 
@@ -139,5 +139,5 @@ def test_what_another_machine_writes_in_a_shared_folder_stays(tmp_path, monkeypa
     with temporary_directory(str(tmp_path)) as theirs:
         monkeypatch.setattr("socket.gethostname", lambda: "another")
         monkeypatch.setattr("fcntl.flock", lambda *_: None)
-        sweep(str(tmp_path))
+        remove_stale(str(tmp_path))
         assert os.path.isdir(theirs)

@@ -47,9 +47,9 @@ def test_links_within_the_tar_are_followed(tmp_path):
 def test_links_that_lead_nowhere(tmp_path):
     links = [("a", tarfile.SYMTYPE, "b"), ("b", tarfile.SYMTYPE, "a"), ("out", tarfile.SYMTYPE, "../../etc/passwd")]
     with linked(tmp_path, *links) as files:
-        with pytest.raises(LayoutError, match="links in a circle"):
+        with pytest.raises(LayoutError, match="is a link that leads to itself"):
             files.open("a")
-        with pytest.raises(LayoutError, match="holds no file"):
+        with pytest.raises(LayoutError, match="has no file"):
             files.open("out")
 
 
@@ -58,13 +58,13 @@ def test_a_name_twice_is_not_guessed_at(tmp_path):
     (tmp_path / "t").write_bytes(first + tar_of({"a": b"2", "b": b"3"}))
     with TarFiles(str(tmp_path / "t")) as files:
         assert files.open("b").read() == b"3"
-        with pytest.raises(LayoutError, match="holds a twice"):
+        with pytest.raises(LayoutError, match="has a twice"):
             files.open("a")
 
 
 def test_names_that_climb_are_nobodys(tmp_path):
     (tmp_path / "t").write_bytes(tar_of({"../x": b"1"}))
-    with TarFiles(str(tmp_path / "t")) as files, pytest.raises(LayoutError, match="holds no file x"):
+    with TarFiles(str(tmp_path / "t")) as files, pytest.raises(LayoutError, match="has no file x"):
         files.open("x")
 
 

@@ -107,7 +107,7 @@ def test_an_interruption_leaves_nothing(tmp_path, image):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "l", image, moved=stop)
+        write(tmp_path / "l", image, on_bytes=stop)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,7 +117,7 @@ def test_a_folder_of_something_else_and_a_file(tmp_path, image):
         write(tmp_path / "f", image)
     (tmp_path / "d").mkdir()
     (tmp_path / "d/precious").write_text("x")
-    with pytest.raises(LayoutError, match="it holds something else"):
+    with pytest.raises(LayoutError, match="the directory has other content"):
         write(tmp_path / "d", image)
     assert tree(tmp_path / "d") == {"precious": b"x"}
 
@@ -135,7 +135,7 @@ def test_a_failure_takes_nothing_from_who_wrote_there_meanwhile(tmp_path, image,
             raise failure("no more")
 
     with pytest.raises(failure, match="no more"):
-        write(tmp_path / "l", fails, "v2", moved=moved)
+        write(tmp_path / "l", fails, "v2", on_bytes=moved)
     layout = OciLayout(str(tmp_path / "l"))
     assert layout.names() == ["v0", "v1"]
     assert all((tmp_path / "l/blobs/sha256" / blob.digest.hex).exists() for blob in image.all_blobs)
@@ -166,7 +166,7 @@ def test_a_layout_that_somebody_else_made_meanwhile_is_added_to(tmp_path, image)
         if not (tmp_path / "l").exists():
             write(tmp_path / "l", other, "theirs")
 
-    write(tmp_path / "l", image, "ours", moved=moved)
+    write(tmp_path / "l", image, "ours", on_bytes=moved)
     layout = OciLayout(str(tmp_path / "l"))
     assert layout.manifest(layout.root("ours")) == image.manifest
     assert layout.manifest(layout.root("theirs")) == other.manifest

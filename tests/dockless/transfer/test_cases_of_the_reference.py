@@ -30,7 +30,7 @@ from dockless.layer.compression import find_encoder
 from dockless.layer.compression.compressor import encode_blocks
 from dockless.layer.tar_writer import Block
 from dockless.registry.http.url_policy import is_loopback, split_host
-from dockless.tar.decompress import decoded
+from dockless.tar.decompress import decompress
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def members(tmp_path):
     def build(layer):
         built = layer.build(str(tmp_path))
         with open(tmp_path / built.descriptor.digest.hex, "rb") as file:
-            data = b"".join(decoded(file, "the layer"))
+            data = b"".join(decompress(file, "the layer"))
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             return {member.name: member for member in tar}
 

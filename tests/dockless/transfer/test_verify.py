@@ -77,7 +77,7 @@ def flip(path, at=-20):
 
 # Each is done to the documents before they are written, or to the files after it.
 BEFORE = {
-    "diff ids in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff id"),
+    "diff IDs in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff id"),
     "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff ids"),
     "a diff id that is none": (lambda d: d.config["rootfs"]["diff_ids"].__setitem__(0, "x"), "invalid digest"),
     "no rootfs": (lambda d: d.config.pop("rootfs"), "no rootfs.diff_ids"),
@@ -112,7 +112,7 @@ BEFORE = {
     ),
     "something after the gzip": (
         lambda d: d.layer(0, d.blobs[Digest(d.manifest["layers"][0]["digest"])] + b"evil"),
-        "something else after its gzip stream",
+        "other bytes after its gzip stream",
     ),
     "a path that climbs": (lambda d: d.plain_layer(0, entry("a/../../etc/passwd")), "climbs out of the image"),
     "a hard link that climbs": (
@@ -140,7 +140,7 @@ AFTER = {
     "a layer is empty": (lambda d: d.blob(0).write_bytes(b""), "has 0 bytes, its descriptor says"),
     "a layer is longer": (
         lambda d: d.blob(1).write_bytes(d.blob(1).read_bytes() + b"x"),
-        "something else after|bytes, its",
+        "other bytes after|bytes, its",
     ),
     "a layer is cut off": (lambda d: d.blob(0).write_bytes(d.blob(0).read_bytes()[:50]), "is cut off"),
     "a layer is a link": (lambda d: (d.blob(0).unlink(), d.blob(0).symlink_to("/etc/passwd")), "lacks the blob"),
@@ -152,10 +152,10 @@ AFTER = {
         lambda d: (d.folder / "blobs/sha256" / ("0" * 64)).write_text("x"),
         "is not what it is called",
     ),
-    "no oci-layout": (lambda d: (d.folder / "oci-layout").unlink(), "is no OCI layout"),
+    "no oci-layout": (lambda d: (d.folder / "oci-layout").unlink(), "is not an OCI layout"),
     "another layout version": (
         lambda d: (d.folder / "oci-layout").write_text('{"imageLayoutVersion": "9"}'),
-        "not of version",
+        "does not have the version",
     ),
     "an index that is no JSON": (lambda d: (d.folder / "index.json").write_text("{"), "not a valid JSON document"),
     "an index with a key twice": (

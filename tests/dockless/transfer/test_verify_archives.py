@@ -53,15 +53,15 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
         (lambda f: f.update({"0.tar": f["0.tar"][:700]}), "cut off|damaged"),
         (lambda f: f.update({"0.tar": gzip.compress(tar_of({"f0": b"eno"}))}), "does not match its diff id"),
         (lambda f: f.pop("1.tar"), r"lacks the layer 1\.tar"),
-        (lambda f: f.pop("d.json"), r"holds no file d\.json"),
+        (lambda f: f.pop("d.json"), r"has no file d\.json"),
         (lambda f: f.update({"c.json": b"{"}), r"c\.json.*not a valid JSON"),
-        (lambda f: f["list"][0]["Layers"].pop(), r"1 layers, c\.json 2 diff ids"),
+        (lambda f: f["list"][0]["Layers"].pop(), r"1 layers, c\.json 2 diff IDs"),
         (lambda f: f["list"][0]["Layers"].reverse(), "is damaged: its digest is"),
-        (lambda f: f["list"][0].update(Config="../../etc/passwd"), "holds no file"),
+        (lambda f: f["list"][0].update(Config="../../etc/passwd"), "has no file"),
         (lambda f: f["list"][0].update(Layers=["/etc/passwd", "1.tar"]), "lacks the layer /etc/passwd"),
-        (lambda f: f["list"][0].update(Config=7), "without Config, RepoTags or Layers as they are"),
+        (lambda f: f["list"][0].update(Config=7), "without valid Config, RepoTags and Layers"),
         (lambda f: f.update(list=[]), r"no manifest\.json"),
-        (lambda f: f.update(list=[[]]), "without Config"),
+        (lambda f: f.update(list=[[]]), "without valid Config"),
     ],
 )
 def test_a_damaged_docker_archive(tmp_path, change, reason):
@@ -79,7 +79,7 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
         (lambda data: flipped(data, 3), "wrong checksum"),
         (lambda data: b"", "is cut off"),
         (lambda data: gzip.compress(data)[:-9], "no end|cut off"),
-        (lambda data: gzip.compress(data) + b"evil", "something else after"),
+        (lambda data: gzip.compress(data) + b"evil", "other bytes after"),
         (lambda data: b"".join((data.rstrip(b"\0"), bytes(-len(data.rstrip(b"\0")) % 512), data)), "twice"),
     ],
     ids=["half", "header", "empty", "gzip cut off", "gzip and more", "members twice"],
@@ -100,7 +100,7 @@ def test_all_images_of_a_docker_archive_are_checked_or_the_one_that_is_named(tmp
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda files: files.pop("oci-layout"), "no OCI layout|holds no"),
+        (lambda files: files.pop("oci-layout"), "not an OCI layout|holds no"),
         (lambda files: files.pop(next(n for n in files if n.startswith("blobs"))), "lacks the blob"),
         (lambda files: files.update({n: flipped(d, 30) for n, d in files.items() if n.startswith("blobs")}), "damaged"),
         (lambda files: files.update({"index.json": b"[]"}), r"index\.json"),
