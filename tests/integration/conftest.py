@@ -78,8 +78,7 @@ def checkout(tmp_path_factory, caches):
 @pytest.fixture
 def another_checkout(tmp_path):
     """A second checkout at another path, with empty caches."""
-    # A path with a space where Pants accepts one: with plugins, which another Pants has, it starts a program there
-    # by a `#!` line.
+    # Pants itself cannot start its programs for plugins, which another Pants has here, from a path with a space.
     caches = tmp_path / ("empty_caches" if is_another_pants() else "empty caches")
     caches.mkdir()
     made = Checkout(tmp_path / "another place", caches)

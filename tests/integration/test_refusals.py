@@ -5,6 +5,7 @@ import json
 import socket
 
 import pytest
+from packaging.version import Version
 from real_tools import run
 
 HELLO = "testprojects/hello:image"
@@ -97,3 +98,25 @@ def test_nowhere_to_publish_to_fails(checkout):
     done = checkout.pants("--dockless-registries={}", "publish", HELLO, ok=False)
     assert done.code != 0
     assert "testprojects/hello:image: field `registries`: there is nowhere to publish to" in done.err
+
+
+def test_skip_push_comes_before_packaging_where_pants_asks(checkout):
+    """What cannot be packaged is skipped all the same, but not by Pants before 2.32, which packages first."""
+    folder = checkout.folder / "skipped"
+    folder.mkdir()
+    (folder / "f.txt").write_text("f")
+    (folder / "BUILD").write_text(
+        """
+file(name="f", source="f.txt")
+image_layer(name="wrong", dependencies=[":f"], modes={"/nothing": "0755"})
+container_image(name="image", layers=[":wrong"], skip_push=True)
+"""
+    )
+    done = checkout.pants(registry("127.0.0.1:9"), "publish", "skipped:image", ok=False)
+    version = Version(checkout.pants("--version").out.strip())
+    if version < Version("2.32.0.dev0"):
+        assert done.code != 0 and "`modes`: '/nothing' matches nothing" in done.err
+    else:
+        assert done.code == 0
+        assert "skipped:image skipped (by `skip_push` on skipped:image)." in done.err
+        assert "Build the layer" not in done.err

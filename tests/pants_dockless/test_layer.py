@@ -2,11 +2,13 @@ import gzip
 import io
 import json
 import tarfile
+from importlib.util import find_spec
 
 import pytest
 from pants.engine.addresses import Address, Addresses
 from pants.engine.rules import QueryRule
 from pants.engine.target import DependenciesRequest, SpecialCasedDependencies
+from pants_dockless.util_rules import tools
 
 FILES = {
     "app/main.py": "print(1)",
@@ -117,6 +119,19 @@ def test_compression(layer, name, suffix):
     assert layer.media_type.endswith(suffix)
     layer('dependencies=[":main"]', options=(f"--dockless-default-compression={name}",))
     assert layer.media_type.endswith(suffix)
+
+
+@pytest.mark.parametrize(
+    "name, package, module",
+    [("zstd", "zstandard", "zstandard"), ("gzip-single", "zlib-ng", "zlib_ng"), ("gzip", "deflate", "deflate")],
+)
+def test_a_compressor_that_is_not_installed(layer, backend, monkeypatch, name, package, module):
+    """As `zstandard`, which has no wheel for free-threaded CPython 3.14: only layers that need it cannot be built."""
+    monkeypatch.setattr(tools, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
+    line = backend.refusal(lambda: layer(f'dependencies=[":main"], compression="{name}"'))
+    assert line.startswith(f"app:layer: `compression`: {name} needs the package {package}, which is not installed")
+    assert "; install " in line
+    assert layer('dependencies=[":main"], compression="none"')
 
 
 def test_equal_files_become_hard_links_when_asked(layer):

@@ -3,6 +3,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from pants.core.goals import publish as publish_goal
 from pants.core.goals.publish import PublishProcesses
 from pants.engine.fs import DigestContents
 from pants_dockless.goals.package import PushImageFieldSet
@@ -12,6 +13,7 @@ from pants_dockless.goals.publish import (
     PublishPushFieldSet,
     PublishPushRequest,
 )
+from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
 
 REGISTRIES = {
     "one": {"address": "one.example:5000", "default": True, "extra_image_tags": ["stable"]},
@@ -105,6 +107,35 @@ def test_skipping_is_said_and_runs_nothing(backend, publish):
     assert skipped.description == "(by `skip_push` on app:image)"
     (skipped,) = publish(registries={})
     assert skipped.process is None
+
+
+@pytest.mark.parametrize("address", ["image", "push"])
+def test_only_with_skip_push_is_a_target_skipped_before_it_is_packaged(backend, address):
+    """From Pants 2.32 on; before, a target is packaged whether it is pushed or not."""
+    publish_kind, package_kind = {
+        "image": (PublishImageFieldSet, ContainerImageFieldSet),
+        "push": (PublishPushFieldSet, PushImageFieldSet),
+    }[address]
+
+    def check(fields):
+        backend.write_files(
+            {
+                "app/BUILD": f'container_image(name="image", skip_push={fields})\n'
+                f'push_image(name="push", image=":image", skip_push={fields})\n'
+            }
+        )
+        target = backend.get_target(package_address(address))
+        return publish_kind.create(target).check_skip_request(package_kind.create(target))
+
+    assert check(False) is None
+    request = check(True)
+    if not hasattr(publish_goal, "CheckSkipResult"):
+        assert request is None
+        return
+    (skipped,) = backend.request(publish_goal.CheckSkipResult, [request]).skipped_packages
+    assert skipped.names == (f"app:{address}",)
+    assert (skipped.process, skipped.description) == (None, f"(by `skip_push` on app:{address})")
+    assert skipped.data["publisher"] == "dockless"
 
 
 def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish):

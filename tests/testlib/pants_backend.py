@@ -4,6 +4,7 @@ import json
 
 import pytest
 from pants.backend.python.goals import package_dists
+from pants.core.goals import publish
 from pants.core.goals.package import BuiltPackage
 from pants.core.goals.publish import PublishProcesses
 from pants.core.target_types import (
@@ -58,6 +59,14 @@ def _address(text: str) -> Address:
     return Address(path, target_name=name)
 
 
+def _queries_of_newer_pants() -> list:
+    if not hasattr(publish, "CheckSkipResult"):
+        return []
+    from pants_dockless._compat.skip_publish import SkipPushRequest
+
+    return [QueryRule(publish.CheckSkipResult, [SkipPushRequest])]
+
+
 def make_backend() -> Backend:
     runner = Backend(
         rules=[
@@ -71,6 +80,7 @@ def make_backend() -> Backend:
             QueryRule(BuiltPackage, [PushImageFieldSet]),
             QueryRule(PublishProcesses, [PublishImageRequest]),
             QueryRule(PublishProcesses, [PublishPushRequest]),
+            *_queries_of_newer_pants(),
         ],
         target_types=[
             *register.target_types(),

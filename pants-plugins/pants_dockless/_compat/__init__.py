@@ -5,6 +5,8 @@ them, with equal names and signatures. By version and not by which import works:
 the wrong half silently.
 """
 
+from typing import Any
+
 from packaging.version import Version
 from pants.version import PANTS_SEMVER
 
@@ -46,6 +48,19 @@ else:
         snapshot,
     )
 
+# 2.32 is the first release that asks whether to publish a target before it packages it.
+if Version("2.32.0.dev0") <= PANTS_SEMVER:
+    from pants_dockless._compat.skip_publish import skip_publish_request, skip_publish_rules
+else:
+
+    def skip_publish_request(publish_field_set: Any, package_field_set: Any) -> Any:
+        """Not asked for by this release."""
+        return None
+
+    def skip_publish_rules() -> list:
+        return []
+
+
 __all__ = [
     "add_prefix",
     "build_package",
@@ -61,5 +76,7 @@ __all__ = [
     "resolve_dependencies",
     "resolve_targets",
     "run_process",
+    "skip_publish_request",
+    "skip_publish_rules",
     "snapshot",
 ]

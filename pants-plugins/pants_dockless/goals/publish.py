@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pants.core.goals.package import PackageFieldSet
 from pants.core.goals.publish import (
     PublishFieldSet,
     PublishOutputData,
@@ -59,6 +60,10 @@ class PublishImageFieldSet(PublishFieldSet):
     image_tags: ImageTagsField
     skip_push: SkipPushField
     copy_foreign_layers: CopyForeignLayersField
+
+    def check_skip_request(self, package_fs: PackageFieldSet) -> Any:
+        """Pants from 2.32 on calls this before it packages the target."""
+        return _compat.skip_publish_request(self, package_fs) if self.skip_push.value else None
 
     def get_output_data(self) -> PublishOutputData:
         return PublishOutputData({"publisher": "dockless", **super().get_output_data()})
@@ -177,4 +182,9 @@ def _program(
 
 
 def rules() -> list:
-    return [*collect_rules(), *PublishImageFieldSet.rules(), *PublishPushFieldSet.rules()]
+    return [
+        *collect_rules(),
+        *_compat.skip_publish_rules(),
+        *PublishImageFieldSet.rules(),
+        *PublishPushFieldSet.rules(),
+    ]

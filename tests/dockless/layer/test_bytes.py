@@ -110,10 +110,55 @@ def test_unknown_compressions_are_named(build, tree, name):
         build((tree({"a": ""}), "/"), compression=name)
 
 
-def test_a_missing_library_is_an_error_and_nothing_else_takes_its_place(monkeypatch):
-    monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(LayerError, match="zstd needs the package zstandard, which is not installed"):
-        find_encoder("zstd")
+LIBRARIES = [
+    ("zstd", "zstandard", "zstandard", "backend_c", "install dockless[zstd]"),
+    ("gzip-single", "zlib-ng", "zlib_ng", "zlib_ng", "install dockless[gzip-single]"),
+    ("gzip", "deflate", "deflate", "_deflate", "install deflate"),
+]
+
+
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    """`library(NAME, TEXT)`: in place of a library there is a package of this text, or, for None, nothing."""
+
+    def replace(name, text):
+        for module in [module for module in sys.modules if module.split(".")[0] == name]:
+            monkeypatch.delitem(sys.modules, module)
+        if text is None:
+            monkeypatch.setitem(sys.modules, name, None)
+            return
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    libdeflate._library.cache_clear()
+    yield replace
+    libdeflate._library.cache_clear()
+
+
+@pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
+def test_a_missing_library_is_an_error_and_nothing_else_takes_its_place(
+    library, compression, package, module, extension, hint
+):
+    """As `zstandard` is on free-threaded CPython 3.14, for which it has no wheel."""
+    library(module, None)
+    with pytest.raises(LayerError) as caught:
+        find_encoder(compression)
+    assert str(caught.value) == (
+        f"`compression`: {compression} needs the package {package}, which is not installed: its bytes are part of the "
+        f"layer's digest, so nothing else takes its place; {hint}"
+    )
+
+
+@pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
+def test_a_library_for_another_interpreter(library, compression, package, module, extension, hint):
+    """Its extension module has a name that this one does not look for."""
+    library(module, f"from {module}.{extension} import *")
+    with pytest.raises(LayerError) as caught:
+        find_encoder(compression)
+    said = str(caught.value)
+    assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in said
+    assert said.endswith(f"; {hint}")
 
 
 def test_write_sizes_do_not_matter_because_there_are_blocks():

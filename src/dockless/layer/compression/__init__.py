@@ -57,10 +57,12 @@ def find_encoder(text: str) -> Encoder:
     return encoder
 
 
-def missing(package: str, name: str, extra: str) -> LayerError:
-    """The error for an encoder whose library is not installed."""
+def missing(package: str, name: str, extra: str, error: ImportError) -> LayerError:
+    """The error for an encoder whose library is not installed, or is made for another interpreter."""
+    absent = isinstance(error, ModuleNotFoundError) and error.name == package.replace("-", "_")
+    state = "is not installed" if absent else f"cannot be imported ({error})"
     return LayerError(
-        f"`compression`: {name} needs the package {package}, which is not installed",
+        f"`compression`: {name} needs the package {package}, which {state}",
         cause="its bytes are part of the layer's digest, so nothing else takes its place",
         hint=f"install dockless[{extra}]" if extra else f"install {package}",
     )

@@ -55,8 +55,8 @@ class GzipSingleEncoder:
 def make(level: int) -> GzipSingleEncoder:
     try:
         from zlib_ng import __version__, zlib_ng
-    except ImportError:
-        raise missing("zlib-ng", "gzip-single", "gzip-single") from None
+    except ImportError as error:
+        raise missing("zlib-ng", "gzip-single", "gzip-single", error) from None
     if str(__version__) != VERSION:
         raise LayerError(
             f"`compression`: gzip-single is made with zlib-ng {VERSION}, {__version__} is installed",

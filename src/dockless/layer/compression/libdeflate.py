@@ -99,8 +99,8 @@ def gzip_trailer(crc: int, size: int) -> bytes:
 def _module() -> Any:
     try:
         import deflate
-    except ImportError:
-        raise missing("deflate", "gzip", "") from None
+    except ImportError as error:
+        raise missing("deflate", "gzip", "", error) from None
     return deflate
 
 

@@ -46,8 +46,8 @@ class ZstdEncoder:
 def make(level: int) -> ZstdEncoder:
     try:
         import zstandard
-    except ImportError:
-        raise missing("zstandard", "zstd", "zstd") from None
+    except ImportError as error:
+        raise missing("zstandard", "zstd", "zstd", error) from None
     if zstandard.ZSTD_VERSION != LIBRARY_VERSION:
         wanted, there = (".".join(map(str, version)) for version in (LIBRARY_VERSION, zstandard.ZSTD_VERSION))
         raise LayerError(
