@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from real_tools import ROOT, need, run
+from remote_project import SERVICE_DIGEST
 
 HELLO = "testprojects/hello:image"
 RUN_SH = """#!/app/e2e/busybox sh
@@ -114,6 +115,7 @@ def test_the_service_is_packaged_and_published(checkout, docker_registry):
     checkout.pants(registry, "publish", "testprojects/service:image")
     checkout.pants("package", "testprojects/service:image")
     digest = checkout.description("testprojects.service/image.json")["digest"]
+    assert digest == SERVICE_DIGEST
     found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{docker_registry.host}/image").out)
     assert found["Digest"] == digest
 

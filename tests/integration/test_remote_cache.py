@@ -108,8 +108,8 @@ def test_a_command_names_nothing_of_a_machine(filled, packaged, cache):
 
 def test_an_edit_of_a_module_that_makes_no_bytes_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
     for module in ("lockfile.py", "registry/client.py", "cli/build.py"):
-        with open(packaged.folder / "src/dockless" / module, "a") as file:
-            file.write("\nEDITED = True\n")
+        path = packaged.folder / "src/dockless" / module
+        path.write_text(f"{path.read_text()}\nEDITED = True\n")
     store = packaged.directory / "caches/another store"
     monkeypatch.setitem(packaged.env, "PANTS_LOCAL_STORE_DIR", str(store))
     package(packaged, cache, measured, "second machine after an edit")

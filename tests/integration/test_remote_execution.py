@@ -5,13 +5,12 @@ import time
 import pytest
 from pants_output import counters, error_line
 from real_tools import ROOT, Checkout
-from remote_project import HELLO, HELLO_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
+from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildboxCasd
 
-SERVICE = "testprojects/service:image"
 DIGESTS = {
     "testprojects.hello/image.json": HELLO_DIGEST,
-    "testprojects.service/image.json": "sha256:c034abe0c130e46dbec68317ef62655faad7169cc8e4d7124c87461bbc339d07",
+    "testprojects.service/image.json": SERVICE_DIGEST,
     "sizes/image.json": SIZES_DIGEST,
 }
 # The layers of testprojects/hello and testprojects/service, and that of sizes.

@@ -3,10 +3,13 @@
 import random
 from collections.abc import Iterable
 
-from real_tools import Checkout
+from real_tools import ROOT, Checkout
 
 HELLO = "testprojects/hello:image"
 HELLO_DIGEST = "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"
+# The image holds a file of the pex command: its version, which Pants pins, is part of the digest.
+SERVICE = "testprojects/service:image"
+SERVICE_DIGEST = "sha256:c034abe0c130e46dbec68317ef62655faad7169cc8e4d7124c87461bbc339d07"
 
 # Pants writes files of this size and more into a sandbox as hard links to its store, where all have one mode.
 LINKED = 524_288
@@ -46,12 +49,12 @@ def digests(checkout: Checkout, paths: Iterable[str]) -> dict[str, str]:
 
 def machine_names(checkout: Checkout) -> list[str]:
     """Returns the paths of a machine that must not be in the key of a cached process."""
-    interpreter = (checkout.venv / "bin/python").resolve()
+    venv = (ROOT / ".venv").resolve()
     return [
         str(checkout.folder),
         checkout.env["HOME"],
         checkout.env["PANTS_LOCAL_EXECUTION_ROOT_DIR"],
         checkout.env["PANTS_NAMED_CACHES_DIR"],
-        str(checkout.venv.resolve()),
-        str(interpreter.parent.parent),
+        str(venv),
+        str((venv / "bin/python").resolve().parent.parent),
     ]

@@ -19,7 +19,7 @@ from real_tools import ROOT, need, run
 
 BUILDGRID = ROOT / ".cache/buildgrid/bin"
 BUILDBOX = ROOT / ".cache/buildbox"
-SUPPORT = Path(__file__).resolve().parent
+TESTLIB = Path(__file__).resolve().parent
 
 BUILDGRID_CONFIG = """
 server:
@@ -126,7 +126,7 @@ class RemoteService:
         return self.directory / "cas/objects"
 
     def _tool(self, *arguments: object) -> str:
-        return run(BUILDGRID / "python", SUPPORT / "remote_protocol.py", *arguments, env={"PATH": os.defpath}).out
+        return run(BUILDGRID / "python", TESTLIB / "remote_protocol.py", *arguments, env={"PATH": os.defpath}).out
 
     def _wait_until_listening(self) -> None:
         deadline = time.monotonic() + 60
@@ -163,7 +163,7 @@ class BuildboxCasd(RemoteService):
         need(str(BUILDBOX / "buildbox-casd"), str(BUILDBOX / "buildbox-run"), str(BUILDGRID / "python"), "bwrap")
         self._lose_outputs = directory / "lose-outputs"
         runner = directory / "runner"
-        command = [BUILDGRID / "python", SUPPORT / "buildbox_runner.py", BUILDBOX / "buildbox-run", self._lose_outputs]
+        command = [BUILDGRID / "python", TESTLIB / "buildbox_runner.py", BUILDBOX / "buildbox-run", self._lose_outputs]
         runner.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
         runner.chmod(0o755)
         caches = directory / "named-caches"
