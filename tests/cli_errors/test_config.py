@@ -182,8 +182,8 @@ def test_sources_that_are_no_image(refused, tmp_path):
     (tmp_path / "file").write_text("hello")
     hint = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
     for source, said in {
-        "oci:folder": "folder is not an OCI layout: cannot read folder/oci-layout: No such file or directory; check the "
-        "path",
+        "oci:folder": "folder is not an OCI layout: cannot read folder/oci-layout: No such file or directory; "
+        "check the path",
         "oci:file": "file is not an OCI layout: cannot read file/oci-layout: Not a directory; check the path",
         "oci-archive:file": "file is cut off: in the tar header at byte 0; check that the file is a tar archive",
         "docker-archive:folder": "cannot read folder: Is a directory; check the path",
