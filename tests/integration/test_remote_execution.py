@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pants_command import VARIABLE, is_another_pants
 from pants_output import counters, error_line
 from real_tools import ROOT, Checkout
 from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
@@ -19,6 +20,8 @@ LAYERS = 4
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory):
+    if is_another_pants():
+        pytest.skip(f"NOT TESTED with {VARIABLE}: the worker has the interpreter of ./pants alone")
     venv = (ROOT / ".venv").resolve()
     # Pants runs the pex command by the interpreter and the packages that it was started with.
     service = BuildboxCasd(tmp_path_factory.mktemp("casd"), [venv, (venv / "bin/python").resolve().parent.parent])

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pants_command import is_another_pants
 from real_tools import ROOT, Checkout
 
 NOBODY = 65534
@@ -12,6 +13,8 @@ NOBODY = 65534
 
 class OtherMachine(Checkout):
     """A checkout with Pants on a copy of the interpreter. As root it runs as the user nobody.
+
+    A Pants that DOCKLESS_TEST_PANTS names is run as it is, with an interpreter that it has itself.
 
     The machine has a directory under the system's temporary directory, because pytest's directories are closed to other
     users, and sandboxes on `/dev/shm`, where no file can be a hard link to one of Pants' store.
@@ -24,11 +27,6 @@ class OtherMachine(Checkout):
             caches = self.directory / "caches"
             caches.mkdir()
             super().__init__(self.directory / "another place", caches)
-            self.prefix = self.directory / "python"
-            self.venv = self.directory / "venv"
-            _copy_interpreter(ROOT / ".venv", self.prefix, self.venv)
-            self.command = (str(self.venv / "bin/pants"),)
-            del self.env["PANTS_CONFIG_FILES"]
             self.env.update(
                 PANTS_LOCAL_EXECUTION_ROOT_DIR=str(self.sandboxes),
                 LANG="tr_TR.UTF-8",
@@ -39,22 +37,27 @@ class OtherMachine(Checkout):
                 LOGNAME="nobody",
                 TMPDIR=str(caches),
             )
-            if os.geteuid() == 0:
-                self.process_options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            self.give_to_user()
+            if not is_another_pants():
+                self._copy_pants()
+                self.give_to_user()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def home(self) -> str:
-        return self.env["HOME"]
 
     def close(self) -> None:
         if hasattr(self, "folder"):
             super().close()
         for directory in (self.directory, self.sandboxes):
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _copy_pants(self) -> None:
+        venv = self.directory / "venv"
+        _copy_interpreter(ROOT / ".venv", self.directory / "python", venv)
+        self.command = (str(venv / "bin/pants"),)
+        # The pex command that the file names may be in a directory that is closed to the user.
+        del self.env["PANTS_CONFIG_FILES"]
+        if os.geteuid() == 0:
+            self.process_options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
     def give_to_user(self) -> None:
         """Makes the user the owner of all that Pants reads or writes but the interpreter and its packages."""
