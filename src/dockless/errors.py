@@ -1,4 +1,4 @@
-"""The one exception hierarchy: every error says a problem, its cause and what to do, in one line."""
+"""The exceptions of Dockless. Each has a problem, a cause and a hint, and is one line as text."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 
 def printable(text: str, limit: int = 400) -> str:
-    """`text` on one line, control characters escaped, cut after `limit` characters.
+    """Return `text` on one line: control characters are escaped, and characters after `limit` are cut.
 
-    What a registry or a helper says ends on somebody's terminal: an escape sequence in it must not.
+    Text of a registry or a helper may be printed on a terminal, which must not receive an escape sequence from it.
     """
     cut = text if len(text) <= limit else text[:limit] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 
 class DocklessError(Exception):
-    """Base of all errors that Dockless raises on purpose.
+    """Base of all errors that Dockless raises.
 
-    `problem` says what failed and where, `cause` why, `hint` what to do. `str()` is one line of them.
+    `problem` says what failed and where, `cause` why, and `hint` what to do. `str()` is one line.
     """
 
     def __init__(self, problem: str, *, cause: str = "", hint: str = "") -> None:
@@ -27,32 +27,32 @@ class DocklessError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> Any:
-        # An exception is made anew from its arguments alone, which does not do for those that have names.
-        return _restored, (type(self), self.args, self.__dict__)
+        # Pickle calls an exception with its positional arguments; subclasses have keyword arguments.
+        return _unpickle, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
-        # A path may have 4096 bytes: what comes after it must not be cut off.
+        # A path may have 4096 bytes; the cause after it must not be cut.
         line = ": ".join(part for part in (printable(self.problem, 1000), self.cause) if part)
         return printable(f"{line}; {self.hint}" if self.hint else line, limit=2000)
 
 
-def _restored(kind: type[DocklessError], args: tuple[str, ...], attributes: dict[str, Any]) -> DocklessError:
-    error = kind.__new__(kind, *args)
+def _unpickle(error_type: type[DocklessError], args: tuple[str, ...], attributes: dict[str, Any]) -> DocklessError:
+    error = error_type.__new__(error_type, *args)
     error.args = args
     error.__dict__.update(attributes)
     return error
 
 
 class InvalidValueError(DocklessError, ValueError):
-    """A value that a user wrote (digest, reference, platform, field) breaks its rule."""
+    """A value of the user (digest, reference, platform, field) is invalid."""
 
 
 class InvalidDocumentError(DocklessError, ValueError):
-    """A JSON document (manifest, index, config, lockfile) is not what it must be."""
+    """A JSON document (manifest, index, config, lockfile) is invalid."""
 
 
 class LayerError(DocklessError):
-    """A layer cannot be made from its sources."""
+    """A layer cannot be built."""
 
 
 class LayoutError(DocklessError):
@@ -60,7 +60,7 @@ class LayoutError(DocklessError):
 
 
 class RegistryError(DocklessError):
-    """A registry could not be reached, refused a request, or answered wrongly.
+    """A registry could not be reached, rejected a request, or sent an invalid response.
 
     `damaged_once`: a blob came damaged, for the first time; read from its start once more it may be right.
     """
@@ -69,7 +69,7 @@ class RegistryError(DocklessError):
 
 
 class CredentialsError(DocklessError):
-    """Credentials were asked for and could not be had."""
+    """Credentials are invalid or cannot be obtained."""
 
 
 # Names that the registry package still uses.

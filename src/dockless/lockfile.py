@@ -1,7 +1,7 @@
-"""The lockfile of base images: their indexes, manifests and configs themselves, so that nothing need be fetched.
+"""The lockfile of base images. It contains their indexes, manifests and configs, so that a build downloads nothing.
 
-One JSON document, sorted and indented, with the lines of each document in it: a base that changed is one block of lines
-in a diff, and line endings that a checkout changes make no difference.
+The lockfile is a JSON document, sorted and indented, with each document as a list of lines: a changed base is one block
+of lines in a diff, and line endings that a checkout converts do not matter.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 
 VERSION = 1
-# A hundred bases of ten platforms at ten kilobytes each.
+# Bytes. A hundred bases with ten platforms of ten kilobytes each have 10 MB.
 _MAX_BYTES = 64 * 1024 * 1024
 _HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
 
 
 class LockedImage(NamedTuple):
-    """One platform's image of a base."""
+    """The image of a base for one platform."""
 
     platform: Platform
     manifest: Manifest
@@ -34,28 +34,28 @@ class LockedImage(NamedTuple):
 
     @property
     def documents(self) -> ImageDocuments:
-        """The image, as it is built upon. Raises InvalidDocumentError where it is none."""
+        """The manifest and config. Raises InvalidDocumentError if they are not those of an image."""
         return ImageDocuments.read(self.manifest, self.config_bytes, str(self.manifest.digest))
 
 
 class LockedBase(NamedTuple):
-    """A base as it was when it was locked. `platform_index` is None where the reference names one image alone."""
+    """A base when it was locked. `platform_index` is None if the reference is that of a single image."""
 
     reference: Reference
     digest: Digest
     platform_index: Index | None
     images: tuple[LockedImage, ...]
 
-    def image(self, wanted: Platform) -> LockedImage:
-        """The image for a platform. Raises InvalidDocumentError that lists those which are locked."""
+    def image(self, platform: Platform) -> LockedImage:
+        """Return the image for a platform. Raises InvalidDocumentError, which lists the locked platforms."""
         for image in self.images:
-            if image.platform.matches(wanted):
+            if image.platform.matches(platform):
                 return image
-        there = ", ".join(sorted(str(image.platform) for image in self.images))
+        locked = ", ".join(sorted(str(image.platform) for image in self.images))
         raise InvalidDocumentError(
-            f"{self.reference} is not locked for {wanted}",
-            cause=f"it is locked for {there}",
-            hint="lock that, too",
+            f"{self.reference} is not locked for {platform}",
+            cause=f"only {locked} is locked",
+            hint="add the platform to `platforms` and regenerate the lockfile",
         )
 
 
@@ -70,21 +70,21 @@ class Lockfile(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
-        """The lockfile in `raw`, every document verified by its digest. Raises InvalidDocumentError, naming `path`."""
+        """Parse a lockfile and verify each document by its digest. Raises InvalidDocumentError, which names `path`."""
         document = parse_document(raw, path, limit=_MAX_BYTES)
         if document.get("version") != VERSION:
             raise InvalidDocumentError(
-                f"{path} is of version {document.get('version')!r:.20}",
+                f"{path} has the version {document.get('version')!r:.20}",
                 cause=f"this Dockless reads version {VERSION}",
-                hint="generate it anew",
+                hint="regenerate the lockfile",
             )
         bases = document.get("bases")
         if not isinstance(bases, dict):
-            raise InvalidDocumentError(f"{path} has no `bases`", hint="generate it anew")
+            raise InvalidDocumentError(f"{path} has no `bases`", hint="regenerate the lockfile")
         return cls({name: _base_from_json(name, found, path) for name, found in bases.items()})
 
     def to_bytes(self) -> bytes:
-        """The file's content: UTF-8 with a final newline."""
+        """Return the content of the file: UTF-8 with a final newline."""
         document = {
             "//": _HEADER,
             "version": VERSION,
@@ -95,11 +95,11 @@ class Lockfile(NamedTuple):
         )
 
     def base(self, reference: Reference, path: str, command: str) -> LockedBase:
-        """The entry of a reference. Raises InvalidDocumentError that names the command to run."""
-        found = self.bases.get(str(reference))
-        if found is None:
+        """Return the entry of a reference. Raises InvalidDocumentError, which names the command to run."""
+        base = self.bases.get(str(reference))
+        if base is None:
             raise InvalidDocumentError(f"{path} has no entry for {reference}", hint=f"run `{command}`")
-        return found
+        return base
 
 
 def _base_to_json(base: LockedBase) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def _base_from_json(name: str, found: Any, path: str) -> LockedBase:
         raise InvalidDocumentError(f"{where}: {error.problem}", cause=error.cause, hint=error.hint) from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidDocumentError(
-            f"{where} is not an entry as Dockless writes it",
+            f"{where} is not a valid entry",
             cause=f"{type(error).__name__} {error}",
-            hint="generate it anew",
+            hint="regenerate the lockfile",
         ) from None
     base = LockedBase(reference, digest, index, images)
     _check_links(base, where)
@@ -163,38 +163,38 @@ def _document_from_json(found: Any, where: str) -> tuple[bytes, str]:
     digest = Digest.of(raw)
     if digest != found["digest"]:
         raise InvalidDocumentError(
-            f"{where} was changed by hand",
-            cause=f"its digest is {digest}, the lockfile says {found['digest']}",
-            hint="generate the lockfile anew",
+            f"{where} does not match its digest",
+            cause=f"its digest is {digest}, and the lockfile has {found['digest']}",
+            hint="regenerate the lockfile",
         )
     return raw, found["media_type"]
 
 
 def _check_links(base: LockedBase, where: str) -> None:
-    """Each document must be the one that the document above it names: digests of their own prove nothing of that."""
+    """Raise InvalidDocumentError unless each document is the one that the document above it names."""
 
-    def no(what: str, has: str, named: str) -> None:
+    def fail(what: str, has: str, named: str) -> None:
         raise InvalidDocumentError(
-            f"{where}: {what} is another than the one locked",
+            f"{where}: {what} does not match the lockfile",
             cause=f"{has} is not {named}",
-            hint="generate the lockfile anew",
+            hint="regenerate the lockfile",
         )
 
     if base.reference.digest and base.digest != base.reference.digest:
-        no("the digest", base.digest, base.reference.digest)
+        fail("the digest", base.digest, base.reference.digest)
     index = base.platform_index
     if index is not None and index.digest != base.digest:
-        no("the index", index.digest, base.digest)
+        fail("the index", index.digest, base.digest)
     for image in base.images:
         listed = {child.digest for child in index.manifests} if index else {base.digest}
         if image.manifest.digest not in listed:
-            no(
+            fail(
                 f"the manifest for {image.platform}",
                 image.manifest.digest,
                 "in the index" if base.platform_index else base.digest,
             )
         if Digest.of(image.config_bytes) != image.manifest.config.digest:
-            no(f"the config for {image.platform}", Digest.of(image.config_bytes), image.manifest.config.digest)
+            fail(f"the config for {image.platform}", Digest.of(image.config_bytes), image.manifest.config.digest)
 
 
 def lock_base(
@@ -203,16 +203,16 @@ def lock_base(
     root: Manifest | Index,
     fetch: Any,
 ) -> LockedBase:
-    """What is to be locked of a base whose manifest or index is `root`, for `platforms` (none: all that it has).
+    """Return the locked form of a base whose manifest or index is `root`, for `platforms` (none: all of the base).
 
-    `fetch(descriptor)` gives the verified bytes of a manifest or config. Raises InvalidDocumentError for bases that no
-    image
-    can stand on: nested indexes, artifacts, Docker schema 1, layers and diff ids that differ in number.
+    `fetch(descriptor)` returns the verified bytes of a manifest or config. Raises InvalidDocumentError for a base that
+    no
+    image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs.
     """
-    wanted = list(platforms)
+    requested = list(platforms)
     images = []
     if isinstance(root, Index):
-        children = [root.select(platform, str(reference)) for platform in wanted] or _images_of(root)
+        children = [root.select(platform, str(reference)) for platform in requested] or _images_of(root)
         for child in dict.fromkeys(child.digest for child in children):
             descriptor = next(c for c in children if c.digest == child)
             images.append(_lock_image(reference, descriptor, fetch))
@@ -220,10 +220,11 @@ def lock_base(
     else:
         images.append(_locked(reference, root, fetch))
         index = None
-        for platform in wanted:
+        for platform in requested:
             if not images[0].platform.matches(platform):
                 raise InvalidDocumentError(
-                    f"{reference} has no image for {platform}", cause=f"it is one image, for {images[0].platform}"
+                    f"{reference} has no image for {platform}",
+                    cause=f"the reference is a single image for {images[0].platform}",
                 )
     return LockedBase(reference, root.digest, index, tuple(images))
 
@@ -235,7 +236,7 @@ def _images_of(index: Index) -> list[Descriptor]:
 def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> LockedImage:
     found = parse_manifest(fetch(descriptor), f"{reference}: {descriptor.digest}", media_type=descriptor.media_type)
     if isinstance(found, Index):
-        raise InvalidDocumentError(f"{reference} is an index of indexes", hint="name one of the images in it")
+        raise InvalidDocumentError(f"{reference} is an index of indexes", hint="name one of its images")
     return _locked(reference, found, fetch)
 
 
@@ -243,7 +244,7 @@ def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage
     if manifest.config.size > DEFAULT_LIMIT:
         raise InvalidDocumentError(
             f"the config {manifest.config.digest} of {reference} is too large",
-            cause=f"its manifest says {manifest.config.size} bytes, more than {DEFAULT_LIMIT}",
+            cause=f"the manifest gives {manifest.config.size} bytes; the limit is {DEFAULT_LIMIT}",
         )
     raw = fetch(manifest.config)
     config = ImageDocuments.read(manifest, raw, str(reference)).config

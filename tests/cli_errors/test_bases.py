@@ -172,7 +172,7 @@ def test_more_layers_than_diff_ids(refused, base):
     config["rootfs"]["diff_ids"].pop()
     raw = json.dumps(config).encode()
     where = base(with_config(raw), raw)
-    said = f"the documents of {where} do not fit together: its manifest has 2 layers, its config 1 diff IDs"
+    said = f"the documents of {where} are inconsistent: its manifest has 2 layers, its config 1 diff IDs"
     assert refused("build", "oci:out", "--base", where) == said
 
 
@@ -221,15 +221,15 @@ def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless,
             "B76",
             "created",
             {"created": "yesterday"},
-            "the config was created at 'yesterday', which is no time (RFC 3339)",
+            "the config was created at 'yesterday', which is not a time (RFC 3339)",
         ),
         case(
             "B76",
             "no 13th month",
             {"created": "2024-13-01T00:00:00Z"},
-            "created at '2024-13-01T00:00:00Z', which is no time",
+            "created at '2024-13-01T00:00:00Z', which is not a time",
         ),
-        case("B76", "number", {"created": 7}, "the config was created at 7, which is no time (RFC 3339)"),
+        case("B76", "number", {"created": 7}, "the config was created at 7, which is not a time (RFC 3339)"),
         case("B76", "history", {"history": [{"created_by": "x"}] * 9}, "history tells of 9 layers, the image has 2"),
         case("B76", "no history", {"history": None}, ""),
         case("B76", "short history", {"history": [{"empty_layer": True}] * 2 + [{"created_by": "x"}]}, ""),
@@ -249,7 +249,7 @@ def test_time_and_history_are_normal_in_what_is_made_of_the_base(dockless, works
 @row("B76")
 def test_no_time_to_be_created_at(refused):
     for text in ("now", "2024-01-31", "2024-02-30T00:00:00Z", "2024-01-31T25:00:00Z", "2024-01-31T12:00:00+99:00", ""):
-        said = f"invalid created: {text!r} is no time; write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
+        said = f"invalid created: {text!r} is not a time; write a time as in RFC 3339: 2024-01-31T12:00:00Z"
         assert refused("build", "oci:out", "--created", text) == said
 
 

@@ -9,8 +9,8 @@ from rows import case, row
 from dockless.errors import InvalidValueError
 from dockless.mutate.index import assemble_index
 
-NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
-NO_USER = "is no user; write user, uid, user:group or uid:gid"
+NO_PORT = "is not a port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+NO_USER = "is not a user; write user, uid, user:group or uid:gid"
 NO_LIST = """is no JSON list of strings; write as in '["python", "-V"]'"""
 NO_PLATFORM = "write os/architecture, such as linux/amd64"
 NO_ARCHITECTURE = "write os/architecture in Go's names, such as linux/amd64 or linux/arm64"
@@ -18,12 +18,12 @@ NO_ARCHITECTURE = "write os/architecture in Go's names, such as linux/amd64 or l
 WRONG = [
     case("B38", "no =", "--env", "PORT", "--env 'PORT' has no '='; write NAME=VALUE"),
     case("B38", "no name", "--env", "=x", "invalid env: an environment name is empty; write NAME: value"),
-    case("B38", "NUL", "--env", "A=b\0", "invalid env: the value of A holds a NUL byte"),
+    case("B38", "NUL", "--env", "A=b\0", "invalid env: the value of A contains a NUL byte"),
     case("B38", "no UTF-8", "--env", "A=\udcff", "invalid env: the value of A is not UTF-8"),
     case("B39", "no UTF-8", "--cmd", '["\udcff"]', "invalid cmd: an argument is not UTF-8"),
     case("B42", "no UTF-8", "--label", "a=\udcff", "invalid labels: the value of a is not UTF-8"),
     case("B42", "annotation of no UTF-8", "--annotation", "a=\udcff", "the annotation a is not UTF-8"),
-    case("B38", "NUL in the name", "--env", "A\0=b", "invalid env: an environment name holds a NUL byte"),
+    case("B38", "NUL in the name", "--env", "A\0=b", "invalid env: an environment name contains a NUL byte"),
     case(
         *("B38", "unset", "--env", "PATH=$NOPE:/x"),
         r"invalid env: $NOPE is not set in the base: it sets nothing; write \$ for a dollar sign",
@@ -34,7 +34,7 @@ WRONG = [
         for text in ("python", '"python -V"', "[1]", '["a", null]', "{}", "null", "", "['python']")
     ),
     case("B39", "no program", "--entrypoint", '[""]', "invalid entrypoint: the program's name is empty"),
-    case("B39", "NUL", "--entrypoint", r'["a\u0000"]', "invalid entrypoint: an argument holds a NUL byte"),
+    case("B39", "NUL", "--entrypoint", r'["a\u0000"]', "invalid entrypoint: an argument contains a NUL byte"),
     case("B40", "space", "--user", "a b", f"invalid user: 'a b' {NO_USER}"),
     case("B40", "empty", "--user", "", f"invalid user: '' {NO_USER}"),
     case("B40", "three", "--user", "a:b:c", f"invalid user: 'a:b:c' {NO_USER}"),
@@ -56,11 +56,17 @@ WRONG = [
         case("B43", text, "--platform", text, f"unknown platform {text!r}; {NO_ARCHITECTURE}")
         for text in ("linux/nope", "beos/amd64", "amd64/linux")
     ),
-    case("B77", "unknown", "--compression", "lzma", "there is no 'lzma'; write one of gzip, gzip-single, zstd, none"),
-    case("B77", "empty", "--compression", "", "there is no ''; write one of gzip, gzip-single, zstd, none"),
-    case("B77", "level", "--compression", "gzip:99", "gzip has no level '99'; it takes 1 to 12"),
-    case("B77", "no number", "--compression", "zstd:x", "zstd has no level 'x'; it takes 1 to 19"),
-    case("B77", "no level", "--compression", "none:1", "none has no level '1'; it takes no level"),
+    case(
+        "B77",
+        "unknown",
+        "--compression",
+        "lzma",
+        "'lzma' is not a compression; write one of gzip, gzip-single, zstd, none",
+    ),
+    case("B77", "empty", "--compression", "", "'' is not a compression; write one of gzip, gzip-single, zstd, none"),
+    case("B77", "level", "--compression", "gzip:99", "gzip has no level '99'; write 1 to 12"),
+    case("B77", "no number", "--compression", "zstd:x", "zstd has no level 'x'; write 1 to 19"),
+    case("B77", "no level", "--compression", "none:1", "none has no level '1'; write no level"),
     *(
         case("B74", text, "--jobs", text, f"jobs is {text}; write a number from 1 to 64")
         for text in ("0", "-1", "65", "10000")
@@ -159,7 +165,7 @@ def test_documents_that_registries_refuse_are_not_made(refused, registry, option
         size = int(line.split("would have ")[1].split(" ")[0])
         assert 4 << 20 < size < (4 << 20) + 1000
         assert line == (
-            f"the image's {what} would have {size} bytes: registries and runtimes take at most 4194304; "
+            f"the image's {what} would have {size} bytes: registries and runtimes accept at most 4194304; "
             f"shorten its {large}"
         )
     assert registry.requests == []

@@ -13,7 +13,7 @@ from rows import case, row
 
 from dockless.layer import tar_writer
 
-PATH_MEANT = "write the path it means"
+PATH_MEANT = "write the path without '..'"
 
 
 @pytest.fixture
@@ -49,14 +49,17 @@ def built(works, tmp_path):
         case("B32", "relative", "src:app", "--add 'src:app' is not SRC:DEST; write as in ./src:/app"),
         case("B32", "empty", "src:", "--add 'src:' is not SRC:DEST; write as in ./src:/app"),
         case("B32", "no destination", "src", "--add 'src' is not SRC:DEST; write as in ./src:/app"),
-        case("B32", "climbs", "src:/a/../b", f"`destination`: the path '/a/../b' holds '..'; {PATH_MEANT}"),
-        case("B32", "climbs out", "src:/..", f"`destination`: the path '/..' holds '..'; {PATH_MEANT}"),
-        case("B32", "NUL", "src:/a\0b", r"`destination`: the path '/a\x00b' holds a NUL byte"),
+        case("B32", "climbs", "src:/a/../b", f"`destination`: the path '/a/../b' contains '..'; {PATH_MEANT}"),
+        case("B32", "climbs out", "src:/..", f"`destination`: the path '/..' contains '..'; {PATH_MEANT}"),
+        case("B32", "NUL", "src:/a\0b", r"`destination`: the path '/a\x00b' contains a NUL byte"),
         case(
             "B33",
             "destination",
             "src/f:/a/.wh.f",
-            "src/f: the name '.wh.f' would delete what is below; rename it, or say it in `whiteouts`",
+            (
+                "src/f: the name '.wh.f' starts with `.wh.` and would delete files of lower "
+                "layers; rename the file, or use `whiteouts`"
+            ),
         ),
     ],
 )
@@ -91,8 +94,8 @@ def test_an_unreadable_file(refused, src, monkeypatch):
 @pytest.mark.parametrize(
     "change, said",
     [
-        case("B26", "shrinks", lambda file: os.truncate(file, 10), "it shrank while it was read"),
-        case("B26", "grows", lambda file: file.write_bytes(bytes(3_000_001)), "it changed while it was read"),
+        case("B26", "shrinks", lambda file: os.truncate(file, 10), "the file shrank while it was read"),
+        case("B26", "grows", lambda file: file.write_bytes(bytes(3_000_001)), "the file changed while it was read"),
         case("B26", "vanishes", lambda file: file.unlink(), "No such file or directory; check the path"),
     ],
 )
@@ -129,7 +132,7 @@ def test_symlinks(refused, built, src, tmp_path):
 
 @row("B28")
 def test_what_is_no_file(refused, src):
-    why = "a layer holds files, folders and links"
+    why = "a layer has files, directories and links"
     os.mkfifo(src / "fifo")
     assert refused("build", "oci:out", "--add", "src:/a") == f"src: src/fifo is a fifo: {why}"
     assert refused("build", "oci:out", "--add", "src/fifo:/a") == f"src/fifo: src/fifo is a fifo: {why}"
@@ -183,7 +186,7 @@ def test_long_paths(dockless, built, src):
 def test_names_that_differ_by_case(dockless, works, src, caplog):
     (src / "F").write_text("X")
     works("build", "oci:out", "--add", "src:/a")
-    assert caplog.messages == ["/a/F and /a/f differ by case alone"]
+    assert caplog.messages == ["/a/F and /a/f differ only in case"]
 
 
 @row("B30")
@@ -220,7 +223,10 @@ def test_destinations_that_are_cleaned(built, src, destination, names):
 @row("B33")
 def test_whiteouts_among_sources(refused, src, name):
     (src / name).write_text("")
-    said = f"src: the name {name!r} would delete what is below; rename it, or say it in `whiteouts`"
+    said = (
+        f"src: the name {name!r} starts with `.wh.` and would delete files of lower "
+        "layers; rename the file, or use `whiteouts`"
+    )
     assert refused("build", "oci:out", "--add", "src:/a") == said
 
 
@@ -266,7 +272,9 @@ def test_130_layers_are_warned_of(works, src, caplog):
     assert len(works("build", "oci:out", *adds[:254])["layers"]) == 127
     assert caplog.messages == []
     assert len(works("build", "oci:more", *adds)["layers"]) == 130
-    assert caplog.messages == ["the image has 130 layers: many runtimes mount at most 127; put more into fewer"]
+    assert caplog.messages == [
+        "the image has 130 layers: many runtimes mount at most 127; put more files into fewer layers"
+    ]
 
 
 @pytest.mark.parametrize("time", [case("B37", "before 1970", -1), case("B37", "after 2242", 2**33 + 5)])

@@ -18,11 +18,11 @@ from rows import case, row
 PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
 HOST = "write host or host:port, such as ghcr.io or localhost:5000"
 TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
-NO_PORT = "is no port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+NO_PORT = "is not a port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
 DICT = "must be a dictionary of string -> string, but was"
 LIST = "must be an iterable of strings (e.g. a list of strings), but was"
 PLATFORM = "write os/architecture, such as linux/amd64"
-LARGE = "registries and runtimes take at most 4194304"
+LARGE = "registries and runtimes accept at most 4194304"
 ABSOLUTE = "is not absolute; begin it with /"
 
 
@@ -144,7 +144,7 @@ IMAGES = [
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
     case(
         *("B30", "file and folder", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
-        "TARGET: /x is a folder and something else: a file or link of app:f; app:g puts /x/y in it",
+        "TARGET: /x is both a directory and not a directory: a file or link of app:f; app:g puts /x/y in it",
     ),
     case(
         *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
@@ -155,8 +155,8 @@ IMAGES = [
         for text, said in (
             ("", f"'' {ABSOLUTE}"),
             ("a", f"'a' {ABSOLUTE}"),
-            ("/a/../b", "'/a/../b' holds '..'; write the path it means"),
-            ("/a\\0", r"'/a\x00' holds a NUL byte"),
+            ("/a/../b", "'/a/../b' contains '..'; write the path without '..'"),
+            ("/a\\0", r"'/a\x00' contains a NUL byte"),
         )
     ),
     *(
@@ -167,28 +167,31 @@ IMAGES = [
         for text, said in (
             ("", f"'' {ABSOLUTE}"),
             ("srv", f"'srv' {ABSOLUTE}"),
-            ("/..", "'/..' holds '..'; write the path it means"),
+            ("/..", "'/..' contains '..'; write the path without '..'"),
         )
     ),
     case(
         *("B33", "source", 'dependencies=["app:whiteout"]'),
-        "TARGET: app:whiteout: the name '.wh.x' would delete what is below; rename it, or say it in `whiteouts`",
+        (
+            "TARGET: app:whiteout: the name '.wh.x' starts with `.wh.` and would delete files of lower "
+            "layers; rename the file, or use `whiteouts`"
+        ),
     ),
     case("B38", "list", 'env=["A=b"]', of_pants("env", DICT, ["A=b"])),
     case("B38", "number", 'env={"A": 1}', of_pants("env", DICT, {"A": 1})),
     case("B38", "no name", 'env={"": "x"}', "TARGET: field `env`: an environment name is empty; write NAME: value"),
     case(
         *("B38", "=", 'env={"A=B": "x"}'),
-        "TARGET: field `env`: the environment name 'A=B' holds '='; write the value as the value",
+        "TARGET: field `env`: the environment name 'A=B' contains '='; write the value as the value",
     ),
-    case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A holds a NUL byte"),
+    case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A contains a NUL byte"),
     case("B39", "string", 'entrypoint="python"', of_pants("entrypoint", LIST, "python")),
     case("B39", "number", "entrypoint=[1]", of_pants("entrypoint", LIST, [1])),
     case("B39", "cmd", 'cmd="x"', of_pants("cmd", LIST, "x")),
     case("B39", "no program", 'entrypoint=[""]', "TARGET: field `entrypoint`: the program's name is empty"),
     case(
         *("B40", "space", 'user="a b"'),
-        "TARGET: field `user`: 'a b' is no user; write user, uid, user:group or uid:gid",
+        "TARGET: field `user`: 'a b' is not a user; write user, uid, user:group or uid:gid",
     ),
     case(
         *("B40", "number", 'user="4294967296"'),
@@ -260,15 +263,18 @@ LAYERS = [
     ),
     case(
         *("B77", "unknown", 'compression="lzma", dependencies=["app:f"]'),
-        "TARGET: `compression`: there is no 'lzma'; write one of gzip, gzip-single, zstd, none",
+        "TARGET: `compression`: 'lzma' is not a compression; write one of gzip, gzip-single, zstd, none",
     ),
     case(
         *("B77", "level", 'compression="gzip:99", dependencies=["app:f"]'),
-        "TARGET: `compression`: gzip has no level '99'; it takes 1 to 12",
+        "TARGET: `compression`: gzip has no level '99'; write 1 to 12",
     ),
     case(
         *("B33", "inline", 'inline_files={"/.wh.a": "x"}'),
-        "TARGET: `inline_files`: the name '.wh.a' would delete what is below; rename it, or say it in `whiteouts`",
+        (
+            "TARGET: `inline_files`: the name '.wh.a' starts with `.wh.` and would delete files of lower "
+            "layers; rename the file, or use `whiteouts`"
+        ),
     ),
 ]
 

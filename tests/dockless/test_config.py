@@ -98,8 +98,8 @@ def test_raw_reaches_what_has_no_name():
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({"rootfs": {}}, "rootfs is kept in step"),
-        ({"history": []}, "history is kept in step"),
+        ({"rootfs": {}}, "rootfs must match the layers"),
+        ({"history": []}, "history must match the layers"),
         ({"os": None}, "has no os"),
         ({"config": []}, "not an object"),
         ({"config": {"Env": "A=1"}}, "not a list of strings"),
@@ -117,19 +117,19 @@ def test_raw_that_would_break_the_config(raw, reason):
     [
         ({"working_dir": "app"}, "begin it with /"),
         ({"working_dir": "/a/../b"}, "'..'"),
-        ({"user": "a b"}, "no user"),
+        ({"user": "a b"}, "is not a user"),
         ({"user": "4294967296"}, "largest id"),
-        ({"env": {"A=B": "1"}}, "holds '='"),
+        ({"env": {"A=B": "1"}}, "contains '='"),
         ({"env": {"": "1"}}, "empty"),
         ({"env": {"A": "\0"}}, "NUL"),
         ({"cmd": ("", "x")}, "name is empty"),
-        ({"exposed_ports": ("0",)}, "no port"),
-        ({"exposed_ports": ("80/quic",)}, "no port"),
+        ({"exposed_ports": ("0",)}, "is not a port"),
+        ({"exposed_ports": ("80/quic",)}, "is not a port"),
         ({"volumes": ("data",)}, "not absolute"),
-        ({"stop_signal": "term"}, "no signal"),
-        ({"healthcheck": {"test": []}}, "no key of a healthcheck"),
+        ({"stop_signal": "term"}, "is not a signal"),
+        ({"healthcheck": {"test": []}}, "is not a key of a healthcheck"),
         ({"labels": {"": "x"}}, "empty"),
-        ({"created": "yesterday"}, "no time"),
+        ({"created": "yesterday"}, "is not a time"),
     ],
 )
 def test_each_rule(fields, reason):

@@ -80,7 +80,7 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' holds '='"),
+        ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' contains '='"),
         ('registries=["@nowhere"]', "wrong:image: field `registries`: there is no registry @nowhere"),
     ],
 )

@@ -148,9 +148,9 @@ def test_a_push_is_packaged_as_its_plan(backend):
     "fields, said",
     [
         ('env={"": "x"}', "app:bad: field `env`: an environment name is empty"),
-        ('env={"A=B": "x"}', "app:bad: field `env`: the environment name 'A=B' holds '='"),
+        ('env={"A=B": "x"}', "app:bad: field `env`: the environment name 'A=B' contains '='"),
         ('workdir="srv"', "app:bad: field `workdir`: 'srv' is not absolute"),
-        ('user="a b"', "app:bad: field `user`: 'a b' is no user"),
+        ('user="a b"', "app:bad: field `user`: 'a b' is not a user"),
         ('user="4294967296"', "app:bad: field `user`: 4294967296 is more than"),
         ('labels={"": "x"}', "app:bad: field `labels`: a label's key is empty"),
         ('entrypoint=[""]', "app:bad: field `entrypoint`: the program's name is empty"),

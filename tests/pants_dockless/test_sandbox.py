@@ -68,7 +68,7 @@ def test_a_mistake_is_one_line_and_leaves_no_blob(sandbox, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert not list((tmp_path / "blobs").rglob("*.*"))
-    assert sandbox({"sources": [], "unheard_of": 1}).stderr.startswith("error: the layer's description has the unknown")
+    assert sandbox({"sources": [], "unheard_of": 1}).stderr.startswith("error: the layer spec has the unknown")
 
 
 def test_start_up_is_short_and_knows_no_network(sandbox):

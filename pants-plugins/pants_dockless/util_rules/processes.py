@@ -42,7 +42,7 @@ ENV_VARS = (
 
 # How long a builder waits for the answer of a remote cache before it starts. With 0, a layer that takes less time than
 # the answer is always built, and uploaded, again.
-_SPECULATION_DELAY_MILLIS = 1000
+_SPECULATION_DELAY_MILLIS = 2000
 _RUNNER = "registry_program.py"
 _PLAN = "plan.json"
 _ERROR = "error: "

@@ -1,4 +1,4 @@
-"""What goes into a layer and how its bytes are made. Pure: no network, no clock, no environment."""
+"""Layers: what goes into them and how their bytes are made. No network, no clock, no environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dockless.layer.layer import Layer
     from dockless.layer.spec import InlineFile, LayerSpec, Source, source_date_epoch
 
-# As in dockless.registry: a push builds no layer, and the builder in a sandbox needs no Layer.
+# Each name is imported when it is first used (PEP 562): a push builds no layer.
 _HOMES = {
     "BuiltLayer": "builder",
     "InlineFile": "spec",

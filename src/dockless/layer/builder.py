@@ -1,4 +1,4 @@
-"""Builds a layer: entries -> tar blocks -> encoded blob, both digests in the same pass."""
+"""Builds a layer: entries -> tar blocks -> compressed blob, with both digests in one pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dockless.oci.digest import Digest
 
 
 class BuiltLayer(NamedTuple):
-    """A layer that was made. `compression` is the encoder's fingerprint; sizes are in bytes."""
+    """A layer that was built. `compression` is the encoder's fingerprint; sizes are in bytes."""
 
     descriptor: Descriptor
     diff_id: Digest
@@ -34,22 +34,22 @@ class BuiltLayer(NamedTuple):
         return {**self._asdict(), "descriptor": self.descriptor.to_json(), "warnings": list(self.warnings)}
 
     @classmethod
-    def from_json(cls, found: dict[str, Any]) -> BuiltLayer:
+    def from_json(cls, value: dict[str, Any]) -> BuiltLayer:
         return cls(
             **{
-                **found,
-                "descriptor": Descriptor.from_json(found["descriptor"], "the layer"),
-                "diff_id": Digest(found["diff_id"]),
-                "warnings": tuple(found["warnings"]),
+                **value,
+                "descriptor": Descriptor.from_json(value["descriptor"], "the layer"),
+                "diff_id": Digest(value["diff_id"]),
+                "warnings": tuple(value["warnings"]),
             }
         )
 
 
 def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) -> BuiltLayer:
-    """Builds the layer that `spec` describes into `directory`, as a file named by its digest's digits.
+    """Build the layer that `spec` describes into `directory`, as a file named by the hex digits of its digest.
 
-    `threads` compress side by side (as many as there are CPUs by default, 0: none); they change no byte. The file gets
-    its name when it is whole; a failure leaves nothing. Raises LayerError.
+    `threads` compress concurrently (default: one per CPU; 0: none); the bytes do not depend on them. The file gets its
+    name when it is complete; a failure leaves nothing. Raises LayerError.
     """
     check_kinds(spec)
     mtime = check_mtime(spec.mtime)
@@ -83,7 +83,7 @@ def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: st
 
 
 def _create(path: str) -> BinaryIO:
-    # Unbuffered: what comes is a megabyte at a time.
+    # Unbuffered: each write is about a megabyte.
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "wb", buffering=0)
 
 

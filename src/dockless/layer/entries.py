@@ -1,4 +1,4 @@
-"""Tar entries in their order: each path once, parents before what they hold."""
+"""Tar entries in order: each path once, directories before their content."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from dockless.errors import LayerError
 from dockless.tar.header import DIRECTORY
 
-# The folders that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would take /tmp its sticky bit
-# or, on a merged-/usr base, turn the `bin` symlink into a folder: they are written only when declared.
+# Directories that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would remove the sticky bit of
+# /tmp or, on a merged-/usr base, replace the `bin` symlink by a directory: they are written only when declared.
 BASE_DIRECTORIES = frozenset(
     b"""
     bin boot dev etc etc/opt home lib lib32 lib64 libx32 media mnt opt proc root run sbin srv sys tmp usr usr/bin
@@ -24,7 +24,7 @@ _MERGED_INTO_USR = (b"bin/", b"sbin/", b"lib/", b"lib32/", b"lib64/", b"libx32/"
 
 
 def unreadable(origin: str, path: bytes | str, cause: OSError | str) -> LayerError:
-    """A file or folder of the source `origin` cannot be read: which, why, what to do."""
+    """Return the error for a file or directory of the source `origin` that cannot be read."""
     name = os.fsdecode(path)
     why = cause if isinstance(cause, str) else cause.strerror or str(cause)
     return LayerError(
@@ -35,10 +35,10 @@ def unreadable(origin: str, path: bytes | str, cause: OSError | str) -> LayerErr
 
 
 class Entry(NamedTuple):
-    """One entry of the tar. `data` is what a file holds, unless there is a `path`.
+    """One entry of the tar archive. The content of a file is that of the file `path`, or `data` without a `path`.
 
-    A path that ends with a slash is the folder in which the file has the last part of `name`: a hundred thousand
-    entries share few folders.
+    A `path` that ends with a slash is a directory in which the file has the last part of `name`: a hundred thousand
+    entries share few such strings.
     """
 
     name: bytes
@@ -50,23 +50,23 @@ class Entry(NamedTuple):
     path: bytes = b""
     link: bytes = b""
     data: bytes = b""
-    # Declared outright: wins over a folder that merely came along.
+    # Declared in the spec: takes precedence over a directory of a source.
     declared: bool = False
 
     @property
     def file(self) -> bytes:
-        """The file to read; empty for none."""
+        """The path of the file to read; empty for none."""
         path = self.path
         return path + self.name[self.name.rfind(b"/") + 1 :] if path.endswith(b"/") else path
 
 
 def shown(name: bytes) -> str:
-    """A path in the image, as errors write it."""
+    """Return a path in the image as errors write it."""
     return "/" + os.fsdecode(name)
 
 
 class EntryTable:
-    """The entries of a layer by path. Raises LayerError for what cannot be together in one layer."""
+    """The entries of a layer by path. Raises LayerError for entries that exclude each other."""
 
     def __init__(self) -> None:
         self._entries: dict[bytes, Entry] = {}
@@ -86,46 +86,46 @@ class EntryTable:
                 raise LayerError(
                     f"two sources for {shown(name)}",
                     cause=f"{other.origin} and {entry.origin}",
-                    hint="take one away or move it to another directory",
+                    hint="remove one or move it to another directory",
                 )
             if other.declared:
                 return
         self._entries[name] = entry
 
     def add_whiteout(self, entry: Entry, hidden: bytes) -> None:
-        """`entry` hides the path `hidden` of the layers below."""
+        """Add `entry`, which hides the path `hidden` of lower layers."""
         self.add(entry)
         if hidden in self._entries:
             raise LayerError(
                 f"`whiteouts`: {shown(hidden)} is also in the layer, from {self._entries[hidden].origin}",
-                hint="a file of the layer replaces the one below by itself",
+                hint="remove the whiteout: a file of the layer replaces that of a lower layer",
             )
 
     def sorted(self) -> list[Entry]:
-        """All entries, parents made up where there are none, by the bytes of their path, part by part."""
+        """Return all entries, with missing parents added, sorted by the bytes of their path, component by component."""
         self._add_parents()
-        # NUL is in no name and below all: this key orders as the lists of parts do, in a third of the time.
+        # NUL is in no name and sorts first: this key orders like lists of components, in a third of the time.
         return sorted(self._entries.values(), key=lambda entry: entry.name.replace(b"/", b"\0"))
 
     def _add_parents(self) -> None:
         entries = self._entries
-        good: set[bytes] = {b""}
+        checked: set[bytes] = {b""}
         for entry in list(entries.values()):
-            # Whoever hides a path means one that is below: its folders are there, with modes of their own.
+            # The directories of a hidden path are in lower layers, with modes of their own.
             if entry.origin == WHITEOUTS:
                 continue
             parent = entry.name.rpartition(b"/")[0]
-            while parent not in good:
-                there = entries.get(parent)
-                if there is None:
+            while parent not in checked:
+                other = entries.get(parent)
+                if other is None:
                     if parent not in BASE_DIRECTORIES:
                         entries[parent] = Entry(parent, DIRECTORY, 0o755, entry.origin)
-                elif there.kind != DIRECTORY:
+                elif other.kind != DIRECTORY:
                     raise LayerError(
-                        f"{shown(parent)} is a folder and something else",
-                        cause=f"a file or link of {there.origin}; {entry.origin} puts {shown(entry.name)} in it",
+                        f"{shown(parent)} is both a directory and not a directory",
+                        cause=f"{other.origin} has a file or link there; {entry.origin} has {shown(entry.name)}",
                     )
-                good.add(parent)
+                checked.add(parent)
                 parent = parent.rpartition(b"/")[0]
 
 
@@ -133,36 +133,36 @@ WHITEOUTS = "`whiteouts`"
 
 
 def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """What is allowed and yet may not be meant. `entries` are in order."""
-    found = []
+    """Return warnings about entries that are valid but may not be intended. `entries` are sorted."""
+    warnings = []
     in_merged: dict[bytes, bytes] = {}
-    # The folders that we are in, each with its names so far: paths that differ by case do so first among siblings.
-    within: list[tuple[bytes, dict[bytes, bytes]]] = []
+    # The directories above the current entry, each with its names so far: paths that differ by case are siblings.
+    above: list[tuple[bytes, dict[bytes, bytes]]] = []
     for entry in entries:
         name = entry.name
-        folder, _, last = name.rpartition(b"/")
-        while within and within[-1][0] != folder and not folder.startswith(within[-1][0] + b"/"):
-            if not within[-1][0]:
+        parent_directory, _, last = name.rpartition(b"/")
+        while above and above[-1][0] != parent_directory and not parent_directory.startswith(above[-1][0] + b"/"):
+            if not above[-1][0]:
                 break
-            within.pop()
-        if not within or within[-1][0] != folder:
-            within.append((folder, {}))
+            above.pop()
+        if not above or above[-1][0] != parent_directory:
+            above.append((parent_directory, {}))
         key = (
             last.lower()
             if last.isascii()
             else last.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
         )
-        other = within[-1][1].setdefault(key, last)
+        other = above[-1][1].setdefault(key, last)
         if other is not last:
-            found.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ by case alone")
+            warnings.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ only in case")
         if name.startswith(_MERGED_INTO_USR):
             in_merged.setdefault(name.partition(b"/")[0], name)
     for top, name in sorted(in_merged.items()):
-        found.append(
-            f"{shown(name)} is under {shown(top)}, which is a link to {shown(b'usr/' + top)} in most bases: "
-            f"put it under {shown(b'usr/' + top)}"
+        warnings.append(
+            f"{shown(name)} is under {shown(top)}, which is a symlink to {shown(b'usr/' + top)} in most bases: "
+            f"put the file under {shown(b'usr/' + top)}"
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def _casefolded(name: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Files of the same content, stored once: the later ones become hard links to the first."""
+"""Hard links for identical files: the first file is stored, later ones become hard links to it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dockless.tar.header import FILE, HARD_LINK
 
 
 def link_same_files(entries: list[Entry]) -> list[Entry]:
-    """`entries` with every file that has the content, mode and owner of an earlier one made a hard link to it.
+    """Return `entries` with each file that has the content, mode and owner of an earlier file made a hard link.
 
-    Reads the files whose size another one has. Empty files stay as they are: a link saves nothing.
+    Only files of equal size are read. Empty files stay files: a link would save nothing. Raises LayerError.
     """
     sizes = {entry.name: _size(entry) for entry in entries if entry.kind == FILE}
     count = Counter(sizes.values())
     first: dict[tuple[object, ...], bytes] = {}
-    found = []
+    linked = []
     for entry in entries:
         size = sizes.get(entry.name, 0)
         if size and count[size] > 1:
@@ -27,8 +27,8 @@ def link_same_files(entries: list[Entry]) -> list[Entry]:
             target = first.setdefault(key, entry.name)
             if target != entry.name:
                 entry = entry._replace(kind=HARD_LINK, link=target, mode=key[1], path=b"", data=b"")
-        found.append(entry)
-    return found
+        linked.append(entry)
+    return linked
 
 
 def _size(entry: Entry) -> int:

@@ -1,4 +1,4 @@
-"""A layer as a value: described now, built when it is wanted."""
+"""A layer as a value: described first, built when needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
 class Layer(NamedTuple):
-    """A layer that can be built any number of times, with the same bytes each time; not yet read from disk.
+    """A description of a layer. Each build gives the same bytes; nothing is read before.
 
     Made by `from_files`, `from_spec` or `from_tarball`.
     """
@@ -24,37 +24,37 @@ class Layer(NamedTuple):
 
     @classmethod
     def from_files(cls, files: Mapping[str, PathLike | InlineFile], **options: Any) -> Layer:
-        """A layer of `files`: path in the image -> a file or folder on disk, or an InlineFile.
+        """Return a layer of `files`: path in the image -> a file or directory on disk, or an InlineFile.
 
-        A folder's content goes under the path; a file becomes the path, or goes into it when it ends with `/`.
-        `options` are the other fields of LayerSpec: `ignores`, `ignore_files`, `modes`, `owner`, `symlinks`, `mtime`,
-        `compression`... Order does not matter. Raises LayerError for what is no path, TypeError for an option that does
-        not exist; what is wrong otherwise is told when the layer is built.
+        The content of a directory goes under the path. A file gets the path, or goes into the path if that ends with
+        `/`. `options` are the other fields of LayerSpec: `ignores`, `ignore_files`, `modes`, `owner`, `symlinks`,
+        `mtime`, `compression`... Their order does not matter. Raises LayerError for a value that is not a path, and
+        TypeError for an unknown option; other errors are raised when the layer is built.
         """
         if not isinstance(files, Mapping):
-            raise LayerError(f"{files!r:.100} is no mapping", hint="write {path in the image: path here}")
+            raise LayerError(f"{files!r:.100} is not a mapping", hint="write {path in the image: path on disk}")
         inline = dict(options.pop("inline_files", {}))
         inline.update((path, file) for path, file in files.items() if isinstance(file, InlineFile))
         sources = tuple(
             Source(_path(file, path), path) for path, file in sorted(files.items()) if not isinstance(file, InlineFile)
         )
-        return cls(LayerSpec(sources=sources, inline_files=inline, **_own(options)))
+        return cls(LayerSpec(sources=sources, inline_files=inline, **_copied_options(options)))
 
     @classmethod
     def from_spec(cls, spec: LayerSpec) -> Layer:
-        """A layer of a description, which is checked when the layer is built."""
+        """Return the layer of a spec, which is checked when the layer is built."""
         return cls(spec)
 
     @classmethod
     def from_tarball(cls, path: PathLike) -> Layer:
-        """A layer that is a tar (POSIX or GNU), tar.gz or tar.zst already: it is taken as it is.
+        """Return a layer of a tar (POSIX or GNU), tar.gz or tar.zst file, which is used as it is.
 
-        It is read, and checked, when the layer is built.
+        The file is read and checked when the layer is built.
         """
         return cls(tarball=os.fsdecode(path))
 
     def build(self, directory: str, *, threads: int | None = None) -> BuiltLayer:
-        """Builds the layer into `directory`, as a file named by its digest's digits. Raises LayerError."""
+        """Build the layer into `directory`, as a file named by the hex digits of its digest. Raises LayerError."""
         if self.tarball is not None:
             from dockless.layer.prebuilt import add_tarball
 
@@ -66,15 +66,17 @@ def _path(file: Any, where: str) -> str:
     try:
         return os.fsdecode(file)
     except TypeError:
-        raise LayerError(f"{where}: {file!r:.100} is no path here", hint="write a path, or InlineFile(...)") from None
+        raise LayerError(
+            f"{where}: {file!r:.100} is not a path on disk", hint="write a path, or InlineFile(...)"
+        ) from None
 
 
-def _own(options: dict[str, Any]) -> dict[str, Any]:
-    """Values that are ours: what the caller changes afterwards, or what can be read once, is none."""
-    return {key: _owned(value) for key, value in options.items()}
+def _copied_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Copy values that the caller may change later or that can be iterated only once."""
+    return {key: _copied(value) for key, value in options.items()}
 
 
-def _owned(value: Any) -> Any:
+def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value

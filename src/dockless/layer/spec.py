@@ -1,4 +1,4 @@
-"""What a layer is made of, as plain data: it crosses into a sandbox as JSON."""
+"""The description of a layer as plain data, which a sandboxed process receives as JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MAX_ID = 2**32 - 2
 
 
 class Listing(NamedTuple):
-    """What a content-addressed tree says about a source. Paths are relative to the source; a source that is one file
-    or symlink has the empty path.
+    """The properties of a source that is a content-addressed tree. Paths are relative to the source; a source that is
+    one file or symlink has the empty path.
 
     files        paths of the files
     executables  those of `files` that have the executable bit
     symlinks     path -> target
-    directories  paths of directories that hold nothing
+    directories  paths of empty directories
     """
 
     files: tuple[str, ...] = ()
@@ -31,12 +31,12 @@ class Listing(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file or folder on disk and where it goes.
+    """A file or directory on disk and its destination in the image.
 
-    A folder's content goes under `destination`; a file becomes `destination`, or goes into it when that ends with `/`.
-    `strip_prefix` takes leading folders away from the paths within a folder. `origin` is what errors call this source
-    (a target's address); its path, when empty. `listing` replaces what the file system says about names, executable
-    bits, symlinks and empty directories; without one, the file system decides.
+    The content of a directory goes under `destination`. A file gets the path `destination`, or goes into it if it ends
+    with `/`. `strip_prefix` removes leading directories from the paths within a directory. `origin` names the source in
+    errors (the address of a target); empty, its path does. `listing` has the names, executable bits, symlinks and empty
+    directories of the source; without a listing they are read from disk.
     """
 
     path: str
@@ -47,14 +47,14 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """The name in errors."""
         return self.origin or self.path
 
 
 class InlineFile(NamedTuple):
-    """A file that exists in no source. `data` is bytes, or text that is written as UTF-8.
+    """A file whose content is given: `data` is bytes, or text that is written as UTF-8.
 
-    `mode` is used as it is: a number, as in `0o644`, which is the default.
+    `mode` is a number, such as `0o644`, which is the default.
     """
 
     data: bytes | str
@@ -62,28 +62,28 @@ class InlineFile(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        """Its bytes."""
+        """The content as bytes."""
         return self.data.encode() if isinstance(self.data, str) else bytes(self.data)
 
 
 class LayerSpec(NamedTuple):
-    """A layer (image spec, layer.md), described. Paths in the image are absolute or relative to `/`, which is the same.
+    """The description of a layer (image spec, layer.md). Paths in the image are absolute, or relative to `/`.
 
-    sources            files and folders on disk, and where they go
+    sources            files and directories on disk, and their destinations
     ignores            patterns as in gitignore(5), relative to the root of each source
-    ignore_files       names of files that hold such patterns, in any folder of a source
+    ignore_files       names of files with such patterns, in any directory of a source
     keep_ignore_files  whether those files themselves are packed
     modes              gitignore pattern of paths in the image -> octal mode of the files that match; the longest wins
-    owner              `uid:gid` of all that comes from sources
+    owner              `uid:gid` of all entries from sources
     owners             gitignore pattern of paths in the image -> `uid:gid`; the longest wins
     symlinks           path -> target
     inline_files       path -> InlineFile
-    directories        path -> octal mode: the only way to have an entry for a folder that every base has
-    whiteouts          paths that are taken from the layers below; with a trailing `/`, all that is in that folder
+    directories        path -> octal mode; the only way to get an entry for a directory that every base has
+    whiteouts          paths to remove from lower layers; with a trailing `/`, the content of that directory
     mtime              seconds since 1970 of every entry
     compression        `gzip`, `gzip-single`, `zstd` or `none`, with a level as in `gzip:6`
-    follow_symlinks    pack what a link points to, instead of the link
-    hardlinks          store files of the same content, mode and owner once
+    follow_symlinks    add the target of a symlink instead of the symlink
+    hardlinks          store files with the same content, mode and owner once
     """
 
     sources: tuple[Source, ...] = ()
@@ -103,7 +103,7 @@ class LayerSpec(NamedTuple):
     hardlinks: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for `from_json`."""
+        """Return plain data for `from_json`."""
         return {
             **self._asdict(),
             "sources": [
@@ -116,31 +116,31 @@ class LayerSpec(NamedTuple):
         }
 
     @classmethod
-    def from_json(cls, found: dict[str, Any]) -> LayerSpec:
-        """What `to_json` gave. Raises LayerError for keys that this version does not know."""
-        unknown = sorted(set(found) - set(cls._fields))
+    def from_json(cls, value: dict[str, Any]) -> LayerSpec:
+        """Return the spec that `to_json` wrote. Raises LayerError for unknown keys."""
+        unknown = sorted(set(value) - set(cls._fields))
         if unknown:
-            raise LayerError(f"the layer's description has the unknown key {unknown[0]!r}")
-        values = dict(found)
+            raise LayerError(f"the layer spec has the unknown key {unknown[0]!r}")
+        values = dict(value)
         values["sources"] = tuple(
             Source(**{**source, "listing": Listing(**source["listing"]) if source.get("listing") else None})
-            for source in found.get("sources", ())
+            for source in value.get("sources", ())
         )
         values["inline_files"] = {
             path: InlineFile(binascii.a2b_base64(file["base64"]), file["mode"])
-            for path, file in found.get("inline_files", {}).items()
+            for path, file in value.get("inline_files", {}).items()
         }
         for key in ("ignores", "ignore_files", "whiteouts"):
-            values[key] = tuple(found.get(key, ()))
+            values[key] = tuple(value.get(key, ()))
         return cls(**values)
 
 
 def check_kinds(spec: LayerSpec) -> None:
-    """Raises LayerError for values of another kind: text that is taken for a list of letters ignores every file."""
+    """Raise LayerError for values of the wrong type: a string, taken as a list, would ignore every file."""
     for field in ("ignores", "ignore_files", "whiteouts"):
         value: Any = getattr(spec, field)
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-            raise LayerError(f"`{field}` is no list of texts", hint='write ["..."]')
+            raise LayerError(f"`{field}` is not a list of strings", hint='write ["..."]')
     for field in ("modes", "owners", "symlinks", "directories", "inline_files"):
         kind = InlineFile if field == "inline_files" else str
         value = getattr(spec, field)
@@ -148,11 +148,11 @@ def check_kinds(spec: LayerSpec) -> None:
             raise LayerError(f"`{field}` does not map paths to {kind.__name__}", hint=_KINDS[field])
     for field in ("owner", "compression"):
         if not isinstance(getattr(spec, field), str):
-            raise LayerError(f"`{field}` is {getattr(spec, field)!r:.100}, not text", hint=_KINDS[field])
+            raise LayerError(f"`{field}` is {getattr(spec, field)!r:.100}, not a string", hint=_KINDS[field])
     for path, file in spec.inline_files.items():
         if not isinstance(file.data, (str, bytes, bytearray, memoryview)) or not isinstance(file.mode, int):
             raise LayerError(
-                f"`inline_files`: {path} is neither text nor bytes, or has no mode", hint=_KINDS["inline_files"]
+                f"`inline_files`: {path} is neither a string nor bytes, or has no mode", hint=_KINDS["inline_files"]
             )
 
 
@@ -173,39 +173,42 @@ def encoded(text: str) -> bytes:
 
 
 def image_path(text: str, field: str) -> bytes:
-    """A path in the image as a tar entry names it: relative, with no empty part. Raises LayerError, naming `field`."""
+    """Return a path in the image as a tar entry has it: relative, without empty components.
+
+    Raises LayerError, which names `field`.
+    """
     if "\0" in text:
-        raise LayerError(f"`{field}`: the path {text!r} holds a NUL byte")
+        raise LayerError(f"`{field}`: the path {text!r} contains a NUL byte")
     parts = [part for part in encoded(text).split(b"/") if part not in (b"", b".")]
     if b".." in parts:
-        raise LayerError(f"`{field}`: the path {text!r} holds '..'", hint="write the path it means")
+        raise LayerError(f"`{field}`: the path {text!r} contains '..'", hint="write the path without '..'")
     return b"/".join(parts)
 
 
 def parse_mode(text: str, field: str) -> int:
-    """An octal mode such as `0755` or `1777`. Raises LayerError, naming `field`."""
+    """Parse an octal mode such as `0755` or `1777`. Raises LayerError, which names `field`."""
     if 1 <= len(text) <= 5 and set(text) <= set("01234567") and int(text, 8) <= 0o7777:
         return int(text, 8)
-    raise LayerError(f"`{field}`: {text!r} is no mode", hint="write octal digits, such as 0755")
+    raise LayerError(f"`{field}`: {text!r} is not a mode", hint="write octal digits, such as 0755")
 
 
 def parse_owner(text: str, field: str) -> tuple[int, int]:
-    """`uid:gid`. Raises LayerError, naming `field`."""
+    """Parse `uid:gid`. Raises LayerError, which names `field`."""
     uid, colon, gid = text.partition(":")
     if colon and all(part.isascii() and part.isdigit() and int(part) <= _MAX_ID for part in (uid, gid)):
         return int(uid), int(gid)
-    raise LayerError(f"`{field}`: {text!r} is no owner", hint="write uid:gid in digits, such as 1000:1000")
+    raise LayerError(f"`{field}`: {text!r} is not an owner", hint="write uid:gid in digits, such as 1000:1000")
 
 
 def check_mtime(mtime: int) -> int:
-    """Seconds since 1970 that fit in a tar header. Raises LayerError."""
+    """Return a time in seconds since 1970 that fits in a tar header. Raises LayerError."""
     if isinstance(mtime, bool) or not isinstance(mtime, int) or not 0 <= mtime <= _MAX_MTIME:
-        raise LayerError(f"`mtime`: {mtime!r} is no time", hint=f"write seconds since 1970, 0 to {_MAX_MTIME}")
+        raise LayerError(f"`mtime`: {mtime!r} is not a time", hint=f"write seconds since 1970, 0 to {_MAX_MTIME}")
     return mtime
 
 
 def source_date_epoch(text: str) -> int:
-    """The time in SOURCE_DATE_EPOCH (its specification: an ASCII number of seconds since 1970). Raises LayerError."""
+    """Parse SOURCE_DATE_EPOCH, an ASCII number of seconds since 1970 (reproducible-builds.org). Raises LayerError."""
     if not (text.isascii() and text.isdigit()):
         raise LayerError(f"SOURCE_DATE_EPOCH is {text!r:.50}", hint="set it to a whole number of seconds since 1970")
     return check_mtime(int(text[:20]))

@@ -1,4 +1,4 @@
-"""From entries to tar bytes, in blocks of one size, with the places where entries begin."""
+"""Writes entries as a tar stream, in blocks of one size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Block(NamedTuple):
-    """A piece of the tar stream, in writable memory. All but the last have the same size.
+    """A block of the tar stream, in writable memory. All blocks but the last have the same size.
 
-    `starts` says which entries have the first byte of their header in it, and where in the whole stream: a seekable
-    format needs to know, and the bytes alone do not say.
+    `starts` lists the entries whose header begins in the block, with their offset in the stream, for seekable formats.
     """
 
     data: memoryview
@@ -26,7 +25,10 @@ class Block(NamedTuple):
 
 
 def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Block]:
-    """The tar of `entries`, which are in order. Raises LayerError for a file that cannot be read or that changes."""
+    """Yield the tar stream of `entries`, which are sorted.
+
+    Raises LayerError for a file that is unreadable or changes.
+    """
     filler = _Filler(size)
     for entry in entries:
         filler.start(entry)
@@ -38,7 +40,7 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
             header = tar_header(entry.name, entry.kind, entry.mode, entry.uid, entry.gid, len(data), mtime, link)
             yield from filler.put(header + data)
             yield from filler.skip(-len(data) % 512)
-    # Two zero blocks end a tar; padding to a larger record is of magnetic tapes.
+    # Two zero blocks end the archive. Padding to a larger record is only needed on magnetic tape.
     yield from filler.skip(1024)
     last = filler.rest()
     if last is not None:
@@ -46,7 +48,7 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
 
 
 def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
-    """The header and the content of a file; what does not fill a block is in `filler` when this returns."""
+    """Return the blocks that a file fills; the rest of the file stays in `filler`."""
     try:
         descriptor = os.open(entry.file, _OPEN)
     except OSError as error:
@@ -55,10 +57,10 @@ def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
     try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
-            raise unreadable(entry.origin, entry.file, "it is no longer a file")
+            raise unreadable(entry.origin, entry.file, "the path is no longer a file")
         mode = resolved_mode(entry.mode, info.st_mode)
         header = tar_header(entry.name, FILE, mode, entry.uid, entry.gid, info.st_size, mtime)
-        # Most files are small and fit in the block that is being filled: no generator, no loop.
+        # Most files are small and fit in the current block: no generator, no loop.
         slow = not filler.take(header, descriptor, info.st_size)
         if not slow:
             _check_unchanged(descriptor, info, entry)
@@ -84,11 +86,11 @@ def _large_file_blocks(
 def _check_unchanged(descriptor: int, before: os.stat_result, entry: Entry) -> None:
     after = os.fstat(descriptor)
     if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
-        raise unreadable(entry.origin, entry.file, "it changed while it was read")
+        raise unreadable(entry.origin, entry.file, "the file changed while it was read")
 
 
 class _Filler:
-    """Fills blocks in place: a file's bytes are read where they will lie, and padding is a new block's own zeros."""
+    """Fills blocks in place: files are read directly into the block, and padding is the zeros of a new block."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -110,13 +112,13 @@ class _Filler:
         self._starts.append((self._offset + self._position, entry))
 
     def take(self, header: bytes, descriptor: int, n: int) -> bool:
-        """Puts a file of `n` bytes, padding included, if it leaves the block unfilled and one read brings it."""
+        """Add a file of `n` bytes and its padding if they fit in the block; else return False."""
         begin = self._position + len(header)
         end = begin + n
         if end + 512 > self._size:
             return False
         if n and os.readv(descriptor, [self._block[begin:end]]) != n:
-            # Cut short, by a signal or because the file is: the slow way tells. What was read is read over again.
+            # A short read, because of a signal or a file that shrank: `read` reads the file again and finds out.
             os.lseek(descriptor, 0, os.SEEK_SET)
             return False
         self._block[self._position : begin] = header
@@ -149,7 +151,7 @@ class _Filler:
             except OSError as error:
                 raise unreadable(entry.origin, entry.file, error) from error
             if not got:
-                raise unreadable(entry.origin, entry.file, "it shrank while it was read")
+                raise unreadable(entry.origin, entry.file, "the file shrank while it was read")
             self._position += got
             n -= got
             if self._position == self._size:

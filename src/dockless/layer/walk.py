@@ -1,4 +1,4 @@
-"""From a spec to entries: walks the sources, applies ignore rules, modes and owners, adds what is declared."""
+"""Collects the entries of a layer spec: walks the sources, applies ignore rules, modes and owners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPAQUE = b".wh..wh..opq"
 
 
 def collect_entries(spec: LayerSpec) -> list[Entry]:
-    """All entries of the layer, in order. Reads folders and links, no file. Raises LayerError."""
+    """Return all entries of the layer, sorted. Reads directories and symlinks, but no file. Raises LayerError."""
     table = EntryTable()
     uid, gid = parse_owner(spec.owner, "owner")
     modes = PermissionRules({p: parse_mode(mode, "modes") for p, mode in spec.modes.items()}, "modes")
@@ -28,22 +28,22 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
         walk = _Walk(spec, source)
         for entry in walk.entries():
             if (uid or gid) and not (entry.kind == DIRECTORY and entry.name == walk.base):
-                # The destination itself comes from no source: it is a parent like those above it.
+                # The destination is not a part of the source: it is a parent like those above it.
                 entry = entry._replace(uid=uid, gid=gid)
             table.add(entry)
-    for entry in _declared(spec):
+    for entry in _declared_entries(spec):
         table.add(entry)
     for path in spec.whiteouts:
         _add_whiteout(table, path)
     entries = table.sorted()
     if modes or owners:
-        entries = [_ruled(entry, modes, owners) for entry in entries]
+        entries = [_with_rules(entry, modes, owners) for entry in entries]
         modes.check_used()
         owners.check_used()
     return entries
 
 
-def _ruled(entry: Entry, modes: PermissionRules[int], owners: PermissionRules[tuple[int, int]]) -> Entry:
+def _with_rules(entry: Entry, modes: PermissionRules[int], owners: PermissionRules[tuple[int, int]]) -> Entry:
     if entry.origin == WHITEOUTS:
         return entry
     if entry.kind == FILE:
@@ -52,7 +52,7 @@ def _ruled(entry: Entry, modes: PermissionRules[int], owners: PermissionRules[tu
     return entry._replace(uid=uid, gid=gid)
 
 
-def _declared(spec: LayerSpec) -> Iterator[Entry]:
+def _declared_entries(spec: LayerSpec) -> Iterator[Entry]:
     for path, mode in spec.directories.items():
         yield Entry(
             image_path(path, "directories"), DIRECTORY, parse_mode(mode, "directories"), "`directories`", declared=True
@@ -65,14 +65,14 @@ def _declared(spec: LayerSpec) -> Iterator[Entry]:
     for path, target in spec.symlinks.items():
         name = _file_path(path, "symlinks")
         if not target or "\0" in target:
-            raise LayerError(f"`symlinks`: {path!r} has no usable target")
+            raise LayerError(f"`symlinks`: {path!r} has an invalid target")
         yield _symlink(name, encoded(target), "`symlinks`")
 
 
 def _file_path(path: str, field: str) -> bytes:
     name = image_path(path, field)
     if not name or path.endswith("/"):
-        raise LayerError(f"`{field}`: {path!r} is no path of a file", hint="write a path with no trailing slash")
+        raise LayerError(f"`{field}`: {path!r} is not the path of a file", hint="write a path without a trailing slash")
     _refuse_whiteout(name.rpartition(b"/")[2], f"`{field}`")
     return name
 
@@ -80,7 +80,7 @@ def _file_path(path: str, field: str) -> bytes:
 def _add_whiteout(table: EntryTable, path: str) -> None:
     hidden = image_path(path, "whiteouts")
     if not hidden:
-        raise LayerError(f"`whiteouts`: {path!r} is the image's root", hint="name what is in it")
+        raise LayerError(f"`whiteouts`: {path!r} is the image's root", hint="name paths in it")
     parent, slash, last = hidden.rpartition(b"/")
     if path.endswith("/"):
         table.add(Entry(hidden + b"/" + _OPAQUE, FILE, 0o644, WHITEOUTS))
@@ -105,8 +105,8 @@ def _symlink(name: bytes, target: bytes, origin: str) -> Entry:
 def _refuse_whiteout(name: bytes, origin: str) -> None:
     if name.startswith(_WHITEOUT):
         raise LayerError(
-            f"{origin}: the name {os.fsdecode(name)!r} would delete what is below",
-            hint="rename it, or say it in `whiteouts`",
+            f"{origin}: the name {os.fsdecode(name)!r} starts with `.wh.` and would delete files of lower layers",
+            hint="rename the file, or use `whiteouts`",
         )
 
 
@@ -187,7 +187,7 @@ class _Walk:
             assert name is not None
             if node.kind == FILE:
                 _refuse_whiteout(node.name, self.origin)
-                # Files are opened without following, so that none becomes a link after it was looked at.
+                # Files are opened without following symlinks, so that a file cannot be replaced by one meanwhile.
                 file = os.path.join(self.root, place) if followed else here
                 found.append(Entry(name, FILE, node.mode, self.origin, path=file))
             else:
@@ -202,10 +202,10 @@ class _Walk:
         raise self._special(on_disk, os.lstat(on_disk).st_mode)
 
     def _special(self, path: bytes, mode: int) -> LayerError:
-        kinds = ((stat.S_ISFIFO, "a fifo"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
+        kinds = ((stat.S_ISFIFO, "a fifo"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a directory"))
         kind = next((label for test, label in kinds if test(mode)), "a device")
         return LayerError(
-            f"{self.origin}: {os.fsdecode(path)} is {kind}", cause="a layer holds files, folders and links"
+            f"{self.origin}: {os.fsdecode(path)} is {kind}", cause="a layer has files, directories and links"
         )
 
     def _name(self, relative: bytes, is_directory: bool) -> bytes | None:
@@ -222,21 +222,24 @@ class _Walk:
         return self.base + b"/" + relative if self.base else relative
 
     def _followed(self, location: bytes, link: Node, above: tuple[bytes, ...]) -> tuple[bytes, Node]:
-        """Return where a link leads to and what is there: something inside the source, and no directory it lies in."""
+        """Return the target of a symlink and its node.
+
+        Raises LayerError for a target outside of the source or above.
+        """
         path = os.fsdecode(os.path.join(self.root, location))
         try:
             target = self.tree.resolve(location)
         except OSError:
             raise LayerError(
-                f"{self.origin}: the symlink {path} leads nowhere", hint="remove it or do not follow symlinks"
+                f"{self.origin}: the symlink {path} has no target", hint="remove the symlink or do not follow symlinks"
             ) from None
         if target is None:
             raise LayerError(
                 f"{self.origin}: the symlink {path} leads out of the source",
-                cause=f"to {os.fsdecode(self.tree.read_link(location))}",
-                hint="add what it leads to as a source of its own",
+                cause=f"its target is {os.fsdecode(self.tree.read_link(location))}",
+                hint="add the target as a source of its own",
             )
         node = self.tree.node(target)
         if node.kind == DIRECTORY and (target in above or not target):
-            raise LayerError(f"{self.origin}: the symlink {path} leads to a folder that it lies in")
+            raise LayerError(f"{self.origin}: the symlink {path} leads to a directory that contains it")
         return target, Node(link.name, node.kind, node.mode)

@@ -1,1 +1,1 @@
-"""Edits of images that read no layer: new layers, config edits, rebase, indexes."""
+"""Edits of images that read no layer content: new layers, config edits, rebase, indexes."""

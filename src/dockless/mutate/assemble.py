@@ -1,4 +1,4 @@
-"""From a base, layers and a config to an image. No layer's bytes are needed: descriptors and diff ids say it all."""
+"""Assembles an image from a base, layers and a config edit. Only descriptors and diff IDs of layers are needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.history import in_step, layer_entry, without
+from dockless.oci.history import layer_entry, match_layers, without
 from dockless.oci.image_config import EPOCH, ImageConfig
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import Manifest, make_manifest
@@ -27,19 +27,20 @@ def assemble_image(
     remove_layers: Sequence[str] = (),
     annotations: Mapping[str, str] | None = None,
 ) -> ImageDocuments:
-    """`base` with `remove_layers` taken out, `layers` (lowest first) put on top and `edit` done to its config.
+    """Return `base` without `remove_layers`, with `layers` (lowest first) on top and `edit` applied to its config.
 
-    With no base the image is from scratch, for `platform` (None: linux/amd64). With one, its documents are kept key by
-    key where nothing here changes them, `platform` must be the base's (None: whichever it is), and an image that
-    nothing changes is the base itself, to the byte. `image_format` is `oci` or `docker` (None: as the base, else
-    `oci`): all layers get media types of that family. `remove_layers` are digests, of blobs or of what is inside;
-    every layer of that digest goes, with its history. `annotations` are merged by name into the manifest's.
+    Without a base the image is made from scratch for `platform` (None: linux/amd64). With a base, keys of its documents
+    that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
+    the
+    base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the media
+    types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with its
+    history entry. `annotations` are merged by name into those of the manifest.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
     not
     the base's, a layer media type that has no counterpart in `image_format`.
     """
-    own = tuple(layers)
+    new_layers = tuple(layers)
     if image_format not in (None, *media_types.FORMATS):
         raise InvalidValueError(f"unknown image format {image_format!r}", hint="write oci or docker")
     if base is None:
@@ -50,7 +51,7 @@ def assemble_image(
         if platform is not None and not base.platform.matches(platform):
             raise InvalidValueError(f"the base is for {base.platform}, not for {platform}")
         target = image_format or base.image_format
-        if not (own or remove_layers or annotations or any(part is not None for part in edit)) and (
+        if not (new_layers or remove_layers or annotations or any(part is not None for part in edit)) and (
             target == base.image_format
         ):
             return base
@@ -58,37 +59,37 @@ def assemble_image(
     removed = _offsets(lower, remove_layers)
     kept = [layer for offset, layer in enumerate(lower) if offset not in removed]
     created = edit.created or EPOCH
-    history = without(in_step(config.history, len(lower)), removed)
-    history += [layer_entry(created, layer.created_by) for layer in own]
+    history = without(match_layers(config.history, len(lower)), removed)
+    history += [layer_entry(created, layer.created_by) for layer in new_layers]
     if base is not None and target != base.image_format:
         kept = [in_format(layer, target) for layer in kept]
-    every = [*kept, *(in_format(layer, target) for layer in own)]
-    rooted = config.with_rootfs([layer.diff_id for layer in every], history, created=created)
-    return put_together(
+    all_layers = [*kept, *(in_format(layer, target) for layer in new_layers)]
+    rooted = config.with_rootfs([layer.diff_id for layer in all_layers], history, created=created)
+    return make_image(
         base.manifest if base else None,
         edit_config(rooted, edit),
-        [layer.descriptor for layer in every],
+        [layer.descriptor for layer in all_layers],
         image_format=target,
         annotations=annotations,
     )
 
 
 def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> ImageDocuments:
-    """`image` with `layer` in the place of the one of that digest (of the blob, or of what is inside).
+    """Return `image` with `layer` in place of the layer with this digest or diff ID.
 
-    Raises InvalidValueError when there is none, or more than one.
+    Raises InvalidValueError if no layer or more than one has it.
     """
     (offset, *others) = sorted(_offsets(image.layers, [digest]))
     if others:
         raise InvalidValueError(
-            f"the layer {digest} stands {len(others) + 1} times", hint="remove it and add the new one"
+            f"the layer {digest} occurs {len(others) + 1} times", hint="remove the layer and add the new one"
         )
     layers = [*image.layers]
     layers[offset] = in_format(layer, image.image_format)
-    history = list(in_step(image.config.history, len(layers)))
+    history = list(match_layers(image.config.history, len(layers)))
     at = [n for n, entry in enumerate(history) if not entry.get("empty_layer")][offset]
     history[at] = layer_entry(EPOCH, layer.created_by)
-    return put_together(
+    return make_image(
         image.manifest,
         image.config.with_rootfs([layer.diff_id for layer in layers], history),
         [layer.descriptor for layer in layers],
@@ -98,22 +99,22 @@ def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> Imag
 
 
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
-    """`layer` with the media type that it has in an image of that format.
+    """Return `layer` with its media type in an image of this format.
 
-    Raises InvalidValueError where there is none.
+    Raises InvalidValueError where offsets is none.
     """
     media_type = media_types.layer_in_format(layer.descriptor.media_type, image_format)
     return layer._replace(descriptor=layer.descriptor._replace(media_type=media_type))
 
 
 def check_annotations(annotations: Mapping[str, str] | None) -> None:
-    """Raises InvalidValueError for what is no map of texts (image spec, annotations.md)."""
+    """Raise InvalidValueError unless the annotations map strings to strings (image spec, annotations.md)."""
     if annotations is None:
         return
     if not isinstance(annotations, Mapping) or not all(
         isinstance(x, str) for x in (*annotations, *annotations.values())
     ):
-        raise InvalidValueError("the annotations are no mapping of text to text", hint='write {"name": "value"}')
+        raise InvalidValueError("the annotations do not map strings to strings", hint='write {"name": "value"}')
     for name, value in annotations.items():
         if not name:
             raise InvalidValueError("an annotation's key is empty", hint="write NAME: value")
@@ -121,7 +122,7 @@ def check_annotations(annotations: Mapping[str, str] | None) -> None:
         check_text(value, f"the annotation {name}")
 
 
-def put_together(
+def make_image(
     start: Manifest | None,
     config: ImageConfig,
     layers: Sequence[Descriptor],
@@ -129,12 +130,12 @@ def put_together(
     image_format: str,
     annotations: Mapping[str, str] | None,
 ) -> ImageDocuments:
-    """The image of `config` and `layers`; other keys of its manifest are those of `start`."""
+    """Return the image with this config and these layers; other keys of its manifest are those of `start`."""
     config_bytes = config.to_bytes()
     _check_size("config", config_bytes, "labels and env")
     check_annotations(annotations)
     document = start.json if start else {}
-    # A subject says what this manifest is attached to: that holds of the base, not of what is made of it.
+    # `subject` names the manifest that the base is attached to; the new image is not attached to it.
     document.pop("subject", None)
     manifest = make_manifest(
         Descriptor(media_types.CONFIGS[image_format], Digest.of(config_bytes), len(config_bytes)),
@@ -151,7 +152,7 @@ def _check_size(what: str, raw: bytes, large: str) -> None:
     if len(raw) > DEFAULT_LIMIT:
         raise InvalidValueError(
             f"the image's {what} would have {len(raw)} bytes",
-            cause=f"registries and runtimes take at most {DEFAULT_LIMIT}",
+            cause=f"registries and runtimes accept at most {DEFAULT_LIMIT}",
             hint=f"shorten its {large}",
         )
 
@@ -159,9 +160,9 @@ def _check_size(what: str, raw: bytes, large: str) -> None:
 def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:
     found: set[int] = set()
     for digest in map(Digest, digests):
-        there = {n for n, layer in enumerate(layers) if digest in (layer.descriptor.digest, layer.diff_id)}
-        if not there:
+        offsets = {n for n, layer in enumerate(layers) if digest in (layer.descriptor.digest, layer.diff_id)}
+        if not offsets:
             listed = ", ".join(str(layer.descriptor.digest) for layer in layers) or "none"
             raise InvalidValueError(f"no layer {digest} to remove", cause=f"the layers are {listed}")
-        found |= there
+        found |= offsets
     return found

@@ -19,12 +19,13 @@ _MAX_ID = 2**32 - 1
 
 
 class ConfigEdit(NamedTuple):
-    """Changes to the `config` object of an image config; None leaves what the base has.
+    """Changes to the `config` object of an image config. None keeps the value of the base.
 
-    `env` and `labels` are merged by name into the base's; the others replace. `$NAME` and `${NAME}` in a value of
-    `env` stand for what the base sets, `\\$` for a dollar sign. `created` is the time (RFC 3339) that the image is
-    said to be made at, 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config document, done last,
-    for what has no name here: `{"author": "me", "config": {"OnBuild": None}}`. Checked by `check`.
+    `env` and `labels` are merged by name into those of the base; other values replace those of the base. `$NAME` and
+    `${NAME}` in a value of `env` stand for the value in the base, `\\$` for a dollar sign. `created` is the creation
+    time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config, applied
+    last,
+    for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
     """
 
     entrypoint: tuple[str, ...] | None = None
@@ -41,8 +42,8 @@ class ConfigEdit(NamedTuple):
     raw: Mapping[str, Any] | None = None
 
     def check(self) -> list[tuple[str, InvalidValueError]]:
-        """What breaks a rule, each with the name of its field here: the caller knows what its user calls that field."""
-        wrong: list[tuple[str, InvalidValueError]] = []
+        """Return the name and the error of each invalid field. Callers may have other names for the fields."""
+        errors: list[tuple[str, InvalidValueError]] = []
         for field, rule in _RULES.items():
             value = getattr(self, field)
             if value is None:
@@ -51,12 +52,15 @@ class ConfigEdit(NamedTuple):
                 _check_kind(field, value)
                 rule(value)
             except InvalidValueError as error:
-                wrong.append((field, error))
-        return wrong
+                errors.append((field, error))
+        return errors
 
 
 def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
-    """Return `config` with `edit` applied, except for `created`. Raises InvalidValueError for the first broken rule."""
+    """Return `config` with `edit` applied, except for `created`.
+
+    Raises InvalidValueError for the first invalid field.
+    """
     for field, error in edit.check():
         raise InvalidValueError(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
     document = copy.deepcopy(dict(config.document))
@@ -71,7 +75,7 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
     ):
         if value is not None:
             inner[key] = list(value)
-    # Docker clears the base's Cmd with a new Entrypoint: it was written for the other program.
+    # Like Docker, a new Entrypoint removes the base's Cmd, which was written for another program.
     if edit.entrypoint is not None and edit.cmd is None:
         inner.pop("Cmd", None)
     for key, text in (("WorkingDir", edit.working_dir), ("User", edit.user), ("StopSignal", edit.stop_signal)):
@@ -87,16 +91,16 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
     if not edit.raw:
         return ImageConfig(document)
     try:
-        return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config with raw in it")
+        return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
     except InvalidDocumentError as error:
         raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause) from error
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
-    """`base` (`NAME=value` entries) with the values of `own`, in which `$NAME` stands for what the base sets.
+    """Return `base` (`NAME=value` entries) with the values of `own`, in which `$NAME` stands for the value in the base.
 
-    The base's names keep their places; new ones follow sorted, so that the order written in a dict decides nothing.
-    Raises InvalidValueError for a name that the base does not set: a slip must not become an empty PATH.
+    Names of the base keep their position; new names follow, sorted, so that the order of a dict does not matter. Raises
+    InvalidValueError for a name that the base does not set: a typo must not become an empty PATH.
     """
     known = {name: value for name, _, value in (entry.partition("=") for entry in base)}
 
@@ -137,11 +141,11 @@ def _patched(target: Any, patch: Any) -> Any:
 
 
 def _check_kind(field: str, value: Any) -> None:
-    """Python lets anything be written; a runtime gives up on a config for one value of another kind."""
+    """Raise InvalidValueError for a value of the wrong type: a runtime rejects the whole config for one of them."""
     texts: list[Any] = []
     if field in ("env", "labels", "healthcheck", "raw"):
         if not isinstance(value, Mapping):
-            raise InvalidValueError(f"{value!r:.100} is no mapping", hint='write {"name": "value"}')
+            raise InvalidValueError(f"{value!r:.100} is not a mapping", hint='write {"name": "value"}')
         if field in ("env", "labels"):
             texts = [*value, *value.values()]
     elif field in ("entrypoint", "cmd", "exposed_ports", "volumes"):
@@ -151,7 +155,7 @@ def _check_kind(field: str, value: Any) -> None:
     for text in texts:
         if not isinstance(text, str):
             raise InvalidValueError(
-                f"{text!r:.100} is not text", hint=f'write "{text}"' if isinstance(text, int) else ""
+                f"{text!r:.100} is not a string", hint=f'write "{text}"' if isinstance(text, int) else ""
             )
 
 
@@ -161,7 +165,7 @@ def _check_env(env: Mapping[str, str]) -> None:
             raise InvalidValueError("an environment name is empty", hint="write NAME: value")
         if "=" in name:
             raise InvalidValueError(
-                f"the environment name {printable(name, 100)!r} holds '='", hint="write the value as the value"
+                f"the environment name {printable(name, 100)!r} contains '='", hint="write NAME: value"
             )
         check_text(name, "an environment name")
         check_text(value, f"the value of {printable(name, 100)}")
@@ -187,13 +191,15 @@ def _check_working_dir(path: str) -> None:
     if not path.startswith("/"):
         raise InvalidValueError(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
     if ".." in path.split("/"):
-        raise InvalidValueError(f"{printable(path, 100)!r} holds '..'", hint="write the path it means")
+        raise InvalidValueError(f"{printable(path, 100)!r} contains '..'", hint="write the path without '..'")
 
 
 def _check_user(user: str) -> None:
-    check_text(user, "it")
+    check_text(user, "the user")
     if not _USER.match(user):
-        raise InvalidValueError(f"{printable(user, 100)!r} is no user", hint="write user, uid, user:group or uid:gid")
+        raise InvalidValueError(
+            f"{printable(user, 100)!r} is not a user", hint="write user, uid, user:group or uid:gid"
+        )
     for part in user.split(":"):
         if part.isdigit() and int(part) > _MAX_ID:
             raise InvalidValueError(f"{part} is more than the largest id, {_MAX_ID}")
@@ -206,7 +212,8 @@ def _check_ports(ports: Sequence[str]) -> None:
         last = int(found["last"] or first) if found else 0
         if not 0 < first <= last < 65536:
             raise InvalidValueError(
-                f"{printable(port, 100)!r} is no port", hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
+                f"{printable(port, 100)!r} is not a port",
+                hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp",
             )
 
 
@@ -218,53 +225,53 @@ def _check_volumes(volumes: Sequence[str]) -> None:
 def _check_stop_signal(signal: str) -> None:
     if not re.match(r"(SIG[A-Z0-9+]{2,12}|[0-9]{1,2})\Z", signal):
         raise InvalidValueError(
-            f"{printable(signal, 50)!r} is no signal", hint="write a name such as SIGTERM, or a number"
+            f"{printable(signal, 50)!r} is not a signal", hint="write a name such as SIGTERM, or a number"
         )
 
 
 def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
     unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
-        raise InvalidValueError(f"{printable(sorted(unknown)[0], 50)!r} is no key of a healthcheck")
+        raise InvalidValueError(f"{printable(sorted(unknown)[0], 50)!r} is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
     if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
-        raise InvalidValueError(f"its Test {test!r:.100} is no list of texts", hint='write ["CMD-SHELL", "true"]')
+        raise InvalidValueError(f"its Test {test!r:.100} is not a list of strings", hint='write ["CMD-SHELL", "true"]')
     if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
         raise InvalidValueError(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
     for key in set(healthcheck) - {"Test"}:
         number = healthcheck[key]
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            what = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
-            raise InvalidValueError(f"its {key} is {number!r:.50}", hint=f"write {what}")
+            label = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
+            raise InvalidValueError(f"its {key} is {number!r:.50}", hint=f"write {label}")
 
 
 def _check_created(created: str) -> None:
     if not is_time(created):
         raise InvalidValueError(
-            f"{printable(created, 50)!r} is no time", hint="write it as RFC 3339 has it: 2024-01-31T12:00:00Z"
+            f"{printable(created, 50)!r} is not a time", hint="write a time as in RFC 3339: 2024-01-31T12:00:00Z"
         )
 
 
 def _check_raw(raw: Mapping[str, Any]) -> None:
     for key in ("rootfs", "history"):
         if key in raw:
-            raise InvalidValueError(f"{key} is kept in step with the layers", hint="add or remove layers instead")
+            raise InvalidValueError(f"{key} must match the layers", hint="add or remove layers instead")
     try:
         document = load_json(json.dumps(raw, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidValueError("it is not JSON", cause=str(error)) from None
+        raise InvalidValueError("the patch is not JSON", cause=str(error)) from None
     if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
-        raise InvalidValueError("its config is not an object")
+        raise InvalidValueError("the `config` of the patch is not an object")
 
 
-def check_text(text: str, what: str) -> None:
+def check_text(text: str, label: str) -> None:
     """Raise InvalidValueError for text that no runtime accepts: a NUL, or bytes of a command line outside UTF-8."""
     if "\0" in text:
-        raise InvalidValueError(f"{what} holds a NUL byte")
+        raise InvalidValueError(f"{label} contains a NUL byte")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidValueError(f"{what} is not UTF-8") from None
+        raise InvalidValueError(f"{label} is not UTF-8") from None
 
 
 _RULES: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""From images to the index that lists them, one a platform."""
+"""Assembles an index of images, one for each platform."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dockless.oci.platform import Platform
 def assemble_index(
     images: Iterable[ImageDocuments], *, image_format: str | None = None, annotations: Mapping[str, str] | None = None
 ) -> Index:
-    """An index of `images` in their order. `image_format` None: a Docker manifest list if all of them are Docker's.
+    """Return an index of `images` in their order.
 
-    Raises InvalidValueError for no image, for two of one platform, and for an OCI image in a Docker list, which
-    Docker's
-    own tools do not read.
+    `image_format` None is `docker` if all images are Docker's, else `oci`. Raises InvalidValueError for no image, for
+    two
+    images of one platform, and for an OCI image in a Docker manifest list, which Docker's own tools do not read.
     """
     check_annotations(annotations)
-    found = tuple(images)
-    if not found:
+    entries = tuple(images)
+    if not entries:
         raise InvalidValueError("an index needs an image")
-    target = image_format or ("docker" if all(image.image_format == "docker" for image in found) else "oci")
+    target = image_format or ("docker" if all(image.image_format == "docker" for image in entries) else "oci")
     seen: dict[Platform, ImageDocuments] = {}
-    for image in found:
+    for image in entries:
         platform = image.platform.normalized()
         if platform in seen:
             raise InvalidValueError(
@@ -37,6 +37,7 @@ def assemble_index(
         seen[platform] = image
         if target == "docker" and image.image_format != "docker":
             raise InvalidValueError(
-                f"the image for {image.platform} is of the format oci", hint="build it as docker, or the index as oci"
+                f"the image for {image.platform} has the format oci",
+                hint="build the image as docker, or the index as oci",
             )
-    return make_index([image.descriptor for image in found], image_format=target, annotations=annotations)
+    return make_index([image.descriptor for image in entries], image_format=target, annotations=annotations)

@@ -1,4 +1,4 @@
-"""An image on another base, without building it again."""
+"""Replaces the base of an image without a rebuild."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dockless.errors import InvalidValueError
-from dockless.mutate.assemble import in_format, put_together
-from dockless.oci.history import above, in_step
+from dockless.mutate.assemble import in_format, make_image
+from dockless.oci.history import entries_above, match_layers
 from dockless.oci.image_config import ImageConfig
 from dockless.oci.image_documents import ImageDocuments
 
-# Written for each other: an image that sets one of them has decided on both.
+# An image that sets one of these keys decides about both.
 _PROGRAM = ("Entrypoint", "Cmd")
 
 
@@ -22,52 +22,54 @@ def rebase(
     *,
     annotations: Mapping[str, str] | None = None,
 ) -> ImageDocuments:
-    """`image` with the layers of its base `old` replaced by those of `new`.
+    """Return `image` with the layers of its base `old` replaced by those of `new`.
 
-    The config is merged three ways, key by key, Env by name: what `image` has as `old` has it follows `new`, what it
-    set itself stays. The image keeps its format. Raises InvalidValueError when the lowest layers of `image` are not
-    those
-    of `old` (by what is inside, so that a recompressed base is still the same), or `new` is for another platform.
+    The config is merged three ways, key by key, and Env by name: a value that `image` shares with `old` becomes that of
+    `new`, other values stay. The image keeps its format. Raises InvalidValueError if the lowest layers of `image` are
+    not
+    those of `old` (compared by diff ID, so that a recompressed base is the same base), or if `new` is for another
+    platform.
     """
     depth = len(old.layers)
     if image.config.diff_ids[:depth] != old.config.diff_ids:
         raise InvalidValueError(
-            f"the image {image.manifest.digest} does not stand on {old.manifest.digest}",
-            cause="its lowest layers are not that base's",
-            hint="name the base it was built on",
+            f"the image {image.manifest.digest} is not based on {old.manifest.digest}",
+            cause="its lowest layers are not those of that base",
+            hint="name the base that the image was built on",
         )
     if not new.platform.matches(image.platform):
         raise InvalidValueError(f"the new base is for {new.platform}, the image for {image.platform}")
     lower = (
         new.layers if new.image_format == image.image_format else [in_format(x, image.image_format) for x in new.layers]
     )
-    every = [*lower, *image.layers[depth:]]
+    all_layers = [*lower, *image.layers[depth:]]
     merged = _merged(dict(image.config.document), dict(old.config.document), dict(new.config.document))
     merged["config"] = _merged_config(*(dict(x.config.document.get("config") or {}) for x in (image, old, new)))
     config = ImageConfig({**merged, "rootfs": image.config.document["rootfs"]}).with_rootfs(
-        [layer.diff_id for layer in every],
-        in_step(new.config.history, len(new.layers)) + above(in_step(image.config.history, len(image.layers)), depth),
+        [layer.diff_id for layer in all_layers],
+        match_layers(new.config.history, len(new.layers))
+        + entries_above(match_layers(image.config.history, len(image.layers)), depth),
         created=image.config.document.get("created") or "",
     )
-    return put_together(
+    return make_image(
         image.manifest,
         config,
-        [layer.descriptor for layer in every],
+        [layer.descriptor for layer in all_layers],
         image_format=image.image_format,
         annotations=annotations,
     )
 
 
 def _merged_config(image: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    found = _merged(image, old, new)
+    merged_keys = _merged(image, old, new)
     if any(image.get(key) != old.get(key) for key in _PROGRAM):
         for key in _PROGRAM:
-            found.pop(key, None)
+            merged_keys.pop(key, None)
             if key in image:
-                found[key] = image[key]
+                merged_keys[key] = image[key]
     env = _merged(*(_by_name(x.get("Env") or ()) for x in (image, old, new)))
-    found.pop("Env", None)
-    return {**found, "Env": list(env.values())} if env else found
+    merged_keys.pop("Env", None)
+    return {**merged_keys, "Env": list(env.values())} if env else merged_keys
 
 
 def _by_name(env: Sequence[str]) -> dict[str, Any]:
@@ -75,14 +77,14 @@ def _by_name(env: Sequence[str]) -> dict[str, Any]:
 
 
 def _merged(image: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """`new` first, in its order, then what `image` alone has."""
-    found: dict[str, Any] = {}
+    """Merge three ways: the keys of `new` in their order, then those that only `image` has."""
+    merged_keys: dict[str, Any] = {}
     for key in (*new, *(key for key in image if key not in new)):
-        mine, before, now = (x.get(key) for x in (image, old, new))
-        if isinstance(mine, dict) and isinstance(now, dict):
-            found[key] = _merged(mine, before if isinstance(before, dict) else {}, now)
+        in_image, in_old, in_new = (x.get(key) for x in (image, old, new))
+        if isinstance(in_image, dict) and isinstance(in_new, dict):
+            merged_keys[key] = _merged(in_image, in_old if isinstance(in_old, dict) else {}, in_new)
         else:
-            chosen = now if mine == before else mine
+            chosen = in_new if in_image == in_old else in_image
             if chosen is not None:
-                found[key] = chosen
-    return found
+                merged_keys[key] = chosen
+    return merged_keys

@@ -1,8 +1,9 @@
-"""The history of an image config, in step with its layers (OCI image spec, config.md, `history`).
+"""The history of an image config (OCI image spec, config.md, `history`).
 
-Each entry that is not an `empty_layer` stands for one layer, in order. The key is optional, and tools write it short,
-long or not at all; Docker's daemon refuses an image that has more such entries than layers, and shows the wrong line
-beside a layer where it has fewer.
+Each entry that is not an `empty_layer` belongs to one layer, in order. The key is optional, and tools write too few or
+too many entries. Docker's daemon rejects an image with more such entries than layers, and shows the wrong entries for
+an
+image with fewer.
 """
 
 from __future__ import annotations
@@ -15,29 +16,30 @@ from dockless.oci.image_config import EPOCH
 Entry = Mapping[str, Any]
 
 
-def in_step(history: Iterable[Entry] | None, layers: int) -> list[Entry]:
-    """`history` with one entry for each of `layers` layers, and its `empty_layer` entries where they are.
+def match_layers(history: Iterable[Entry] | None, layers: int) -> list[Entry]:
+    """Return `history` with one entry for each of `layers` layers, besides its `empty_layer` entries.
 
-    Layers that it does not tell of get an entry that says so; entries too many become `empty_layer` ones, so that
-    what they tell is not lost.
+    A layer without an entry gets one that says so. Surplus entries become `empty_layer` entries, so that their text is
+    kept.
     """
-    found: list[Entry] = []
-    told = 0
+    entries: list[Entry] = []
+    counted = 0
     for entry in history or ():
         if not entry.get("empty_layer"):
-            told += 1
-        found.append({**entry, "empty_layer": True} if told > layers else entry)
+            counted += 1
+        entries.append({**entry, "empty_layer": True} if counted > layers else entry)
+    # Part of image bytes.
     missing = {"created": EPOCH, "created_by": "unknown", "comment": "the base has no history of this layer"}
-    return found + [dict(missing) for _ in range(layers - told)]
+    return entries + [dict(missing) for _ in range(layers - counted)]
 
 
 def layer_entry(created: str, created_by: str) -> Entry:
-    """The entry of a layer of ours."""
+    """Return the entry of a new layer."""
     return {"created": created, "created_by": created_by}
 
 
 def without(history: Iterable[Entry], removed: Collection[int]) -> list[Entry]:
-    """`history`, in step, less the entries of the layers at the offsets `removed`."""
+    """Return `history`, which matches the layers, without the entries of the layers at the offsets `removed`."""
     kept = []
     offset = -1
     for entry in history:
@@ -49,12 +51,12 @@ def without(history: Iterable[Entry], removed: Collection[int]) -> list[Entry]:
     return kept
 
 
-def above(history: Iterable[Entry], layers: int) -> list[Entry]:
-    """The part of `history`, in step, that comes after its lowest `layers` layers."""
-    found = list(history)
-    told = 0
-    for position, entry in enumerate(found):
-        if told == layers:
-            return found[position:]
-        told += not entry.get("empty_layer")
+def entries_above(history: Iterable[Entry], layers: int) -> list[Entry]:
+    """Return the part of `history`, which matches the layers, after its lowest `layers` layers."""
+    entries = list(history)
+    counted = 0
+    for position, entry in enumerate(entries):
+        if counted == layers:
+            return entries[position:]
+        counted += not entry.get("empty_layer")
     return []

@@ -1,4 +1,4 @@
-"""Image configs: label a runtime reads besides the layers (OCI image spec, config.md).
+"""Image configs: what a runtime reads besides the layers (OCI image spec, config.md).
 
 A config keeps its JSON document, so that keys which have no name here survive every edit.
 """

@@ -1,4 +1,4 @@
-"""The two documents that are an image: its manifest and its config. Layers are known by what these say of them."""
+"""The manifest and the config of an image."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dockless.oci.image_config import CREATED_BY, ImageConfig
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
 
-# Docker's limit, of overlayfs in older kernels.
-_MOST_LAYERS = 127
+# Docker's limit, which comes from overlayfs in older kernels.
+_MAX_LAYERS = 127
 
 
 class ImageLayer(NamedTuple):
-    """A layer as an image needs it: where its blob is, the digest of what is inside, and its line of history."""
+    """A layer of an image: the descriptor of its blob, its diff ID, and the `created_by` of its history entry."""
 
     descriptor: Descriptor
     diff_id: Digest
@@ -25,41 +25,41 @@ class ImageLayer(NamedTuple):
 
 
 class ImageDocuments(NamedTuple):
-    """One image, whole but for its layers' bytes. `config_bytes` are what the manifest names."""
+    """An image without the content of its layers. `config_bytes` is the blob that the manifest names."""
 
     manifest: Manifest
     config: ImageConfig
     config_bytes: bytes
 
     @classmethod
-    def read(cls, manifest: Manifest, config_bytes: bytes, what: str) -> ImageDocuments:
-        """Puts a manifest and its config together; errors (InvalidDocumentError) name the image `what`.
+    def read(cls, manifest: Manifest, config_bytes: bytes, label: str) -> ImageDocuments:
+        """Combine a manifest and its config; errors name the image `label`.
 
-        Refuses a config of another digest or size than the manifest says, a config that is none of an image (an
-        artifact's), and diff ids that are not as many as the layers.
+        Raises InvalidDocumentError for a config with another digest or size than in the manifest, for the config of an
+        artifact, and if the numbers of diff IDs and layers differ.
         """
-        found = Digest.of(config_bytes)
-        if found != manifest.config.digest or len(config_bytes) != manifest.config.size:
+        digest = Digest.of(config_bytes)
+        if digest != manifest.config.digest or len(config_bytes) != manifest.config.size:
             raise InvalidDocumentError(
-                f"the config of {what} is not what its manifest names",
+                f"the config of {label} does not match the manifest",
                 cause=f"the manifest says {manifest.config.digest} of {manifest.config.size} bytes, "
-                f"the config has {found} and {len(config_bytes)} bytes",
+                f"the config has {digest} and {len(config_bytes)} bytes",
             )
         if manifest.config.media_type not in media_types.CONFIGS.values():
             raise InvalidDocumentError(
-                f"{what} is an artifact, not an image", cause=f"its config is of the type {manifest.config.media_type}"
+                f"{label} is an artifact, not an image", cause=f"its config is of the type {manifest.config.media_type}"
             )
-        config = ImageConfig.from_bytes(config_bytes, f"the config {found} of {what}")
+        config = ImageConfig.from_bytes(config_bytes, f"the config {digest} of {label}")
         if len(config.diff_ids) != len(manifest.layers):
             raise InvalidDocumentError(
-                f"the documents of {what} do not fit together",
-                cause=f"its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)} diff ids",
+                f"the documents of {label} are inconsistent",
+                cause=f"its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)} diff IDs",
             )
         return cls(manifest, config, config_bytes)
 
     @property
     def platform(self) -> Platform:
-        """What the config says the image is for."""
+        """The platform in the config."""
         return self.config.platform
 
     @property
@@ -74,7 +74,7 @@ class ImageDocuments(NamedTuple):
 
     @property
     def descriptor(self) -> Descriptor:
-        """The manifest's descriptor, with the platform, as an index lists it."""
+        """The descriptor of the manifest with the platform, as in an index."""
         features = self.config.document.get("os.features")
         return self.manifest.descriptor._replace(
             platform=self.platform, extra={"platform": {"os.features": features}} if features else None
@@ -82,21 +82,21 @@ class ImageDocuments(NamedTuple):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and yet may not be meant, a line each."""
-        if len(self.manifest.layers) <= _MOST_LAYERS:
+        """Warnings about properties that are valid but may not be intended."""
+        if len(self.manifest.layers) <= _MAX_LAYERS:
             return ()
         return (
-            f"the image has {len(self.manifest.layers)} layers: many runtimes mount at most {_MOST_LAYERS}; "
-            "put more into fewer",
+            f"the image has {len(self.manifest.layers)} layers: many runtimes mount at most {_MAX_LAYERS}; "
+            "put more files into fewer layers",
         )
 
     @property
     def size(self) -> int:
-        """Bytes in all: each layer's blob once, config and manifest."""
+        """Size in bytes of the manifest, the config and each distinct layer."""
         layers = {layer.digest: layer.size for layer in self.manifest.layers}
         return sum(layers.values()) + len(self.config_bytes) + len(self.manifest.raw)
 
     @property
     def documents(self) -> dict[Digest, bytes]:
-        """The small blobs: manifest and config."""
+        """The manifest and the config by digest."""
         return {self.manifest.digest: self.manifest.raw, self.manifest.config.digest: self.config_bytes}

@@ -107,7 +107,7 @@ def _take(stream: Stream, size: int) -> bytes:
 
 def _name(block: bytes) -> bytes:
     name = block[:100].split(b"\0")[0]
-    # GNU's format has other fields label USTAR has the prefix.
+    # GNU's format has other fields where USTAR has the prefix.
     prefix = block[345:500].split(b"\0")[0] if block[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 

@@ -21,7 +21,7 @@ from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, Manifest, parse_manifest
 from dockless.oci.platform import Platform
-from dockless.oci.validation import broken_rules
+from dockless.oci.validation import find_problems
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location, to_location
 from dockless.transfer.open import choose, open_source
@@ -195,7 +195,7 @@ class _Verifying:
         if manifest.layers and all(layer.media_type == _IN_TOTO for layer in manifest.layers):
             # buildkit's attestations, which have the config of an image.
             return ()
-        self.wrong += [f"{what}: {rule}" for rule in broken_rules(image, listed)]
+        self.wrong += [f"{what}: {rule}" for rule in find_problems(image, listed)]
         return image.config.diff_ids
 
     def _small(self, descriptor: Descriptor, content: BlobSource, what: str) -> bytes | None:

@@ -111,8 +111,8 @@ class TestBuild:
             (["--add", "src:/a", "--compression", "lzma"], "lzma"),
             (["--base", "oci:nothere"], "nothere"),
             (["--tag", "bad tag"], "bad tag"),
-            (["--created", "now"], "no time"),
-            (["--add", "src:/a", "--owner", "root"], "no owner"),
+            (["--created", "now"], "is not a time"),
+            (["--add", "src:/a", "--owner", "root"], "is not an owner"),
         ],
     )
     def test_wrong_values_are_one_line_and_write_nothing(self, dockless, tree, arguments, reason):

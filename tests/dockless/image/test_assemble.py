@@ -144,7 +144,7 @@ def test_an_index_lists_the_platform_with_its_features(make_base):
 def test_documents_that_do_not_fit_together(make_base):
     base = make_base({})
     with pytest.raises(
-        InvalidDocumentError, match=r"not what its manifest names: the manifest says sha256:.* the config has"
+        InvalidDocumentError, match=r"does not match the manifest: the manifest says sha256:.* the config has"
     ):
         ImageDocuments.read(base.manifest, base.config_bytes + b" ", "base")
     with pytest.raises(InvalidDocumentError, match="its manifest has 2 layers, its config 1 diff IDs"):

@@ -1,6 +1,6 @@
 import pytest
 
-from dockless.oci.history import above, in_step, without
+from dockless.oci.history import entries_above, match_layers, without
 
 RUN = {"created_by": "RUN a"}
 COPY = {"created_by": "COPY b"}
@@ -16,19 +16,19 @@ def layers(history):
     [(None, 0), (None, 3), ([], 2), ([RUN], 1), ([RUN], 3), ([ENV], 1), ([RUN, ENV, COPY, ENV], 2), ([RUN] * 5, 2)],
 )
 def test_as_many_entries_as_layers(history, count):
-    assert len(layers(in_step(history, count))) == count
+    assert len(layers(match_layers(history, count))) == count
 
 
 def test_a_history_in_step_is_kept_as_it_is():
-    assert in_step([ENV, RUN, ENV, COPY], 2) == [ENV, RUN, ENV, COPY]
+    assert match_layers([ENV, RUN, ENV, COPY], 2) == [ENV, RUN, ENV, COPY]
 
 
 def test_entries_too_many_are_kept_as_empty():
-    assert in_step([RUN, COPY], 1) == [RUN, {**COPY, "empty_layer": True}]
+    assert match_layers([RUN, COPY], 1) == [RUN, {**COPY, "empty_layer": True}]
 
 
 def test_entries_too_few_are_said_to_be_unknown():
-    assert in_step([RUN], 2)[1]["created_by"] == "unknown"
+    assert match_layers([RUN], 2)[1]["created_by"] == "unknown"
 
 
 def test_a_removed_layer_takes_its_entry():
@@ -37,7 +37,7 @@ def test_a_removed_layer_takes_its_entry():
 
 
 def test_what_stands_above_a_base():
-    assert above([RUN, ENV, COPY, ENV], 1) == [ENV, COPY, ENV]
-    assert above([RUN, ENV, COPY, ENV], 2) == [ENV]
-    assert above([RUN], 1) == []
-    assert above([ENV, RUN], 0) == [ENV, RUN]
+    assert entries_above([RUN, ENV, COPY, ENV], 1) == [ENV, COPY, ENV]
+    assert entries_above([RUN, ENV, COPY, ENV], 2) == [ENV]
+    assert entries_above([RUN], 1) == []
+    assert entries_above([ENV, RUN], 0) == [ENV, RUN]

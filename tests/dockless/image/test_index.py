@@ -25,7 +25,7 @@ def test_what_cannot_be_listed(make_base):
     arm = make_base({"architecture": "arm64"}, docker=False)
     with pytest.raises(InvalidValueError, match="two images are for linux/arm64"):
         assemble_index([make_base({"architecture": "aarch64", "variant": "v8"}), arm])
-    with pytest.raises(InvalidValueError, match="of the format oci"):
+    with pytest.raises(InvalidValueError, match="has the format oci"):
         assemble_index([arm], image_format="docker")
     with pytest.raises(InvalidValueError, match="needs an image"):
         assemble_index([])

@@ -75,7 +75,7 @@ def test_the_image_keeps_its_format(bases, make_base):
 def test_bases_that_do_not_fit(bases, make_base):
     old, new = bases
     image = assemble_image(None, [OWN], ConfigEdit(), base=old)
-    with pytest.raises(InvalidValueError, match="does not stand on"):
+    with pytest.raises(InvalidValueError, match="is not based on"):
         rebase(image, new, old)
     with pytest.raises(InvalidValueError, match="new base is for linux/arm64"):
         rebase(image, old, make_base({"architecture": "arm64"}))

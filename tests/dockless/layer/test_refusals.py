@@ -32,7 +32,7 @@ def test_two_sources_for_one_path_are_both_named(build, tree, out):
     line = refusal(build, (one, "/x"), inline_files={"/x/a": InlineFile("")})
     assert "two sources for /x/a" in line and "`inline_files`" in line
     line = refusal(build, inline_files={"/x": InlineFile(""), "/x/y": InlineFile("")})
-    assert "/x is a folder and something else" in line
+    assert "/x is both a directory and not a directory" in line
     line = refusal(build, (one, "/x"), whiteouts=("/x/a/b",))
     assert "`whiteouts`: /x/a/b is also in the layer" in line
     assert not os.listdir(out)
@@ -92,22 +92,22 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
     [
         ({"symlinks": {"/a\0": "b"}}, "NUL"),
         ({"symlinks": {"/a/../b": "c"}}, "'..'"),
-        ({"symlinks": {"/a": ""}}, "no usable target"),
-        ({"directories": {"/a": "777777"}}, "no mode"),
-        ({"directories": {"/a": "rwx"}}, "no mode"),
-        ({"inline_files": {"/": InlineFile("")}}, "no path of a file"),
+        ({"symlinks": {"/a": ""}}, "an invalid target"),
+        ({"directories": {"/a": "777777"}}, "is not a mode"),
+        ({"directories": {"/a": "rwx"}}, "is not a mode"),
+        ({"inline_files": {"/": InlineFile("")}}, "not the path of a file"),
         ({"inline_files": {"/a": InlineFile("", 0o77777)}}, "has the mode"),
-        ({"inline_files": {"/.wh.a": InlineFile("")}}, "would delete"),
-        ({"owner": "1"}, "no owner"),
-        ({"owner": "a:b"}, "no owner"),
-        ({"owner": f"{2**32}:0"}, "no owner"),
+        ({"inline_files": {"/.wh.a": InlineFile("")}}, "would delete files"),
+        ({"owner": "1"}, "is not an owner"),
+        ({"owner": "a:b"}, "is not an owner"),
+        ({"owner": f"{2**32}:0"}, "is not an owner"),
         ({"owners": {"/nothing": "1:1"}}, "matches nothing"),
         ({"modes": {"/nothing": "0644"}}, "matches nothing"),
         ({"whiteouts": ("/",)}, "image's root"),
-        ({"mtime": -1}, "no time"),
-        ({"mtime": 2**40}, "no time"),
-        ({"mtime": 1.5}, "no time"),
-        ({"compression": "lzma"}, "no 'lzma'"),
+        ({"mtime": -1}, "is not a time"),
+        ({"mtime": 2**40}, "is not a time"),
+        ({"mtime": 1.5}, "is not a time"),
+        ({"compression": "lzma"}, "'lzma' is not"),
     ],
 )
 def test_wrong_fields_are_named(build, tree, out, fields, said):
@@ -117,8 +117,10 @@ def test_wrong_fields_are_named(build, tree, out, fields, said):
 
 
 def test_whiteouts_among_sources_are_refused(build, tree):
-    assert "'.wh.gone' would delete" in refusal(build, (tree({"d/.wh.gone": ""}), "/"))
-    assert "'.wh..wh..opq' would delete" in refusal(build, (tree({"e/.wh..wh..opq": ""}, "t"), "/"))
+    assert "'.wh.gone' starts with `.wh.` and would delete" in refusal(build, (tree({"d/.wh.gone": ""}), "/"))
+    assert "'.wh..wh..opq' starts with `.wh.` and would delete" in refusal(
+        build, (tree({"e/.wh..wh..opq": ""}, "t"), "/")
+    )
 
 
 def test_destinations_are_checked(build, tree):

@@ -78,14 +78,17 @@ def flip(path, at=-20):
 # Each is done to the documents before they are written, or to the files after it.
 BEFORE = {
     "diff IDs in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff id"),
-    "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff ids"),
+    "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff IDs"),
     "a diff id that is none": (lambda d: d.config["rootfs"]["diff_ids"].__setitem__(0, "x"), "invalid digest"),
     "no rootfs": (lambda d: d.config.pop("rootfs"), "no rootfs.diff_ids"),
-    "another rootfs type": (lambda d: d.config["rootfs"].update(type="tree"), "of the type 'tree', not layers"),
+    "another rootfs type": (lambda d: d.config["rootfs"].update(type="tree"), "has the type 'tree', not layers"),
     "no architecture": (lambda d: d.config.pop("architecture"), "no architecture"),
-    "more history than layers": (lambda d: d.config.update(history=[{}] * 3), "tells of 3 layers, the image has 2"),
+    "more history than layers": (
+        lambda d: d.config.update(history=[{}] * 3),
+        "has entries for 3 layers, the image has 2",
+    ),
     "history that is no list": (lambda d: d.config.update(history={}), "history that is not a list"),
-    "created at no time": (lambda d: d.config.update(created="today"), "'today', which is no time"),
+    "created at no time": (lambda d: d.config.update(created="today"), "'today', which is not a time"),
     "history at no time": (lambda d: d.config.update(history=[{"created": 1}]), "entry 0 of the history"),
     "Env that is an object": (lambda d: d.config.update(config={"Env": {}}), "Env that is not a list"),
     "Cmd that is text": (lambda d: d.config.update(config={"Cmd": "sh"}), "Cmd is not a list of strings"),
@@ -99,7 +102,10 @@ BEFORE = {
         "invalid digest",
     ),
     "a layer without a type": (lambda d: d.manifest["layers"][0].pop("mediaType"), "no mediaType"),
-    "a layer of no layer's type": (lambda d: d.manifest["layers"][0].update(mediaType="text/html"), "no layer's"),
+    "a layer of no layer's type": (
+        lambda d: d.manifest["layers"][0].update(mediaType="text/html"),
+        "not that of a layer",
+    ),
     "zstd that is gzip": (
         lambda d: d.manifest["layers"][0].update(mediaType=media_types.OCI_LAYER + "+zstd"),
         "but its compression is gzip",
@@ -122,9 +128,9 @@ BEFORE = {
     "a whiteout of ..": (lambda d: d.plain_layer(0, entry("a/.wh...")), "whiteout 'a/.wh...', which names no file"),
     "a url with a password": (
         lambda d: d.manifest["layers"][0].update(urls=["https://u:p@x.example/l"]),
-        "which is no plain http",
+        "which is not a plain http",
     ),
-    "a file as url": (lambda d: d.manifest["layers"][0].update(urls=["file:///etc/passwd"]), "no plain http"),
+    "a file as url": (lambda d: d.manifest["layers"][0].update(urls=["file:///etc/passwd"]), "not a plain http"),
     "manifest and index at once": (lambda d: d.manifest.update(manifests=[]), "reads as a manifest and as an index"),
     "a schemaVersion of its own": (lambda d: d.manifest.update(schemaVersion=3), "schemaVersion is not 2"),
     "schema 1": (lambda d: d.manifest.update(schemaVersion=1), "Docker schema 1"),
@@ -218,7 +224,7 @@ def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
         index = make_index([index.descriptor])
         image.blobs.put(index.raw)
     layout_of(tmp_path / "l", image.manifest.descriptor._replace(platform=platform), blobs=image.blobs)
-    assert "lists it for linux/arm64, its config says linux/amd64" in wrong(f"oci:{tmp_path}/l")
+    assert "lists the platform linux/arm64, and the config has linux/amd64" in wrong(f"oci:{tmp_path}/l")
     layout_of(tmp_path / "d", index.descriptor, blobs=image.blobs)
     assert "more than 4 deep" in wrong(f"oci:{tmp_path}/d")
 

@@ -32,19 +32,19 @@ IMAGE = Image.scratch()
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"ignores": "*.pyc"}, "`ignores` is no list of texts"),
-        ({"ignores": [1]}, "`ignores` is no list of texts"),
-        ({"ignore_files": ".dockerignore"}, "`ignore_files` is no list of texts"),
-        ({"whiteouts": "/etc/old"}, "`whiteouts` is no list of texts"),
+        ({"ignores": "*.pyc"}, "`ignores` is not a list of strings"),
+        ({"ignores": [1]}, "`ignores` is not a list of strings"),
+        ({"ignore_files": ".dockerignore"}, "`ignore_files` is not a list of strings"),
+        ({"whiteouts": "/etc/old"}, "`whiteouts` is not a list of strings"),
         ({"modes": {"*.sh": 0o755}}, '`modes` does not map paths to str; write {"*.sh": "0755"}'),
         ({"modes": ["*.sh"]}, "`modes` does not map paths"),
-        ({"owner": 1000}, '`owner` is 1000, not text; write "1000:1000"'),
+        ({"owner": 1000}, '`owner` is 1000, not a string; write "1000:1000"'),
         ({"owners": {"/a": (1, 2)}}, "`owners` does not map paths"),
         ({"symlinks": ["/a"]}, "`symlinks` does not map paths"),
         ({"directories": ["/a"]}, "`directories` does not map paths"),
         ({"inline_files": {"/a": "text"}}, "`inline_files` does not map paths to InlineFile"),
-        ({"compression": None}, "`compression` is None, not text"),
-        ({"mtime": datetime(2024, 1, 1)}, "is no time; write seconds since 1970"),
+        ({"compression": None}, "`compression` is None, not a string"),
+        ({"mtime": datetime(2024, 1, 1)}, "is not a time; write seconds since 1970"),
     ],
 )
 def test_fields_of_a_layer(tmp_path, fields, says):
@@ -57,38 +57,38 @@ def test_fields_of_a_layer(tmp_path, fields, says):
 @pytest.mark.parametrize("file", [InlineFile(5), InlineFile(None), InlineFile("x", "0755")])
 def test_inline_files(tmp_path, file):
     """bytes(5) is five zero bytes."""
-    with pytest.raises(LayerError, match="neither text nor bytes"):
+    with pytest.raises(LayerError, match="neither a string nor bytes"):
         Layer.from_files({"/f": file}).build(str(tmp_path))
 
 
 @pytest.mark.parametrize("files", [["src"], "src", {"/app": None}, {"/app": 5.0}])
 def test_files(files):
-    with pytest.raises(LayerError, match=r"is no mapping|is no path here"):
+    with pytest.raises(LayerError, match=r"is not a mapping|is not a path on disk"):
         Layer.from_files(files)
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"env": ["A=1"]}, "invalid env: ['A=1'] is no mapping"),
-        ({"env": {"A": 1}}, 'invalid env: 1 is not text; write "1"'),
-        ({"labels": {"a": None}}, "invalid labels: None is not text"),
+        ({"env": ["A=1"]}, "invalid env: ['A=1'] is not a mapping"),
+        ({"env": {"A": 1}}, 'invalid env: 1 is not a string; write "1"'),
+        ({"labels": {"a": None}}, "invalid labels: None is not a string"),
         ({"cmd": "ls"}, "cmd is text, not a list"),
-        ({"cmd": ["ls", 1]}, "invalid cmd: 1 is not text"),
-        ({"exposed_ports": [80]}, 'invalid exposed_ports: 80 is not text; write "80"'),
+        ({"cmd": ["ls", 1]}, "invalid cmd: 1 is not a string"),
+        ({"exposed_ports": [80]}, 'invalid exposed_ports: 80 is not a string; write "80"'),
         ({"volumes": "/data"}, "volumes is text, not a list; write ['/data']"),
-        ({"user": 1000}, "invalid user: 1000 is not text"),
-        ({"working_dir": Path("/app")}, "invalid working_dir: PosixPath('/app') is not text"),
+        ({"user": 1000}, "invalid user: 1000 is not a string"),
+        ({"working_dir": Path("/app")}, "invalid working_dir: PosixPath('/app') is not a string"),
         ({"created": datetime(2024, 1, 1)}, "invalid created: datetime.datetime"),
-        ({"healthcheck": "curl"}, "invalid healthcheck: 'curl' is no mapping"),
-        ({"healthcheck": {"Test": "curl"}}, "its Test 'curl' is no list of texts"),
+        ({"healthcheck": "curl"}, "invalid healthcheck: 'curl' is not a mapping"),
+        ({"healthcheck": {"Test": "curl"}}, "its Test 'curl' is not a list of strings"),
         ({"healthcheck": {"Test": ["curl"]}}, "its Test begins with 'curl'; begin it with CMD, CMD-SHELL or NONE"),
         ({"healthcheck": {"Interval": "5s"}}, "its Interval is '5s'; write nanoseconds"),
         ({"healthcheck": {"Retries": -1}}, "its Retries is -1; write a whole number"),
-        ({"raw": "x"}, "invalid raw: 'x' is no mapping"),
+        ({"raw": "x"}, "invalid raw: 'x' is not a mapping"),
         (
             {"raw": {"a": json.loads("[" * 100 + "]" * 100)}},
-            "invalid raw: it is not JSON: the JSON is nested too deeply",
+            "invalid raw: the patch is not JSON: the JSON is nested too deeply",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""From blocks of a tar stream to the bytes of a blob: one file a format."""
+"""Compression of tar blocks into a blob: one module for each format."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from typing import Protocol
 from dockless.errors import LayerError
 from dockless.layer.tar_writer import Block
 
-# Name -> module; each has `make(level) -> Encoder`, `DEFAULT_LEVEL` and `LEVELS`, and is imported when it is chosen.
+# Name -> module, which has `make(level) -> Encoder`, `DEFAULT_LEVEL` and `LEVELS`, and is imported when it is used.
 _MODULES = {"gzip": "gzip_multi", "gzip-single": "gzip_single", "zstd": "zstd", "none": "none"}
 NAMES = tuple(_MODULES)
 
 
 class Encoder(Protocol):
-    """Makes a blob. What it gives for a block depends on nothing but the blocks so far: threads change no byte."""
+    """Compresses blocks. The output for a block depends only on the blocks so far, not on threads."""
 
-    # What the bytes depend on beside the tar: name, level, library, layout. It belongs to the layer's fingerprint.
+    # All that the bytes depend on besides the tar stream: name, level, library, layout.
     fingerprint: str
-    # `none`, `gzip` or `zstd`: what a reader must undo.
+    # `none`, `gzip` or `zstd`.
     format: str
     # Bytes of a block of the tar stream.
     block_size: int
 
     def worker(self) -> Callable[[Block, bytes], bytes]:
-        """A function for one thread: encodes a block, given the last 32 KiB of the stream before it."""
+        """Return a function for one thread that compresses a block, given the last 32 KiB before it."""
         ...
 
     def begin(self) -> bytes:
-        """What stands before the first block."""
+        """Return the bytes before the first block."""
         ...
 
     def end(self, crc: int, size: int) -> bytes:
-        """What stands after the last block; `crc` (CRC-32) and `size` are of the whole stream."""
+        """Return the bytes after the last block; `crc` (CRC-32) and `size` in bytes are those of the whole stream."""
         ...
 
 
 def find_encoder(text: str) -> Encoder:
-    """The encoder that `text` names: a name, or a name and a level as in `gzip:6`. Raises LayerError.
+    """Return the encoder with a name, or a name and a level as in `gzip:6`. Raises LayerError.
 
-    An encoder whose library is absent is an error, never another encoder: other bytes would be another digest.
+    A missing library is an error, never a reason for another encoder: other bytes would have another digest.
     """
     name, colon, level_text = text.partition(":")
     if name not in _MODULES:
-        raise LayerError(f"`compression`: there is no {name!r:.50}", hint=f"write one of {', '.join(NAMES)}")
+        raise LayerError(f"`compression`: {name!r:.50} is not a compression", hint=f"write one of {', '.join(NAMES)}")
     module = import_module(f"dockless.layer.compression.{_MODULES[name]}")
     levels = module.LEVELS
     level = module.DEFAULT_LEVEL
     if colon:
         if not (level_text.isascii() and level_text.isdigit() and int(level_text[:4]) in levels):
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "no level"
-            raise LayerError(f"`compression`: {name} has no level {level_text!r:.20}", hint=f"it takes {allowed}")
+            raise LayerError(f"`compression`: {name} has no level {level_text!r:.20}", hint=f"write {allowed}")
         level = int(level_text)
     encoder: Encoder = module.make(level)
     return encoder
@@ -63,6 +63,6 @@ def missing(package: str, name: str, extra: str, error: ImportError) -> LayerErr
     state = "is not installed" if absent else f"cannot be imported ({error})"
     return LayerError(
         f"`compression`: {name} needs the package {package}, which {state}",
-        cause="its bytes are part of the layer's digest, so nothing else takes its place",
+        cause="the layer's digest depends on the package's output, so nothing can replace the package",
         hint=f"install dockless[{extra}]" if extra else f"install {package}",
     )

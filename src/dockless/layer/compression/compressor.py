@@ -1,4 +1,4 @@
-"""Blocks through an encoder: several at once, out in order, both digests on the way."""
+"""Compresses blocks concurrently, writes them in order, and computes the diff ID on the way."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dockless.layer.compression import Encoder
 from dockless.layer.tar_writer import Block
 from dockless.oci.digest import Digest
 
-# How far a stream may refer back (RFC 1951): what a block is given of those before it.
+# Bytes. How far a deflate stream may refer back (RFC 1951): the part of the stream that a block is given.
 _WINDOW = 32 * 1024
 _MOST_THREADS = 8
 _MOST_UNHASHED = 2
 
 
 class Encoded(NamedTuple):
-    """What was learned of the stream: the digest of its bytes before encoding, and how many they were."""
+    """The diff ID and the size in bytes of the uncompressed stream."""
 
     diff_id: Digest
     size: int
 
 
 class _Job:
-    """One block on its way: `done` gives the result, or the exception that there was instead."""
+    """A block to compress. `done` receives the result, or the exception that was raised."""
 
     __slots__ = ("before", "block", "done")
 
@@ -39,7 +39,7 @@ class _Job:
         self.done: SimpleQueue[Any] = SimpleQueue()
 
     def take(self) -> Block:
-        """The block, which is not kept beside its result."""
+        """Return the block and drop it, so that block and result are not in memory together."""
         block, self.block = self.block, None
         assert block is not None
         return block
@@ -48,7 +48,7 @@ class _Job:
 def encode_blocks(
     blocks: Iterable[Block], encoder: Encoder, sink: Callable[[bytes], None], threads: int | None = None
 ) -> Encoded:
-    """Sends the encoded blob to `sink`, piece by piece and in order. Raises what `blocks` or the encoder raise.
+    """Write the compressed blob to `sink`, chunk by chunk and in order. Raises what `blocks` or the encoder raise.
 
     At most `threads + 4` blocks are in memory at a time.
     """
@@ -74,7 +74,7 @@ def encode_blocks(
 
 
 class _Stream:
-    """What is remembered of the stream of blocks."""
+    """State of the uncompressed stream: size, CRC-32, window and diff ID."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.size = 0
@@ -93,7 +93,7 @@ class _Stream:
             self.window = bytes(block.data[-_WINDOW:])
 
     def hash(self, block: Block) -> None:
-        """In order, but it may be in another thread."""
+        """Hash a block. Called in order, possibly in another thread."""
         self.diff_id.update(block.data)
         if self._checksum:
             self.crc = self._checksum(block.data, self.crc)
@@ -103,15 +103,17 @@ def _encode_threaded(
     blocks: Iterable[Block], encoder: Encoder, sink: Callable[[bytes], None], threads: int, stream: _Stream
 ) -> None:
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
-    # Bounded, because on a busy machine the hasher may get less than its turn, and keeps what it has not seen. Not by a
-    # Queue of so many: a signal's exception within its put leaves it full, its reader not woken, and the next put, that
-    # of the end, would wait for ever.
+    # Bounded, because on a busy machine the hashing thread may fall behind, and blocks that are not hashed stay in
+    # memory.
+    # Not a bounded Queue: an exception of a signal handler within `put` leaves the queue full and its reader waiting,
+    # and
+    # the final `put` would block forever.
     hashed: SimpleQueue[Block | None] = SimpleQueue()
-    room: SimpleQueue[None] = SimpleQueue()
+    slots: SimpleQueue[None] = SimpleQueue()
     for _ in range(_MOST_UNHASHED):
-        room.put(None)
+        slots.put(None)
     workers = [Thread(target=_work, args=(encoder, jobs), daemon=True) for _ in range(threads)]
-    hasher = Thread(target=_hash, args=(stream, hashed, room), daemon=True)
+    hasher = Thread(target=_hash, args=(stream, hashed, slots), daemon=True)
     waiting: deque[_Job] = deque()
     for thread in (*workers, hasher):
         thread.start()
@@ -119,7 +121,7 @@ def _encode_threaded(
         for block in blocks:
             job = _Job(block, stream.window)
             stream.see(block)
-            room.get()
+            slots.get()
             hashed.put(block)
             jobs.put(job)
             waiting.append(job)
@@ -146,22 +148,22 @@ def _work(encoder: Encoder, jobs: SimpleQueue[_Job | None]) -> None:
             job.done.put(encode(job.take(), job.before))
         except BaseException as error:
             job.done.put(error)
-        # Until the next one comes this thread would keep it, result and all.
+        # Without this, the thread would keep job and result until the next job.
         del job
 
 
-def _hash(stream: _Stream, blocks: SimpleQueue[Block | None], room: SimpleQueue[None]) -> None:
+def _hash(stream: _Stream, blocks: SimpleQueue[Block | None], slots: SimpleQueue[None]) -> None:
     while True:
         block = blocks.get()
         if block is None:
             return
         stream.hash(block)
         del block
-        room.put(None)
+        slots.put(None)
 
 
 def _finish(job: _Job, sink: Callable[[bytes], None]) -> None:
-    found = job.done.get()
-    if isinstance(found, BaseException):
-        raise found
-    sink(found)
+    result = job.done.get()
+    if isinstance(result, BaseException):
+        raise result
+    sink(result)

@@ -1,7 +1,7 @@
-"""`gzip`: every block a gzip member of its own, by libdeflate (RFC 1952, section 2.2: members follow each other).
+"""`gzip`: each block is a gzip member, compressed by libdeflate (RFC 1952, section 2.2: a file is a series of members).
 
-Blocks are independent, so they are compressed side by side; readers of container images all take several members
-(tried: Go, containerd, docker, podman, umoci, skopeo, GNU gzip, pigz, busybox, Python).
+Blocks are independent and are compressed concurrently. Readers of container images accept several members (tried: Go,
+containerd, docker, podman, umoci, skopeo, GNU gzip, pigz, busybox, Python).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dockless.layer.tar_writer import Block
 __all__ = ["DEFAULT_LEVEL", "LEVELS", "GzipEncoder", "make"]
 
 DEFAULT_LEVEL = 1
-# No name, no time, no flags, OS "unknown": the compressor's own would say its platform.
+# No name, time or flags, OS "unknown": the header of the library would name its platform.
 HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 

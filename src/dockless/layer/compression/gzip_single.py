@@ -1,8 +1,8 @@
-"""`gzip-single`: one gzip member, for readers that stop after the first, by zlib-ng.
+"""`gzip-single`: one gzip member, compressed by zlib-ng, for readers that stop after the first member.
 
-Blocks are compressed side by side: each is raw deflate that ends on a byte (sync flush) and may refer to the 32 KiB
-before it. zlib-ng at this level writes the same bytes on every CPU tried; other versions of it do not, so the version
-is pinned and part of the layer's fingerprint.
+Blocks are compressed concurrently: each is raw deflate that ends on a byte boundary (sync flush) and may refer to the
+32 KiB before it. zlib-ng at these levels writes the same bytes on every CPU tried; other versions of zlib-ng do not, so
+the version is pinned and part of the fingerprint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dockless.layer.tar_writer import Block
 
 VERSION = "1.1.0"
 DEFAULT_LEVEL = 2
-# The levels whose output did not depend on how the input was cut.
+# Levels whose output did not depend on how the input was divided.
 LEVELS = (2, 3, 9)
 # An empty final block of fixed codes (RFC 1951, section 3.2.3).
 _LAST = b"\x03\x00"
@@ -40,8 +40,8 @@ class GzipSingleEncoder:
         def encode(block: Block, before: bytes) -> bytes:
             options = (self._level, z.DEFLATED, -15, 8, z.Z_DEFAULT_STRATEGY)
             compressor = z.compressobj(*options, before) if before else z.compressobj(*options)
-            found: bytes = compressor.compress(block.data) + compressor.flush(z.Z_SYNC_FLUSH)
-            return found
+            output: bytes = compressor.compress(block.data) + compressor.flush(z.Z_SYNC_FLUSH)
+            return output
 
         return encode
 
@@ -59,7 +59,7 @@ def make(level: int) -> GzipSingleEncoder:
         raise missing("zlib-ng", "gzip-single", "gzip-single", error) from None
     if str(__version__) != VERSION:
         raise LayerError(
-            f"`compression`: gzip-single is made with zlib-ng {VERSION}, {__version__} is installed",
+            f"`compression`: gzip-single needs zlib-ng {VERSION}, and {__version__} is installed",
             hint="install dockless[gzip-single]",
         )
     return GzipSingleEncoder(level, zlib_ng)

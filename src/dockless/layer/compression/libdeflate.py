@@ -1,9 +1,9 @@
-"""libdeflate, out of the PyPI package `deflate`.
+"""libdeflate from the PyPI package `deflate`.
 
-It gave the same bytes on every x86-64 level and on aarch64, in the package's versions 0.5.0 to 0.9.0. The package's own
-functions hold the interpreter lock up to 0.8.1 (the last for CPython 3.9), so that threads would win nothing: the
-functions that its module exports are called by ctypes instead. Where they are not exported its own are used: the same
-library, the same bytes.
+libdeflate wrote the same bytes on every x86-64 level and on aarch64, in versions 0.5.0 to 0.9.0 of the package. The
+functions of the package hold the interpreter lock up to 0.8.1 (the last version for CPython 3.9), which makes threads
+useless. So the C functions that its module exports are called through ctypes; where they are not exported, the
+functions of the package are used, which give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dockless.layer.compression import missing
 
 LEVELS = range(1, 13)
 GZIP_HEADER_SIZE = 10
-# Level -> CRC-32 of what it makes of the sample: what a library must answer before it is trusted with a digest.
+# Level -> CRC-32 of the compressed sample. A library is used only if it gives these values.
 _SAMPLE = b"".join(b"%d:%x;" % (n, n * n * 2654435761 & 0xFFFFFFFF) for n in range(120))
 KNOWN_ANSWERS = {
     1: 0x74D36518,
@@ -39,7 +39,7 @@ KNOWN_ANSWERS = {
 
 
 class Compressor:
-    """For one thread: compresses into a buffer that is used again."""
+    """A compressor for one thread, with a buffer that is reused."""
 
     def __init__(self, level: int) -> None:
         self._library = _library()
@@ -48,7 +48,7 @@ class Compressor:
             self._handle = self._library.libdeflate_alloc_compressor(level)
             if not self._handle:
                 raise MemoryError
-            self._room = 0
+            self._capacity = 0
             self._out: Any = None
 
     def __del__(self) -> None:
@@ -56,43 +56,43 @@ class Compressor:
             self._library.libdeflate_free_compressor(self._handle)
 
     def gzip(self, data: memoryview) -> memoryview:
-        """`data` as a gzip member with libdeflate's header. Good until the next call."""
+        """Return `data` as a gzip member with libdeflate's header. The result is valid until the next call."""
         n = len(data)
         if self._library is None:
             return memoryview(_module().gzip_compress(data, self._level))
-        if n > self._room:
-            self._room = n
+        if n > self._capacity:
+            self._capacity = n
             bound = self._library.libdeflate_gzip_compress_bound(self._handle, n)
-            # Of what is mapped only written pages take memory: the bound is for what does not compress.
+            # Only written pages of the mapping take memory; the bound is for incompressible data.
             self._out = (ctypes.c_char * bound).from_buffer(mmap.mmap(-1, bound))
         source = (ctypes.c_char * n).from_buffer(data) if not data.readonly else bytes(data)
         written = self._library.libdeflate_gzip_compress(self._handle, source, n, self._out, len(self._out))
         if not written:
-            raise LayerError("libdeflate gave no output", hint="report this with the version of `deflate`")
+            raise LayerError("libdeflate returned no output", hint="report this with the version of `deflate`")
         return memoryview(self._out)[:written].cast("B")
 
 
 def check_known_answer(level: int) -> None:
-    """Raises LayerError when the library does not compress as it did everywhere else."""
+    """Raise LayerError if the library does not produce the expected bytes."""
     expected = KNOWN_ANSWERS[level]
-    found = check_value(level)
-    if found != expected:
+    actual = check_value(level)
+    if actual != expected:
         raise LayerError(
-            f"the installed `deflate` compresses otherwise than at every other place (level {level})",
-            cause=f"the check value is {found:08x}, not {expected:08x}",
+            f"the installed `deflate` does not produce the expected bytes at level {level}",
+            cause=f"the check value is {actual:08x}, not {expected:08x}",
             hint="install the version that the requirements pin",
         )
 
 
 def check_value(level: int) -> int:
-    """What a level makes of the sample, as one number."""
+    """Return the CRC-32 of the compressed sample."""
     import zlib
 
     return zlib.crc32(Compressor(level).gzip(memoryview(bytearray(_SAMPLE)))[GZIP_HEADER_SIZE:])
 
 
 def gzip_trailer(crc: int, size: int) -> bytes:
-    """The end of a gzip member (RFC 1952, section 2.3.1)."""
+    """Return the trailer of a gzip member (RFC 1952, section 2.3.1)."""
     return struct.pack("<LL", crc & 0xFFFFFFFF, size & 0xFFFFFFFF)
 
 
@@ -106,16 +106,16 @@ def _module() -> Any:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """The functions that the package's module exports, or None where it hides them."""
+    """Return the library with its C functions, or None if the module does not export them."""
     from importlib.machinery import EXTENSION_SUFFIXES
     from os import listdir, path
 
-    folder = path.dirname(_module().__file__)
-    names = sorted(n for n in listdir(folder) if n.startswith("_deflate") and n.endswith(tuple(EXTENSION_SUFFIXES)))
+    directory = path.dirname(_module().__file__)
+    names = sorted(n for n in listdir(directory) if n.startswith("_deflate") and n.endswith(tuple(EXTENSION_SUFFIXES)))
     if not names:
         return None
     try:
-        library = ctypes.CDLL(path.join(folder, names[0]))
+        library = ctypes.CDLL(path.join(directory, names[0]))
         size, pointer = ctypes.c_size_t, ctypes.c_void_p
         _declare(library.libdeflate_alloc_compressor, pointer, ctypes.c_int)
         _declare(library.libdeflate_free_compressor, None, pointer)
@@ -132,7 +132,7 @@ def _declare(function: Any, result: Any, *arguments: Any) -> None:
 
 
 def crc32() -> Callable[[memoryview, int], int]:
-    """CRC-32 of writable data after a value: libdeflate's where it is to be had, which is several times faster."""
+    """Return a function for the CRC-32 of writable data after a value: libdeflate's if available, as it is faster."""
     library = _library()
     if library is None:
         import zlib
@@ -143,7 +143,7 @@ def crc32() -> Callable[[memoryview, int], int]:
         n = len(data)
         if not n:
             return value
-        found: int = library.libdeflate_crc32(value, (ctypes.c_char * n).from_buffer(data), n)
-        return found
+        actual: int = library.libdeflate_crc32(value, (ctypes.c_char * n).from_buffer(data), n)
+        return actual
 
     return checksum

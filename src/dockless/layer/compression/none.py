@@ -1,4 +1,4 @@
-"""No compression: the tar itself."""
+"""`none`: the tar stream without compression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PlainEncoder:
     block_size = 1 << 20
 
     def worker(self) -> Callable[[Block, bytes], bytes]:
-        # The pipeline hashes and writes what it gets before it forgets the block: no copy is needed.
+        # The compressor hashes and writes the output before it drops the block: no copy is needed.
         return lambda block, before: block.data  # type: ignore[return-value]
 
     def begin(self) -> bytes:

@@ -1,6 +1,6 @@
-"""`zstd`: every block a zstd frame of its own (RFC 8878, section 3: frames follow each other).
+"""`zstd`: each block is a zstd frame (RFC 8878, section 3: a file is a series of frames).
 
-libzstd's versions differ in their bytes (1.5.2, 1.5.5, 1.5.6 and 1.5.7 all do), so the package is pinned.
+Versions of libzstd write different bytes (1.5.2, 1.5.5, 1.5.6 and 1.5.7 all differ), so the version is pinned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LEVELS = range(1, 20)
 
 class ZstdEncoder:
     format = "zstd"
-    # Frames of 1 MiB cost 5 % more than frames of 4.
+    # Frames of 1 MiB give 5 % larger layers than frames of 4 MiB.
     block_size = 4 << 20
 
     def __init__(self, level: int, library: Any) -> None:
@@ -31,8 +31,8 @@ class ZstdEncoder:
         compressor = self._library.ZstdCompressor(level=self._level, write_content_size=True, write_checksum=False)
 
         def encode(block: Block, before: bytes) -> bytes:
-            found: bytes = compressor.compress(block.data)
-            return found
+            frame: bytes = compressor.compress(block.data)
+            return frame
 
         return encode
 
@@ -49,8 +49,8 @@ def make(level: int) -> ZstdEncoder:
     except ImportError as error:
         raise missing("zstandard", "zstd", "zstd", error) from None
     if zstandard.ZSTD_VERSION != LIBRARY_VERSION:
-        wanted, there = (".".join(map(str, version)) for version in (LIBRARY_VERSION, zstandard.ZSTD_VERSION))
+        required, installed = (".".join(map(str, version)) for version in (LIBRARY_VERSION, zstandard.ZSTD_VERSION))
         raise LayerError(
-            f"`compression`: zstd is made with libzstd {wanted}, {there} is installed", hint="install dockless[zstd]"
+            f"`compression`: zstd needs libzstd {required}, and {installed} is installed", hint="install dockless[zstd]"
         )
     return ZstdEncoder(level, zstandard)
