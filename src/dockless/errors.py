@@ -70,8 +70,3 @@ class RegistryError(DocklessError):
 
 class CredentialsError(DocklessError):
     """Credentials were asked for and could not be had."""
-
-
-# Names that the registry package still uses.
-InvalidValue = InvalidValueError
-InvalidDocument = InvalidDocumentError
