@@ -1,30 +1,31 @@
-"""Several things at a time, until one fails."""
+"""Concurrent work: a pool of threads, and shared executions of the same work."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
-from dockless.errors import InvalidValue
+from dockless.errors import InvalidValueError
 
-# What is under way when something failed is told to stop, and gets this many seconds to do so.
+# Seconds that the remaining tasks have to end after one has failed.
 _GRACE = 10.0
 
 
-class Stopped(Exception):
-    """Somebody else failed, or the user interrupted: the work has lost its point."""
+class CancelledError(Exception):
+    """Raised in a worker when another task failed or the user interrupted the run."""
 
 
-class Crew:
-    """At most `size` threads. They are daemons: one that waits on a dead connection does not hold up the exit."""
+class WorkerPool:
+    """Runs tasks in at most `size` threads. They are daemons: one that waits on a dead connection delays no exit."""
 
     def __init__(self, size: int) -> None:
         self.stop = threading.Event()
         self._size = size
 
     def run(self, tasks: Sequence[Callable[[], None]]) -> None:
-        """Runs all tasks in order; returns when they are done. The first failure stops the others, and is raised."""
+        """Run all tasks, started in order; return when they have ended. The first error ends all, and is raised."""
         todo = iter(tasks)
         lock = threading.Lock()
         failures: list[BaseException] = []
@@ -38,7 +39,7 @@ class Crew:
                     if task is None:
                         return
                     task()
-            except Stopped:
+            except CancelledError:
                 pass
             except BaseException as error:
                 failures.append(error)
@@ -55,7 +56,7 @@ class Crew:
                 if failures:
                     break
         except BaseException:
-            # Ctrl-C is not kept waiting.
+            # Ctrl-C takes effect immediately.
             self.stop.set()
             raise
         if failures:
@@ -66,7 +67,41 @@ class Crew:
 
 
 def check_jobs(jobs: int) -> int:
-    """`jobs` if it may be the most at a time, else InvalidValue."""
+    """Return `jobs` if it is a valid number of concurrent jobs. Raises InvalidValueError."""
     if isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 64:
-        raise InvalidValue(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
+        raise InvalidValueError(f"jobs is {jobs!r}", hint="write a number from 1 to 64")
     return jobs
+
+
+Key = TypeVar("Key", bound=Hashable)
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[Key, T]):
+    """Results of work, by key. Concurrent calls for one key share one execution; failures are not kept."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Key, threading.Lock] = {}
+        self._results: dict[Key, T] = {}
+
+    def run(self, key: Key, work: Callable[[], T], *, again: bool = False) -> tuple[T, bool]:
+        """Return the result of `work` for `key`, and whether it ran for this call. `again`: in spite of a result."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key in self._results and not again:
+                return self._results[key], False
+            result = work()
+            self._results[key] = result
+            return result, True
+
+    def forget(self, key: Key) -> None:
+        """Drop the result for `key`."""
+        with self._guard:
+            self._results.pop(key, None)
+
+    def keys(self) -> list[Key]:
+        """Return the keys that have a result."""
+        with self._guard:
+            return list(self._results)

@@ -77,9 +77,3 @@ def rewrite_hint(file: BinaryIO) -> str:
     """Return what to do about a blob whose bytes are wrong: a file on disk is named, a stream has no name."""
     name = getattr(file, "name", None)
     return f"write {name} again" if isinstance(name, str) else ""
-
-
-# Names that the registry package still uses.
-ContentSource = BlobSource
-RoutedContent = RoutedBlobs
-write_anew = rewrite_hint

@@ -70,8 +70,3 @@ class RegistryError(DocklessError):
 
 class CredentialsError(DocklessError):
     """Credentials are invalid or cannot be obtained."""
-
-
-# Names that the registry package still uses.
-InvalidValue = InvalidValueError
-InvalidDocument = InvalidDocumentError

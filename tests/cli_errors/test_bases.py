@@ -48,7 +48,7 @@ def with_config(config, **said):
 def test_a_tag_or_digest_that_is_not_there(refused, registry, keep):
     keep("b14", GOOD, "1")
     url = f"GET {registry.url}/v2/b14/manifests"
-    said = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and whether you may see it"
+    said = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and that you are allowed to see it"
     assert refused("build", "oci:out", "--base", f"{registry.host}/b14:2") == f"{url}/2: {said}"
     assert refused("copy", f"{registry.host}/b14", "oci:out") == f"{url}/latest: {said}"
     digest = "sha256:" + "a" * 64
@@ -81,8 +81,9 @@ def test_a_digest_that_the_registry_serves_other_bytes_for(refused, registry, ke
     registry.faults = [Fault(on="manifest get", status=200, body=forged, headers=headers)]
     where = f"{registry.host}/b16@{GOOD.manifest.digest}"
     said = (
-        f"{registry.host}/b16 serves another manifest than was asked for: asked for {GOOD.manifest.digest}, "
-        f"got {Digest.of(forged)}; do not use this image: the registry or something before it changed it"
+        f"{registry.host}/b16@{GOOD.manifest.digest} is another manifest than was requested: "
+        f"requested {GOOD.manifest.digest}, received {Digest.of(forged)}; "
+        "do not use it: the registry, or a proxy in front of it, changed the manifest"
     )
     assert refused("build", "oci:out", "--base", where) == said
     assert refused("copy", where, "oci:out") == said
@@ -134,7 +135,7 @@ def test_an_index_that_lists_itself(refused, registry, keep):
     index = make_index([Descriptor(media_types.OCI_INDEX, Digest.of(b"x"), 1)])
     registry.faults = [Fault(on="manifest get", status=200, body=index.raw, headers={"Content-Type": index.media_type})]
     line = refused("copy", f"{registry.host}/b19b:1", "oci:out", "--all-platforms")
-    assert f"asked for {Digest.of(b'x')}, got {index.digest}" in line
+    assert f"requested {Digest.of(b'x')}, received {index.digest}" in line
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def nobody(registry, tmp_path, docker="absent"):
     )
     return (
         f"HEAD {registry.url}/v2/app/manifests/1: 401; no credentials were found; looked in {looked}; "
-        f"log in to {registry.host} with the right to do this"
+        f"log in to {registry.host} as a user who is allowed to do this"
     )
 
 
@@ -104,14 +104,14 @@ def test_files_without_credentials(push_fails, registry, config, tmp_path, conte
     "content, why",
     [
         case("B49", "no JSON", b'{"auths": "S3CR3T-Kanary', "it is not JSON"),
-        case("B49", "array", b'["S3CR3T-Kanary"]', "it holds no object at its top"),
+        case("B49", "array", b'["S3CR3T-Kanary"]', "it is not a JSON object"),
         case("B49", "deep", b"[" * 100_000, "it is not JSON"),
-        case("B49", "auths", b'{"auths": ["x"]}', "auths and credHelpers must be objects, credsStore a string"),
+        case("B49", "auths", b'{"auths": ["x"]}', "auths and credHelpers must be objects, and credsStore a string"),
     ],
 )
 def test_files_that_are_broken(push_fails, config, content, why):
     path = config(content)
-    assert push_fails() == f"cannot use {path}: {why}; mend it, or log in again"
+    assert push_fails() == f"cannot use {path}: {why}; fix the file, or run `docker login` again"
 
 
 @row("B49")
@@ -127,17 +127,17 @@ def test_a_folder_and_an_unreadable_file(push_fails, config, tmp_path, monkeypat
     # Root may read all: the file system cannot be made to refuse.
     with monkeypatch.context() as patched:
         patched.setattr("builtins.open", refuse)
-        assert push_fails() == f"cannot use {path}: Permission denied; mend it, or log in again"
+        assert push_fails() == f"cannot use {path}: Permission denied; fix the file, or run `docker login` again"
     path.unlink()
     path.mkdir()
-    assert push_fails() == f"cannot use {path}: Is a directory; mend it, or log in again"
+    assert push_fails() == f"cannot use {path}: Is a directory; fix the file, or run `docker login` again"
 
 
 @pytest.mark.parametrize(
     "auth, why",
     [
         case("B50", "no base64", "S3CR3T*Kanary", "its auth is not base64"),
-        case("B50", "no colon", packed(SECRET), "its auth holds no colon"),
+        case("B50", "no colon", packed(SECRET), "its auth contains no colon"),
         case("B50", "no UTF-8", base64.b64encode(b"ann:\xff").decode(), "its auth is not UTF-8"),
     ],
 )
@@ -199,7 +199,8 @@ def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatc
 def test_variables_that_point_to_nothing(push_fails, registry, tmp_path, monkeypatch):
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "/nope/auth.json")
     said = (
-        "cannot use /nope/auth.json (named by REGISTRY_AUTH_FILE): No such file or directory; mend it, or log in again"
+        "cannot use /nope/auth.json (named by REGISTRY_AUTH_FILE): No such file or directory; "
+        "fix the file, or run `docker login` again"
     )
     assert push_fails() == said
     assert push_fails("--auth-file", "gone.json") == "there is no auth file gone.json; check the path"
@@ -214,13 +215,11 @@ def test_variables_that_point_to_nothing(push_fails, registry, tmp_path, monkeyp
     "script, why",
     [
         case("B53", "says why", "echo 'the vault is sealed'; exit 1", "exit status 1: the vault is sealed"),
-        case("B53", "says nothing", "exit 3", "exit status 3: it said nothing"),
+        case("B53", "says nothing", "exit 3", "exit status 3: no output"),
         case("B53", "escapes", "printf 'a\\033[31mred'; exit 1", r"exit status 1: a\x1b[31mred"),
-        case(
-            "B53", "a secret", f'echo \'{{"Secret": "{SECRET}"}}\'; exit 1', "exit status 1: (its answer is not shown)"
-        ),
-        case("B53", "no JSON", f"echo {SECRET}", "its answer is not JSON"),
-        case("B53", "100 MB", f"yes {SECRET} | head -c 100000000", "its answer is larger than 1048576 bytes"),
+        case("B53", "a secret", f'echo \'{{"Secret": "{SECRET}"}}\'; exit 1', "exit status 1: (output not shown)"),
+        case("B53", "no JSON", f"echo {SECRET}", "the output is not JSON"),
+        case("B53", "100 MB", f"yes {SECRET} | head -c 100000000", "the output is larger than 1048576 bytes"),
     ],
 )
 def test_helpers_that_fail(push_fails, registry, config, helper, script, why):
@@ -235,8 +234,9 @@ def test_helpers_that_cannot_run(push_fails, registry, config, helper):
     for name in ("absent", "plain"):
         config({"credHelpers": {registry.host: name}})
         assert push_fails() == (
-            f"the credential helper docker-credential-{name} failed for {registry.host}: it is not on PATH "
-            f"({os.environ['PATH']}); install it, or take it out of the config file"
+            f"the credential helper docker-credential-{name} failed for {registry.host}: "
+            f"docker-credential-{name} is not on PATH ({os.environ['PATH']}); "
+            "install the helper, or remove it from the config file"
         )
 
 
@@ -256,7 +256,7 @@ def test_helpers_that_need_the_end_of_their_input_speak_on_stderr_or_hang(
     assert said.status == 1
     assert said.err == (
         "dockless: error: the credential helper docker-credential-slow failed for "
-        f"{registry.host}: it gave no answer in 0.3 s\n"
+        f"{registry.host}: no output within 0.3 s\n"
     )
 
 
@@ -275,7 +275,7 @@ def test_a_helper_that_has_nothing_is_nobody(push_fails, works, config, helper):
 def test_names_that_are_no_helper_are_not_run(push_fails, registry, config, name):
     config({"credHelpers": {registry.host: name}})
     if name:
-        assert push_fails() == f"{name!r} is no name of a credential helper; mend credHelpers or credsStore"
+        assert push_fails() == f"{name!r} is not a valid credential helper name; fix `credHelpers` or `credsStore`"
     else:
         # docker's way to say that this host has none.
         assert "no credentials were found" in push_fails()
@@ -303,7 +303,7 @@ def test_a_helpers_token_is_traded_by_oauth2(works, config, helper):
 )
 def test_secrets_that_no_header_can_hold(push_fails, registry, config, secret):
     path = config({"auths": {registry.host: {"username": "ann", "password": secret + SECRET}}})
-    said = f"of {path} (auths of {registry.host}) holds a line break or a NUL byte; store it again without one"
+    said = f"of {path} (auths of {registry.host}) contains a line break or a NUL byte; store it again without one"
     assert push_fails() == f"the password {said}"
     config({"auths": {registry.host: {"registrytoken": secret + SECRET}}})
     assert push_fails() == f"the registry token {said}"
@@ -333,6 +333,6 @@ def test_who_may_only_pull_sends_no_byte_of_a_blob(push_fails, dockless, config,
         status = "403: DENIED requested access to the resource is denied" if kind is BasicAuth else "401"
         assert f"POST {registry.url}/v2/app/blobs/uploads/: {status}" in line
         assert f"used {path} (auths of {registry.host}) as user bob" in line
-        assert line.endswith(f"log in to {registry.host} with the right to do this")
+        assert line.endswith(f"log in to {registry.host} as a user who is allowed to do this")
         assert not any(request.received for request in registry.requests if request.method in ("PUT", "PATCH", "POST"))
         assert registry.tags("app") == {}

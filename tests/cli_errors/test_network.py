@@ -184,9 +184,9 @@ def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
     "content, why",
     [
         case("B64", "absent", None, "No such file or directory"),
-        case("B64", "no PEM", b"hello", "it holds no PEM certificate"),
-        case("B64", "binary", b"\x30\x82\xff\0", "it holds no PEM certificate"),
-        case("B64", "empty", b"", "it holds no PEM certificate"),
+        case("B64", "no PEM", b"hello", "the file contains no PEM certificate"),
+        case("B64", "binary", b"\x30\x82\xff\0", "the file contains no PEM certificate"),
+        case("B64", "empty", b"", "the file contains no PEM certificate"),
     ],
 )
 def test_no_file_of_authorities(refused, tls_registry, tmp_path, monkeypatch, content, why):
@@ -293,9 +293,9 @@ def test_no_proxy_is_obeyed(refused, tls_registry, monkeypatch, port):
             "B66",
             "page",
             {"status": 200, "body": "<html>hi", "headers": {"Content-Type": "text/html; charset=utf-8"}},
-            "it answers with a web page",
+            "the response is a web page",
         ),
-        case("B66", "page of no type", {"status": 200, "body": " <!DOCTYPE html>"}, "it answers with a web page"),
+        case("B66", "page of no type", {"status": 200, "body": " <!DOCTYPE html>"}, "the response is a web page"),
         case("B66", "no such page", {"status": 404, "body": "nope"}, "GET URL/v2/: 404: nope"),
         case("B66", "forbidden", {"status": 403, "body": ""}, "GET URL/v2/: 403: "),
     ],
@@ -335,7 +335,7 @@ def test_what_a_registry_says_of_an_error(refused, registry, body, shown):
     line = refused("copy", "oci:base", f"{registry.host}/b67", writes=True)
     said = f": {shown}" if shown is not None else ""
     url = f"{registry.url}/v2/b67/blobs/uploads/"
-    assert line == f"POST {url}: 400{said}; the registry does not take this as it is"
+    assert line == f"POST {url}: 400{said}; the registry rejected the request"
 
 
 @row("B61")
@@ -344,7 +344,7 @@ def test_a_repository_that_is_not_created(refused, image):
         line = refused("copy", "oci:base", f"{registry.host}/other")
         assert line == (
             f"POST {registry.url}/v2/other/blobs/uploads/: 404: NAME_UNKNOWN The repository with name 'other' does not "
-            "exist; check the repository's name; some registries (ECR, GAR) want it created first"
+            "exist; check the repository name; some registries (ECR, GAR) require that the repository is created first"
         )
         assert registry.repositories() == ["there"]
         assert not any(request.received for request in registry.requests)
@@ -361,7 +361,7 @@ def test_a_tag_that_cannot_move(refused, works):
         assert line == (
             f"the tag 1 of {registry.host}/app was refused: PUT {registry.url}/v2/app/manifests/1: 400: TAG_INVALID "
             "The image tag '1' already exists and cannot be overwritten; "
-            "a tag that is there cannot be moved: push another tag"
+            "an existing tag cannot be moved; push another tag"
         )
         assert registry.tags("app") == {"1": digest}
 
@@ -380,7 +380,7 @@ def test_how_registries_say_that(refused, registry, status, code, message):
     registry.faults = [Fault(on="manifest put", reference="1", status=status, body=body)]
     line = refused("copy", "oci:base", f"{registry.host}/b62:1", writes=True)
     assert line.startswith(f"the tag 1 of {registry.host}/b62 was refused: PUT ")
-    assert line.endswith(f": {status}: {code} {message}; a tag that is there cannot be moved: push another tag")
+    assert line.endswith(f": {status}: {code} {message}; an existing tag cannot be moved; push another tag")
 
 
 @pytest.mark.parametrize("now", [case("B72", "1970", 1.0), case("B72", "2100", 4102444800.0)])

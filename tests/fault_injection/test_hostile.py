@@ -69,22 +69,22 @@ def leads_to_the_registry(run):
 
 
 CASES = {
-    "realm of the cloud's metadata": realm(f"{METADATA}/token", "token realm .* is an address inside this network"),
-    "realm of the metadata, mapped": realm("http://[::ffff:169.254.169.254]/t", "is an address inside this network"),
-    "realm of nowhere": realm("http://0.0.0.0/token", "is an address inside this network"),
-    "realm of another port here": realm("{stranger}/token", "is an address inside this network"),
-    "realm as a number": realm("http://2852039166/token", "is an address inside this network"),
-    "realm of the private network": realm("http://10.0.0.1/token", "is an address inside this network"),
-    "realm with a user": realm("http://ann:pw@localhost/token", "token realm .* holds a user name"),
-    "realm that is relative": realm("/token", "does not say where to get one: its realm is '/token'"),
-    "realm that is a file": realm("file:///etc/passwd", "is no http address"),
-    "realm that is broken": realm("http://[::1/token", "is no URL"),
-    "no realm": Case((challenge("Bearer"),), error="does not say where to get one", check=nothing_went_out),
+    "realm of the cloud's metadata": realm(f"{METADATA}/token", "token realm .* is an address in a private network"),
+    "realm of the metadata, mapped": realm("http://[::ffff:169.254.169.254]/t", "is an address in a private network"),
+    "realm of nowhere": realm("http://0.0.0.0/token", "is an address in a private network"),
+    "realm of another port here": realm("{stranger}/token", "is an address in a private network"),
+    "realm as a number": realm("http://2852039166/token", "is an address in a private network"),
+    "realm of the private network": realm("http://10.0.0.1/token", "is an address in a private network"),
+    "realm with a user": realm("http://ann:pw@localhost/token", "token realm .* contains a user name"),
+    "realm that is relative": realm("/token", "does not name a token server: its realm is '/token'"),
+    "realm that is a file": realm("file:///etc/passwd", "is not an HTTP URL"),
+    "realm that is broken": realm("http://[::1/token", "is not a valid URL"),
+    "no realm": Case((challenge("Bearer"),), error="does not name a token server", check=nothing_went_out),
     "http realm of an https registry": Case(
         (challenge('Bearer realm="{realm}",service="test-registry"', status=401),),
         auth="plain",
         https=True,
-        error="leads from https to http",
+        error="downgrades from https to http",
         check=nothing_went_out,
     ),
     "realm of the metadata in the middle": Case(
@@ -93,7 +93,7 @@ CASES = {
                 on="upload post", status=401, headers={"WWW-Authenticate": f'Bearer realm="{METADATA}/t",service="x"'}
             ),
         ),
-        error="is an address inside this network",
+        error="is an address in a private network",
         check=not_led_there,
     ),
     "token server leads to a stranger": Case(
@@ -102,7 +102,7 @@ CASES = {
     "token server leads to the metadata": Case(
         at_tokens=(redirect("token get", f"{METADATA}/token"),), error="/token: 307", check=not_led_there
     ),
-    "token server leads in a circle": Case(at_tokens=(redirect("token get", "{realm}"),), error="/token: 307"),
+    "token server leads in a loop": Case(at_tokens=(redirect("token get", "{realm}"),), error="/token: 307"),
     "challenge after Negotiate": asks("Negotiate", 'Bearer realm="{realm}",service="test-registry"'),
     "challenge after NTLM in one header": asks('NTLM TlRMTVNTUAAB=, Bearer realm="{realm}", service="test-registry"'),
     "challenge after Basic": asks('Basic realm="a, b", Bearer service="test-registry",realm="{realm}"'),
@@ -136,9 +136,9 @@ CASES = {
         error="no credentials were sent",
     ),
     "pull: a blob of the metadata": Case(
-        (redirect("blob get", f"{METADATA}/latest/meta-data/iam"),), pull=True, error="address inside this network"
+        (redirect("blob get", f"{METADATA}/latest/meta-data/iam"),), pull=True, error="address in a private network"
     ),
-    "pull: in a circle": Case(
+    "pull: in a loop": Case(
         (redirect("blob get", "{path}"),), pull=True, error="redirects more than 10 times", check=in_ten_steps, most=50
     ),
     "pull: from https to http": Case(
@@ -147,10 +147,10 @@ CASES = {
         https=True,
         pull=True,
         prepare=serves_the_blob,
-        error="leads from https to http",
+        error="downgrades from https to http",
         check=not_led_there,
     ),
-    "pull: to a file": Case((redirect("blob get", "file:///etc/passwd"),), pull=True, error="is no http address"),
+    "pull: to a file": Case((redirect("blob get", "file:///etc/passwd"),), pull=True, error="is not an HTTP URL"),
     "a look at a blob led to a stranger": Case(
         (redirect("blob head", "{stranger}{path}", reference=BIG),),
         error="401.*no credentials were sent",
@@ -165,12 +165,12 @@ CASES = {
     "a session by way of a stranger": location(
         "{stranger}{path}", auth="plain", prepare=leads_to_the_registry, check=led_there
     ),
-    "a session of the metadata": location(METADATA + "{path}", error="upload location .* address inside this network"),
-    "a session with a user": location("http://ann:pw@{host}{path}", error="upload location .* holds a user name"),
+    "a session of the metadata": location(METADATA + "{path}", error="upload location .* address in a private network"),
+    "a session with a user": location("http://ann:pw@{host}{path}", error="upload location .* contains a user name"),
     "a session from https to http": location(
-        "{stranger}{path}", auth="plain", https=True, error="leads from https to http", check=not_led_there
+        "{stranger}{path}", auth="plain", https=True, error="downgrades from https to http", check=not_led_there
     ),
-    "a session with no place": location(None, error="does not say where to upload", nth=()),
+    "a session with no place": location(None, error="does not name an upload location", nth=()),
     "a session at a relative place": location("{path}", nth=()),
     "the blob led to a stranger": Case(
         (redirect("upload put", "{stranger}{path}", digest=BIG),),
@@ -180,10 +180,10 @@ CASES = {
     "the manifest led to a stranger": Case(
         (redirect("manifest put", "{stranger}{path}"),), error="401.*no credentials were sent", check=led_there
     ),
-    "the manifest led in a circle": Case(
+    "the manifest led in a loop": Case(
         (redirect("manifest put", "{path}"),), error="redirects more than 10 times", check=in_ten_steps, most=50
     ),
-    "sessions led in a circle": Case(
+    "sessions led in a loop": Case(
         (redirect("upload post", "{path}"),), error="redirects more than 10 times", check=in_ten_steps, most=50
     ),
     "netrc of a registry that asks for nothing": Case(

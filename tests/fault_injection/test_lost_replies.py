@@ -15,7 +15,7 @@ def lost(on, nth=1, **more):
 
 
 def one_upload(digest):
-    """The blob's bytes came once: that it was there already was seen."""
+    """The blob's bytes were received once: that it was there already was seen."""
 
     def check(run, said):
         sent = [r for r in run.proxy.requests if r.operation == "upload put" and r.query.get("digest") == digest]

@@ -134,7 +134,7 @@ CASES = {
     "no room for the big blob": Case(
         prepare=limit(100_000),
         own_registry=True,
-        error="(PUT|PATCH) .*/blobs/uploads/.*: 500.*the registry has trouble",
+        error="(PUT|PATCH) .*/blobs/uploads/.*: 500.*the registry has a problem",
         check=limit(resource.RLIM_INFINITY),
     ),
     "no room for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=room_again, check=waited),

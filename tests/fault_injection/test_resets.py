@@ -70,7 +70,7 @@ CASES = {
         (Trouble(on="blob get", reference=BIG, nth=1, response_bytes=SIZES[BIG] - 1, drop=True),), pull=True
     ),
     "pull: blob, at its first byte, always": Case(
-        (Trouble(on="blob get", reference=BIG, response_bytes=1, drop=True),), pull=True, error="was cut off"
+        (Trouble(on="blob get", reference=BIG, response_bytes=1, drop=True),), pull=True, error="truncated"
     ),
     "https: blob, in the middle": https(on="upload put", digest=BIG, request_bytes=HALF, reset=True),
     "https: blob, and the answer breaks": https(on="upload put", digest=BIG, head_bytes=25, reset=True),
@@ -78,7 +78,7 @@ CASES = {
     "https: manifest, and the answer is lost": https(on="manifest put", after=True, reset=True),
     "https: pull: blob, in the middle": https(pull=True, on="blob get", reference=BIG, response_bytes=HALF, drop=True),
     "https: pull: blob, at its first byte, always": https(
-        pull=True, error="cut off|reset", nth=(), on="blob get", reference=BIG, response_bytes=1, reset=True
+        pull=True, error="truncated|reset", nth=(), on="blob get", reference=BIG, response_bytes=1, reset=True
     ),
 }
 

@@ -78,7 +78,7 @@ CASES = {
     "pull: 429 for a blob": Case((throttled("blob get", "6"),), pull=True, check=waited(6, 6)),
     "503 with seconds": Case((throttled("upload put", "9", status=503),), check=waited(9, 9)),
     "503 without a word": Case((broken("manifest put", 503),)),
-    "503 always": Case((broken("*", 503, ()),), error="GET .*/v2/: 503.*the registry has trouble: try again later"),
+    "503 always": Case((broken("*", 503, ()),), error="GET .*/v2/: 503.*the registry has a problem; try again later"),
     "500 once, everywhere": Case(
         tuple(
             broken(f"{on}", 500) for on in ("manifest head", "blob head", "upload post", "upload put", "manifest put")

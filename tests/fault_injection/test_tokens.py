@@ -94,12 +94,12 @@ CASES = {
     ),
     "server is malformed once": Case(at_tokens=(answers('{"token": "abc', nth=1),)),
     "server is malformed always": Case(
-        at_tokens=(answers('{"token": "abc'),), error="/token answered without a usable token", check=asked(2, 2)
+        at_tokens=(answers('{"token": "abc'),), error="/token responded without a usable token", check=asked(2, 2)
     ),
-    "server gives no token": Case(at_tokens=(answers("{}"),), error="answered without a usable token"),
-    "server gives null": Case(at_tokens=(answers('{"token": null}'),), error="answered without a usable token"),
+    "server gives no token": Case(at_tokens=(answers("{}"),), error="responded without a usable token"),
+    "server gives null": Case(at_tokens=(answers('{"token": null}'),), error="responded without a usable token"),
     "server gives a token of two lines": Case(
-        at_tokens=(answers('{"token": "a\\r\\nX-Evil: 1"}'),), error="answered without a usable token"
+        at_tokens=(answers('{"token": "a\\r\\nX-Evil: 1"}'),), error="responded without a usable token"
     ),
     "server gives a page": Case(
         at_tokens=(answers("<html>log in</html>", **{"Content-Type": "text/html"}),), error="without a usable token"

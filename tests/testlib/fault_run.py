@@ -119,8 +119,8 @@ class Run:
                 patch.setenv(variable, value)
         patch.chdir(self.folder)
         patch.setattr("dockless.registry.client.Clock", self.clock)
-        patch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
-        patch.setattr("dockless.registry.uploader.SMALLEST", 64 * 1024)
+        patch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
+        patch.setattr("dockless.registry.uploader.MIN_SIZE", 64 * 1024)
         netrc = home / ".netrc"
         machines = [f"machine {host} login ann password {NETRC}\n" for host in ("127.0.0.1", "localhost")]
         netrc.write_text("".join(machines) + f"default login ann password {NETRC}\n")

@@ -13,7 +13,7 @@ class FixedTrust:
     def __init__(self, context=None):
         self._context = context or ssl.create_default_context()
 
-    def context(self, host):
+    def context(self, host, port):
         return self._context
 
     def add_system_cas(self):

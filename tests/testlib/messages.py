@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/dockless/cli/messages.golden"
 # Packages, from the command downwards, whose texts are in the file.
-PACKAGES = ("cli", "image", "transfer", "testing")
+PACKAGES = ("cli", "image", "transfer", "registry", "registry/auth", "registry/http", "testing")
 # Two words, or a word and a value: not the formats of lines, nor media types.
 _SENTENCE = re.compile(r"[a-z'] .*[a-z}]|\} .*[a-z]{2}", re.DOTALL)
 
@@ -36,7 +36,7 @@ def collect() -> str:
         for path in sorted((ROOT / "src/dockless" / package).glob("*.py")):
             texts = [text for text in _texts(path) if not known.issuperset(map(str.strip, text.splitlines()))]
             if texts:
-                lines += [f"# dockless.{package}.{path.stem}", *texts, ""]
+                lines += [f"# dockless.{package.replace('/', '.')}.{path.stem}", *texts, ""]
     return "\n".join(lines)
 
 

@@ -54,7 +54,7 @@ def download(client: object, layer: dict, path: str) -> None:
     from dockless.oci.descriptor import Descriptor
     from dockless.oci.digest import Digest
     from dockless.oci.media_types import FOREIGN_LAYER
-    from dockless.registry import RegistryContent
+    from dockless.registry import RegistryBlobSource
     from dockless.registry.http.url_policy import is_loopback, split_host
     from dockless.transfer.foreign_layers import ForeignContent
 
@@ -62,7 +62,7 @@ def download(client: object, layer: dict, path: str) -> None:
     media_type = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
     descriptor = Descriptor(media_type, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
     content = ForeignContent(
-        RegistryContent(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
+        RegistryBlobSource(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
     )
     try:
         with atomic_file(path) as sink:

@@ -56,7 +56,7 @@ def lock(wanted: dict, old: object, update: list) -> tuple:
     from dockless.lockfile import lock_base
     from dockless.oci.platform import Platform
     from dockless.oci.reference import Reference
-    from dockless.registry import RegistryClient, RegistryContent
+    from dockless.registry import RegistryBlobSource, RegistryClient
 
     reference = Reference.parse(wanted["reference"])
     platforms = [Platform.parse(text) for text in wanted["platforms"]]
@@ -66,7 +66,7 @@ def lock(wanted: dict, old: object, update: list) -> tuple:
         return before, []
     with RegistryClient(reference.registry, insecure=wanted["insecure"]) as client:
         root = client.get_manifest(reference.repository, reference.version).parse(str(reference))
-        content = RegistryContent(client, reference.repository)
+        content = RegistryBlobSource(client, reference.repository)
 
         def fetch(descriptor: object) -> bytes:
             with content.open(descriptor) as file:

@@ -18,7 +18,7 @@ def main(plan_path: str) -> int:
     from dockless.errors import DocklessError
     from dockless.layout.oci_layout import OciLayout
     from dockless.oci.digest import Digest
-    from dockless.registry import RegistryClient, RegistryContent, push
+    from dockless.registry import RegistryBlobSource, RegistryClient, push
     from dockless.registry.http.url_policy import is_loopback, split_host
     from dockless.transfer.foreign_layers import ForeignContent
 
@@ -37,7 +37,7 @@ def main(plan_path: str) -> int:
                     clients[registry] = stack.enter_context(client)
             for layer in plan["remote"]:
                 digest = Digest(layer["digest"])
-                routes[digest] = RegistryContent(clients[layer["registry"]], layer["repository"])
+                routes[digest] = RegistryBlobSource(clients[layer["registry"]], layer["repository"])
                 if layer["registry"] == plan["registry"]:
                     mounts[digest] = (layer["repository"],)
             content = RoutedBlobs(layout, routes)

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dockless.registry.pushed import Pushed
+    from dockless.registry.push_result import PushResult
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -16,7 +16,7 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=2))
 
 
-def print_saved(arguments: argparse.Namespace, pushed: Pushed, **more: Any) -> None:
+def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) -> None:
     """The references that name the image now, each with its digest."""
     if arguments.json:
         print_json({**pushed._asdict(), **more})

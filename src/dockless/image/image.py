@@ -23,7 +23,7 @@ from dockless.oci.reference import Reference
 from dockless.oci.validation import is_plain_url
 from dockless.registry.http.url_policy import redact
 from dockless.registry.progress import Progress, silent
-from dockless.registry.pushed import Pushed
+from dockless.registry.push_result import PushResult
 from dockless.transfer.layer_sources import Origins, Place, Scratch
 from dockless.transfer.locations import (
     DOCKER_ARCHIVE,
@@ -301,7 +301,7 @@ class Image:
         force_upload: bool = False,
         keep_foreign_layers: bool = True,
         progress: Progress = silent,
-    ) -> Pushed:
+    ) -> PushResult:
         """Saves the image to each destination, under its own name and `tags` (neither: `latest` in a registry).
 
         A destination is written as for the command: a reference, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,

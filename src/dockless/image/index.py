@@ -10,7 +10,7 @@ from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index as IndexDocument
 from dockless.oci.platform import Platform
 from dockless.registry.progress import Progress, silent
-from dockless.registry.pushed import Pushed
+from dockless.registry.push_result import PushResult
 from dockless.transfer.locations import Location
 from dockless.transfer.registry_access import Access
 from dockless.transfer.save_all import save_everywhere
@@ -65,7 +65,7 @@ class Index:
         force_upload: bool = False,
         keep_foreign_layers: bool = True,
         progress: Progress = silent,
-    ) -> Pushed:
+    ) -> PushResult:
         """Saves the index and all its images; as `Image.save`. Raises DocklessError."""
         return save_everywhere(
             self._document,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Callable
 
 from dockless._atomic import atomic_file, reason_of, temporary_directory
-from dockless._concurrency import Crew, Stopped
+from dockless._concurrency import CancelledError, WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
 from dockless.layout.blob_copy import OnBytes, copy_blob, ignore_bytes
@@ -136,11 +136,11 @@ def _put_all(
     put: Callable[[Descriptor, OnBytes], None], blobs: Sequence[Descriptor], on_bytes: OnBytes, jobs: int
 ) -> None:
     """Put all blobs, `jobs` at a time. The first error, or Ctrl-C, ends the others at their next bytes."""
-    pool = Crew(jobs)
+    pool = WorkerPool(jobs)
 
     def report(blob: Descriptor, size: int) -> None:
         if pool.stop.is_set():
-            raise Stopped
+            raise CancelledError
         on_bytes(blob, size)
 
     pool.run([partial(put, blob, report) for blob in blobs])

@@ -1,4 +1,4 @@
-"""Blobs read from a registry: verified to the last byte, taken up again where a connection broke."""
+"""Reads blobs from a registry: verified to the last byte, and resumed where a connection was interrupted."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.registry.errors import RegistryError, ResponseError, Unexpected
-
-if TYPE_CHECKING:
-    from dockless.registry.client import RegistryClient
-    from dockless.registry.http.response import HttpResponse
+from dockless.registry.client import RegistryClient
+from dockless.registry.errors import DamagedBlobError, ProtocolError, RegistryError, ResponseError
+from dockless.registry.http.response import HttpResponse
 
 T = TypeVar("T")
 
-_BUFFER = 1 << 20
+_BUFFER_SIZE = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)\Z")
 
 
-class RegistryContent:
-    """The blobs of a repository, as a ContentSource."""
+class RegistryBlobSource:
+    """The blobs of one repository, as a blob source."""
 
     def __init__(self, client: RegistryClient, repository: str) -> None:
         self._client = client
         self._repository = repository
+        # Blobs that were damaged when they were read before.
         self._damaged: set[Digest] = set()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """The blob's bytes. Reading to the end verifies them; raises RegistryError."""
+        """Return a reader of a blob or manifest, which verifies when it is read to the end. Raises RegistryError."""
         if descriptor.media_type in media_types.MANIFESTS | media_types.INDEXES:
             return io.BytesIO(self._client.get_manifest(self._repository, descriptor.digest).raw)
         reader = _BlobReader(self._client, self._repository, descriptor, self._damaged)
-        return io.BufferedReader(reader, _BUFFER)
+        return io.BufferedReader(reader, _BUFFER_SIZE)
 
 
 class _BlobReader(io.RawIOBase):
-    """A blob's bytes. Who seeks gets a part of it, which cannot be verified: that is for whoever puts it together."""
+    """The bytes of a blob. After a seek they are not verified: the caller has to verify the blob."""
 
     def __init__(self, client: RegistryClient, repository: str, descriptor: Descriptor, damaged: set[Digest]) -> None:
         self._client = client
         self._repository = repository
         self._descriptor = descriptor
-        self._what = f"the blob {descriptor.digest} of {client.registry}/{repository}"
+        self._label = f"the blob {descriptor.digest} of {client.registry}/{repository}"
         self._damaged = damaged
-        self._retries = client.retries()
+        self._attempts = client.retrier.attempts()
         self._hash = hashlib.sha256()
-        self._whole = True
-        self._at = 0
-        self._confirmed = 0
-        self._answer: HttpResponse | None = None
-        self._part_ends = 0
-        # A blob that is not there is known when it is opened, not in the midst of an upload.
-        self._again(self._connect)
+        self._is_hashed = True
+        self._position = 0
+        # Where the last progress was counted.
+        self._progress = 0
+        self._response: HttpResponse | None = None
+        self._response_end = 0
+        # A missing blob is reported when it is opened, not in the middle of an upload.
+        self._repeat(self._connect)
 
     def readable(self) -> bool:
         return True
@@ -65,113 +65,110 @@ class _BlobReader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET or not 0 <= offset <= self._descriptor.size:
-            raise io.UnsupportedOperation("a blob of a registry is read from a place that is given from its start")
-        if offset != self._at:
-            self._drop()
-            self._at = self._confirmed = offset
-            self._whole = False
+            raise io.UnsupportedOperation("only offsets from the start, within the blob, are supported")
+        if offset != self._position:
+            self._disconnect()
+            self._position = self._progress = offset
+            self._is_hashed = False
         return offset
 
     def readinto(self, buffer: Any) -> int:
         size = self._descriptor.size
-        if self._at == size:
+        if self._position == size:
             return 0
         view = memoryview(buffer).cast("B")
-        data = self._again(lambda: self._read(min(len(view), size - self._at)))
+        data = self._repeat(lambda: self._read(min(len(view), size - self._position)))
         view[: len(data)] = data
-        if self._whole:
+        if self._is_hashed:
             self._hash.update(data)
-        self._at += len(data)
-        if self._at - self._confirmed >= _BUFFER:
-            self._confirmed = self._at
-            self._retries.progressed()
-        if self._at == size and self._whole:
-            self._finish()
+        self._position += len(data)
+        if self._position - self._progress >= _BUFFER_SIZE:
+            self._progress = self._position
+            self._attempts.progressed()
+        if self._position == size and self._is_hashed:
+            self._verify()
         return len(data)
 
     def close(self) -> None:
-        self._drop()
+        self._disconnect()
         super().close()
 
-    def _again(self, ask: Callable[[], T]) -> T:
+    def _repeat(self, operation: Callable[[], T]) -> T:
         while True:
             try:
-                return ask()
+                return operation()
             except RegistryError as error:
-                self._drop()
-                self._retries.wait(error)
+                self._disconnect()
+                self._attempts.wait(error)
 
     def _read(self, n: int) -> bytes:
-        if self._answer is not None and self._at == self._part_ends:
-            self._drop()
-        if self._answer is None:
-            self._answer = self._connect()
-        data = self._answer.read_some(n)
+        if self._response is not None and self._position == self._response_end:
+            self._disconnect()
+        if self._response is None:
+            self._response = self._connect()
+        data = self._response.read_some(n)
         if not data:
-            raise self._cut_off()
+            raise self._truncated()
         return data
 
     def _connect(self) -> HttpResponse:
-        """Opens the rest of the blob, and makes sure that it is the rest."""
+        """Request the rest of the blob, and check that the response is the rest."""
+        digest, size = self._descriptor.digest, self._descriptor.size
         try:
-            answer = self._client.get_blob(self._repository, self._descriptor.digest, self._at)
+            response = self._client.get_blob(self._repository, digest, self._position)
         except ResponseError as error:
-            if error.status != 416 or not self._at:
+            if error.status != 416 or not self._position:
                 raise
-            # A store that does not know of ranges, or of this one.
-            answer = self._client.get_blob(self._repository, self._descriptor.digest)
-        size = self._descriptor.size
+            # A store that does not support ranges, or not this one.
+            response = self._client.get_blob(self._repository, digest)
         start, end = 0, size
-        if answer.status == 206:
-            found = _CONTENT_RANGE.match(answer.header("Content-Range"))
-            end = int(found[2]) + 1 if found else 0
-            # Some give less at a time than was asked for.
-            right = found and int(found[1]) == self._at and self._at < end <= size
-            if not right or answer.length not in (None, end - self._at):
-                answer.close()
-                raise Unexpected(f"{self._what} came in another part than was asked for", transient=True)
-            start = self._at
-        elif answer.length not in (None, size):
-            answer.close()
-            raise Unexpected(
-                f"{self._what} has another size than it should", cause=f"{answer.length} bytes, not {size}"
-            )
-        self._answer, self._part_ends = answer, end
-        skip = self._at - start
+        if response.status == 206:
+            match = _CONTENT_RANGE.match(response.header("Content-Range"))
+            end = int(match[2]) + 1 if match else 0
+            # Some registries send less at a time than was requested.
+            is_valid = match and int(match[1]) == self._position and self._position < end <= size
+            if not is_valid or response.length not in (None, end - self._position):
+                response.close()
+                raise ProtocolError(f"{self._label} was sent in another range than requested", reason="wrong range")
+            start = self._position
+        elif response.length not in (None, size):
+            length = response.length
+            response.close()
+            raise ProtocolError(f"{self._label} has the wrong size", cause=f"{length} bytes, not {size}")
+        self._response, self._response_end = response, end
+        skip = self._position - start
         while skip:
-            # Ranges are not known here: what came already is read again and thrown away.
-            data = answer.read_some(min(skip, _BUFFER))
+            # Ranges are not supported: the bytes that were read already are received again.
+            data = response.read_some(min(skip, _BUFFER_SIZE))
             if not data:
-                raise self._cut_off()
+                raise self._truncated()
             skip -= len(data)
-        return answer
+        return response
 
-    def _cut_off(self) -> Unexpected:
-        cause = f"{self._at} of {self._descriptor.size} bytes came"
-        return Unexpected(f"{self._what} was cut off", cause=cause, transient=True)
+    def _truncated(self) -> ProtocolError:
+        cause = f"{self._position} of {self._descriptor.size} bytes were received"
+        return ProtocolError(f"{self._label} was truncated", cause=cause, reason="truncated blob")
 
-    def _finish(self) -> None:
-        self._drop()
-        digest = self._descriptor.digest
-        found = Digest("sha256:" + self._hash.hexdigest())
-        if found != digest:
-            # Damaged on the way or in the store: whoever can begin anew may do so once.
-            once = digest not in self._damaged
-            self._damaged.add(digest)
-            error = Unexpected(
-                f"{self._what} is damaged",
-                cause=f"its digest is {found}",
-                hint="do not use this image: the registry or something before it changed it",
-                transient=once,
+    def _verify(self) -> None:
+        self._disconnect()
+        expected = self._descriptor.digest
+        actual = Digest("sha256:" + self._hash.hexdigest())
+        if actual != expected:
+            # Damaged in transit or in the registry: callers that can start again may do so once.
+            damaged_once = expected not in self._damaged
+            self._damaged.add(expected)
+            raise DamagedBlobError(
+                f"{self._label} is damaged",
+                cause=f"its digest is {actual}",
+                hint="do not use this image: the registry, or a proxy in front of it, changed the blob",
+                damaged_once=damaged_once,
             )
-            error.damaged_once = once
-            raise error
 
-    def _drop(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
+    def _disconnect(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None

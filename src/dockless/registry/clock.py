@@ -1,4 +1,4 @@
-"""Time and chance, to be replaced in tests: a retry test takes milliseconds."""
+"""Time and randomness, which tests replace: a test of retries takes milliseconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """`monotonic` and `now` give seconds, `sleep` takes them, `random` gives 0 to 1."""
+    """`monotonic` and `now` return seconds, `sleep` takes seconds, `random` returns a number from 0 to 1."""
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
@@ -18,7 +18,7 @@ class Clock(NamedTuple):
     random: Callable[[], float] = random.random
 
     def pause(self, seconds: float, stop: Event | None) -> None:
-        """Sleeps, but not beyond `stop`."""
+        """Sleep for some seconds, or until `stop` is set."""
         if stop is not None and self.sleep is time.sleep:
             stop.wait(seconds)
         else:

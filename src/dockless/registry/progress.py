@@ -1,4 +1,4 @@
-"""What happens during a push, told as it happens: a bar, a log or nothing is made of it elsewhere."""
+"""Progress of a push, as events. Callers show a progress bar, write a log, or ignore them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dockless.oci.descriptor import Descriptor
 class ProgressEvent(NamedTuple):
     """`kind` is `began`, `bytes`, `retry`, `sent`, `present`, `mounted` or `tagged`.
 
-    bytes      of `bytes`: those that are there since the last event; fewer than none where a part is sent again
-    reference  of `tagged`: what names the image now
-    error      of `retry`: what went wrong
-    pause      of `retry`: seconds until the next attempt
+    bytes      of `bytes`: uploaded since the last event; negative when a part has to be sent again
+    reference  of `tagged`: the new reference to the image
+    error      of `retry`: the error that is followed by another attempt
+    pause      of `retry`: seconds until that attempt
     """
 
     kind: str
@@ -29,4 +29,4 @@ Progress = Callable[[ProgressEvent], None]
 
 
 def silent(event: ProgressEvent) -> None:
-    """Tells nobody."""
+    """Ignore the event."""

@@ -1,6 +1,7 @@
-"""Pushes an image: blobs, then manifests by digest, then the index, then the tags.
+"""Pushes an image: first blobs, then manifests by digest, then the index, and tags last.
 
-A tag moves last, when all that it names was seen to be in the repository: whatever dies on the way leaves it as it was.
+A tag is moved when everything that the image consists of is known to be in the repository: an interrupted push leaves
+all tags as they were.
 """
 
 from __future__ import annotations
@@ -10,22 +11,28 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-from dockless._concurrency import Crew
-from dockless.blobs import ContentSource
-from dockless.errors import InvalidDocument
+from dockless._concurrency import WorkerPool
+from dockless.blobs import BlobSource
+from dockless.errors import InvalidDocumentError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest, parse_manifest
 from dockless.oci.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import ConnectionFailed, Failure, RegistryError, ResponseError, TokenRefused
+from dockless.registry.errors import (
+    RegistryConnectionError,
+    RegistryError,
+    RegistryRequestError,
+    ResponseError,
+    TokenDeniedError,
+)
 from dockless.registry.progress import Progress, ProgressEvent, silent
-from dockless.registry.pushed import Pushed
-from dockless.registry.referrers import register_referrer
+from dockless.registry.push_result import PushResult
 from dockless.registry.remote_manifest import check_manifest_size
+from dockless.registry.retry import classify
 
-# What a config may have; a layer of that size is as little trouble.
+# Bytes of a config or a layer that is uploaded before the large layers.
 _SMALL = 64 * 1024
 _MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
@@ -35,7 +42,7 @@ _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 def push(
     root: Manifest | Index,
-    source: ContentSource,
+    source: BlobSource,
     client: RegistryClient,
     repository: str,
     tags: Sequence[str],
@@ -44,211 +51,214 @@ def push(
     force: bool = False,
     keep_foreign_layers: bool = True,
     progress: Progress = silent,
-) -> Pushed:
-    """Makes `repository` hold the image `root`, and each of `tags` (none: no tag) name it.
+) -> PushResult:
+    """Store the image `root` in `repository`, and set each of `tags` (there may be none) to it.
 
-    Manifests and blobs below `root` are read from `source`. `mount_from` says which repositories of the same registry
-    may have a blob already. `force` uploads even what is there. Foreign layers with urls are left where they are with
-    `keep_foreign_layers`, else pushed as others are. Raises DocklessError; the first there was.
+    The manifests and blobs below `root` are read from `source`. `mount_from` names repositories of the same registry
+    that may already have a blob. With `force`, existing blobs are sent again. Foreign layers with URLs are left where
+    they are with `keep_foreign_layers`, and otherwise pushed like other layers. Raises the first DocklessError.
     """
     check_repository(repository)
-    wanted = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
+    checked_tags = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
     check_manifest_size(root.raw, f"{client.registry}/{repository}")
-    pushing = _Push(source, client, repository, mount_from or {}, force, progress)
-    levels = pushing.levels(root)
-    pushing.blobs = _blobs(levels, keep_foreign_layers)
-    # A manifest may be there, and right, without its foreign layers.
-    proves_all = not any(blob.is_foreign for blob in pushing.blobs.values())
-    if not force and wanted and proves_all and pushing.all_tagged(wanted, root.digest):
-        return pushing.result(root, wanted)
-    pushing.below = [manifest for level in reversed(levels[1:]) for manifest in level]
-    pushing.ensure_blobs()
-    pushing.put_below()
-    for version in wanted or (root.digest,):
-        pushing.put(root, version)
-    return pushing.result(root, wanted)
+    push = _Push(source, client, repository, mount_from or {}, force, progress)
+    levels = push.read_levels(root)
+    push.blobs = _blobs(levels, keep_foreign_layers)
+    # With foreign layers to push, an existing manifest does not prove that the image is complete.
+    is_provable = not any(blob.is_foreign for blob in push.blobs.values())
+    if not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
+        return push.result(root, checked_tags)
+    push.children = [manifest for level in reversed(levels[1:]) for manifest in level]
+    push.ensure_blobs()
+    push.put_children()
+    for version in checked_tags or (root.digest,):
+        push.put(root, version)
+    return push.result(root, checked_tags)
 
 
 class _Push:
     def __init__(
         self,
-        source: ContentSource,
+        source: BlobSource,
         client: RegistryClient,
         repository: str,
         mount_from: Mapping[Digest, Collection[str]],
         force: bool,
         progress: Progress,
     ) -> None:
-        self.source = source
-        self.client = client
-        self.repository = repository
-        self.mount_from = mount_from
-        self.force = force
-        self.progress = progress
         self.blobs: Mapping[Digest, Descriptor] = {}
-        # The manifests that `root` names, those of an inner index before it.
-        self.below: Sequence[Manifest | Index] = ()
-        self.crew = Crew(client.jobs)
-        self.counts = {"sent": 0, "mounted": 0, "present": 0}
-        self.bytes = 0
+        # The manifests that `root` names, those of an inner index before the index.
+        self.children: Sequence[Manifest | Index] = ()
+        self._source = source
+        self._client = client
+        self._repository = repository
+        self._mount_from = mount_from
+        self._force = force
+        self._progress = progress
+        self._workers = WorkerPool(client.jobs)
+        self._counts = {"sent": 0, "mounted": 0, "present": 0}
+        self._bytes_sent = 0
         self._lock = threading.Lock()
-        # 403 to a question: from Artifactory that is a wrong password, from ECR a right that a push needs not.
-        self._forbidden = False
+        # Whether a HEAD was forbidden: Artifactory responds so to a wrong password, ECR to a permission that a push
+        # does not need.
+        self._is_forbidden = False
 
-    def all_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
-        """Whether every tag names the image already: then there is nothing to do."""
-        return all(self._named(tag) == digest for tag in tags)
+    def is_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
+        """Whether all tags refer to the image already, so that nothing has to be done."""
+        return all(self._tagged_digest(tag) == digest for tag in tags)
 
-    def levels(self, root: Manifest | Index) -> list[list[Manifest | Index]]:
-        """`root`, then what it lists, then what those list..., each manifest once and verified."""
-        found: list[list[Manifest | Index]] = [[root]]
+    def read_levels(self, root: Manifest | Index) -> list[list[Manifest | Index]]:
+        """Return `root`, the manifests it lists, the manifests that those list..., each once and verified."""
+        levels: list[list[Manifest | Index]] = [[root]]
         seen = {root.digest}
         while True:
-            below: list[Manifest | Index] = []
-            for document in found[-1]:
+            children: list[Manifest | Index] = []
+            for document in levels[-1]:
                 for child in document.manifests if isinstance(document, Index) else ():
                     if child.digest not in seen:
                         seen.add(child.digest)
-                        below.append(self._read(child))
-            if not below:
-                return found
-            if len(found) == _MAX_DEPTH:
-                raise InvalidDocument(f"{root.digest} is an index of indexes, more than {_MAX_DEPTH} deep")
-            found.append(below)
+                        children.append(self._read(child))
+            if not children:
+                return levels
+            if len(levels) == _MAX_DEPTH:
+                raise InvalidDocumentError(f"{root.digest} is an index of indexes, more than {_MAX_DEPTH} deep")
+            levels.append(children)
 
     def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
-        """Makes all blobs be there. A registry that says it misses some (`missing`) is not asked for those again."""
-        # The largest first: it decides when all are there. But a config does not wait for them: its few round trips
-        # would come after all else.
+        """Make all blobs exist. Those that the registry reported as `missing` are sent without asking again."""
+        # The largest first, because it takes longest; but small ones, which wait for round trips, before all.
         ordered = sorted(self.blobs.values(), key=lambda blob: (blob.size > _SMALL, -blob.size))
         tasks = [partial(self._ensure, blob, missing) for blob in ordered]
-        if self._forbidden:
-            # A password may be what was refused: one thread asks what else is forbidden, not all of them.
-            self.crew.run(tasks[:1])
+        if self._is_forbidden:
+            # If the password is wrong, one thread finds out, and not all of them: the account might be locked.
+            self._workers.run(tasks[:1])
             tasks = tasks[1:]
-        self.crew.run(tasks)
+        self._workers.run(tasks)
 
-    def put_below(self) -> None:
-        """Stores all manifests but the root: images at a time, then the indexes of them in turn."""
-        images = [manifest for manifest in self.below if isinstance(manifest, Manifest)]
-        self.crew.run([partial(self.put, manifest, manifest.digest) for manifest in images])
-        for manifest in self.below:
-            if isinstance(manifest, Index):
-                self.put(manifest, manifest.digest)
+    def put_children(self) -> None:
+        """Store all manifests but the root: image manifests concurrently, then the indexes that list them."""
+        manifests = [child for child in self.children if isinstance(child, Manifest)]
+        self._workers.run([partial(self.put, manifest, manifest.digest) for manifest in manifests])
+        for child in self.children:
+            if isinstance(child, Index):
+                self.put(child, child.digest)
 
     def put(self, document: Manifest | Index, version: str) -> None:
-        """Stores a manifest. A registry that misses what it said to have gets it once more."""
+        """Store a manifest. If the registry misses blobs that it reported to have, they are sent again."""
         try:
             self._put(document, version)
         except ResponseError as error:
             if not _MISSING.intersection(error.codes):
                 raise
-            self.ensure_blobs(missing={Digest(found.decode()) for found in _DIGEST.findall(error.body)})
+            self.ensure_blobs(missing={Digest(digest.decode()) for digest in _DIGEST.findall(error.body)})
             if isinstance(document, Index):
-                for manifest in self.below:
-                    self._put(manifest, manifest.digest)
+                for child in self.children:
+                    self._put(child, child.digest)
             self._put(document, version)
         if version != document.digest:
-            name = str(Reference(self.client.registry, self.repository, version))
-            self.progress(ProgressEvent("tagged", document.descriptor, reference=name))
+            reference = str(Reference(self._client.registry, self._repository, version))
+            self._progress(ProgressEvent("tagged", document.descriptor, reference=reference))
 
-    def result(self, root: Manifest | Index, tags: Iterable[str]) -> Pushed:
-        registry = self.client.registry
-        references = tuple(str(Reference(registry, self.repository, tag)) for tag in tags)
-        return Pushed(
+    def result(self, root: Manifest | Index, tags: Iterable[str]) -> PushResult:
+        """Return the result, in which tags, or without tags the digest, refer to the image."""
+        registry = self._client.registry
+        references = tuple(str(Reference(registry, self._repository, tag)) for tag in tags)
+        return PushResult(
             root.digest,
-            references or (str(Reference(registry, self.repository, digest=root.digest)),),
-            self.counts["sent"],
-            self.bytes,
-            self.counts["mounted"],
-            self.counts["present"],
+            references or (str(Reference(registry, self._repository, digest=root.digest)),),
+            self._counts["sent"],
+            self._bytes_sent,
+            self._counts["mounted"],
+            self._counts["present"],
         )
 
-    def _named(self, tag: str) -> Digest | None:
-        """What the tag names, as far as we may know: ECR wants a right of its own for that question."""
+    def _tagged_digest(self, tag: str) -> Digest | None:
+        """Return the digest that a tag refers to, or None if the registry does not say: ECR requires a permission."""
         try:
-            return self.client.head_manifest(self.repository, tag, actions=PUSH)
-        except InvalidDocument:
+            return self._client.head_manifest(self._repository, tag, actions=PUSH)
+        except InvalidDocumentError:
             return None
         except ResponseError as error:
-            # Who gets no token for this gets none for the rest.
-            if error.transient or error.status == 401 or isinstance(error, TokenRefused):
+            # Without a token, no other request would succeed.
+            if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):
                 raise
-            self._forbidden = self._forbidden or error.status == 403
+            self._is_forbidden = self._is_forbidden or error.status == 403
             return None
 
     def _put(self, document: Manifest | Index, version: str) -> None:
         try:
-            self.client.put_manifest(self.repository, version, document.raw, document.media_type, stop=self.crew.stop)
-        except Failure as error:
-            refused = isinstance(error, ResponseError) and error.status in _TAG_REFUSED
-            missing = isinstance(error, ResponseError) and bool(_MISSING.intersection(error.codes))
-            if version == document.digest or missing or not (refused or _may_be_done(error)):
+            self._client.put_manifest(
+                self._repository, version, document.raw, document.media_type, stop=self._workers.stop
+            )
+        except RegistryRequestError as error:
+            is_refused = isinstance(error, ResponseError) and error.status in _TAG_REFUSED
+            is_missing = isinstance(error, ResponseError) and bool(_MISSING.intersection(error.codes))
+            if version == document.digest or is_missing or not (is_refused or _may_have_succeeded(error)):
                 raise
-            # An immutable tag that names this very image is what was wanted.
+            # An immutable tag that already refers to this image is a success.
             try:
-                if self._named(version) == document.digest:
-                    if b'"subject"' in document.raw:
-                        # Whether the registry knows of referrers was said in the answer that is lost.
-                        register_referrer(self.client, self.repository, document.raw, document.media_type)
+                if self._tagged_digest(version) == document.digest:
+                    # Whether the registry registered a referrer was in the response that was lost.
+                    self._client.register_referrer(self._repository, document.raw, document.media_type)
                     return
             except RegistryError:
                 pass
-            if refused:
-                name = f"{self.client.registry}/{self.repository}"
-                error.problem = f"the tag {version} of {name} was refused: {error.problem}"
+            if is_refused:
+                repository = f"{self._client.registry}/{self._repository}"
+                problem = f"the tag {version} of {repository} was refused: {error.problem}"
+                raise error.replace(problem=problem) from error.__cause__
             raise
 
     def _read(self, descriptor: Descriptor) -> Manifest | Index:
-        what = f"the manifest {descriptor.digest}"
-        with self.source.open(descriptor) as file:
+        label = f"the manifest {descriptor.digest}"
+        with self._source.open(descriptor) as file:
             raw = file.read(descriptor.size + 1)
         if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
-            raise InvalidDocument(f"{what} to be pushed is damaged", cause=f"its digest is {Digest.of(raw)}")
-        check_manifest_size(raw, f"{self.client.registry}/{self.repository}")
-        return parse_manifest(raw, what, media_type=descriptor.media_type)
+            raise InvalidDocumentError(f"{label} to be pushed is damaged", cause=f"its digest is {Digest.of(raw)}")
+        check_manifest_size(raw, f"{self._client.registry}/{self._repository}")
+        return parse_manifest(raw, label, media_type=descriptor.media_type)
 
     def _ensure(self, blob: Descriptor, missing: Collection[Digest] | None) -> None:
-        def moved(n: int) -> None:
-            self.progress(ProgressEvent("bytes", blob, n))
+        def on_bytes(n: int) -> None:
+            self._progress(ProgressEvent("bytes", blob, n))
 
-        def retried(error: RegistryError, pause: float) -> None:
-            self.progress(ProgressEvent("retry", blob, error=str(error), pause=pause))
+        def on_retry(error: RegistryError, pause: float) -> None:
+            self._progress(ProgressEvent("retry", blob, error=str(error), pause=pause))
 
-        self.progress(ProgressEvent("began", blob))
-        # A registry that does not say which it misses is believed to miss them all.
-        distrusted = missing is not None and (not missing or blob.digest in missing)
-        result = self.client.ensure_blob(
-            self.repository,
+        self._progress(ProgressEvent("began", blob))
+        # A registry that does not tell which blobs it misses may miss any.
+        is_missing = missing is not None and (not missing or blob.digest in missing)
+        result = self._client.ensure_blob(
+            self._repository,
             blob,
-            self.source,
-            mount_from=() if self.force else self.mount_from.get(blob.digest, ()),
-            check_first=not (self.force or distrusted),
-            moved=moved,
-            retried=retried,
-            stop=self.crew.stop,
+            self._source,
+            mount_from=() if self._force else self._mount_from.get(blob.digest, ()),
+            check_first=not (self._force or is_missing),
+            on_bytes=on_bytes,
+            on_retry=on_retry,
+            stop=self._workers.stop,
         )
         with self._lock:
-            self.bytes += result.bytes_sent
+            self._bytes_sent += result.bytes_sent
             if missing is None:
-                self.counts[result.how] += 1
-        self.progress(ProgressEvent(result.how, blob))
+                self._counts[result.how] += 1
+        self._progress(ProgressEvent(result.how, blob))
 
 
-def _may_be_done(error: Failure) -> bool:
-    """Whether it is the answer to a PUT that was lost."""
-    if isinstance(error, ConnectionFailed):
-        return error.method == "PUT" and not error.reason
-    return isinstance(error, ResponseError) and error.method == "PUT" and error.transient
+def _may_have_succeeded(error: RegistryRequestError) -> bool:
+    """Whether a PUT may have succeeded although its response was lost."""
+    if isinstance(error, RegistryConnectionError):
+        return error.method == "PUT" and error.reason == "interrupted"
+    return isinstance(error, ResponseError) and error.method == "PUT" and classify(error).retryable
 
 
 def _blobs(levels: Iterable[Iterable[Manifest | Index]], keep_foreign_layers: bool) -> dict[Digest, Descriptor]:
-    """Configs and layers, each once."""
-    found: dict[Digest, Descriptor] = {}
+    """Return the configs and layers, each once."""
+    blobs: dict[Digest, Descriptor] = {}
     for level in levels:
         for document in level:
             if isinstance(document, Manifest):
                 for blob in (*document.layers, document.config):
                     if not (keep_foreign_layers and blob.is_foreign):
-                        found.setdefault(blob.digest, blob)
-    return found
+                        blobs.setdefault(blob.digest, blob)
+    return blobs

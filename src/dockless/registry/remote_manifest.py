@@ -1,10 +1,10 @@
-"""Manifests and indexes as registries serve and take them."""
+"""Manifests and indexes as registries serve and accept them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from dockless.errors import InvalidDocument, InvalidValue
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -13,7 +13,7 @@ from dockless.oci.manifest import Index, Manifest, parse_manifest
 
 _KNOWN = media_types.MANIFESTS | media_types.INDEXES
 
-# docker-registry serves OCI types only to those who name them.
+# docker-registry serves OCI media types only if they are named.
 ACCEPT = ", ".join(
     (
         media_types.OCI_INDEX,
@@ -26,7 +26,7 @@ ACCEPT = ", ".join(
 
 
 class RemoteManifest(NamedTuple):
-    """A manifest or index as a registry served it."""
+    """A manifest or index as a registry sent it."""
 
     raw: bytes
     media_type: str
@@ -36,31 +36,31 @@ class RemoteManifest(NamedTuple):
     def descriptor(self) -> Descriptor:
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
-    def parse(self, what: str) -> Manifest | Index:
-        """The document; `what` names it in errors. Raises InvalidDocument."""
-        return parse_manifest(self.raw, what, media_type=self.media_type)
+    def parse(self, label: str) -> Manifest | Index:
+        """Return the parsed document; `label` names it in errors. Raises InvalidDocumentError."""
+        return parse_manifest(self.raw, label, media_type=self.media_type)
 
 
-def known_type(raw: bytes, served_as: str, what: str) -> str:
-    """Its media type: as it was served, else as the document says; as it was served if that is no image's.
+def known_type(raw: bytes, content_type: str, label: str) -> str:
+    """Return the media type of a manifest: `content_type` if it is one of a manifest, else that of the document.
 
-    What is not an image's manifest is for `parse` to refuse, not for who only wants its bytes.
+    A document that is not a manifest has `content_type`: `parse` rejects it, callers that need only the bytes do not.
     """
-    if served_as in _KNOWN:
-        return served_as
+    if content_type in _KNOWN:
+        return content_type
     try:
-        return parse_manifest(raw, what).media_type
-    except InvalidDocument:
-        if not served_as:
+        return parse_manifest(raw, label).media_type
+    except InvalidDocumentError:
+        if not content_type:
             raise
-        return served_as
+        return content_type
 
 
-def check_manifest_size(raw: bytes, where: str) -> None:
-    """Raises InvalidValue for a manifest that registries refuse: before anything is uploaded for it."""
+def check_manifest_size(raw: bytes, repository: str) -> None:
+    """Raise InvalidValueError for a manifest that registries reject, before anything is uploaded for it."""
     if len(raw) > DEFAULT_LIMIT:
-        raise InvalidValue(
-            f"the manifest for {where} has {len(raw)} bytes",
-            cause=f"registries take at most {DEFAULT_LIMIT}",
+        raise InvalidValueError(
+            f"the manifest for {repository} has {len(raw)} bytes",
+            cause=f"registries accept at most {DEFAULT_LIMIT}",
             hint="shorten its annotations",
         )

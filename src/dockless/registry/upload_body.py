@@ -1,4 +1,4 @@
-"""Parts of a blob as bodies of requests: their length known, the source opened when the first is read."""
+"""Parts of a blob as request bodies: their length is known, and the source is opened when the first part is read."""
 
 from __future__ import annotations
 
@@ -6,90 +6,88 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
-from dockless._concurrency import Stopped
-from dockless.blobs import ContentSource, write_anew
+from dockless._concurrency import CancelledError
+from dockless.blobs import BlobSource, rewrite_hint
 from dockless.errors import DocklessError, LayoutError, printable
 from dockless.oci.descriptor import Descriptor
-from dockless.registry.errors import Failure
+from dockless.registry.errors import BlobSourceError, RegistryRequestError
 
-BLOCK = 1 << 20
+BLOCK_SIZE = 1 << 20
 
 
 class OpenBlob:
-    """A blob's source, open from one part to the next: those that follow on each other read it once.
+    """The source of a blob, kept open between parts: consecutive parts are read in one pass.
 
-    Raises LayoutError for what a disk or a broken archive raises: it is not the network's, and no better next time.
+    Raises BlobSourceError for an error of the registry that the source reads from, and LayoutError for an error of a
+    disk or an archive.
     """
 
-    def __init__(self, source: ContentSource, descriptor: Descriptor) -> None:
-        self.descriptor = descriptor
+    def __init__(self, source: BlobSource, descriptor: Descriptor) -> None:
         self._source = source
+        self._descriptor = descriptor
         self._file: BinaryIO | None = None
-        self._at = 0
+        self._position = 0
 
     def read(self, start: int, n: int) -> bytes:
-        """At most `n` bytes from `start`. Raises LayoutError at the end, which is one before the blob's."""
-        with self._ours():
+        """Return up to `n` bytes from `start`, which is before the end of the blob."""
+        with self._source_errors():
             file = self._opened(start)
             data = file.read(n)
         if not data:
-            self.ends_early(start)
-        self._at += len(data)
+            hint = rewrite_hint(file) or "create the image again"
+            missing = self._descriptor.size - start
+            raise LayoutError(f"the blob {self._descriptor.digest} to be pushed ends {missing} bytes early", hint=hint)
+        self._position += len(data)
         return data
 
-    def ends_early(self, end: int) -> NoReturn:
-        """Raises LayoutError for a source that ends at `end`."""
-        hint = (write_anew(self._file) if self._file is not None else "") or "make the image anew"
-        early = self.descriptor.size - end
-        raise LayoutError(f"the blob {self.descriptor.digest} to be pushed ends {early} bytes early", hint=hint)
-
     def close(self) -> None:
+        """Close the source; reading opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _opened(self, start: int) -> BinaryIO:
-        """The file, standing at `start`."""
-        if self._file is not None and self._at == start:
+        """Return the source at position `start`."""
+        if self._file is not None and self._position == start:
             return self._file
         if self._file is None or not self._file.seekable():
             self.close()
-            self._file, self._at = self._source.open(self.descriptor), 0
-        if self._at != start and self._file.seekable():
+            self._file, self._position = self._source.open(self._descriptor), 0
+        if self._position != start and self._file.seekable():
             self._file.seek(start)
-            self._at = start
-        while self._at < start and (data := self._file.read(min(start - self._at, BLOCK))):
-            self._at += len(data)
+            self._position = start
+        while self._position < start and (data := self._file.read(min(start - self._position, BLOCK_SIZE))):
+            self._position += len(data)
         return self._file
 
     @contextmanager
-    def _ours(self) -> Iterator[None]:
+    def _source_errors(self) -> Iterator[None]:
         try:
             yield
-        except Failure as error:
+        except RegistryRequestError as error:
             self.close()
-            error.of_source, error.transient = True, error.damaged_once
-            raise
-        except (DocklessError, Stopped):
+            raise BlobSourceError(error) from error
+        except (DocklessError, CancelledError):
             self.close()
             raise
         except Exception as error:
             self.close()
             cause = printable(str(error) or type(error).__name__, 200)
-            raise LayoutError(f"the blob {self.descriptor.digest} to be pushed cannot be read", cause=cause) from error
+            problem = f"the blob {self._descriptor.digest} to be pushed cannot be read"
+            raise LayoutError(problem, cause=cause) from error
 
 
 class BlobPart(io.RawIOBase):
-    """`length` bytes of a blob from `start`. `sending` is told of each block just before it goes out."""
+    """`length` bytes of a blob from `start`. `on_read` is called with the size of each block before it is sent."""
 
-    def __init__(self, blob: OpenBlob, start: int, length: int, sending: Callable[[int], None]) -> None:
+    def __init__(self, blob: OpenBlob, start: int, length: int, on_read: Callable[[int], None]) -> None:
         self._blob = blob
         self._length = length
-        self._at = start
+        self._position = start
         self._end = start + length
-        self._sending = sending
+        self._on_read = on_read
 
     def __len__(self) -> int:
         return self._length
@@ -98,20 +96,20 @@ class BlobPart(io.RawIOBase):
         return True
 
     def read(self, n: int = -1) -> bytes:
-        left = self._end - self._at
+        left = self._end - self._position
         if not left:
             return b""
-        data = self._blob.read(self._at, min(left, n) if n >= 0 else left)
-        self._at += len(data)
-        self._sending(len(data))
+        data = self._blob.read(self._position, min(left, n) if n >= 0 else left)
+        self._position += len(data)
+        self._on_read(len(data))
         return data
 
 
-def check_source(source: ContentSource, descriptor: Descriptor) -> None:
-    """Raises LayoutError when it is our own copy of a blob that is damaged."""
+def check_source(source: BlobSource, descriptor: Descriptor) -> None:
+    """Raise LayoutError if the source's own copy of a blob is damaged."""
     digest, size = hashlib.sha256(), 0
     with source.open(descriptor) as file:
-        while data := file.read(BLOCK):
+        while data := file.read(BLOCK_SIZE):
             digest.update(data)
             size += len(data)
     cause = ""
@@ -120,8 +118,5 @@ def check_source(source: ContentSource, descriptor: Descriptor) -> None:
     elif digest.hexdigest() != descriptor.digest.hex:
         cause = f"its content has the digest sha256:{digest.hexdigest()}"
     if cause:
-        raise LayoutError(
-            f"the blob {descriptor.digest} to be pushed is damaged",
-            cause=cause,
-            hint=write_anew(file) or "make the image anew",
-        )
+        problem = f"the blob {descriptor.digest} to be pushed is damaged"
+        raise LayoutError(problem, cause=cause, hint=rewrite_hint(file) or "create the image again")

@@ -1,4 +1,4 @@
-"""An upload that a registry keeps open, call by call (distribution spec, "Pushing Blobs"). Nothing is repeated here."""
+"""An upload session of a registry, request by request (distribution spec, "Pushing Blobs"). Nothing is repeated."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any, Union
 
 from dockless.oci.digest import Digest
 from dockless.registry.auth.scopes import PULL, PUSH, scope
-from dockless.registry.errors import Unexpected
+from dockless.registry.errors import ProtocolError
+from dockless.registry.http.redirects import resolve_reference
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.session import READ_TIMEOUT
-from dockless.registry.http.url_policy import check_destination, follow
 from dockless.registry.registry_session import RegistrySession
 
-# Bytes, or what opens a reader with a `__len__` each time that the body is sent.
+# Bytes, or a function that opens a reader with a `__len__` each time that the body is sent.
 Body = Union[bytes, Callable[[], Any]]
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
-# Seconds for a registry that hashes or moves a blob before it answers: so many bytes in one.
-_MOVED_A_SECOND = 10_000_000
-_LONGEST_COMMIT = 300.0
+# A registry may hash or move a blob before it responds: bytes per second, and the longest wait in seconds.
+_COMMIT_RATE = 10_000_000
+_MAX_COMMIT = 300.0
 
 
 class UploadSession:
-    """One upload into a repository. Each method is one request, and raises RegistryError.
+    """One upload into a repository. Each method sends one request, and raises RegistryError.
 
-    location       where the next request goes; each answer may name another. Whoever knows it may write there
-    chunk_minimum  the least bytes that the registry wants in a chunk which is not the last (OCI-Chunk-Min-Length)
+    location       the URL of the next request; each response may name another. Whoever knows it may be able to write
+    chunk_minimum  the smallest number of bytes in a chunk that is not the last one (OCI-Chunk-Min-Length)
     """
 
     def __init__(self, session: RegistrySession, repository: str, location: str = "") -> None:
@@ -37,36 +37,36 @@ class UploadSession:
         self.chunk_minimum = 0
 
     def open(self, *, mount: Digest | None = None, source: str = "") -> bool:
-        """Begins the upload. True: the registry mounted the blob `mount` from the repository `source` instead."""
+        """Open the session; True: the registry mounted the blob `mount` from the repository `source` instead."""
         path = f"/v2/{self._repository}/blobs/uploads/"
         if mount is None:
-            answer = self._request("POST", path, expect=(202,), body=b"")
+            response = self._request("POST", path, expect=(202,), body=b"")
         else:
-            # Quay refuses a mount that does not say from where.
+            # Quay rejects a mount without `from`.
             path = f"{path}?mount={mount}&from={source}"
-            answer = self._request("POST", path, expect=(201, 202), extra=(scope(source, PULL),), body=b"")
-        answer.close()
-        if answer.status == 201:
+            response = self._request("POST", path, expect=(201, 202), extra_scopes=(scope(source, PULL),), body=b"")
+        response.close()
+        if response.status == 201:
             return True
-        self._go_on_at(answer)
-        least = answer.header("OCI-Chunk-Min-Length")
-        self.chunk_minimum = int(least[:18]) if least.isascii() and least.isdigit() else 0
+        self._move_to_location(response)
+        minimum = response.header("OCI-Chunk-Min-Length")
+        self.chunk_minimum = int(minimum[:18]) if minimum.isascii() and minimum.isdigit() else 0
         return False
 
-    def held(self) -> int:
-        """How many bytes the registry says that it holds. docker-registry says 1 for nothing as for one byte."""
-        answer = self._request("GET", self.location, expect=(200, 202, 204))
-        answer.close()
-        if answer.header("Location"):
-            self._go_on_at(answer)
-        return _held(answer) or 0
+    def uploaded_bytes(self) -> int:
+        """Return how many bytes the registry has, according to itself. docker-registry returns 1 for none, too."""
+        response = self._request("GET", self.location, expect=(200, 202, 204))
+        response.close()
+        if response.header("Location"):
+            self._move_to_location(response)
+        return _uploaded_bytes(response) or 0
 
     def send(self, body: Body, start: int, length: int) -> int | None:
-        """A chunk: `length` bytes from `start`. Returns how many bytes it then says that it holds, if it says so."""
-        answer = self._request(
+        """Send a chunk: `length` bytes from `start`. Return how many bytes the registry then has, if it tells."""
+        response = self._request(
             "PATCH",
             self.location,
-            # ECR says 201.
+            # ECR responds with 201.
             expect=(200, 201, 202, 204),
             headers={
                 "Content-Type": "application/octet-stream",
@@ -74,44 +74,43 @@ class UploadSession:
             },
             body=body,
         )
-        answer.close()
-        self._go_on_at(answer)
-        return _held(answer)
+        response.close()
+        self._move_to_location(response)
+        return _uploaded_bytes(response)
 
     def commit(self, digest: Digest, body: Body, start: int, length: int) -> HttpResponse:
-        """The last `length` bytes, from `start` on, and the digest of all, which ends the session."""
+        """Send the last `length` bytes, from `start`, and the digest of the blob, which ends the session."""
         separator = "&" if "?" in self.location else "?"
         headers = {"Content-Type": "application/octet-stream"}
         if start and length:
             headers["Content-Range"] = f"{start}-{start + length - 1}"
-        answer = self._request(
+        response = self._request(
             "PUT",
             f"{self.location}{separator}digest={digest}",
             expect=(200, 201, 202, 204),
             headers=headers,
             body=body,
-            read_timeout=min(_LONGEST_COMMIT, READ_TIMEOUT + (start + length) / _MOVED_A_SECOND),
+            read_timeout=min(_MAX_COMMIT, READ_TIMEOUT + (start + length) / _COMMIT_RATE),
         )
-        answer.close()
-        return answer
+        response.close()
+        return response
 
     def cancel(self) -> None:
-        """Gives the session back."""
+        """Delete the session."""
         self._request("DELETE", self.location, expect=(200, 202, 204)).close()
 
-    def _go_on_at(self, answer: HttpResponse) -> None:
-        """Each answer names where to go on; its query is the registry's own business and stays as it is."""
-        location = answer.header("Location")
+    def _move_to_location(self, response: HttpResponse) -> None:
+        """Take the next URL from a response. Its query is opaque and stays unchanged."""
+        location = response.header("Location")
         if not location:
-            raise Unexpected(
-                f"{self._session.registry} does not say where to upload to {self._repository}",
-                cause=f"its answer to {answer.method} has no Location",
-                attempts=2,
-                transient=True,
+            raise ProtocolError(
+                f"{self._session.registry} does not name an upload location for {self._repository}",
+                cause=f"the response to {response.method} has no Location header",
+                reason="upload without location",
             )
-        location = follow(answer.url, location, "the upload location")
-        check_destination(location, self._session.base_url, "the upload location")
-        self.location = location
+        within = f"/v2/{self._repository}/blobs/uploads/"
+        base_url = self._session.base_url
+        self.location = resolve_reference(response, location, "the upload location", base_url, within=within)
 
     def _request(
         self,
@@ -121,13 +120,13 @@ class UploadSession:
         expect: Collection[int],
         headers: Mapping[str, str] | None = None,
         body: Any = None,
-        extra: tuple[str, ...] = (),
-        read_timeout: float = READ_TIMEOUT,
+        extra_scopes: tuple[str, ...] = (),
+        read_timeout: float | None = None,
     ) -> HttpResponse:
         return self._session.request(
             method,
             path,
-            (scope(self._repository, PUSH), *extra),
+            (scope(self._repository, PUSH), *extra_scopes),
             expect=expect,
             headers=headers,
             body=body,
@@ -135,6 +134,6 @@ class UploadSession:
         )
 
 
-def _held(answer: HttpResponse) -> int | None:
-    found = _RANGE.match(answer.header("Range").strip())
-    return int(found[1]) + 1 if found else None
+def _uploaded_bytes(response: HttpResponse) -> int | None:
+    match = _RANGE.match(response.header("Range").strip())
+    return int(match[1]) + 1 if match else None

@@ -1,4 +1,4 @@
-"""Upload sessions that outlive the process: where a push that was killed may go on."""
+"""Locations of upload sessions, kept for the next process: a push that was killed can continue its uploads."""
 
 from __future__ import annotations
 
@@ -13,81 +13,90 @@ from collections.abc import Mapping
 from dockless.oci.canonical_json import load_json
 from dockless.oci.digest import Digest
 
-# Registries throw sessions away after hours to a week; ECR after a day.
-_OLDEST = 24 * 3600.0
-# What is smaller is sent anew in less time than it takes to ask.
-SMALLEST = 1 << 20
+# Seconds. Registries delete sessions after hours to a week; ECR after a day.
+MAX_AGE = 24 * 3600.0
+# Bytes. Sending a smaller blob takes less time than asking how much of it arrived.
+MIN_SIZE = 1 << 20
 
 
 class UploadState:
-    """Locations of open sessions, a file each, under the user's cache folder: XDG_CACHE_HOME or ~/.cache.
+    """Locations of open sessions, one file each, in the user's cache directory: XDG_CACHE_HOME or ~/.cache.
 
-    A Location may be all that is needed to write to the session: the folder and the files are the user's alone. Where
-    nothing can be written, nothing is kept.
+    Whoever knows a location may be able to write to its session: the directory and the files are private to the user.
+    If the directory cannot be written to, nothing is kept.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        cache = environ.get("XDG_CACHE_HOME") or (
-            os.path.join(environ["HOME"], ".cache") if environ.get("HOME") else ""
-        )
-        self._folder = os.path.join(cache, "dockless", "uploads") if os.path.isabs(cache) else ""
+        home = environ.get("HOME")
+        cache = environ.get("XDG_CACHE_HOME") or (os.path.join(home, ".cache") if home else "")
+        self._directory = os.path.join(cache, "dockless", "uploads") if os.path.isabs(cache) else ""
         self._pruned = False
 
     def take(self, registry_url: str, repository: str, digest: Digest) -> str:
-        """The Location of the session that was left, or empty. It is taken: of two pushes, one gets it."""
+        """Return and remove the location that is kept for a blob, or an empty string."""
         path = self._path(registry_url, repository, digest)
         if not path:
             return ""
-        mine = f"{path}.{os.getpid()}"
+        taken = f"{path}.{os.getpid()}"
         try:
-            # Whoever renames it has it.
-            os.rename(path, mine)
-            # A cache may be shared: what another user planted there would have us send layers to a place of his.
-            with open(os.open(mine, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
-                status = os.fstat(file.fileno())
-                if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
-                    return ""
-                found = load_json(file.read())
-            age = time.time() - status.st_mtime
-            os.unlink(mine)
+            # Of two concurrent pushes, the one that renames the file gets the session.
+            os.rename(path, taken)
+        except OSError:
+            return ""
+        try:
+            return _read_location(taken)
         except (OSError, ValueError):
             return ""
-        location = found.get("location") if isinstance(found, dict) else None
-        return location if isinstance(location, str) and 0 <= age < _OLDEST else ""
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(taken)
 
     def keep(self, registry_url: str, repository: str, digest: Digest, location: str) -> None:
-        """Notes where the session is now."""
+        """Keep the location of a blob's session."""
         path = self._path(registry_url, repository, digest)
         if not path:
             return
         import tempfile
 
         with contextlib.suppress(OSError):
-            if not os.path.isdir(self._folder):
-                os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            if not os.path.isdir(self._directory):
+                os.makedirs(self._directory, mode=0o700, exist_ok=True)
             self._prune()
-            handle, part = tempfile.mkstemp(dir=self._folder)
+            handle, temporary = tempfile.mkstemp(dir=self._directory)
             with open(handle, "w", encoding="utf-8") as file:
                 json.dump({"location": location}, file)
-            os.rename(part, path)
+            os.rename(temporary, path)
 
     def drop(self, registry_url: str, repository: str, digest: Digest) -> None:
-        """The session has ended."""
+        """Remove the location of a session that has ended."""
         with contextlib.suppress(OSError):
             os.unlink(self._path(registry_url, repository, digest))
 
     def _prune(self) -> None:
-        """Once a process: what nobody came back for."""
+        """Remove abandoned locations, once per process."""
         if self._pruned:
             return
         self._pruned = True
-        with os.scandir(self._folder) as entries:
+        with os.scandir(self._directory) as entries:
             for entry in entries:
-                if time.time() - entry.stat().st_mtime > _OLDEST:
+                if time.time() - entry.stat().st_mtime > MAX_AGE:
                     os.unlink(entry.path)
 
     def _path(self, registry_url: str, repository: str, digest: Digest) -> str:
-        if not self._folder:
+        if not self._directory:
             return ""
         name = hashlib.sha256(f"{registry_url}/{repository}@{digest}".encode()).hexdigest()
-        return os.path.join(self._folder, name)
+        return os.path.join(self._directory, name)
+
+
+def _read_location(path: str) -> str:
+    """Return the location in a file, or an empty string. Raises OSError and ValueError."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        # The cache may be shared: a file of another user could direct the upload to a server of that user.
+        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
+            return ""
+        document = load_json(file.read())
+    location = document.get("location") if isinstance(document, dict) else None
+    is_recent = 0 <= time.time() - status.st_mtime < MAX_AGE
+    return location if isinstance(location, str) and is_recent else ""

@@ -11,7 +11,7 @@ from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
 from dockless.registry.http.url_policy import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
-from dockless.registry.pushed import Pushed
+from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignContent
 from dockless.transfer.image_tree import Tree, read_tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
@@ -31,7 +31,7 @@ def copy_image(
     force_upload: bool = False,
     keep_foreign_layers: bool = False,
     progress: Progress = silent,
-) -> Pushed:
+) -> PushResult:
     """Copies the image at `source` to `destination` and `tags`, byte for byte, and says what was sent.
 
     Of an index, the image for `platform` is copied (None: the only one, else linux/amd64), or, with `all_platforms`,

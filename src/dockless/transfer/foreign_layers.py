@@ -6,19 +6,14 @@ import io
 import os
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import urljoin
 
 from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, RegistryError
 from dockless.oci.descriptor import Descriptor
-from dockless.registry.http.url_policy import check_destination
 
 if TYPE_CHECKING:
     from dockless.registry.http.response import HttpResponse
     from dockless.registry.http.session import HttpSession
-
-_MAX_REDIRECTS = 5
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class ForeignContent:
@@ -33,7 +28,7 @@ class ForeignContent:
         self._source = source
         self._ca_file = ca_file
         self._local = local
-        self._transport: HttpSession | None = None
+        self._session: HttpSession | None = None
         self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
@@ -56,59 +51,64 @@ class ForeignContent:
         )
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if self._session is not None:
+            self._session.close()
 
-    def _opened(self) -> HttpSession:
-        # Nearly no image has such layers.
+    def _opened_session(self) -> HttpSession:
+        # Few images have such layers.
         from dockless.registry.clock import Clock
         from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
 
         with self._lock:
-            if self._transport is None:
-                # No host is a registry here: certificates are checked of all.
+            if self._session is None:
+                # None of the hosts is a registry: all certificates are verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                self._transport = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
-            return self._transport
+                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+            return self._session
 
     def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
+        from dockless.registry.http.redirects import send_following_redirects
         from dockless.registry.http.session import HttpRequest
+        from dockless.registry.http.url_policy import redact
 
-        transport = self._opened()
-        for _ in range(_MAX_REDIRECTS + 1):
-            # Neither this machine's own addresses nor, from https, plain http.
-            check_destination(url, "http://localhost" if self._local else "http://registry.invalid", "the layer's url")
-            answer = transport.send(HttpRequest("GET", url))
-            if answer.status in _REDIRECTS:
-                answer.close()
-                target = urljoin(url, answer.header("Location"))
-                check_destination(target, url if not self._local else "http://localhost", "the layer's url")
-                url = target
-                continue
-            if answer.status != 200:
-                answer.close()
-                raise RegistryError(f"{url} answered {answer.status}")
-            if answer.length is not None and answer.length != descriptor.size:
-                answer.close()
-                raise RegistryError(f"{url} has {answer.length} bytes", cause=f"the layer has {descriptor.size}")
-            return io.BufferedReader(_Body(answer), 1 << 20)
-        raise RegistryError(f"{url} redirects without end")
+        self._check("", url)
+        response, _ = send_following_redirects(self._opened_session(), HttpRequest("GET", url), self._check)
+        if response.status != 200:
+            response.close()
+            raise RegistryError(f"{redact(response.url)} answered {response.status}")
+        if response.length is not None and response.length != descriptor.size:
+            length = response.length
+            response.close()
+            raise RegistryError(f"{redact(response.url)} has {length} bytes", cause=f"the layer has {descriptor.size}")
+        return io.BufferedReader(_Body(response), 1 << 20)
+
+    def _check(self, source: str, url: str) -> None:
+        """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
+        from dockless.registry.http.url_policy import check_destination
+
+        if self._local:
+            check_destination(url, "http://localhost", "the layer's URL")
+            return
+        # A public host, which may speak HTTP as well: it may not refer to private addresses.
+        check_destination(url, "http://registry.invalid", "the layer's URL")
+        if source:
+            check_destination(url, source, "the layer's URL")
 
 
 class _Body(io.RawIOBase):
-    def __init__(self, answer: HttpResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: HttpResponse) -> None:
+        self._response = response
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._answer.read_some(len(view))
+        data = self._response.read_some(len(view))
         view[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        self._answer.close()
+        self._response.close()
         super().close()

@@ -21,7 +21,7 @@ from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, Location
 from dockless.transfer.registry_access import Access
 
 if TYPE_CHECKING:
-    from dockless.registry.blob_reader import RegistryContent
+    from dockless.registry.blob_reader import RegistryBlobSource
 
 
 class Source(NamedTuple):
@@ -33,13 +33,13 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def open_content(where: Location, access: Access) -> Iterator[RegistryContent | DockerArchive | OciLayout]:
+def open_content(where: Location, access: Access) -> Iterator[RegistryBlobSource | DockerArchive | OciLayout]:
     """What holds the blobs of the image at `where`, until the body ends; of an archive or layout, it is opened."""
     if where.reference is not None:
-        from dockless.registry.blob_reader import RegistryContent
+        from dockless.registry.blob_reader import RegistryBlobSource
 
         with access:
-            yield RegistryContent(access.client(where.reference), where.reference.repository)
+            yield RegistryBlobSource(access.client(where.reference), where.reference.repository)
         return
     content = (
         DockerArchive(where.path)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockless._concurrency import Crew
+from dockless._concurrency import WorkerPool
 from dockless.oci.descriptor import Descriptor
 from dockless.transfer.layer_sources import Origins, mounts, opened
 from dockless.transfer.locations import Location
@@ -52,7 +52,7 @@ def _sync(layers: Sequence[Descriptor], origins: Origins, destination: Location,
         content = stack.enter_context(opened(origins, wanted))
         client = access.client(reference)
 
-        crew = Crew(access.jobs)
+        crew = WorkerPool(access.jobs)
         results: list[BlobResult] = []
 
         def ensure(layer: Descriptor) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dockless._concurrency import check_jobs
 from dockless.errors import CredentialsError, InvalidValueError
 from dockless.oci.reference import DOCKER_HUB, Reference, check_registry
-from dockless.registry.auth.credentials import Account, Credentials
+from dockless.registry.auth.credentials import CredentialProvider, Credentials
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
@@ -36,7 +36,7 @@ class Access:
     def __init__(
         self,
         *,
-        credentials: Mapping[str, Credentials | Account] | None = None,
+        credentials: Mapping[str, Credentials | CredentialProvider] | None = None,
         insecure: bool | Collection[str] = False,
         ca_file: str | None = None,
         auth_file: str | None = None,

@@ -14,7 +14,7 @@ from dockless.oci.digest import Digest
 from dockless.oci.manifest import Manifest
 from dockless.oci.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, silent
-from dockless.registry.pushed import Pushed
+from dockless.registry.push_result import PushResult
 from dockless.transfer.image_tree import Tree
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location
 from dockless.transfer.open import read_documents
@@ -32,7 +32,7 @@ def save(
     force_upload: bool = False,
     keep_foreign_layers: bool = True,
     progress: Progress = silent,
-) -> Pushed:
+) -> PushResult:
     """Brings the image `tree`, whose blobs are read from `content`, to `destination`, under its own name and `tags`.
 
     With neither it is called `latest` in a registry, and nothing on disk. Foreign layers are sent only without
@@ -118,7 +118,7 @@ def _to_registry(
     force: bool,
     keep_foreign: bool,
     progress: Progress,
-) -> Pushed:
+) -> PushResult:
     from dockless.registry.pusher import push
 
     reference = destination.registry_reference
@@ -143,7 +143,7 @@ def _to_registry(
 
 def _to_docker_archive(
     tree: Tree, content: BlobSource, destination: Location, tags: Sequence[str], told: _Told
-) -> Pushed:
+) -> PushResult:
     from dockless.layout.docker_archive_writer import write_docker_archive
 
     if not isinstance(tree.root, Manifest):
@@ -179,5 +179,5 @@ class _Told:
         if ended:
             self._progress(ProgressEvent("sent", blob))
 
-    def result(self, digest: Digest, references: Sequence[str]) -> Pushed:
-        return Pushed(digest, tuple(references), self._sent, self._bytes)
+    def result(self, digest: Digest, references: Sequence[str]) -> PushResult:
+        return PushResult(digest, tuple(references), self._sent, self._bytes)

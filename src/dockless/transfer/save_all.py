@@ -12,7 +12,7 @@ from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, Manifest
 from dockless.registry.progress import Progress
-from dockless.registry.pushed import Pushed
+from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignContent
 from dockless.transfer.image_tree import Tree
 from dockless.transfer.layer_sources import Origins, mounts, opened
@@ -32,7 +32,7 @@ def save_everywhere(
     force_upload: bool,
     keep_foreign_layers: bool,
     progress: Progress,
-) -> Pushed:
+) -> PushResult:
     """Saves `root`, which is or lists `images`, to each destination; the counts are summed."""
     if not destinations:
         raise InvalidValueError("nothing says where to save the image", hint="name a destination")
@@ -69,7 +69,7 @@ def save_everywhere(
                     progress=progress,
                 )
             )
-    return Pushed(
+    return PushResult(
         root.digest,
         tuple(reference for result in results for reference in result.references),
         *(sum(counts) for counts in zip(*(result[2:] for result in results))),

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
-from dockless._concurrency import Crew
+from dockless._concurrency import WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.layout.blob_copy import copy_blob
@@ -150,7 +150,7 @@ class _Verifying:
         def look(layer: Descriptor, diff_ids: set[Digest]) -> None:
             found[layer.digest] = self._layer(layer, diff_ids, content)
 
-        Crew(self._jobs).run([partial(look, *entry) for entry in self._layers.values()])
+        WorkerPool(self._jobs).run([partial(look, *entry) for entry in self._layers.values()])
         for digest in self._layers:
             self.wrong += found[digest]
 

@@ -73,7 +73,7 @@ FAILURES = [
     ("inspect user:secret@REG/app", "remove the user and password, and log in instead"),
     ("tags oci:o", "oci:o is in no registry; dockless inspect shows what is on disk"),
     ("tags REG/app:1", "names one image; write REGISTRY/REPOSITORY, such as"),
-    ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository's name"),
+    ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository name"),
     ("serve --listen 5000", "invalid address '5000'; write ADDRESS:PORT"),
     ("serve --listen 0.0.0.0:0", "listen on 127.0.0.1, or allow it with --any-address"),
     ("serve --listen REG", "Address already in use; choose another port; 0 is any"),

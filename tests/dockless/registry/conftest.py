@@ -16,7 +16,7 @@ from dockless.registry import RegistryClient
 
 
 class Memory:
-    """Blobs in memory, as a ContentSource."""
+    """Blobs in memory, as a BlobSource."""
 
     def __init__(self):
         self.blobs = {}

@@ -12,11 +12,11 @@ from dockless.errors import LayoutError
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.registry.upload_body import BLOCK
+from dockless.registry.upload_body import BLOCK_SIZE
 from dockless.testing import Fault, Registry
 from dockless.testing.tls import make_certificate, server_context
 
-DATA = os.urandom(3 * BLOCK + 12345)
+DATA = os.urandom(3 * BLOCK_SIZE + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 
 
@@ -39,15 +39,15 @@ def test_any_reader_is_sent(kind, path, connect):
     }[kind]
     moved = []
     with Registry() as registry:
-        connect(registry.host).ensure_blob("app", BLOB, Opens(opener), moved=moved.append)
+        connect(registry.host).ensure_blob("app", BLOB, Opens(opener), on_bytes=moved.append)
         assert registry.blob("app", BLOB.digest) == DATA
-    assert sum(moved) == len(DATA) and max(moved) <= BLOCK
+    assert sum(moved) == len(DATA) and max(moved) <= BLOCK_SIZE
 
 
 def test_a_file_is_taken_up_in_its_middle(path, connect, monkeypatch):
-    monkeypatch.setattr("dockless.registry.uploader.CHUNK", BLOCK)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", BLOCK_SIZE)
     with Registry() as registry:
-        registry.faults = [Fault("upload put", nth=1, request_bytes=BLOCK + 5000, reset=True)]
+        registry.faults = [Fault("upload put", nth=1, request_bytes=BLOCK_SIZE + 5000, reset=True)]
         connect(registry.host).ensure_blob("app", BLOB, Opens(partial(open, path, "rb")))
         assert registry.blob("app", BLOB.digest) == DATA
         again = [request for request in registry.requests if request.operation in ("upload patch", "upload put")][1]
@@ -55,7 +55,7 @@ def test_a_file_is_taken_up_in_its_middle(path, connect, monkeypatch):
 
 
 @pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("size", [0, 5, BLOCK, len(DATA) - 1])
+@pytest.mark.parametrize("size", [0, 5, BLOCK_SIZE, len(DATA) - 1])
 def test_a_file_that_is_too_short(size, tls, path, tmp_path, connect):
     path.write_bytes(DATA[:size])
     authority = make_certificate(tmp_path) if tls else None

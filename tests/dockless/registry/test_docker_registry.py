@@ -16,8 +16,8 @@ from real_tools import ROOT, DockerRegistry, need, run
 from dockless.errors import RegistryError
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.oci.manifest import make_index
-from dockless.registry import Credentials, RegistryContent, push
-from dockless.registry.errors import ResponseError, Unauthorized
+from dockless.registry import Credentials, RegistryBlobSource, push
+from dockless.registry.errors import ResponseError, UnauthorizedError
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_push_pull_and_push_again(plain, connect, multi_platform):
     assert sorted(first.tags("app")) == ["latest", "v1"]
     found = first.get_manifest("app", "v1")
     assert found.raw == multi_platform.root.raw
-    content = RegistryContent(first, "app")
+    content = RegistryBlobSource(first, "app")
     for child in found.parse("app").manifests:
         with content.open(child) as file:
             assert file.read() == multi_platform.source.blobs[child.digest]
@@ -134,7 +134,7 @@ def test_credentials_of_a_config_file(guarded, connect, environ, image):
 def test_wrong_password(guarded, connect, image):
     client = connect(guarded.host, credentials=Credentials("ann", "S3CR3T-Kanary", source="the test"))
     guarded.forget()
-    with pytest.raises(Unauthorized) as caught:
+    with pytest.raises(UnauthorizedError) as caught:
         push(image.root, image.source, client, "wrong", ["v1"])
     text = str(caught.value)
     assert "401" in text and "the test as user ann" in text and guarded.host in text and "Kanary" not in text
@@ -142,7 +142,7 @@ def test_wrong_password(guarded, connect, image):
 
 
 def test_nobody(guarded, connect, image, environ):
-    with pytest.raises(Unauthorized, match=r"no credentials were found; looked in .*/\.docker/config\.json"):
+    with pytest.raises(UnauthorizedError, match=r"no credentials were found; looked in .*/\.docker/config\.json"):
         push(image.root, image.source, connect(guarded.host), "nobody", ["v1"])
 
 

@@ -9,7 +9,7 @@ from token_server import Account, TokenServer
 
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
-from dockless.registry.errors import Unauthorized
+from dockless.registry.errors import UnauthorizedError
 
 ANN = Credentials("ann", "s3cret:with:colons", source="the test")
 READER = Credentials("reader", "r3ad", source="the test")
@@ -57,12 +57,12 @@ def test_nobody_may_read_what_is_public(registry, tokens, connect, image):
     nobody = connect(registry.host)
     assert nobody.get_manifest("public", "v1").digest == image.digest
     assert tokens.requests[-1].headers["Authorization"] is None
-    with pytest.raises(Unauthorized, match="no credentials were found"):
+    with pytest.raises(UnauthorizedError, match="no credentials were found"):
         nobody.get_manifest("private", "v1")
 
 
 def test_who_may_only_pull_sends_no_blob(registry, tokens, connect, image):
-    with pytest.raises(Unauthorized) as caught:
+    with pytest.raises(UnauthorizedError) as caught:
         push(image.root, image.source, connect(registry.host, credentials=READER), "denied", ["v1"])
     text = str(caught.value)
     assert f"{registry.host}/v2/denied/blobs/uploads/: 401" in text and "the test as user reader" in text
@@ -73,7 +73,7 @@ def test_who_may_only_pull_sends_no_blob(registry, tokens, connect, image):
 
 def test_wrong_password(registry, tokens, connect, image):
     client = connect(registry.host, credentials=Credentials("ann", "S3CR3T-Kanary", source="the test"))
-    with pytest.raises(Unauthorized) as caught:
+    with pytest.raises(UnauthorizedError) as caught:
         push(image.root, image.source, client, "wrong", ["v1"])
     text = str(caught.value)
     assert "/token: 401" in text and "wrong user or password" in text and "the test as user ann" in text
@@ -96,7 +96,7 @@ def test_identity_token_of_a_config_file(registry, tokens, connect, environ, ima
 
 def test_wrong_identity_token(registry, tokens, connect, image):
     client = connect(registry.host, credentials=Credentials(identity_token="S3CR3T-Kanary", source="the test"))
-    with pytest.raises(Unauthorized, match="/token: 401: .*wrong grant") as caught:
+    with pytest.raises(UnauthorizedError, match="/token: 401: .*wrong grant") as caught:
         push(image.root, image.source, client, "wrong", ["v1"])
     assert "Kanary" not in str(caught.value)
 
@@ -146,7 +146,7 @@ def test_tokens_that_end_in_the_middle(registry, tokens, connect, image):
     """docker-registry takes a token for a minute after its end; then it says so, and another is fetched."""
     tokens.lifetime = -61
     client = connect(registry.host, credentials=ANN)
-    with pytest.raises(Unauthorized, match="401"):
+    with pytest.raises(UnauthorizedError, match="401"):
         client.get_manifest("app", "v1")
     # One more after the first refusal, and no more: this clock is wrong.
     assert len(tokens.requests) == 2

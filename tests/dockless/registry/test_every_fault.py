@@ -40,7 +40,7 @@ FAULTS = {
     "escape sequence": ({"status": 400, "body": "\x1b[31mred\r\n\x00" + "x" * 100_000}, False),
     "odd errors": ({"status": 400, "body": '{"errors": [null, "x", {"code": 7}]}'}, False),
     "errors in a string": ({"status": 400, "body": '{"errors": "no"}'}, False),
-    "redirected in a circle": ({"status": 307, "headers": {"Location": "{path}"}}, False),
+    "redirected in a loop": ({"status": 307, "headers": {"Location": "{path}"}}, False),
     "redirected inside": ({"status": 307, "headers": {"Location": "http://169.254.169.254/x"}}, False),
     "redirected nowhere": ({"status": 307}, False),
     "bad redirect": ({"status": 307, "headers": {"Location": "http://[x"}}, False),
@@ -71,8 +71,8 @@ LIKE_DOCKER = {"reset", "reset in request", "sessions lost, reset", "error after
 @pytest.fixture
 def small_steps(monkeypatch):
     """Chunks so small that the first layer has several, and sessions that are kept for it."""
-    monkeypatch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
-    monkeypatch.setattr("dockless.registry.uploader.SMALLEST", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.MIN_SIZE", 64 * 1024)
 
 
 def attempt(connect, registry, repository, image):

@@ -3,11 +3,9 @@
 import re
 from pathlib import Path
 
-from dockless.registry import RetryPolicy, upload_state, uploader
+from dockless.registry import RetryPolicy, retry, upload_state, uploader
 from dockless.registry.auth import credential_helpers
-from dockless.registry.errors import _TRANSIENT
 from dockless.registry.http import _urllib3, minimum_rate, session
-from dockless.registry.http.error_mapping import _ATTEMPTS_TO_CONNECT
 from dockless.testing import BasicAuth, Registry, User
 
 PAGE = (Path(__file__).parents[3] / "docs/registry-client.md").read_text()
@@ -25,13 +23,13 @@ def test_the_numbers():
     policy = RetryPolicy()
     pauses = [policy.base * 2**n for n in range(policy.attempts - 1)]
     assert f"{policy.attempts} attempts, pauses of up to {', '.join(f'{p:g}' for p in pauses)} s" in PAGE
-    assert f"a host that is not there {_ATTEMPTS_TO_CONNECT} times" in PAGE
+    assert f"a host that is not there {retry.ATTEMPTS_TO_CONNECT} times" in PAGE
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
-    assert f"chunks of {uploader.CHUNK >> 20} MiB" in PAGE
+    assert f"chunks of {uploader.CHUNK_SIZE >> 20} MiB" in PAGE
     assert f"Timeouts: {_urllib3.CONNECT_TIMEOUT:g} s for a connection, {session.SEND_TIMEOUT:g} s for each" in PAGE
     assert session.READ_TIMEOUT == session.SEND_TIMEOUT
-    assert (minimum_rate.MIN_RATE, minimum_rate.WINDOW, upload_state.SMALLEST, upload_state._OLDEST) == (
+    assert (minimum_rate.MIN_RATE, minimum_rate.WINDOW, upload_state.MIN_SIZE, upload_state.MAX_AGE) == (
         1024,
         60,
         1 << 20,
@@ -40,4 +38,4 @@ def test_the_numbers():
     assert f"Helpers get {credential_helpers.TIMEOUT:g} s" in PAGE
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]
     told = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))
-    assert told == _TRANSIENT
+    assert told == retry.RETRYABLE_STATUS

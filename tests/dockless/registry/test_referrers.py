@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from dockless.errors import DocklessError, InvalidDocument
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.manifest import make_manifest, parse_manifest
 from dockless.registry import push
-from dockless.registry.errors import ResponseError, Unexpected
+from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.testing import PROFILES, Fault, Registry
 
 EMPTY = b"{}"
@@ -70,9 +70,9 @@ def test_the_tag_is_something_else(connect, image):
         client = connect(registry.host)
         pushed(client, registry, image)
         client.put_manifest("app", f"sha256-{image.digest.hex}", image.root.raw, image.root.media_type)
-        with pytest.raises(Unexpected, match="should list referrers, and is no index"):
+        with pytest.raises(ProtocolError, match="should list referrers, and is not an index"):
             client.referrers("app", image.digest)
-        with pytest.raises(Unexpected, match="should list referrers, and is no index"):
+        with pytest.raises(ProtocolError, match="should list referrers, and is not an index"):
             client.put_manifest("app", "a-tag", sbom(image), media_types.OCI_MANIFEST)
 
 
@@ -90,12 +90,12 @@ def test_an_answer_that_is_no_index(connect, image):
         pushed(connect(registry.host), registry, image)
         for body in ("[]", "{}", '{"schemaVersion": 2, "manifests": [7]}'):
             registry.faults = [Fault(on="referrers get", status=200, body=body)]
-            with pytest.raises(InvalidDocument, match=f"the referrers of {image.digest}"):
+            with pytest.raises(InvalidDocumentError, match=f"the referrers of {image.digest}"):
                 connect(registry.host).referrers("app", image.digest)
 
 
 def test_referrers_in_pages(connect, image):
-    """The second page is a link; one to another host, or in a circle, is refused."""
+    """The second page is a link; one to another host, or in a loop, is refused."""
     with Registry() as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -103,7 +103,7 @@ def test_referrers_in_pages(connect, image):
             client.put_manifest("app", "a-tag", sbom(image, kind), media_types.OCI_MANIFEST)
         registry.faults = [Fault(on="referrers get", nth=1, headers={"Link": '<{path}?page=2>; rel="next"'})]
         assert len(client.referrers("app", image.digest)) == 4
-        for link, said in (("{path}", "in a circle"), ("http://127.0.0.2/x", "another host")):
+        for link, said in (("{path}", "in a loop"), ("http://127.0.0.2/x", "another host")):
             registry.faults = [Fault(on="referrers get", headers={"Link": f"<{link}>; rel=next"})]
             with pytest.raises(DocklessError, match=said):
                 client.referrers("app", image.digest)

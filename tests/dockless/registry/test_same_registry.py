@@ -7,7 +7,7 @@ import pytest
 
 from dockless.errors import LayoutError
 from dockless.oci.digest import Digest
-from dockless.registry import Credentials, RegistryContent, push
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.registry.errors import ResponseError
 from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
 
@@ -38,7 +38,7 @@ def test_reading_while_sending_needs_no_second_slot(jobs, connect, make, keep, h
     with Registry() as registry:
         keep(registry, "a", image, "v1")
         client = connect(registry.host, jobs=jobs)
-        content = RegistryContent(client, "a")
+        content = RegistryBlobSource(client, "a")
         within(60, lambda: push(image.root, content, client, "b", ["v1"], force=True))
         holds(registry, "b", image, "v1")
 
@@ -51,7 +51,7 @@ def test_two_registries_copied_into_each_other(connect, make, keep, holds):
         clients = {registry: connect(registry.host, jobs=1) for registry in (one, other)}
 
         def copy(source, repository, destination):
-            content = RegistryContent(clients[source], repository)
+            content = RegistryBlobSource(clients[source], repository)
             push(image.root, content, clients[destination], "copy", ["v1"])
 
         back = threading.Thread(target=copy, args=(other, "b", one), daemon=True)
@@ -67,10 +67,10 @@ def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
     image = make(33, 8 * MIB)
     [layer] = image.root.layers
     with Registry() as source, Registry() as destination, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dockless.registry.uploader.CHUNK", MIB)
+        patch.setattr("dockless.registry.uploader.CHUNK_SIZE", MIB)
         keep(source, "a", image, "v1")
         destination.faults = [Fault("upload put", nth=1, request_bytes=MIB, drop=True)]
-        content = RegistryContent(connect(source.host), "a")
+        content = RegistryBlobSource(connect(source.host), "a")
         connect(destination.host).ensure_blob("b", layer, content)
         assert destination.blob("b", layer.digest) == image.source.blobs[layer.digest]
         read = [request.headers["Range"] for request in source.requests if request.operation == "blob get"]
@@ -125,7 +125,7 @@ def test_ecr_answers_a_chunk_with_201(connect, make):
     image = make(34, 12 * MIB)
     [layer] = image.root.layers
     with Registry(profile="ecr", repositories=["app"]) as registry, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dockless.registry.uploader.CHUNK", 5 * MIB)
+        patch.setattr("dockless.registry.uploader.CHUNK_SIZE", 5 * MIB)
         registry.faults = [Fault("upload put", nth=1, request_bytes=2 * MIB, reset=True)]
         connect(registry.host).ensure_blob("app", layer, image.source)
         assert sum(request.received for request in registry.requests) < 15 * MIB
@@ -136,7 +136,7 @@ def test_a_proxy_that_limits_the_single_request(connect, make):
     image = make(35, 3 * MIB)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dockless.registry.uploader.CHUNK", MIB)
+        patch.setattr("dockless.registry.uploader.CHUNK_SIZE", MIB)
         registry.faults = [Fault("upload put", nth=1, status=413, request_bytes=100)]
         assert connect(registry.host).ensure_blob("app", layer, image.source).how == "sent"
         assert registry.blob("app", layer.digest) == image.source.blobs[layer.digest]
@@ -147,7 +147,7 @@ def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
     image = make(36, 300_000)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
+        patch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
         registry.faults = [
             Fault("upload put", status=429, headers={"Retry-After": "60"}, request_bytes=1),
             Fault("upload patch", status=429, headers={"Retry-After": "60"}, request_bytes=1),

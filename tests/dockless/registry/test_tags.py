@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from dockless.errors import DocklessError, InvalidValue
-from dockless.registry.errors import ResponseError, Unexpected
+from dockless.errors import DocklessError, InvalidValueError
+from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.testing import PROFILES, Fault, Registry
 
 
@@ -62,26 +62,26 @@ def test_no_list_of_tags(body, connect):
 
 
 def test_an_error_is_no_list(connect):
-    with Registry() as registry, pytest.raises(ResponseError, match="404: NAME_UNKNOWN .*check the repository's name"):
+    with Registry() as registry, pytest.raises(ResponseError, match="404: NAME_UNKNOWN .*check the repository name"):
         list(connect(registry.host).tags("app"))
 
 
 @pytest.mark.parametrize(
     ("link", "said"),
     [
-        ("<{path}>; rel=next", "in a circle"),
+        ("<{path}>; rel=next", "in a loop"),
         ("<http://127.0.0.2/v2/app/tags/list>; rel=next", "names another host for its next page"),
         ("<//example.com/v2/app/tags/list>; rel=next", "names another host"),
-        ("<file:///etc/passwd>; rel=next", "is no http address"),
-        ("<http://127.0.0.1:99999/x>; rel=next", "has no usable port"),
-        ("<http://[x>; rel=next", "is no URL"),
+        ("<file:///etc/passwd>; rel=next", "is not an HTTP URL"),
+        ("<http://127.0.0.1:99999/x>; rel=next", "has an invalid port"),
+        ("<http://[x>; rel=next", "is not a valid URL"),
     ],
 )
 def test_links_that_lead_astray(link, said, connect, tagged):
     with Registry() as registry:
         tagged(registry, 1)
         registry.faults = [Fault("tags get", headers={"Link": link})]
-        with pytest.raises(Unexpected, match=said):
+        with pytest.raises(ProtocolError, match=said):
             list(connect(registry.host).tags("app"))
 
 
@@ -97,15 +97,15 @@ def test_pages_without_end_are_bounded(connect, tagged, monkeypatch):
     monkeypatch.setattr("dockless.registry.listing._MAX_PAGES", 5)
     with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=1)) as registry:
         tagged(registry, 9)
-        with pytest.raises(Unexpected, match="lists the tags of app without end: 5 pages came"):
+        with pytest.raises(ProtocolError, match="lists the tags of app without end: there are more than 5 pages"):
             list(connect(registry.host).tags("app"))
 
 
 def test_lists_without_end_are_bounded_in_memory(connect, tagged, monkeypatch):
-    monkeypatch.setattr("dockless.registry.listing._MOST_BYTES", 200)
+    monkeypatch.setattr("dockless.registry.listing._MAX_TOTAL", 200)
     with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=1)) as registry:
         tagged(registry, 30)
-        with pytest.raises(Unexpected, match="lists the tags of app in more than 200 bytes"):
+        with pytest.raises(ProtocolError, match="lists the tags of app in more than 200 bytes"):
             list(connect(registry.host).tags("app"))
 
 
@@ -129,6 +129,6 @@ def test_a_page_that_fails_is_asked_for_again(connect, tagged):
 @pytest.mark.parametrize("repository", ["", "App", "../x", "a//b"])
 def test_bad_repositories_are_refused_here(repository, connect):
     with Registry() as registry:
-        with pytest.raises(InvalidValue):
+        with pytest.raises(InvalidValueError):
             list(connect(registry.host).tags(repository))
         assert registry.requests == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockless.errors import InvalidValue, RegistryError
+from dockless.errors import InvalidValueError, RegistryError
 from dockless.oci.digest import Digest
 from dockless.testing import PROFILES, Fault, Registry
 
@@ -13,11 +13,11 @@ DIGEST = Digest.of(DATA)
 def test_chunk_by_chunk(connect):
     with Registry() as registry:
         upload = connect(registry.host).open_upload("app")
-        assert upload.held() == 0
+        assert upload.uploaded_bytes() == 0
         assert upload.send(DATA[:20], 0, 20) == 20
         before = upload.location
         assert upload.send(DATA[20:40], 20, 20) == 40
-        assert upload.location != before and upload.held() == 40
+        assert upload.location != before and upload.uploaded_bytes() == 40
         assert upload.commit(DIGEST, DATA[40:], 40, 10).status == 201
         assert registry.blob("app", DIGEST) == DATA
 
@@ -35,7 +35,7 @@ def test_cancelled(connect):
         upload = client.open_upload("app")
         upload.cancel()
         with pytest.raises(RegistryError, match="404"):
-            upload.held()
+            upload.uploaded_bytes()
         assert registry.blobs("app") == {}
 
 
@@ -48,7 +48,7 @@ def test_mounted_or_begun(connect):
         upload = client.open_upload("other", mount=DIGEST, source="nowhere")
         upload.commit(DIGEST, DATA, 0, len(DATA))
         assert registry.blob("other", DIGEST) == DATA
-        with pytest.raises(InvalidValue):
+        with pytest.raises(InvalidValueError):
             client.open_upload("app", mount=DIGEST, source="../base")
 
 

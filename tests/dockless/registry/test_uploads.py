@@ -12,7 +12,7 @@ from dockless.errors import DocklessError, LayoutError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry import push
-from dockless.registry.errors import ResponseError, Unexpected
+from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.testing import PROFILES, Fault, Registry
 
 MIB = 1 << 20
@@ -21,7 +21,7 @@ MIB = 1 << 20
 @pytest.fixture
 def chunks(monkeypatch):
     """Chunks of 64 KiB."""
-    monkeypatch.setattr("dockless.registry.uploader.CHUNK", 64 * 1024)
+    monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_an_odd_answer_is_checked(odd, connect, image, blob):
         registry.faults = [Fault(on="upload put", **odd)]
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
         registry.faults = [Fault(on="upload put", status=200)]
-        with pytest.raises(Unexpected, match="did not store the blob that was sent"):
+        with pytest.raises(ProtocolError, match="did not store the blob that was sent"):
             connect(registry.host).ensure_blob("other", blob, image.source)
 
 
@@ -259,7 +259,11 @@ def test_progress_adds_up(connect, image, blob, chunks):
     with Registry(profile="docker-registry") as registry:
         registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3), request_bytes=90_000, reset=True)]
         connect(registry.host).ensure_blob(
-            "app", blob, image.source, moved=moved.append, retried=lambda error, pause: retried.append((error, pause))
+            "app",
+            blob,
+            image.source,
+            on_bytes=moved.append,
+            on_retry=lambda error, pause: retried.append((error, pause)),
         )
     assert sum(moved) == blob.size and min(moved) < 0
     assert len(retried) == 2 and all(pause > 0 for _, pause in retried)

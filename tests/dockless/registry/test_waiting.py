@@ -6,12 +6,14 @@ import time
 import pytest
 from raw_server import raw_server
 
+from dockless._concurrency import CancelledError
 from dockless.errors import RegistryError
 from dockless.registry import Clock, RetryPolicy, push
-from dockless.registry.errors import ConnectionFailed, Unexpected
+from dockless.registry.errors import ProtocolError, RegistryConnectionError
 from dockless.registry.http.minimum_rate import MinimumRate, TransferTooSlowError
+from dockless.registry.http.response import parse_retry_after
 from dockless.registry.registry_session import RegistrySession
-from dockless.registry.retry import Retries, Stopped, parse_retry_after
+from dockless.registry.retry import Attempts
 from dockless.testing import Fault, Registry
 
 
@@ -59,7 +61,7 @@ def test_a_trickle_is_given_up(connect):
     with raw_server(answer) as host:
         client = connect(host, clock=clock, retry=RetryPolicy(attempts=1))
         with pytest.raises(RegistryError, match="less than 1 KiB per second"):
-            client.session.request("GET", "/v2/", (), expect=(200,)).read(1 << 20, "it")
+            client._session.request("GET", "/v2/", (), expect=(200,)).read(1 << 20, "it")
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -69,7 +71,7 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
     most, now, lock = [0], [0], threading.Lock()
     with Registry() as registry:
         client = connect(registry.host, jobs=jobs)
-        send = client.session._http._session.send
+        send = client._session._http._session.send
 
         def counted(*args, **kwargs):
             with lock:
@@ -81,7 +83,7 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
                 with lock:
                     now[0] -= 1
 
-        client.session._http._session.send = counted
+        client._session._http._session.send = counted
         push(image.root, image.source, client, "app", ["v1"])
     assert most[0] == jobs
 
@@ -116,16 +118,16 @@ def test_the_registry_asks_to_wait(asked, waits, connect, image, keep, manual):
             client.get_manifest("app", "v1")
             assert manual.sleeps == [float(asked)]
         else:
-            with pytest.raises(RegistryError, match=f"asks to wait {asked} s: try again then"):
+            with pytest.raises(RegistryError, match=f"asks to wait {asked} s; try again after that"):
                 client.get_manifest("app", "v1")
             assert manual.sleeps == []
 
 
 def test_pauses_grow_with_jitter_and_end(manual):
     policy = RetryPolicy(attempts=8)
-    retries = Retries(policy, manual.clock())
-    error = Unexpected("x", transient=True)
-    with pytest.raises(Unexpected):
+    retries = Attempts(policy, manual.clock())
+    error = ProtocolError("x", reason="truncated blob")
+    with pytest.raises(ProtocolError):
         while True:
             retries.wait(error)
     # With a die that always says one half: three quarters of the most.
@@ -133,25 +135,25 @@ def test_pauses_grow_with_jitter_and_end(manual):
 
 
 def test_the_budget_ends_what_attempts_do_not(manual):
-    retries = Retries(RetryPolicy(attempts=1000), manual.clock())
-    error = Unexpected("x", transient=True)
-    with pytest.raises(Unexpected):
+    retries = Attempts(RetryPolicy(attempts=1000), manual.clock())
+    error = ProtocolError("x", reason="truncated blob")
+    with pytest.raises(ProtocolError):
         while True:
             retries.wait(error)
     assert sum(manual.sleeps) <= 300.0
 
 
 def test_pauses_of_a_very_long_patience(manual):
-    retries = Retries(RetryPolicy(attempts=1_000_000, budget=1e6), manual.clock())
-    with pytest.raises(Unexpected):
+    retries = Attempts(RetryPolicy(attempts=1_000_000, budget=1e6), manual.clock())
+    with pytest.raises(ProtocolError):
         while True:
-            retries.wait(Unexpected("x", transient=True))
+            retries.wait(ProtocolError("x", reason="truncated blob"))
     assert len(manual.sleeps) > 30_000 and max(manual.sleeps) == 22.5
 
 
 def test_permanent_errors_are_final_at_once(manual):
-    with pytest.raises(Unexpected):
-        Retries(RetryPolicy(), manual.clock()).wait(Unexpected("x"))
+    with pytest.raises(ProtocolError):
+        Attempts(RetryPolicy(), manual.clock()).wait(ProtocolError("x"))
     assert manual.sleeps == []
 
 
@@ -159,8 +161,8 @@ def test_a_pause_ends_when_the_work_is_stopped():
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(Stopped):
-        Retries(RetryPolicy(base=60.0, cap=60.0), Clock(), stop=stop).wait(Unexpected("x", transient=True))
+    with pytest.raises(CancelledError):
+        Attempts(RetryPolicy(base=60.0, cap=60.0), Clock(), stop=stop).wait(ProtocolError("x", reason="truncated blob"))
     assert time.monotonic() - began < 20
 
 
@@ -172,14 +174,14 @@ def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch)
         asked.append(scheme)
         greeting.set()
         time.sleep(0.3)
-        raise ConnectionFailed("no", reason="refused", transient=False)
+        raise RegistryConnectionError("no", reason="certificate")
 
-    monkeypatch.setattr(RegistrySession, "_greeted", greeted)
+    monkeypatch.setattr(RegistrySession, "_ping_scheme", greeted)
     client, failures = connect("reg.example", clock=Clock()), []
 
     def greet():
         try:
-            client.session.greet()
+            client._session.ping()
         except RegistryError as error:
             failures.append(error)
 
@@ -195,9 +197,9 @@ def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch)
 
 def test_who_is_stopped_does_not_go_on(manual):
     stop = threading.Event()
-    retries = Retries(RetryPolicy(), manual.clock(), stop=stop)
+    retries = Attempts(RetryPolicy(), manual.clock(), stop=stop)
     stop.set()
-    with pytest.raises(Stopped):
-        retries.wait(Unexpected("x", transient=True))
-    with pytest.raises(Stopped):
+    with pytest.raises(CancelledError):
+        retries.wait(ProtocolError("x", reason="truncated blob"))
+    with pytest.raises(CancelledError):
         retries.check()

@@ -19,8 +19,8 @@ from dockless import (
     Image,
     InlineFile,
     Layer,
+    RegistryBlobSource,
     RegistryClient,
-    RegistryContent,
     RegistryError,
     copy_image,
     find_credentials,
@@ -65,7 +65,7 @@ class TestRegistryClient:
             assert client.ensure_blob("app", descriptor, Source()).how == "sent"
             assert client.ensure_blob("app", descriptor, Source()).how == "present"
             assert client.blob_exists("app", descriptor.digest)
-            with RegistryContent(client, "app").open(descriptor) as blob:
+            with RegistryBlobSource(client, "app").open(descriptor) as blob:
                 assert hashlib.sha256(blob.read()).hexdigest() == descriptor.digest.hex
         assert descriptor.digest == "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
 
@@ -83,7 +83,7 @@ class TestRegistryClient:
         data = bytes(range(256)) * 10
         digest = registry.put_blob("app", data)
         with RegistryClient(registry.host) as client:
-            found = RegistryContent(client, "app").open(Descriptor("x/y", digest, len(data))).read()
+            found = RegistryBlobSource(client, "app").open(Descriptor("x/y", digest, len(data))).read()
         assert found == data
 
     def test_only_404_means_that_a_blob_is_not_there(self, registry):

@@ -23,7 +23,7 @@ from dockless import (
     RegistryError,
     copy_image,
 )
-from dockless.registry.errors import ConnectionFailed
+from dockless.registry.errors import RegistryConnectionError
 
 SHA = "sha256:" + "a" * 64
 IMAGE = Image.scratch()
@@ -148,7 +148,7 @@ def test_the_first_destination_is_not_written_when_the_last_is_wrong(tmp_path):
     "error",
     [
         LayerError("problem", cause="cause", hint="hint"),
-        ConnectionFailed("problem", cause="cause", hint="hint", reason="refused"),
+        RegistryConnectionError("problem", cause="cause", hint="hint", reason="refused"),
         RegistryError("problem"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Who we are to a registry: one file for each place that knows."""
+"""Authentication: sources of credentials, challenges and tokens."""

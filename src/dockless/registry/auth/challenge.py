@@ -1,4 +1,4 @@
-"""The WWW-Authenticate header (RFC 9110, section 11.6.1), read by its grammar and not by splitting."""
+"""The WWW-Authenticate header (RFC 9110, section 11.6.1), parsed by its grammar and not by splitting."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ class Challenge(NamedTuple):
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """All challenges of all WWW-Authenticate headers. What cannot be read ends a header, quietly: the rest counts."""
-    found: list[Challenge] = []
-    for header in headers:
-        found.extend(_parse(header))
-    return found
+    """Return all challenges of all WWW-Authenticate headers. A syntax error silently ends that header."""
+    return [challenge for header in headers for challenge in _parse(header)]
 
 
 def choose_challenge(challenges: Iterable[Challenge]) -> Challenge | None:
-    """Bearer before Basic, if it says where tokens are had; others (Negotiate, NTLM...) cannot be met."""
+    """Return a Bearer challenge with a token server, else a Basic one. Others (Negotiate, NTLM) are not supported."""
     by_scheme: dict[str, Challenge] = {}
     for challenge in challenges:
         by_scheme.setdefault(challenge.scheme, challenge)
@@ -37,43 +34,43 @@ def choose_challenge(challenges: Iterable[Challenge]) -> Challenge | None:
 
 
 def _parse(text: str) -> list[Challenge]:
-    found: list[tuple[str, dict[str, str]]] = []
-    at = 0
-    while at < len(text):
-        at = _skip(text, at)
-        token = _TOKEN.match(text, at)
+    parsed: list[tuple[str, dict[str, str]]] = []
+    position = 0
+    while position < len(text):
+        position = _skip(text, position)
+        token = _TOKEN.match(text, position)
         if not token:
             break
-        at = _after_space(text, token.end())
-        if found and text[at : at + 1] == "=" and text[at + 1 : at + 2] not in ("=", ""):
-            at = _after_space(text, at + 1)
-            quoted = _QUOTED.match(text, at)
-            value = quoted or _VALUE.match(text, at)
+        position = _after_space(text, token.end())
+        if parsed and text[position : position + 1] == "=" and text[position + 1 : position + 2] not in ("=", ""):
+            position = _after_space(text, position + 1)
+            quoted = _QUOTED.match(text, position)
+            value = quoted or _VALUE.match(text, position)
             if not value:
                 break
             content = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value[0]
-            found[-1][1].setdefault(token[0].lower(), content)
-            at = value.end()
-        elif text[at : at + 1] == "=":
+            parsed[-1][1].setdefault(token[0].lower(), content)
+            position = value.end()
+        elif text[position : position + 1] == "=":
             break
         else:
-            found.append((token[0].lower(), {}))
-            at = _skip_token68(text, at)
-    return [Challenge(scheme, parameters) for scheme, parameters in found]
+            parsed.append((token[0].lower(), {}))
+            position = _skip_token68(text, position)
+    return [Challenge(scheme, parameters) for scheme, parameters in parsed]
 
 
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t,":
-        at += 1
-    return at
+def _skip(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t,":
+        position += 1
+    return position
 
 
-def _after_space(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    return space.end() if space else at
+def _after_space(text: str, position: int) -> int:
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
 
 
-def _skip_token68(text: str, at: int) -> int:
-    """`Negotiate YII==`: the one form that is neither a parameter nor a scheme."""
-    token = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))").match(text, at)
-    return token.end() if token else at
+def _skip_token68(text: str, position: int) -> int:
+    """Return the position after a token68, as in `Negotiate YII==`: it is neither a parameter nor a scheme."""
+    token = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))").match(text, position)
+    return token.end() if token else position

@@ -1,4 +1,4 @@
-"""The files that `docker login` and `podman login` write (containers-auth.json(5), docker's config.json)."""
+"""Files that `docker login` and `podman login` write (containers-auth.json(5), docker's config.json)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dockless.errors import CredentialsError
@@ -16,15 +16,15 @@ from dockless.registry.auth.credentials import Credentials
 
 _OLD_NAME = ".dockercfg"
 _MAX_FILE = 4 * 1024 * 1024
-# `<(...)` and a pipe: somebody writes it.
-_OF_A_SHELL = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
-# Docker Hub's key is its address of 2014; its tools know it by all of these.
+# FIFOs of a shell, `<(...)` and pipes, which another process writes to.
+_SHELL_FIFOS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+# Docker Hub's key is the URL it had in 2014; docker and podman accept all of these.
 _DOCKER_HUB_KEYS = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 DOCKER_HUB_HELPER_URL = "https://index.docker.io/v1/"
 
 
 class ConfigFile(NamedTuple):
-    """A config file that exists, and its parsed content."""
+    """The parsed content of a config file."""
 
     path: str
     auths: Mapping[str, Any]
@@ -32,7 +32,7 @@ class ConfigFile(NamedTuple):
     creds_store: str
 
     def helper_for(self, host: str) -> str:
-        """The name of the credential helper for a host; empty for none. A helper of its own outranks the store."""
+        """Return the name of the credential helper for a host; empty for none. `credHelpers` precede `credsStore`."""
         for key in keys_of(host):
             for name, helper in self.cred_helpers.items():
                 if normalized(name) == key and helper:
@@ -40,11 +40,11 @@ class ConfigFile(NamedTuple):
         return self.creds_store
 
     def credentials(self, host: str, repository: str) -> Credentials | None:
-        """The entry for a host; podman's may be for a part of its repositories, and the longest wins.
+        """Return the entry for a host. podman's entries may be for a path of it; the longest path is used.
 
-        Raises CredentialsError for an entry that cannot be read, without showing it.
+        Raises CredentialsError for an invalid entry, whose content is not shown.
         """
-        # Of several names for one host the plain one is meant: docker's own logins of before 2014 had others.
+        # Of several keys for one host, the plain one is used: docker wrote others before 2014.
         names = sorted(self.auths, key=lambda name: name == normalized(name))
         by_key = {normalized(name): name for name in names}
         for key in keys_of(host):
@@ -52,14 +52,14 @@ class ConfigFile(NamedTuple):
             for n in range(len(parts), 0, -1):
                 name = by_key.get("/".join(parts[:n]))
                 if name is not None:
-                    found = _entry(self.auths[name], f"{self.path} (auths of {name})")
-                    if found is not None:
-                        return found
+                    credentials = _entry(self.auths[name], f"{self.path} (auths of {name})")
+                    if credentials is not None:
+                        return credentials
         return None
 
 
 def config_paths(environ: Mapping[str, str], explicit: str | None = None) -> Iterator[tuple[str, str]]:
-    """Where to look, in order: (path, the option or variable that names it outright, or empty)."""
+    """Return the paths to search, each with the option or variable that names it explicitly, if any."""
     if explicit:
         yield explicit, "--auth-file"
         return
@@ -71,93 +71,96 @@ def config_paths(environ: Mapping[str, str], explicit: str | None = None) -> Ite
         yield os.path.join(environ["XDG_RUNTIME_DIR"], "containers/auth.json"), ""
     yield os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/auth.json"), ""
     yield os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"), ""
-    # Of before docker 1.7; podman still reads it.
+    # docker wrote it before 1.7; podman still reads it.
     yield os.path.join(home, _OLD_NAME), ""
 
 
 def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
-    """The file at `path`; None where there is none and nobody named it. Raises CredentialsError, showing no content."""
+    """Return the content of `path`; None if it does not exist and was not named explicitly.
 
-    def no(cause: str) -> CredentialsError:
+    Raises CredentialsError, which does not show the content.
+    """
+
+    def failure(cause: str) -> CredentialsError:
         by = f" (named by {named_by})" if named_by else ""
-        return CredentialsError(f"cannot use {path}{by}", cause=cause, hint="mend it, or log in again")
+        return CredentialsError(f"cannot use {path}{by}", cause=cause, hint="fix the file, or run `docker login` again")
 
     try:
-        if stat.S_ISFIFO(os.stat(path).st_mode) and not path.startswith(_OF_A_SHELL):
-            # It would be waited for, perhaps for ever.
-            raise no("it is a FIFO, not a file")
+        if stat.S_ISFIFO(os.stat(path).st_mode) and not path.startswith(_SHELL_FIFOS):
+            # Opening it would block, perhaps forever.
+            raise failure("it is a FIFO, not a file")
         with open(path, "rb") as file:
             raw = file.read(_MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if named_by:
-            raise no(error.strerror or str(error)) from None
+            raise failure(error.strerror or str(error)) from None
         return None
     except OSError as error:
-        raise no(error.strerror or str(error)) from None
+        raise failure(error.strerror or str(error)) from None
     if len(raw) > _MAX_FILE:
-        raise no(f"it is larger than {_MAX_FILE} bytes")
+        raise failure(f"it is larger than {_MAX_FILE} bytes")
     if not raw.strip():
         return ConfigFile(path, {}, {}, "")
     try:
-        found = load_json(raw.decode("utf-8-sig"))
+        content = load_json(raw.decode("utf-8-sig"))
     except ValueError:
-        raise no("it is not JSON") from None
-    if not isinstance(found, dict):
-        raise no("it holds no object at its top")
+        raise failure("it is not JSON") from None
+    if not isinstance(content, dict):
+        raise failure("it is not a JSON object")
     if os.path.basename(path) == _OLD_NAME:
-        found = {"auths": found}
-    auths, helpers, store = (found.get(key) for key in ("auths", "credHelpers", "credsStore"))
+        content = {"auths": content}
+    auths, helpers, store = (content.get(key) for key in ("auths", "credHelpers", "credsStore"))
     if not isinstance(auths or {}, dict) or not isinstance(helpers or {}, dict) or not isinstance(store or "", str):
-        raise no("auths and credHelpers must be objects, credsStore a string")
+        raise failure("auths and credHelpers must be objects, and credsStore a string")
     if not all(isinstance(helper, str) for helper in (helpers or {}).values()):
-        raise no("the values of credHelpers must be strings")
+        raise failure("the values of credHelpers must be strings")
     return ConfigFile(path, auths or {}, helpers or {}, store or "")
 
 
 def keys_of(host: str) -> tuple[str, ...]:
-    """The keys that mean a host, in the order in which they are asked for."""
+    """Return the keys that stand for a host, in the order in which they are tried."""
     if host == DOCKER_HUB:
         return _DOCKER_HUB_KEYS
     return (host, host[:-4]) if host.endswith(":443") else (host, f"{host}:443")
 
 
 def normalized(key: str) -> str:
-    """`https://HOST/v1/` and `host/` are the host; a path of podman's stays."""
+    """Return the host of `https://HOST/v1/` and `host/`; a repository path, as podman writes it, is kept."""
     bare = key.partition("://")[2] if "://" in key else key
     bare = bare.rstrip("/")
     host, slash, path = bare.partition("/")
     return host.lower() if path in ("v1", "v2") or not slash else f"{host.lower()}/{path}"
 
 
-def _entry(entry: Any, where: str) -> Credentials | None:
-    def no(cause: str) -> CredentialsError:
-        return CredentialsError(f"cannot use the entry in {where}", cause=cause, hint="log in again")
+def _entry(entry: Any, label: str) -> Credentials | None:
+    def failure(cause: str) -> CredentialsError:
+        return CredentialsError(f"cannot use the entry in {label}", cause=cause, hint="log in again")
 
     if not isinstance(entry, dict):
-        raise no("it is not an object")
+        raise failure("it is not an object")
     values = {key: entry.get(key) or "" for key in ("auth", "username", "password", "identitytoken", "registrytoken")}
     if not all(isinstance(value, str) for value in values.values()):
-        raise no("its values must be strings")
+        raise failure("its values must be strings")
     username, password = values["username"], values["password"]
     if values["auth"]:
-        username, password = _decode(values["auth"], no)
-    found = Credentials(username, password, values["identitytoken"], values["registrytoken"], where)
-    if not any(found[:4]):
-        # What docker leaves for a host whose secret a helper keeps.
+        username, password = _decode(values["auth"], failure)
+    identity_token, registry_token = values["identitytoken"], values["registrytoken"]
+    if not (username or password or identity_token or registry_token):
+        # docker writes an empty entry for a host whose secret a helper stores.
         return None
-    return found
+    return Credentials(username, password, identity_token, registry_token, label)
 
 
-def _decode(auth: str, no: Any) -> tuple[str, str]:
-    packed = "".join(auth.split())
+def _decode(auth: str, failure: Callable[[str], CredentialsError]) -> tuple[str, str]:
+    encoded = "".join(auth.split())
     try:
-        decoded = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+        decoded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise no("its auth is not base64") from None
+        raise failure("its auth is not base64") from None
     username, colon, password = decoded.partition(b":")
     if not colon:
-        raise no("its auth holds no colon")
+        raise failure("its auth contains no colon")
     try:
         return username.decode(), password.rstrip(b"\0").decode()
     except UnicodeDecodeError:
-        raise no("its auth is not UTF-8") from None
+        raise failure("its auth is not UTF-8") from None

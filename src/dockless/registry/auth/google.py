@@ -62,7 +62,7 @@ class GoogleCredentialProvider:
         Raises CredentialsError for credentials that exist and cannot be used.
         """
         google_auth = _import_google_auth()
-        request = _make_request(session)
+        request = _new_request(session)
         try:
             credentials, _ = google_auth.default(scopes=[_SCOPE], request=request)
         except google_auth.exceptions.DefaultCredentialsError:
@@ -77,7 +77,7 @@ class GoogleCredentialProvider:
         with self._lock:
             try:
                 if renew or not self._credentials.valid:
-                    self._request = self._request or _make_request(self._session)
+                    self._request = self._request or _new_request(self._session)
                     self._credentials.refresh(self._request)
             except google_auth.exceptions.GoogleAuthError as error:
                 _fail(self._source, error)
@@ -93,7 +93,7 @@ def _import_google_auth() -> Any:
     return google.auth
 
 
-def _make_request(session: HttpSession | None) -> Any:
+def _new_request(session: HttpSession | None) -> Any:
     """Return google-auth's transport over one of our sessions."""
     from dockless.registry.clock import Clock
     from dockless.registry.http.session import HttpSession

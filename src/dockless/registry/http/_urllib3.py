@@ -120,10 +120,15 @@ class _Connection(_Mixin):  # type: ignore[misc]
 
     def getresponse(self) -> Any:
         received, self._sender.received = self._sender.received, b""
+        plain_class = self.response_class
         self.response_class = partial(
             StrictResponse, clock=self._clock, received=received, connection=self, close_after=self._body_incomplete
         )
-        return super().getresponse()
+        try:
+            return super().getresponse()
+        finally:
+            # No reference cycle: connections and responses are finalized when they are dropped, not during other work.
+            self.response_class = plain_class
 
     @property
     def is_connected(self) -> bool:

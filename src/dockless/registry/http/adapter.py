@@ -42,13 +42,13 @@ class _Session(Session):
 class _Adapter(HTTPAdapter):
     """Sends requests through the proxy that `choose_proxy` returns for a URL.
 
-    `context_of` returns the TLS context for a host. At most `max_idle` connections are kept idle for each of
+    `context_of` returns the TLS context for a host and port. At most `max_idle` connections are kept idle for each of
     `max_idle` hosts.
     """
 
     def __init__(
         self,
-        context_of: Callable[[str], ssl.SSLContext],
+        context_of: Callable[[str, int], ssl.SSLContext],
         choose_proxy: Callable[[str], str | None],
         clock: Clock,
         *,
@@ -87,7 +87,9 @@ class _Adapter(HTTPAdapter):
         url = urlsplit(proxy)
         if url.scheme == "https":
             # For plain HTTP through a TLS proxy, urllib3 before 2.7 uses the second.
-            options["proxy_ssl_context"] = options["ssl_context"] = self._context_of(url.hostname or "")
+            options["proxy_ssl_context"] = options["ssl_context"] = self._context_of(
+                url.hostname or "", url.port or 443
+            )
         try:
             manager = super().proxy_manager_for(proxy, **options, blocksize=BLOCK_SIZE)  # type: ignore[no-untyped-call]
             pools = socks_pools() if url.scheme.startswith("socks") else (HTTPPool, HTTPSPool)
@@ -104,7 +106,7 @@ class _Adapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         url = urlsplit(request.url or "")
-        tls = {"ssl_context": self._context_of(url.hostname or "")} if url.scheme == "https" else {}
+        tls = {"ssl_context": self._context_of(url.hostname or "", url.port or 443)} if url.scheme == "https" else {}
         return {"scheme": url.scheme, "host": url.hostname, "port": url.port}, tls
 
     def cert_verify(self, *args: Any) -> None:
@@ -121,7 +123,7 @@ class _Adapter(HTTPAdapter):
 
 
 def make_session(
-    context_of: Callable[[str], ssl.SSLContext],
+    context_of: Callable[[str, int], ssl.SSLContext],
     choose_proxy: Callable[[str], str | None],
     clock: Clock,
     *,

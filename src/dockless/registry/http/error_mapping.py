@@ -15,13 +15,11 @@ from typing import NamedTuple
 from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 
 from dockless.errors import DocklessError, printable
-from dockless.registry.errors import ConnectionFailed, Unexpected
+from dockless.registry.errors import ProtocolError, RegistryConnectionError
 from dockless.registry.http.adapter import ProxySupportError
 from dockless.registry.http.minimum_rate import TransferTooSlowError
 from dockless.registry.http.url_policy import origin_of, redact
 
-# Most hosts that cannot be reached are misspelled: three more attempts are for a registry that is being restarted.
-_ATTEMPTS_TO_CONNECT = 4
 _TEMPORARY = "the registry, a proxy or the network has a problem; try again later"
 _PROXY_VARIABLES = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
@@ -95,26 +93,20 @@ def _translated(chain: _Chain, shown: str, method: str, url: str, proxy: str | N
     if chain.has(UnicodeError) or any(
         "Invalid header" in str(link) for link in chain.links if isinstance(link, ValueError)
     ):
-        return Unexpected(shown, cause="a header contains characters that HTTP does not allow")
+        return ProtocolError(shown, cause="a header contains characters that HTTP does not allow")
     failure = _proxy_failure(chain, url, proxy) or _tls_failure(chain, origin_of(url)[1])
     if failure is None and chain.has(NewConnectionError) and not chain.has(ConnectionResetError, BrokenPipeError):
         failure = _unconnected(chain, origin_of(url)[1])
     failure = failure or _interrupted(chain)
     if failure is not None:
-        return ConnectionFailed(
-            shown,
-            cause=failure.cause,
-            hint=failure.hint,
-            transient=failure.reason not in ("certificate", "plain http", "proxy"),
-            attempts=_ATTEMPTS_TO_CONNECT if failure.reason in ("unreachable", "refused") else 0,
-            reason=failure.reason,
-            method=method,
+        return RegistryConnectionError(
+            shown, cause=failure.cause, hint=failure.hint, reason=failure.reason, method=method
         )
     malformed = chain.text(_MALFORMED)
     if malformed:
         hint = "the registry, or a proxy in front of it, must be fixed"
-        return Unexpected(f"{shown}: the response is not valid HTTP", cause=printable(malformed, 200), hint=hint)
-    return ConnectionFailed(shown, cause=_innermost(chain), transient=True, method=method)
+        return ProtocolError(f"{shown}: the response is not valid HTTP", cause=printable(malformed, 200), hint=hint)
+    return RegistryConnectionError(shown, cause=_innermost(chain), method=method)
 
 
 def _is_invalid_header(link: BaseException) -> bool:
@@ -123,11 +115,11 @@ def _is_invalid_header(link: BaseException) -> bool:
 
 
 class _Failure(NamedTuple):
-    """Why there is no response. `reason` is that of ConnectionFailed."""
+    """Why there is no response. `reason` is that of RegistryConnectionError."""
 
     cause: str
     hint: str
-    reason: str = ""
+    reason: str = "interrupted"
 
 
 def _proxy_failure(chain: _Chain, url: str, proxy: str | None) -> _Failure | None:

@@ -1,4 +1,4 @@
-"""HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read on purpose."""
+"""The choice of a proxy by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ _HOST = re.compile(r"[0-9a-zA-Z._:-]+\Z")
 
 
 def choose_proxy(url: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy for a URL, or None. Loopback is always direct. Raises RegistryError for one that cannot be read."""
+    """Return the URL of the proxy for a URL, or None. Loopback is always direct. Raises RegistryError."""
     parts = urlsplit(url)
     host, port = (parts.hostname or "").lower().rstrip("."), parts.port or DEFAULT_PORTS.get(parts.scheme)
     if is_loopback(host) or _excluded(host, port, _variable(environ, "no_proxy")):
         return None
     name = f"{parts.scheme}_proxy"
     if name == "http_proxy" and "REQUEST_METHOD" in environ:
-        # A CGI program's HTTP_PROXY is what a client sent (httpoxy, CVE-2016-5385).
+        # In a CGI program, HTTP_PROXY is a header that the client sent (httpoxy, CVE-2016-5385).
         proxy = environ.get("http_proxy", "").strip()
     else:
         proxy = _variable(environ, name) or _variable(environ, "all_proxy")
     if not proxy:
         return None
-    found = proxy if "://" in proxy else f"http://{proxy}"
     try:
-        usable = urlsplit(found)
-        good = usable.scheme in _SCHEMES and bool(_HOST.match(usable.hostname or "")) and usable.port != 0
+        proxy_url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        has_host = bool(_HOST.match(proxy_url.hostname or "")) and proxy_url.port != 0
+        is_valid = has_host and proxy_url.scheme in _SCHEMES
     except ValueError:
-        good = False
-    if not good:
+        is_valid = False
+    if not is_valid:
         raise RegistryError(
             f"the proxy that {name.upper()} names cannot be used",
             hint="write http://host:port (its value is not shown)",
         )
-    # With its scheme in lower case.
-    return usable.geturl()
+    # With the scheme in lower case.
+    return proxy_url.geturl()
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:
@@ -65,10 +65,10 @@ def _excluded(host: str, port: int | None, no_proxy: str) -> bool:
     for item in no_proxy.replace(",", " ").split():
         if item == "*":
             return True
-        name, colon, wanted_port = item.rpartition(":")
-        # An IPv6 address has colons of its own, and brackets where a port follows.
-        if colon and wanted_port.isdigit() and (":" not in name or name.endswith("]")):
-            if port != int(wanted_port):
+        name, colon, item_port = item.rpartition(":")
+        # An IPv6 address contains colons, and has brackets if a port follows.
+        if colon and item_port.isdigit() and (":" not in name or name.endswith("]")):
+            if port != int(item_port):
                 continue
             item = name
         item = item.strip("[]")

@@ -1,4 +1,4 @@
-"""What a server was sent and must not make us print: some say all of it in their errors."""
+"""Redacts credentials in messages of servers: some servers echo the request in their error responses."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _HIDDEN = "(hidden)"
-# What is shorter stands in other words, and is no secret that anything protects.
-_SHORTEST = 6
+# Shorter strings occur in ordinary words, and protect nothing.
+_MIN_LENGTH = 6
 _FORM = "application/x-www-form-urlencoded"
 
 
 def secrets_sent(headers: Mapping[str, str], body: Any, proxy: str | None) -> list[str]:
-    """The secrets in a request: those of its Authorization, of a form that asks for a token, of its proxy's URL."""
-    found = []
+    """Return the secrets of a request: in its Authorization header, in a token request's form, in the proxy's URL."""
+    secrets = []
     scheme, _, value = headers.get("Authorization", "").partition(" ")
-    found.append(value)
+    secrets.append(value)
     if scheme == "Basic":
-        found += _passwords(value)
+        secrets += _passwords(value)
     if headers.get("Content-Type") == _FORM and isinstance(body, bytes):
-        found += [value for name, value in parse_qsl(body.decode()) if name == "refresh_token"]
+        secrets += [value for name, value in parse_qsl(body.decode()) if name == "refresh_token"]
     url = urlsplit(proxy or "")
     if url.password:
         user, password = unquote(url.username or ""), unquote(url.password)
-        found += [url.password, password, base64.b64encode(f"{user}:{password}".encode()).decode()]
-    return found
+        secrets += [url.password, password, base64.b64encode(f"{user}:{password}".encode()).decode()]
+    return secrets
 
 
 def query_values(url: str) -> list[str]:
-    """What a signed URL is signed with, among others."""
+    """Return the values of a URL's query, among them the signature of a signed URL."""
     return [value for _, value in parse_qsl(urlsplit(url).query)]
 
 
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """`text` without the secrets, as they are, in JSON, in a URL or form, or in HTML."""
-    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-    # One may hold another.
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with the secrets replaced: as they are, and as encoded in JSON, URLs, forms and HTML."""
+    forms = {form for secret in secrets if len(secret) >= _MIN_LENGTH for form in _forms(secret)}
+    # Longest first, because one form may contain another.
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, _HIDDEN)
     return text
@@ -47,10 +47,10 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 def _forms(secret: str) -> Iterator[str]:
     yield secret
-    for ascii_alone in (True, False):
-        plain = json.dumps(secret, ensure_ascii=ascii_alone)[1:-1]
+    for ensure_ascii in (True, False):
+        plain = json.dumps(secret, ensure_ascii=ensure_ascii)[1:-1]
         yield plain
-        # PHP's, and Go's.
+        # The escapes of PHP, and of Go.
         yield plain.replace("/", "\\/")
         yield plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     yield quote(secret, safe="")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockless.errors import RegistryError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.errors import Unexpected
+from dockless.registry.errors import ProtocolError, ResponseError
+from dockless.registry.http.error_body import hint_for, parse_error_body
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.redaction import query_values, secrets_sent
 from dockless.registry.http.url_policy import redact
-from dockless.registry.retry import parse_retry_after
 
 if TYPE_CHECKING:
     from dockless.registry.http.adapter import Response
+
+Error = TypeVar("Error", bound=ResponseError)
 
 _BLOCK_SIZE = 1 << 20
 # Larger bodies are not read for the sake of reusing the connection; nor are bodies that take longer, in seconds.
@@ -51,8 +54,7 @@ class HttpResponse:
     @property
     def retry_after(self) -> float | None:
         """Seconds from the Retry-After header, if the header is usable."""
-        value = self.header("Retry-After")
-        return parse_retry_after(value, self._clock) if value else None
+        return parse_retry_after(self.header("Retry-After"), self._clock)
 
     @property
     def length(self) -> int | None:
@@ -65,11 +67,13 @@ class HttpResponse:
         length = self.length
         if length is not None and length > limit and self.method != "HEAD":
             self.abandon()
-            raise Unexpected(f"{label} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}")
+            raise ProtocolError(
+                f"{label} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}"
+            )
         body = b"".join(self._blocks(limit + 1))
         if len(body) > limit:
             self.abandon()
-            raise Unexpected(f"{label} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
+            raise ProtocolError(f"{label} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
         return body
 
     def read_start(self, limit: int) -> bytes:
@@ -91,7 +95,9 @@ class HttpResponse:
         encoding = self.header("Content-Encoding").lower()
         if encoding not in ("", "identity"):
             self.abandon()
-            raise Unexpected(f"{redact(self.url)} answered in the encoding {printable(encoding, 50)}, unasked")
+            raise ProtocolError(
+                f"{redact(self.url)} responded with the encoding {printable(encoding, 50)}, not requested"
+            )
         handled = sys.exc_info()[1]
         try:
             data: bytes = self._raw.read1(n, decode_content=False)
@@ -102,11 +108,36 @@ class HttpResponse:
         self._ended = not data
         return data
 
-    def secrets(self, *, signed: bool = False) -> list[str]:
-        """Return the secrets of the request, for redaction; with `signed` also the values of the URL's query."""
+    def error(
+        self,
+        kind: type[Error],
+        *,
+        url: str = "",
+        hint: str = "",
+        signed: bool = False,
+        limit: int = 64 * 1024,
+    ) -> Error:
+        """Return the error for this response, of which up to `limit` bytes are read. No secret of the request is in it.
+
+        `url` is named instead of that of the request. `hint` says what to do; empty: what is known about the status and
+        the codes in general. With `signed`, the values of the URL's query are secrets too.
+        """
+        body = self.read_start(limit)
         request = self._response.request
-        sent = secrets_sent(request.headers, request.body, self._proxy)
-        return [*sent, *(query_values(self.url) if signed else ())]
+        # Most error responses have no body: 404 to HEAD.
+        secrets = secrets_sent(request.headers, request.body, self._proxy) if body else []
+        secrets += query_values(self.url) if signed else []
+        codes, message = parse_error_body(body, secrets)
+        return kind(
+            self.method,
+            redact(url or self.url),
+            self.status,
+            cause=message,
+            hint=hint or hint_for(self.status, codes, message),
+            codes=codes,
+            body=body,
+            retry_after=self.retry_after,
+        )
 
     def close(self) -> None:
         """End the response; the connection is reused when little of the body is left and that arrives soon."""
@@ -146,3 +177,15 @@ class HttpResponse:
         while limit and (block := self.read_some(min(_BLOCK_SIZE, limit))):
             yield block
             limit -= len(block)
+
+
+def parse_retry_after(text: str, clock: Clock) -> float | None:
+    """Return the seconds to wait, from a Retry-After header (RFC 9110, section 10.2.3); None if it is not usable."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - clock.now()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+    return seconds if seconds > 0 else None

@@ -8,13 +8,14 @@ import re
 import sys
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from dockless._concurrency import Stopped
+from dockless._concurrency import CancelledError
 from dockless.errors import DocklessError
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ConnectionFailed
+from dockless.registry.errors import RegistryConnectionError
 from dockless.registry.http.adapter import CaseInsensitiveDict, PreparedRequest, Session, make_session
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.proxies import choose_proxy
@@ -35,7 +36,7 @@ _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 class HttpRequest(NamedTuple):
     """One request.
 
-    body          bytes, or a file-like object with `read` and `__len__`
+    body          bytes, or a function that opens a reader with a length, each time that the request is sent
     read_timeout  seconds for the start of the response, and for each part of it; None: READ_TIMEOUT
     limited       whether the request counts as one of the session's `jobs`. A token request does not: it is made while
                   the requests that need the token hold their slots
@@ -66,16 +67,15 @@ class HttpSession:
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and return the response as soon as its head has arrived.
 
-        Raises RegistryError when there is no response, and what reading `request.body` raises.
+        Raises RegistryError when there is no response, and what opening or reading `request.body` raises.
         """
         proxy = choose_proxy(request.url, self._environ)
         with self._slots if request.limited else contextlib.nullcontext():
             try:
                 return self._send(request, proxy)
-            except ConnectionFailed as error:
-                if error.reason != "certificate" or error.of_source or not self._trust.add_system_cas():
+            except RegistryConnectionError as error:
+                if error.reason != "certificate" or not self._trust.add_system_cas():
                     raise
-            # There was no connection, and so none of the body has been read.
             return self._send(request, proxy)
 
     def plain_session(self, *, direct: Collection[str] = ()) -> Session:
@@ -100,8 +100,10 @@ class HttpSession:
         handled = sys.exc_info()[1]
         logger.debug("%s %s", method, redact(url))
         try:
-            response = self._session.send(_prepared(request), stream=True, allow_redirects=False, timeout=timeout)
-        except (DocklessError, Stopped):
+            with _opened(request.body) as body:
+                prepared = _prepared(request, body)
+                response = self._session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)
+        except (DocklessError, CancelledError):
             # Raised by the body, which is read while it is sent.
             raise
         except Exception as error:
@@ -111,16 +113,20 @@ class HttpSession:
         return HttpResponse(response, method, url, self._clock, proxy)
 
 
-def _prepared(request: HttpRequest) -> PreparedRequest:
+def _opened(body: Any) -> AbstractContextManager[Any]:
+    return body() if callable(body) else contextlib.nullcontext(body)
+
+
+def _prepared(request: HttpRequest, body: Any) -> PreparedRequest:
     """Set the fields directly: `prepare` would normalize the URL, and send an empty body as chunked."""
     prepared = PreparedRequest()
     prepared.method = request.method
     prepared.url = _encoded(request.url)
     headers = {"User-Agent": _user_agent(), "Accept-Encoding": "identity", **request.headers}
-    if request.body is not None:
-        headers["Content-Length"] = str(len(request.body))
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
     prepared.headers = CaseInsensitiveDict(headers)
-    prepared.body = request.body
+    prepared.body = body
     return prepared
 
 

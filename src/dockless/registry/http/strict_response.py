@@ -112,6 +112,7 @@ class StrictResponse(http.client.HTTPResponse):
     def _close_conn(self) -> None:
         """Mark the connection when bytes follow: they would be read as the response to the next request."""
         self._reader.seal()
-        if self.fp.peek(1) and self._connection is not None:
-            self._connection.out_of_step = True
+        connection, self._connection = self._connection, None
+        if self.fp.peek(1) and connection is not None:
+            connection.out_of_step = True
         super()._close_conn()  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Whose certificates are trusted, and for which host."""
+"""TLS contexts: which CAs are trusted for which host, and which client certificate is presented to it."""
 
 from __future__ import annotations
 
@@ -7,75 +7,78 @@ import ssl
 import sys
 import threading
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from dockless.errors import RegistryError
-from dockless.registry.http.url_policy import split_host
+from dockless.registry.http.url_policy import DEFAULT_PORTS
 
-# Where docker and podman look for a registry's own CA (containers-certs.d(5)).
-_OURS = "the CA file"
+_CA_FILE = "the CA file"
+# Where docker and podman look for a registry's CA and client certificate (containers-certs.d(5)).
 _CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 class Trust:
-    """What TLS is to be checked by, for each host.
+    """The TLS context for each host and port.
 
-    `ca_file` beside the usual CAs, which are certifi's, so that a copy may lead from Docker Hub to a private registry;
-    else REQUESTS_CA_BUNDLE, else SSL_CERT_FILE, in their stead; else `certs.d/REGISTRY/ca.crt` beside them, also for
-    where that registry leads, as to its token server (as with podman). With `insecure`, the registry's own host is not
-    checked; all others are. The registry's own host is shown `client.cert` (with `client.key`) of the same folder.
-    Raises RegistryError for a file that is not there or holds no CA.
+    Trusted are the CAs of `ca_file` and those of certifi, so that a copy can read from Docker Hub and write to a
+    private registry. Without `ca_file`: those of REQUESTS_CA_BUNDLE or SSL_CERT_FILE only; else those of
+    `certs.d/REGISTRY/ca.crt` and certifi, also for the hosts that the registry refers to, such as its token server (as
+    in podman). With `insecure`, the registry's own host and port are not verified; all others are. `client.cert` and
+    `client.key` of `certs.d` are presented to the registry's own host and port only. Raises RegistryError for a file
+    that cannot be used.
     """
 
     def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
-        self._host = split_host(registry)
-        # To read CAs takes 20 ms: once, and not where nobody speaks TLS, nor the usual ones where a file's are enough.
+        own = urlsplit(f"//{registry}")
+        self._own = own.hostname or "", own.port
+        # Reading CAs takes 20 ms: each file is read once, certifi's only when needed, and none without TLS.
         self._contexts: dict[tuple[bool | str, bool], ssl.SSLContext] = {}
-        # Made with a file's CAs alone, until these are not enough somewhere.
-        self._narrow: list[ssl.SSLContext] = []
-        self._has_system_cas = False
+        # Contexts that trust only the CAs of a file so far.
+        self._without_system_cas: list[ssl.SSLContext] = []
+        self._needs_system_cas = False
         self._named_by: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._client_certificate = self._in_certs_d("client.cert", registry, environ)
-        self._of_all = self._named(ca_file, environ)
-        if self._of_all is True and not insecure and (own := self._in_certs_d("ca.crt", registry, environ)):
-            self._of_all = self._checked(own, _OURS)
-        self._of_registry: bool | str = False if insecure else self._of_all
+        self._client_certificate = _find_in_certs_d("client.cert", registry, environ)
+        self._verify_others = self._named_file(ca_file, environ)
+        if self._verify_others is True and not insecure and (path := _find_in_certs_d("ca.crt", registry, environ)):
+            self._verify_others = self._checked(path, _CA_FILE)
+        self._verify_own: bool | str = False if insecure else self._verify_others
 
-    def context(self, host: str) -> ssl.SSLContext:
-        """What connections to a host are made with, all with the same. Raises RegistryError for what is no PEM."""
-        own = host == self._host
-        verify = self._of_registry if own else self._of_all
-        # Who we are is shown to nobody else.
-        key = (verify, own and bool(self._client_certificate))
+    def context(self, host: str, port: int) -> ssl.SSLContext:
+        """Return the context for connections to a host and port. Raises RegistryError for an invalid PEM file."""
+        # `insecure` allows HTTP on port 80 and HTTPS on port 443 for a registry without a port.
+        is_own = host == self._own[0] and port == (self._own[1] or DEFAULT_PORTS["https"])
+        verify = self._verify_own if is_own else self._verify_others
+        key = (verify, is_own and bool(self._client_certificate))
         with self._lock:
             if key not in self._contexts:
                 try:
-                    made = _context(verify)
+                    context = _make_context(verify)
                 except OSError as error:
-                    # Of the usual ones and of none there is no such error.
+                    # Only a file can cause one.
                     raise self._unusable(str(verify), error) from None
                 if key[1]:
-                    _show(made, self._client_certificate)
-                if self._named_by.get(str(verify)) == _OURS:
-                    if self._has_system_cas:
-                        _load_system_cas(made)
+                    _load_client_certificate(context, self._client_certificate)
+                if self._named_by.get(str(verify)) == _CA_FILE:
+                    if self._needs_system_cas:
+                        _load_system_cas(context)
                     else:
-                        self._narrow.append(made)
-                self._contexts[key] = made
+                        self._without_system_cas.append(context)
+                self._contexts[key] = context
             return self._contexts[key]
 
     def add_system_cas(self) -> bool:
-        """Adds the usual CAs to those of a file, for a host that these do not vouch for. False: there is no file."""
+        """Trust certifi's CAs in addition to those of the CA file. Return False if there is no CA file."""
         with self._lock:
-            narrow, self._narrow = self._narrow, []
-            for context in narrow:
+            contexts, self._without_system_cas = self._without_system_cas, []
+            for context in contexts:
                 _load_system_cas(context)
-            self._has_system_cas = True
-            return _OURS in self._named_by.values()
+            self._needs_system_cas = True
+            return _CA_FILE in self._named_by.values()
 
-    def _named(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
+    def _named_file(self, ca_file: str | None, environ: Mapping[str, str]) -> bool | str:
         for path, named_by in (
-            (ca_file, _OURS),
+            (ca_file, _CA_FILE),
             (environ.get("REQUESTS_CA_BUNDLE"), "REQUESTS_CA_BUNDLE"),
             (environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE"),
         ):
@@ -83,16 +86,8 @@ class Trust:
                 return self._checked(path, named_by)
         return True
 
-    def _in_certs_d(self, name: str, registry: str, environ: Mapping[str, str]) -> str:
-        own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
-        for folder in (own, *_CERTS_D):
-            path = os.path.join(folder, registry, name)
-            if folder and os.path.isfile(path):
-                return path
-        return ""
-
     def _checked(self, path: str, named_by: str) -> str:
-        """`path`, which is there and looks like PEM: what else is wrong is seen when TLS is spoken."""
+        """Return `path` if it exists and looks like PEM: it is only parsed when TLS is used."""
         self._named_by[path] = named_by
         try:
             if not os.path.isdir(path):
@@ -104,14 +99,24 @@ class Trust:
         return path
 
     def _unusable(self, path: str, error: OSError) -> RegistryError:
-        # ssl.SSLError is an OSError: what PEM does not hold is told apart.
-        no_pem = isinstance(error, ssl.SSLError)
-        cause = "it holds no PEM certificate" if no_pem else error.strerror or str(error)
+        # ssl.SSLError is an OSError.
+        is_no_pem = isinstance(error, ssl.SSLError)
+        cause = "the file contains no PEM certificate" if is_no_pem else error.strerror or str(error)
         return RegistryError(f"cannot use {self._named_by[path]} {path}", cause=cause, hint="name a PEM file")
 
 
-def _context(verify: bool | str) -> ssl.SSLContext:
-    """`verify`: a PEM file or a folder of CAs, True for the usual ones, or False. Raises OSError."""
+def _find_in_certs_d(name: str, registry: str, environ: Mapping[str, str]) -> str:
+    """Return the path of a registry's file in certs.d, or an empty string."""
+    own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
+    for directory in (own, *_CERTS_D):
+        path = os.path.join(directory, registry, name)
+        if directory and os.path.isfile(path):
+            return path
+    return ""
+
+
+def _make_context(verify: bool | str) -> ssl.SSLContext:
+    """Return a context that trusts a PEM file or a directory of CAs, certifi's (True), or anything. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -124,23 +129,22 @@ def _context(verify: bool | str) -> ssl.SSLContext:
     if verify is True:
         _load_system_cas(context)
     elif isinstance(verify, str):
-        in_folder = os.path.isdir(verify)
-        context.load_verify_locations(None if in_folder else verify, verify if in_folder else None)
+        is_directory = os.path.isdir(verify)
+        context.load_verify_locations(None if is_directory else verify, verify if is_directory else None)
     return context
 
 
-def _show(context: ssl.SSLContext, certificate: str) -> None:
+def _load_client_certificate(context: ssl.SSLContext, certificate: str) -> None:
     """Raises RegistryError."""
     key = certificate[: -len(".cert")] + ".key"
     try:
-        # A key that wants a password is an error, not a question.
+        # An encrypted key is an error, not a prompt.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except OSError as error:
-        no_pem = isinstance(error, ssl.SSLError)
-        cause = "they are no PEM certificate and its key" if no_pem else f"{error.strerror or error}"
-        raise RegistryError(
-            f"cannot use {certificate} with {key}", cause=cause, hint="put both there, in PEM"
-        ) from None
+        is_no_pem = isinstance(error, ssl.SSLError)
+        cause = "they are not a PEM certificate and its key" if is_no_pem else f"{error.strerror or error}"
+        hint = "store both files in PEM format"
+        raise RegistryError(f"cannot use {certificate} with {key}", cause=cause, hint=hint) from None
 
 
 def _load_system_cas(context: ssl.SSLContext) -> None:

@@ -53,13 +53,13 @@ def test_order_of_files(home, environ):
         assert found.credentials.username == f"user{number}"
         assert path in found.credentials.source
         # Those that were asked before are told, and that they had nothing.
-        assert [os.path.basename(tried.split()[0]) for tried in found.tried[:number]] == [
+        assert [os.path.basename(tried.split()[0]) for tried in found.searched[:number]] == [
             os.path.basename(before) for before, _ in places[:number]
         ]
         os.unlink(os.path.join(env["HOME"], path))
     found = find_credentials(HOST, environ=env)
-    assert found.credentials is None and len(found.tried) == 4
-    assert all(tried.endswith("(absent)") for tried in found.tried)
+    assert found.credentials is None and len(found.searched) == 4
+    assert all(tried.endswith("(absent)") for tried in found.searched)
 
 
 def test_places_of_variables(home, environ):
@@ -86,7 +86,8 @@ def test_a_named_file_must_be_there(environ):
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ={**environ, "REGISTRY_AUTH_FILE": gone})
     assert str(caught.value) == (
-        f"cannot use {gone} (named by REGISTRY_AUTH_FILE): No such file or directory; mend it, or log in again"
+        f"cannot use {gone} (named by REGISTRY_AUTH_FILE): No such file or directory; "
+        "fix the file, or run `docker login` again"
     )
     with pytest.raises(CredentialsError, match=r"gone\.json \(named by --auth-file\)"):
         find_credentials(HOST, auth_file=gone, environ=environ)
@@ -103,7 +104,7 @@ def test_docker_config_that_names_nothing_is_told_and_no_error(environ):
 def test_files_without_credentials(content, home, environ):
     path = home(".docker/config.json", content)
     found = find_credentials(HOST, environ=environ)
-    assert found.credentials is None and f"{path} (no entry for {HOST})" in found.tried
+    assert found.credentials is None and f"{path} (no entry for {HOST})" in found.searched
 
 
 @pytest.mark.parametrize(
@@ -112,11 +113,11 @@ def test_files_without_credentials(content, home, environ):
         (b'{"auths": {"x": {"auth": "S3CR3T-Kanary"', "it is not JSON"),
         (b"\xff\xfe{}", "it is not JSON"),
         (b"[" * 100_000, "it is not JSON"),
-        (b'["S3CR3T-Kanary"]', "it holds no object at its top"),
-        (b'"S3CR3T-Kanary"', "it holds no object at its top"),
-        (b'{"auths": ["S3CR3T-Kanary"]}', "auths and credHelpers must be objects, credsStore a string"),
-        (b'{"credHelpers": "S3CR3T-Kanary"}', "auths and credHelpers must be objects, credsStore a string"),
-        (b'{"credsStore": {"a": 1}}', "auths and credHelpers must be objects, credsStore a string"),
+        (b'["S3CR3T-Kanary"]', "it is not a JSON object"),
+        (b'"S3CR3T-Kanary"', "it is not a JSON object"),
+        (b'{"auths": ["S3CR3T-Kanary"]}', "auths and credHelpers must be objects, and credsStore a string"),
+        (b'{"credHelpers": "S3CR3T-Kanary"}', "auths and credHelpers must be objects, and credsStore a string"),
+        (b'{"credsStore": {"a": 1}}', "auths and credHelpers must be objects, and credsStore a string"),
         (b'{"credHelpers": {"a": 1}}', "the values of credHelpers must be strings"),
         (b" " * (4 * 1024 * 1024 + 1), "it is larger than 4194304 bytes"),
     ],
@@ -125,7 +126,7 @@ def test_files_that_are_broken(content, why, home, environ):
     path = home(".docker/config.json", content)
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
-    assert str(caught.value) == f"cannot use {path}: {why}; mend it, or log in again"
+    assert str(caught.value) == f"cannot use {path}: {why}; fix the file, or run `docker login` again"
 
 
 def test_a_folder_in_a_files_place(environ):
@@ -145,7 +146,7 @@ def test_a_file_that_may_not_be_read(home, environ, monkeypatch):
 
     # Root may read all: the file system cannot be made to refuse.
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(CredentialsError, match=r"config\.json: Permission denied; mend it, or log in again"):
+    with pytest.raises(CredentialsError, match=r"config\.json: Permission denied; fix the file, or"):
         find_credentials(HOST, environ=environ)
 
 
@@ -180,7 +181,7 @@ def test_tokens_of_entries(home, environ):
     [
         ({"auth": "S3CR3T*Kanary"}, "its auth is not base64"),
         ({"auth": "S3CR3TKanaryÄ"}, "its auth is not base64"),
-        ({"auth": packed(SECRET)}, "its auth holds no colon"),
+        ({"auth": packed(SECRET)}, "its auth contains no colon"),
         ({"auth": packed(b"ann:\xff" + SECRET.encode())}, "its auth is not UTF-8"),
         ({"password": [SECRET]}, "its values must be strings"),
         (SECRET, "it is not an object"),
@@ -200,7 +201,7 @@ def test_secrets_that_no_header_can_hold(secret, home, environ):
     home(".docker/config.json", {"auths": {HOST: {"username": "ann", "password": f"S3CR3T-Kanary{secret}"}}})
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
-    assert "holds a line break or a NUL byte; store it again without one" in str(caught.value)
+    assert "contains a line break or a NUL byte; store it again without one" in str(caught.value)
     assert "Kanary" not in str(caught.value)
 
 

@@ -88,7 +88,7 @@ def test_nobody_is_told(default, environ):
     default(google.auth.exceptions.DefaultCredentialsError("none"))
     found = find_credentials("gcr.io", environ=environ)
     assert found.credentials is None
-    assert found.tried[-1] == "Google's Application Default Credentials (none)"
+    assert found.searched[-1] == "Google's Application Default Credentials (none)"
 
 
 def test_a_fetch_that_fails_is_one_line(default, environ):
@@ -200,8 +200,8 @@ def test_a_token_server_that_cannot_be_reached_is_reported_without_its_query(key
 
 def test_google_auth_is_imported_without_warnings():
     program = (
-        "from dockless.registry.auth.google import _import_google_auth, _make_request;"
-        "_import_google_auth(); _make_request(None)"
+        "from dockless.registry.auth.google import _import_google_auth, _new_request;"
+        "_import_google_auth(); _new_request(None)"
     )
     path = os.pathsep.join((str(Path(dockless.__file__).parents[1]), os.environ.get("PYTHONPATH", "")))
     found = subprocess.run(

@@ -75,7 +75,7 @@ def test_order_within_a_file(helper, config, environ):
     helper("store", "echo 'credentials not found in native keychain'; exit 1")
     found = find_credentials("b.example", environ=environ)
     assert found.credentials.username == "entry"
-    assert "docker-credential-store of " in found.tried[1] and "(nothing for b.example)" in found.tried[1]
+    assert "docker-credential-store of " in found.searched[1] and "(none for b.example)" in found.searched[1]
 
 
 @pytest.mark.parametrize(
@@ -86,22 +86,22 @@ def test_nothing_kept_is_nobody(said, helper, config, environ):
     config({"credsStore": "keep"})
     found = find_credentials(HOST, environ=environ)
     assert found.credentials is None
-    assert f"(nothing for {HOST})" in found.explain()
+    assert f"(none for {HOST})" in found.explain()
 
 
 @pytest.mark.parametrize(
     ("script", "why"),
     [
         ("echo 'the vault is sealed'; exit 1", "exit status 1: the vault is sealed"),
-        ("echo loud >&2; exit 3", "exit status 3: it said nothing"),
-        ('echo \'{"Secret": "S3CR3T-Kanary"}\'; exit 1', "exit status 1: (its answer is not shown)"),
+        ("echo loud >&2; exit 3", "exit status 3: no output"),
+        ('echo \'{"Secret": "S3CR3T-Kanary"}\'; exit 1', "exit status 1: (output not shown)"),
         ("printf 'a\\033[31mred\\n'; exit 1", "exit status 1: a\\x1b[31mred"),
-        ("kill -9 $$", "exit status -9: it said nothing"),
-        ("echo S3CR3T-Kanary", "its answer is not JSON"),
-        (f"echo '{'[' * 101}{']' * 101}'", "its answer is not JSON"),
-        ("echo '[]'", "its answer is no object"),
-        ('echo \'{"Username": "ann", "Secret": 7}\'', "its answer has no Username and Secret"),
-        ("yes S3CR3T-Kanary", "its answer is larger than 1048576 bytes"),
+        ("kill -9 $$", "exit status -9: no output"),
+        ("echo S3CR3T-Kanary", "the output is not JSON"),
+        (f"echo '{'[' * 101}{']' * 101}'", "the output is not JSON"),
+        ("echo '[]'", "the output is not a JSON object"),
+        ('echo \'{"Username": "ann", "Secret": 7}\'', "the output has no Username and Secret"),
+        ("yes S3CR3T-Kanary", "the output is larger than 1048576 bytes"),
     ],
 )
 def test_one_that_fails(script, why, helper, environ):
@@ -125,7 +125,7 @@ def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path
     with pytest.raises(CredentialsError) as caught:
         ask_helper("slow", HOST, environ, timeout=0.5)
     assert time.monotonic() - began < 20
-    assert str(caught.value).endswith(f"docker-credential-slow failed for {HOST}: it gave no answer in 0.5 s")
+    assert str(caught.value).endswith(f"docker-credential-slow failed for {HOST}: no output within 0.5 s")
     child = int((tmp_path / "child").read_text())
     for _ in range(200):
         try:
@@ -142,7 +142,7 @@ def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path
 
 def test_one_that_closes_its_answer_and_stays(helper, environ):
     helper("stays", "echo '{}'; exec >&-; sleep 300")
-    with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: it did not end in 0\.5 s"):
+    with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: .* did not end within 0\.5 s"):
         ask_helper("stays", HOST, environ, timeout=0.5)
 
 
@@ -165,8 +165,11 @@ def test_not_installed_or_not_executable(helper, environ):
         with pytest.raises(CredentialsError) as caught:
             ask_helper(name, HOST, environ)
         text = str(caught.value)
-        assert f"docker-credential-{name} failed for {HOST}: it is not on PATH ({environ['PATH']})" in text
-        assert text.endswith("install it, or take it out of the config file")
+        assert (
+            f"docker-credential-{name} failed for {HOST}: docker-credential-{name} is not on PATH ({environ['PATH']})"
+            in text
+        )
+        assert text.endswith("install the helper, or remove it from the config file")
 
 
 def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
@@ -183,7 +186,7 @@ def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
     text = str(caught.value)
-    assert "is no name of a credential helper; mend credHelpers or credsStore" in text and text.isprintable()
+    assert "is not a valid credential helper name; fix `credHelpers` or `credsStore`" in text and text.isprintable()
 
 
 def test_a_broken_one_of_another_registry_has_no_effect(config, environ):

@@ -15,7 +15,7 @@ from web_server import web_server
 from dockless.errors import DocklessError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.registry import Credentials, RegistryContent, push
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 
 SOURCES = Path(__file__).resolve().parents[4] / "src"
@@ -70,7 +70,7 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
     with Registry(auth=auth, profile=profile) as registry:
         client = connect(registry.host, credentials=ANN)
         push(image.root, image.source, client, "app", ["v1"])
-        content = RegistryContent(client, "app")
+        content = RegistryBlobSource(client, "app")
         for layer in image.root.layers:
             with content.open(layer) as file:
                 assert file.read() == image.source.blobs[layer.digest]
@@ -113,7 +113,7 @@ def test_led_to_another_host(where, netrc, logged, connect, image):
         client = connect(registry.host, credentials=ANN, jobs=1)
         with pytest.raises(DocklessError) as caught:
             if where.endswith("get"):
-                client.get_manifest("app", "v1") if where.startswith("manifest") else RegistryContent(
+                client.get_manifest("app", "v1") if where.startswith("manifest") else RegistryBlobSource(
                     client, "app"
                 ).open(image.root.layers[0])
             else:
@@ -132,7 +132,7 @@ def test_a_redirect_to_the_same_host_with_another_scheme(tmp_path, connect, imag
     ca = make_certificate(tmp_path)
     with Registry() as plain, Registry(tls=server_context(tmp_path), auth=BasicAuth([User("ann", SECRET)])) as secure:
         secure.faults = [Fault(on="manifest get", status=307, headers={"Location": f"http://{plain.host}{{path}}"})]
-        with pytest.raises(DocklessError, match="leads from https to http"):
+        with pytest.raises(DocklessError, match="downgrades from https to http"):
             connect(secure.host, credentials=ANN, ca_file=str(ca)).get_manifest("app", "v1")
         assert plain.requests == []
 
@@ -145,7 +145,7 @@ def test_a_signed_url_is_not_shown(connect, logged):
             Fault(on="blob get", status=307, headers={"Location": f"{server.url}/b?X-Amz-Signature={SECRET}&Expires=5"})
         ]
         with pytest.raises(DocklessError) as caught:
-            RegistryContent(connect(registry.host), "app").open(Descriptor("a/b", digest, 1))
+            RegistryBlobSource(connect(registry.host), "app").open(Descriptor("a/b", digest, 1))
         assert "/b?X-Amz-Signature=...&Expires=..." in str(caught.value)
         assert not leaks(str(caught.value)) and not leaks(logged())
 

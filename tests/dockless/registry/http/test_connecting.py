@@ -11,6 +11,7 @@ from raw_server import head_of, raw_server
 
 from dockless.errors import RegistryError
 from dockless.registry.http.error_mapping import translate
+from dockless.registry.retry import classify
 from dockless.testing import Fault, Registry
 
 
@@ -66,7 +67,7 @@ def test_a_connect_that_hangs(connect, monkeypatch):
 def test_what_a_handshake_ends_with_is_not_tried_again(alert, said):
     error = ssl.SSLError(1, f"[SSL: {alert}] (_ssl.c:1006)")
     found = translate(error, "GET", "https://reg.example/v2/")
-    assert re.match(f"GET https://reg.example/v2/: {said}", str(found)) and not found.transient
+    assert re.match(f"GET https://reg.example/v2/: {said}", str(found)) and not classify(found).retryable
 
 
 def test_damage_on_the_way_is_tried_again():
@@ -74,7 +75,7 @@ def test_damage_on_the_way_is_tried_again():
         "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] (_ssl.c:1)",
         "[SSL: SSLV3_ALERT_BAD_RECORD_MAC] (_ssl.c:1)",
     ):
-        assert translate(ssl.SSLError(1, said), "GET", "https://reg.example/v2/").transient
+        assert classify(translate(ssl.SSLError(1, said), "GET", "https://reg.example/v2/")).retryable
 
 
 @pytest.mark.parametrize(
@@ -103,5 +104,5 @@ def test_a_head_that_is_no_http_is_not_tried_again(head, connect):
 def test_who_says_no_in_the_registrys_own_form_is_a_registry(connect):
     with Registry() as registry:
         registry.faults = [Fault("ping get", status=403, body='{"errors":[{"code":"DENIED","message":"from where"}]}')]
-        with pytest.raises(RegistryError, match="/v2/: 403: DENIED from where; this is not allowed from here"):
+        with pytest.raises(RegistryError, match="/v2/: 403: DENIED from where; access is denied for this user"):
             connect(registry.host).ping()

@@ -163,19 +163,22 @@ def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep)
 def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
     """CVE-2024-35195: what was not verified for one host must be for the next."""
     trust = Trust("reg.example:5000", True, None, {})
-    one, other = trust.context("reg.example"), trust.context("store.example")
-    assert (one.verify_mode, other.verify_mode, other.check_hostname) == (ssl.CERT_NONE, ssl.CERT_REQUIRED, True)
-    assert not one.get_ca_certs() and len(other.get_ca_certs()) > 50
+    one = trust.context("reg.example", 5000)
+    assert one.verify_mode == ssl.CERT_NONE and not one.get_ca_certs()
+    for host, port in (("store.example", 5000), ("reg.example", 443)):
+        other = trust.context(host, port)
+        assert (other.verify_mode, other.check_hostname) == (ssl.CERT_REQUIRED, True)
+        assert len(other.get_ca_certs()) > 50
 
 
 def test_the_usual_cas_are_beside_a_files_when_they_are_needed(certificate):
     """A copy may lead from Docker Hub to a private registry. A variable's are in their stead."""
     trust = Trust("reg.example", False, certificate, {})
-    context = trust.context("reg.example")
-    assert context is trust.context("store.example") and len(context.get_ca_certs()) == 1
+    context = trust.context("reg.example", 443)
+    assert context is trust.context("store.example", 443) and len(context.get_ca_certs()) == 1
     assert trust.add_system_cas() and trust.add_system_cas() and len(context.get_ca_certs()) > 50
     alone = Trust("reg.example", False, None, {"SSL_CERT_FILE": certificate})
-    assert len(alone.context("reg.example").get_ca_certs()) == 1 and not alone.add_system_cas()
+    assert len(alone.context("reg.example", 443).get_ca_certs()) == 1 and not alone.add_system_cas()
 
 
 def test_a_host_that_only_the_usual_cas_vouch_for(certificate, tmp_path, connect, image, keep, monkeypatch):
@@ -220,22 +223,22 @@ def test_a_client_certificate_of_certs_d(certificate, who_wants_to_know, tmp_pat
         client = connect(registry.host, ca_file=certificate)
         assert client.get_manifest("app", "v1").digest == image.digest
         trust = Trust(registry.host, False, certificate, {"HOME": str(tmp_path / "home")})
-        mine, other = trust.context("127.0.0.1"), trust.context("store.example")
+        mine, other = trust.context("127.0.0.1", int(registry.host.split(":")[1])), trust.context("127.0.0.1", 443)
         assert mine is not other and trust.add_system_cas()
         assert [len(context.get_ca_certs()) > 50 for context in (mine, other)] == [True, True]
         (folder / "client.key").unlink()
         with pytest.raises(
-            RegistryError, match=r"cannot use .*client.cert with .*client.key: No such file.*; put both"
+            RegistryError, match=r"cannot use .*client.cert with .*client.key: No such file.*; store both"
         ):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         (folder / "client.key").write_text("no key")
-        with pytest.raises(RegistryError, match=r"client.key: they are no PEM certificate and its key; put both there"):
+        with pytest.raises(RegistryError, match=r"client.key: they are not a PEM certificate and its key; store"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
 
 
 def test_the_usual_cas_are_in_what_is_made_after_they_were_needed(certificate):
     trust = Trust("reg.example", False, certificate, {})
-    assert trust.add_system_cas() and len(trust.context("store.example").get_ca_certs()) > 50
+    assert trust.add_system_cas() and len(trust.context("store.example", 443).get_ca_certs()) > 50
 
 
 def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, image, keep):
@@ -270,7 +273,9 @@ def test_a_ca_file_that_is_no_good_is_no_matter_where_nobody_speaks_tls(
         keep(registry, "app", image, "v1")
         assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
     with Registry(tls=server_context(tmp_path)) as registry:
-        with pytest.raises(RegistryError, match="cannot use SSL_CERT_FILE .*ca.pem: it holds no PEM certificate; name"):
+        with pytest.raises(
+            RegistryError, match="cannot use SSL_CERT_FILE .*ca.pem: the file contains no PEM certificate"
+        ):
             connect(registry.host).get_manifest("app", "v1")
         assert registry.requests == []
 
@@ -309,10 +314,10 @@ def test_a_ca_of_certs_d_is_for_where_the_registry_leads_too(certificate, tmp_pa
     (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
     trust = Trust("reg.example", False, None, {"HOME": str(tmp_path / "home")})
     for host in ("reg.example", "auth.example"):
-        assert len(trust.context(host).get_ca_certs()) == 1
-    assert trust.add_system_cas() and len(trust.context("auth.example").get_ca_certs()) > 50
+        assert len(trust.context(host, 443).get_ca_certs()) == 1
+    assert trust.add_system_cas() and len(trust.context("auth.example", 443).get_ca_certs()) > 50
     others = Trust("other.example", False, None, {"HOME": str(tmp_path / "home")})
-    assert len(others.context("auth.example").get_ca_certs()) > 50
+    assert len(others.context("auth.example", 443).get_ca_certs()) > 50
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -332,5 +337,5 @@ def test_insecure_needs_no_ca_of_certs_d(tmp_path):
     folder.mkdir(parents=True)
     (folder / "ca.crt").write_bytes(b"DER, say")
     trust = Trust("reg.example", True, None, {"HOME": str(tmp_path / "home")})
-    assert trust.context("reg.example").verify_mode == ssl.CERT_NONE
-    assert len(trust.context("store.example").get_ca_certs()) > 50
+    assert trust.context("reg.example", 443).verify_mode == ssl.CERT_NONE
+    assert len(trust.context("store.example", 443).get_ca_certs()) > 50

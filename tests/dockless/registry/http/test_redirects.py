@@ -1,12 +1,16 @@
 """Where a registry may send us, and what goes along."""
 
+import contextlib
+import re
+
 import pytest
+from raw_server import head_of, raw_server
 
 from dockless.errors import DocklessError
 from dockless.registry import Credentials, push
-from dockless.registry.errors import ResponseError, Unexpected
-from dockless.registry.http.url_policy import check_destination, follow, is_loopback, origin_of, redact
-from dockless.testing import BasicAuth, Fault, Registry, User
+from dockless.registry.errors import ProtocolError, ResponseError
+from dockless.registry.http.url_policy import check_destination, is_loopback, origin_of, redact, resolve
+from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
 
 HTTPS = "https://reg.example:5000"
 LOCAL = "http://127.0.0.1:5000"
@@ -35,47 +39,47 @@ def test_may_lead_there(url, base):
 @pytest.mark.parametrize(
     ("url", "base", "said"),
     [
-        ("http://reg.example:5000/x", HTTPS, "leads from https to http"),
-        ("http://store.example/x", HTTPS, "leads from https to http"),
-        ("https://u:p@store.example/x", HTTPS, "holds a user name"),
-        ("https://u@reg.example:5000/x", HTTPS, "holds a user name"),
-        ("ftp://store.example/x", HTTPS, "is no http address"),
-        ("file:///etc/passwd", HTTPS, "is no http address"),
-        ("https:///x", HTTPS, "is no http address"),
-        ("//x", HTTPS, "is no http address"),
-        ("https://store.example:99999/x", HTTPS, "has no usable port"),
-        ("https://[x/", HTTPS, "is no URL"),
-        ("https://127.0.0.1/x", HTTPS, "inside this network"),
-        ("https://169.254.169.254/x", HTTPS, "inside this network"),
-        ("https://10.1.2.3/x", HTTPS, "inside this network"),
-        ("https://192.168.1.1/x", HTTPS, "inside this network"),
-        ("https://172.16.0.1/x", HTTPS, "inside this network"),
-        ("https://0.0.0.0/x", HTTPS, "inside this network"),
-        ("https://[::1]/x", HTTPS, "inside this network"),
-        ("https://[::ffff:127.0.0.1]/x", HTTPS, "inside this network"),
-        ("https://[fd00::1]/x", HTTPS, "inside this network"),
-        ("https://[fe80::1]/x", HTTPS, "inside this network"),
-        ("https://2130706433/x", HTTPS, "inside this network"),
-        ("https://0x7f.1/x", HTTPS, "inside this network"),
-        ("https://127.1/x", HTTPS, "inside this network"),
-        ("https://127.0.0.1./x", HTTPS, "inside this network"),
-        ("https://[64:ff9b::a9fe:a9fe]/x", HTTPS, "inside this network"),
-        ("https://[2002:7f00:1::]/x", HTTPS, "inside this network"),
-        ("https://[::127.0.0.1]/x", HTTPS, "inside this network"),
-        ("https://100.100.100.200/x", HTTPS, "inside this network"),
-        ("https://192.0.0.192/x", HTTPS, "inside this network"),
-        ("https://224.0.0.1/x", HTTPS, "inside this network"),
-        ("https://localhost:6443/x", HTTPS, "inside this network"),
-        ("https://a.localhost/x", HTTPS, "inside this network"),
-        ("https://%31%32%37.0.0.1/x", HTTPS, "is no http address"),
-        ("https://127.0.0.1%2e/x", HTTPS, "is no http address"),
-        ("https://a b/x", HTTPS, "is no http address"),
-        ("http://169.254.169.254/x", LOCAL, "inside this network"),
-        ("http://0.0.0.0/x", LOCAL, "inside this network"),
+        ("http://reg.example:5000/x", HTTPS, "downgrades from https to http"),
+        ("http://store.example/x", HTTPS, "downgrades from https to http"),
+        ("https://u:p@store.example/x", HTTPS, "contains a user name"),
+        ("https://u@reg.example:5000/x", HTTPS, "contains a user name"),
+        ("ftp://store.example/x", HTTPS, "is not an HTTP URL"),
+        ("file:///etc/passwd", HTTPS, "is not an HTTP URL"),
+        ("https:///x", HTTPS, "is not an HTTP URL"),
+        ("//x", HTTPS, "is not an HTTP URL"),
+        ("https://store.example:99999/x", HTTPS, "has an invalid port"),
+        ("https://[x/", HTTPS, "is not a valid URL"),
+        ("https://127.0.0.1/x", HTTPS, "in a private network"),
+        ("https://169.254.169.254/x", HTTPS, "in a private network"),
+        ("https://10.1.2.3/x", HTTPS, "in a private network"),
+        ("https://192.168.1.1/x", HTTPS, "in a private network"),
+        ("https://172.16.0.1/x", HTTPS, "in a private network"),
+        ("https://0.0.0.0/x", HTTPS, "in a private network"),
+        ("https://[::1]/x", HTTPS, "in a private network"),
+        ("https://[::ffff:127.0.0.1]/x", HTTPS, "in a private network"),
+        ("https://[fd00::1]/x", HTTPS, "in a private network"),
+        ("https://[fe80::1]/x", HTTPS, "in a private network"),
+        ("https://2130706433/x", HTTPS, "in a private network"),
+        ("https://0x7f.1/x", HTTPS, "in a private network"),
+        ("https://127.1/x", HTTPS, "in a private network"),
+        ("https://127.0.0.1./x", HTTPS, "in a private network"),
+        ("https://[64:ff9b::a9fe:a9fe]/x", HTTPS, "in a private network"),
+        ("https://[2002:7f00:1::]/x", HTTPS, "in a private network"),
+        ("https://[::127.0.0.1]/x", HTTPS, "in a private network"),
+        ("https://100.100.100.200/x", HTTPS, "in a private network"),
+        ("https://192.0.0.192/x", HTTPS, "in a private network"),
+        ("https://224.0.0.1/x", HTTPS, "in a private network"),
+        ("https://localhost:6443/x", HTTPS, "in a private network"),
+        ("https://a.localhost/x", HTTPS, "in a private network"),
+        ("https://%31%32%37.0.0.1/x", HTTPS, "is not an HTTP URL"),
+        ("https://127.0.0.1%2e/x", HTTPS, "is not an HTTP URL"),
+        ("https://a b/x", HTTPS, "is not an HTTP URL"),
+        ("http://169.254.169.254/x", LOCAL, "in a private network"),
+        ("http://0.0.0.0/x", LOCAL, "in a private network"),
     ],
 )
 def test_may_not_lead_there(url, base, said):
-    with pytest.raises(Unexpected, match=said) as caught:
+    with pytest.raises(ProtocolError, match=said) as caught:
         check_destination(url, base, "the place")
     assert "u:p" not in str(caught.value)
 
@@ -85,7 +89,7 @@ def test_may_not_lead_there(url, base, said):
 )
 def test_credentials_go_to_no_other_inner_address(realm):
     """An address as a realm must be the registry's own; one by name may be a company's token server."""
-    with pytest.raises(Unexpected, match="inside this network"):
+    with pytest.raises(ProtocolError, match="in a private network"):
         check_destination(realm, LOCAL, "the token realm", strict=True)
     check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
 
@@ -96,14 +100,14 @@ def test_a_companys_registry_leads_to_a_companys_store(monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
     check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the place")
     for url in ("https://127.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x"):
-        with pytest.raises(Unexpected):
+        with pytest.raises(ProtocolError):
             check_destination(url, "https://reg.corp", "the place")
-    with pytest.raises(Unexpected):
+    with pytest.raises(ProtocolError):
         check_destination("https://10.0.0.6:9000/x", HTTPS, "the place")
 
 
 def test_a_realm_whose_name_stands_for_this_machine():
-    with pytest.raises(Unexpected, match="stands for an address of this machine"):
+    with pytest.raises(ProtocolError, match="resolves to an address of this machine"):
         check_destination("https://localhost/t", HTTPS, "the token realm", strict=True)
 
 
@@ -117,12 +121,12 @@ def test_names_and_addresses():
 
 
 def test_locations_keep_their_query():
-    assert follow("http://h/v2/a/", "/x?_state=a%3D%2Fb&c", "it") == "http://h/x?_state=a%3D%2Fb&c"
-    assert follow("http://h/v2/a/b", "c?d", "it") == "http://h/v2/a/c?d"
-    assert follow("http://h/v2/a", "https://g/y", "it") == "https://g/y"
-    assert follow("http://h/v2/a", "/y?a#b", "it") == "http://h/y?a"
-    with pytest.raises(Unexpected, match="is no URL"):
-        follow("http://h", "http://[x", "it")
+    assert resolve("http://h/v2/a/", "/x?_state=a%3D%2Fb&c", "it") == "http://h/x?_state=a%3D%2Fb&c"
+    assert resolve("http://h/v2/a/b", "c?d", "it") == "http://h/v2/a/c?d"
+    assert resolve("http://h/v2/a", "https://g/y", "it") == "https://g/y"
+    assert resolve("http://h/v2/a", "/y?a#b", "it") == "http://h/y?a"
+    with pytest.raises(ProtocolError, match="is not a valid URL"):
+        resolve("http://h", "http://[x", "it")
 
 
 def test_urls_for_people_hold_no_secret():
@@ -158,7 +162,7 @@ def test_an_upload_is_followed_with_its_body(status, connect, image, holds):
 def test_an_upload_that_would_become_a_get_is_not_followed(status, connect, image):
     with Registry() as registry:
         registry.faults = [Fault("upload put", status=status, headers={"Location": "/elsewhere"})]
-        with pytest.raises(ResponseError, match=f"PUT .*: {status}; it leads elsewhere"):
+        with pytest.raises(ResponseError, match=f"PUT .*: {status}; the registry redirected this request"):
             push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert not [request for request in registry.requests if request.path == "/elsewhere"]
 
@@ -166,7 +170,7 @@ def test_an_upload_that_would_become_a_get_is_not_followed(status, connect, imag
 def test_in_a_circle(connect):
     with Registry() as registry:
         registry.faults = [Fault("manifest", status=307, headers={"Location": "{path}"})]
-        with pytest.raises(Unexpected, match="redirects more than 10 times"):
+        with pytest.raises(ProtocolError, match="redirects more than 10 times"):
             connect(registry.host).get_manifest("app", "v1")
         assert len(registry.requests) == 12
 
@@ -189,5 +193,96 @@ def test_a_token_server_on_this_machine_where_the_registry_is_too(monkeypatch):
     check_destination("http://tokens:5001/t", "http://vm:5000", "the token realm", strict=True)
     check_destination("http://vm:5001/t", "http://vm:5000", "the token realm", strict=True)
     for realm, registry in (("https://tokens/t", "https://reg.example"), ("http://meta/t", "http://vm:5000")):
-        with pytest.raises(Unexpected, match="stands for an address of this machine"):
+        with pytest.raises(ProtocolError, match="resolves to an address of this machine"):
             check_destination(realm, registry, "the token realm", strict=True)
+
+
+# A store that the registry refers to, and which refers back to the registry, where the user has credentials.
+
+STOLEN = "/v2/stolen/prod/manifests/v1"
+
+
+def store(answer):
+    """A server that answers the nth request to it, which is read to its end, with `answer(n, head)`."""
+    heads = []
+
+    def serve(connection):
+        while head := head_of(connection):
+            heads.append(head)
+            length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            left = int(length[1]) if length else 0
+            while left:
+                left -= len(connection.recv(left))
+            connection.sendall(answer(len(heads), head).encode() + b"\r\nContent-Length: 0\r\n\r\n")
+
+    return raw_server(serve), heads
+
+
+def stolen(registry):
+    return [request for request in registry.requests if "/stolen/" in request.path]
+
+
+@pytest.fixture(params=["basic", "token"])
+def guarded(request, keep, image):
+    users = [User("ann", "secret")]
+    auth = BasicAuth(users) if request.param == "basic" else TokenAuth(users, anonymous="")
+    with Registry(auth=auth) as registry:
+        keep(registry, "stolen/prod", image, "v1")
+        yield registry
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_credentials_do_not_come_back_from_another_host(status, guarded, connect, image, keep):
+    """Nor is the 401 answered: no token is requested for the repository that the store names."""
+    keep(guarded, "app", image, "v1")
+    server, heads = store(lambda n, head: f"HTTP/1.1 {status} X\r\nLocation: http://{guarded.host}{STOLEN}")
+    with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
+        guarded.faults = [Fault("manifest get", nth=1, status=307, headers={"Location": f"http://{host}/x"})]
+        with pytest.raises(ResponseError, match=f"GET http://{guarded.host}{STOLEN}: 401"):
+            client.get_manifest("app", "v1")
+    assert len(heads) == 1 and "authorization" not in heads[0].lower()
+    assert [request.headers["Authorization"] for request in stolen(guarded)] == [None]
+    assert not [request for request in guarded.requests if "stolen" in str(request.query)]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_request_that_changes_something_is_not_redirected_back(status, method, guarded, connect, image):
+    server, heads = store(lambda n, head: f"HTTP/1.1 {status} X\r\nLocation: http://{guarded.host}{STOLEN}")
+    with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
+        guarded.faults = [
+            Fault(f"manifest {method.lower()}", nth=(1, 2), status=307, headers={"Location": f"http://{host}/x"})
+        ]
+        with pytest.raises(ProtocolError, match=f"{host} redirects a {method} back to {guarded.host}; nothing was"):
+            if method == "PUT":
+                client.put_manifest("app", "v1", image.root.raw, image.root.media_type)
+            else:
+                client.delete_manifest("app", "v1")
+    assert len(heads) == 1 and stolen(guarded) == []
+    assert guarded.tags("stolen/prod") == {"v1": image.digest}
+
+
+def test_an_upload_at_another_host_is_not_redirected_back(guarded, connect, image):
+    server, heads = store(lambda n, head: f"HTTP/1.1 307 X\r\nLocation: http://{guarded.host}{STOLEN}")
+    with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
+        guarded.faults = [Fault("upload post", nth=(1, 2), status=202, headers={"Location": f"http://{host}/u"})]
+        upload = client.open_upload("app")
+        with pytest.raises(ProtocolError, match="redirects a DELETE back to"):
+            upload.cancel()
+    assert len(heads) == 1 and "authorization" not in heads[0].lower() and stolen(guarded) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "is_allowed"), [(STOLEN, False), ("/v2/app/manifests/v1", False), ("/v2/app/blobs/uploads/1", True)]
+)
+def test_an_upload_location_that_another_host_names(path, is_allowed, guarded, connect):
+    """Back at the registry, it must be an upload into the same repository: it is requested with credentials."""
+    server, _ = store(lambda n, head: f"HTTP/1.1 202 Accepted\r\nLocation: http://{guarded.host}{path}")
+    with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
+        guarded.faults = [Fault("upload post", nth=(1, 2), status=307, headers={"Location": f"http://{host}/u"})]
+        if is_allowed:
+            assert client.open_upload("app").location == f"http://{guarded.host}{path}"
+        else:
+            with pytest.raises(ProtocolError, match="is not below /v2/app/blobs/uploads/ of the registry"):
+                client.open_upload("app")
+    assert stolen(guarded) == []

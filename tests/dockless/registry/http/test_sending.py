@@ -19,10 +19,10 @@ from dockless.oci.digest import Digest
 from dockless.registry.clock import Clock
 from dockless.registry.http.minimum_rate import TransferTooSlowError
 from dockless.registry.http.sending import BodySender
-from dockless.registry.upload_body import BLOCK, BlobPart, OpenBlob
+from dockless.registry.upload_body import BLOCK_SIZE, BlobPart, OpenBlob
 from dockless.testing import make_certificate, server_context
 
-DATA = os.urandom(20 * BLOCK + 12345)
+DATA = os.urandom(20 * BLOCK_SIZE + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
@@ -118,7 +118,7 @@ def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
             connection.sendall(CREATED)
             return
         connection.sendall(LARGE)
-        while data := connection.recv(BLOCK):
+        while data := connection.recv(BLOCK_SIZE):
             read.append(len(data))
 
     assert peers.put(serve)[0] == (413, b"large")
@@ -136,7 +136,7 @@ def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
         head_of(connection)
         connection.sendall(meanwhile)
         while sum(map(len, got)) < len(DATA):
-            got.append(connection.recv(BLOCK))
+            got.append(connection.recv(BLOCK_SIZE))
         connection.sendall(CREATED if meanwhile != b"HTTP/1.1" else CREATED[8:])
         assert head_of(connection).startswith("GET")
         connection.sendall(CREATED)
@@ -153,7 +153,7 @@ def test_an_early_yes_is_no_reason_to_send_less(peers):
         connection.sendall(CREATED)
         while left := len(DATA) - sum(map(len, got)):
             # The next request may follow at once.
-            got.append(connection.recv(min(left, BLOCK)))
+            got.append(connection.recv(min(left, BLOCK_SIZE)))
         head_of(connection)
         connection.sendall(CREATED)
 
@@ -238,6 +238,6 @@ def test_a_flood_of_interim_answers_ends(peers):
 
 def test_a_refusal_is_heard_between_small_pieces(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.adapter.BLOCK_SIZE", 1000)
-    monkeypatch.setattr("dockless.registry.upload_body.BLOCK", 1000)
+    monkeypatch.setattr("dockless.registry.upload_body.BLOCK_SIZE", 1000)
     assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
     assert peers.moved < len(DATA)

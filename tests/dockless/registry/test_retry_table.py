@@ -1,0 +1,91 @@
+"""The one table of what is retryable."""
+
+import pytest
+
+from dockless.errors import CredentialsError, LayoutError, RegistryError
+from dockless.registry.errors import (
+    BlobSourceError,
+    DamagedBlobError,
+    ProtocolError,
+    RegistryConnectionError,
+    ResponseError,
+    TokenDeniedError,
+    UnauthorizedError,
+)
+from dockless.registry.retry import BY_REASON, FINAL, RETRY, RETRYABLE_STATUS, Verdict, classify
+
+
+def response(status, *codes, method="GET", path="/v2/app/blobs/x", kind=ResponseError):
+    return kind(method, f"https://reg.example{path}", status, codes=codes)
+
+
+@pytest.mark.parametrize("status", sorted(RETRYABLE_STATUS))
+def test_statuses_that_are_retryable(status):
+    assert classify(response(status)) == RETRY
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 405, 409, 412, 413, 416, 418, 422, 501, 505])
+def test_statuses_that_are_final(status):
+    assert classify(response(status)) == FINAL
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (response(400, "TOOMANYREQUESTS"), RETRY),
+        (response(404, "UNAVAILABLE"), RETRY),
+        # A refusal is one, whatever else is said.
+        (response(403, "TOOMANYREQUESTS", kind=UnauthorizedError), FINAL),
+        (response(401, "UNAVAILABLE", kind=TokenDeniedError), FINAL),
+        (response(400, "DIGEST_INVALID", method="PUT", path="/v2/app/manifests/v1"), Verdict(True, 2)),
+        (response(400, "DIGEST_INVALID", path="/v2/app/manifests/v1"), FINAL),
+        (response(400, "DIGEST_INVALID", method="PUT"), FINAL),
+        (RegistryConnectionError("x"), RETRY),
+        (RegistryConnectionError("x", reason="refused"), Verdict(True, 4)),
+        (RegistryConnectionError("x", reason="unreachable"), Verdict(True, 4)),
+        (RegistryConnectionError("x", reason="restarting"), RETRY),
+        (RegistryConnectionError("x", reason="certificate"), FINAL),
+        (RegistryConnectionError("x", reason="plain http"), FINAL),
+        (RegistryConnectionError("x", reason="proxy"), FINAL),
+        (ProtocolError("x"), FINAL),
+        (ProtocolError("x", reason="damaged manifest"), Verdict(True, 2)),
+        (DamagedBlobError("x", damaged_once=True), RETRY),
+        (DamagedBlobError("x", damaged_once=False), FINAL),
+        # The source has made all its attempts; a damaged blob is read once more from its start.
+        (BlobSourceError(RegistryConnectionError("x")), FINAL),
+        (BlobSourceError(ProtocolError("x", reason="truncated blob")), FINAL),
+        (BlobSourceError(DamagedBlobError("x", damaged_once=True)), RETRY),
+        (BlobSourceError(DamagedBlobError("x", damaged_once=False)), FINAL),
+        (RegistryError("x"), FINAL),
+    ],
+)
+def test_errors(error, verdict):
+    assert classify(error) == verdict
+
+
+def test_every_reason_of_the_code_is_in_the_table():
+    """And none is in the table that no code gives."""
+    import re
+    from pathlib import Path
+
+    package = Path(__file__).parents[3] / "src/dockless/registry"
+    given = set()
+    for path in package.rglob("*.py"):
+        if path.name != "retry.py":
+            given |= set(re.findall(r'reason(?:: str)? ?= ?"([a-z ]+)"', path.read_text()))
+            given |= set(re.findall(r'"([a-z ]+)" if damaged_once', path.read_text()))
+            if path.name == "error_mapping.py":
+                given |= set(re.findall(r'_Failure\(.*"([a-z ]+)"\)', path.read_text()))
+    assert given == set(BY_REASON)
+
+
+def test_errors_of_credentials_and_layouts_are_not_the_registrys():
+    for kind in (CredentialsError, LayoutError):
+        assert classify(kind("x")) == FINAL
+
+
+def test_an_error_is_replaced_and_not_changed():
+    error = response(429)
+    other = error.replace(hint="wait")
+    assert (error.hint, other.hint, other.status, type(other)) == ("", "wait", 429, ResponseError)
+    assert str(other).endswith("; wait") and other is not error
