@@ -1,4 +1,4 @@
-"""Foreign layers, which a manifest says to get from elsewhere (layer.md, "Non-Distributable Layers")."""
+"""Foreign layers, which are downloaded from the URLs in the manifest (layer.md, "Non-Distributable Layers")."""
 
 from __future__ import annotations
 
@@ -19,96 +19,100 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_LABEL = "the URL of the layer"
 
 
-class ForeignContent:
-    """Layers that have urls from `source` if it has them, else from the first url that works; others from `source`.
+class ForeignLayerSource:
+    """Foreign layers from `source` if it has them, else from the first URL that works; other blobs from `source`.
 
-    A BlobSource. No credential goes to a url: the manifest's author chose it, not we. What comes is verified by
-    whoever stores it, as everything is.
+    A BlobSource. No credentials are sent to a URL: the author of the manifest chose it, not the user.
     """
 
     def __init__(self, source: BlobSource, *, ca_file: str | None = None, local: bool = False) -> None:
-        """`local`: urls inside this machine or network are allowed, because the image's registry is there too."""
+        """With `local`, URLs of this machine or network are allowed, because the image's registry is there too."""
         self._source = source
         self._ca_file = ca_file
         self._local = local
-        self._transport: HttpSession | None = None
+        self._session: HttpSession | None = None
         self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Return the blob's bytes, which are not verified. Raises RegistryError if no URL works."""
         if not descriptor.is_foreign:
             return self._source.open(descriptor)
-        tried = []
+        failures = []
         try:
             return self._source.open(descriptor)
         except DocklessError as error:
-            tried.append(error.problem)
+            failures.append(error.problem)
         for url in descriptor.urls:
             try:
-                return self._get(url, descriptor)
+                return self._download(url, descriptor)
             except RegistryError as error:
-                tried.append(f"{error.problem}: {error.cause}" if error.cause else error.problem)
+                failures.append(f"{error.problem}: {error.cause}" if error.cause else error.problem)
         raise RegistryError(
-            f"the layer {descriptor.digest} is to be had nowhere",
-            cause="; ".join(tried),
-            hint="leave foreign layers where they are: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
+            f"cannot download the foreign layer {descriptor.digest}",
+            cause="; ".join(failures),
+            hint="do not copy foreign layers: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
         )
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        """Close the connections."""
+        if self._session is not None:
+            self._session.close()
 
-    def _opened(self) -> HttpSession:
-        # Nearly no image has such layers.
+    def _open_session(self) -> HttpSession:
+        # Imported here, because few images have foreign layers.
         from dockless.registry.clock import Clock
         from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
 
         with self._lock:
-            if self._transport is None:
-                # No host is a registry here: certificates are checked of all.
+            if self._session is None:
+                # No URL is of this registry, so `insecure` applies to none: every certificate is verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                self._transport = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
-            return self._transport
+                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+            return self._session
 
-    def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
+    def _download(self, url: str, descriptor: Descriptor) -> BinaryIO:
         from dockless.registry.http.session import HttpRequest
 
-        transport = self._opened()
+        session = self._open_session()
         for _ in range(_MAX_REDIRECTS + 1):
-            # Neither this machine's own addresses nor, from https, plain http.
-            check_destination(url, "http://localhost" if self._local else "http://registry.invalid", "the layer's url")
-            answer = transport.send(HttpRequest("GET", url))
-            if answer.status in _REDIRECTS:
-                answer.close()
-                target = urljoin(url, answer.header("Location"))
-                check_destination(target, url if not self._local else "http://localhost", "the layer's url")
+            # Neither addresses of this machine nor plain HTTP after HTTPS are allowed.
+            check_destination(url, "http://localhost" if self._local else "http://registry.invalid", _LABEL)
+            response = session.send(HttpRequest("GET", url))
+            if response.status in _REDIRECTS:
+                response.close()
+                target = urljoin(url, response.header("Location"))
+                check_destination(target, url if not self._local else "http://localhost", _LABEL)
                 url = target
                 continue
-            if answer.status != 200:
-                answer.close()
-                raise RegistryError(f"{url} answered {answer.status}")
-            if answer.length is not None and answer.length != descriptor.size:
-                answer.close()
-                raise RegistryError(f"{url} has {answer.length} bytes", cause=f"the layer has {descriptor.size}")
-            return io.BufferedReader(_Body(answer), 1 << 20)
-        raise RegistryError(f"{url} redirects without end")
+            if response.status != 200:
+                response.close()
+                raise RegistryError(f"{url} returned status {response.status}")
+            if response.length is not None and response.length != descriptor.size:
+                response.close()
+                raise RegistryError(
+                    f"{url} has {response.length} bytes", cause=f"the size of the layer is {descriptor.size}"
+                )
+            return io.BufferedReader(_ResponseBody(response), 1 << 20)
+        raise RegistryError(f"{url} redirects more than {_MAX_REDIRECTS} times")
 
 
-class _Body(io.RawIOBase):
-    def __init__(self, answer: HttpResponse) -> None:
-        self._answer = answer
+class _ResponseBody(io.RawIOBase):
+    def __init__(self, response: HttpResponse) -> None:
+        self._response = response
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._answer.read_some(len(view))
+        data = self._response.read_some(len(view))
         view[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        self._answer.close()
+        self._response.close()
         super().close()
