@@ -1,6 +1,6 @@
 """The reference page of the public API, made from the signatures and docstrings of `dockless`.
 
-    .cache/test-3.9/bin/python tests/testlib/reference_page.py --write    # replaces docs/reference.md
+.cache/test-3.9/bin/python tests/testlib/reference_page.py --write    # replaces docs/reference.md
 """
 
 from __future__ import annotations

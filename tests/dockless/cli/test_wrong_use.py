@@ -76,10 +76,13 @@ FAILURES = [
     ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository's name"),
     ("serve --listen 5000", "invalid address '5000'; write ADDRESS:PORT"),
     ("serve --listen 0.0.0.0:0", "listen on 127.0.0.1, or allow it with --any-address"),
-    ("serve --listen REG", "Address already in use; choose another port; 0 is any"),
+    ("serve --listen REG", "Address already in use; choose another port; 0 selects a free one"),
     ("serve --listen 127.0.0.1:0 --data tree/f", "cannot keep a registry in tree/f: File exists; name a directory"),
-    ("serve --listen 127.0.0.1:0 --data tree", "tree is not empty and holds no registry; name an empty directory"),
-    ("serve --profile none", "no registry profile 'none'; there are strict"),
+    (
+        "serve --listen 127.0.0.1:0 --data tree",
+        "tree is not empty and does not contain a registry; name an empty directory",
+    ),
+    ("serve --profile none", "unknown registry profile 'none'; the profiles are strict"),
     ("serve --faults none", "cannot read the faults of none: No such file or directory"),
 ]
 
