@@ -1,4 +1,4 @@
-"""Dockless: container images built and published with no Docker, byte for byte the same everywhere.
+"""Dockless: build and publish container images without Docker, byte for byte the same on every machine.
 
     from dockless import Image, Layer, InlineFile
 
@@ -8,9 +8,9 @@
     pushed = image.save("ghcr.io/acme/app", tags=["1.2.3", "latest"])
     print(pushed.digest, pushed.references)
 
-Images and layers are values: every edit returns a new one, and the digest is known before anything is sent. What is
-named here is public; everything else may change. Sizes are in bytes, times of layers in seconds since 1970. All errors
-are DocklessError: its `problem`, `cause` and `hint` are one line as text.
+Images and layers are immutable: every edit returns a new one, and the digest is known before anything is sent. The
+names of this module are the public API; other modules may change in any release. Sizes are in bytes, times of layers in
+seconds since 1970. All errors are a DocklessError: its `problem`, `cause` and `hint` are one line as text.
 
 Formats: OCI image spec 1.1, OCI distribution spec 1.1, Docker's image manifest version 2, schema 2, and the archives of
 `docker save`.
@@ -22,6 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dockless.blobs import BlobSource
     from dockless.errors import (
         CredentialsError,
         DocklessError,
@@ -31,37 +32,61 @@ if TYPE_CHECKING:
         LayoutError,
         RegistryError,
     )
-    from dockless.image.image import Image
-    from dockless.image.index import Index
-    from dockless.layer import InlineFile, Layer, LayerSpec, Source
+    from dockless.image.image import Buildable, Image
+    from dockless.image.index import ImageIndex
+    from dockless.layer import BuiltLayer, InlineFile, Layer, LayerSpec, Source
+    from dockless.layer.layer import PathLike
+    from dockless.layer.spec import Listing
     from dockless.oci.descriptor import Descriptor
     from dockless.oci.digest import Digest
+    from dockless.oci.image_documents import ImageLayer
+    from dockless.oci.manifest import Index, Manifest
     from dockless.oci.platform import Platform
     from dockless.oci.reference import Reference
     from dockless.registry import (
+        BlobResult,
+        Clock,
         Credentials,
+        Progress,
         ProgressEvent,
         PushResult,
         RegistryBlobSource,
         RegistryClient,
+        RemoteManifest,
+        RetryPolicy,
+        UploadSession,
         find_credentials,
     )
+    from dockless.registry.auth.credentials import CredentialProvider, ResolvedCredentials
+    from dockless.registry.auth.keychain import GivenCredentials
+    from dockless.registry.upload_session import Body
     from dockless.transfer.copy import copy_image
-    from dockless.transfer.registry_access import Access
-    from dockless.transfer.verify import Verified, verify_image
+    from dockless.transfer.locations import Location
+    from dockless.transfer.prefetch import PrefetchResult
+    from dockless.transfer.registry_access import RegistryAccess
+    from dockless.transfer.verify import VerifyResult, verify_image
 
 __version__ = "0.1.0"
 
-# Each name's module is imported when the name is first used (PEP 562): a command or a sandbox pays for what it uses.
-_HOMES = {
-    "Access": "dockless.transfer.registry_access",
+# The module of each name, imported when the name is first used (PEP 562): a command loads only what it needs.
+_MODULES = {
+    "BlobResult": "dockless.registry",
+    "BlobSource": "dockless.blobs",
+    "Body": "dockless.registry.upload_session",
+    "Buildable": "dockless.image.image",
+    "BuiltLayer": "dockless.layer",
+    "Clock": "dockless.registry",
+    "CredentialProvider": "dockless.registry.auth.credentials",
     "Credentials": "dockless.registry",
     "CredentialsError": "dockless.errors",
     "Descriptor": "dockless.oci.descriptor",
     "Digest": "dockless.oci.digest",
     "DocklessError": "dockless.errors",
+    "GivenCredentials": "dockless.registry.auth.keychain",
     "Image": "dockless.image.image",
-    "Index": "dockless.image.index",
+    "ImageIndex": "dockless.image.index",
+    "ImageLayer": "dockless.oci.image_documents",
+    "Index": "dockless.oci.manifest",
     "InlineFile": "dockless.layer",
     "InvalidDocumentError": "dockless.errors",
     "InvalidValueError": "dockless.errors",
@@ -69,28 +94,48 @@ _HOMES = {
     "LayerError": "dockless.errors",
     "LayerSpec": "dockless.layer",
     "LayoutError": "dockless.errors",
+    "Listing": "dockless.layer.spec",
+    "Location": "dockless.transfer.locations",
+    "Manifest": "dockless.oci.manifest",
+    "PathLike": "dockless.layer.layer",
     "Platform": "dockless.oci.platform",
+    "PrefetchResult": "dockless.transfer.prefetch",
+    "Progress": "dockless.registry",
     "ProgressEvent": "dockless.registry",
     "PushResult": "dockless.registry",
     "Reference": "dockless.oci.reference",
-    "RegistryClient": "dockless.registry",
+    "RegistryAccess": "dockless.transfer.registry_access",
     "RegistryBlobSource": "dockless.registry",
+    "RegistryClient": "dockless.registry",
     "RegistryError": "dockless.errors",
+    "RemoteManifest": "dockless.registry",
+    "ResolvedCredentials": "dockless.registry.auth.credentials",
+    "RetryPolicy": "dockless.registry",
     "Source": "dockless.layer",
-    "Verified": "dockless.transfer.verify",
+    "UploadSession": "dockless.registry",
+    "VerifyResult": "dockless.transfer.verify",
     "copy_image": "dockless.transfer.copy",
     "find_credentials": "dockless.registry",
     "verify_image": "dockless.transfer.verify",
 }
 
 __all__ = [
-    "Access",
+    "BlobResult",
+    "BlobSource",
+    "Body",
+    "Buildable",
+    "BuiltLayer",
+    "Clock",
+    "CredentialProvider",
     "Credentials",
     "CredentialsError",
     "Descriptor",
     "Digest",
     "DocklessError",
+    "GivenCredentials",
     "Image",
+    "ImageIndex",
+    "ImageLayer",
     "Index",
     "InlineFile",
     "InvalidDocumentError",
@@ -99,15 +144,26 @@ __all__ = [
     "LayerError",
     "LayerSpec",
     "LayoutError",
+    "Listing",
+    "Location",
+    "Manifest",
+    "PathLike",
     "Platform",
+    "PrefetchResult",
+    "Progress",
     "ProgressEvent",
     "PushResult",
     "Reference",
+    "RegistryAccess",
     "RegistryBlobSource",
     "RegistryClient",
     "RegistryError",
+    "RemoteManifest",
+    "ResolvedCredentials",
+    "RetryPolicy",
     "Source",
-    "Verified",
+    "UploadSession",
+    "VerifyResult",
     "copy_image",
     "find_credentials",
     "verify_image",
@@ -115,9 +171,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'dockless' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
 
 

@@ -11,7 +11,7 @@ from dockless.mutate.index import assemble_index
 
 NO_PORT = "is not a port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
 NO_USER = "is not a user; write user, uid, user:group or uid:gid"
-NO_LIST = """is no JSON list of strings; write as in '["python", "-V"]'"""
+NO_LIST = """is not a JSON list of strings; write, for example, '["python", "-V"]'"""
 NO_PLATFORM = "write os/architecture, such as linux/amd64"
 NO_ARCHITECTURE = "write os/architecture in Go's names, such as linux/amd64 or linux/arm64"
 
@@ -134,7 +134,7 @@ RIGHT = [
 def test_values_that_are_kept_exactly(dockless, works, arguments, key, value):
     works("build", "oci:out", *arguments)
     assert json.loads(dockless("inspect", "oci:out", "--config").out)["config"] == {key: value}
-    assert works("verify", "oci:out")["wrong"] == []
+    assert works("verify", "oci:out")["problems"] == []
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_sources_that_are_no_image(refused, tmp_path):
         "oci:file": "file is not an OCI layout: cannot read file/oci-layout: Not a directory; check the path",
         "oci-archive:file": "file is cut off: in the tar header at byte 0; check that the file is a tar archive",
         "docker-archive:folder": "cannot read folder: Is a directory; check the path",
-        "oci:": f"'oci:' names no path; {hint}",
-        "dir:folder": f"'dir:folder' is no place that Dockless knows; {hint}",
+        "oci:": f"'oci:' has no valid path; {hint}",
+        "dir:folder": f"unsupported location 'dir:folder'; {hint}",
     }.items():
         assert refused("build", "oci:out", "--base", source) == refused("copy", source, "oci:out") == said
 

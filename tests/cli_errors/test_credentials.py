@@ -203,7 +203,7 @@ def test_variables_that_point_to_nothing(push_fails, registry, tmp_path, monkeyp
         "fix the file, or run `docker login` again"
     )
     assert push_fails() == said
-    assert push_fails("--auth-file", "gone.json") == "there is no auth file gone.json; check the path"
+    assert push_fails("--auth-file", "gone.json") == "the auth file gone.json does not exist; check the path"
     monkeypatch.delenv("REGISTRY_AUTH_FILE")
     monkeypatch.setenv("DOCKER_CONFIG", "/nope")
     assert push_fails() == nobody(registry, tmp_path).replace(

@@ -103,12 +103,12 @@ def test_a_space_at_the_end_of_a_reference(refused, registry, image):
 @pytest.mark.parametrize(
     "destination, said",
     [
-        case("B10", "layout", "oci:out", "'' cannot name an image in a layout; write letters, digits and -._:@/+"),
+        case("B10", "layout", "oci:out", "'' is not a valid image name in a layout; write letters, digits and -._:@/+"),
         case(
             "B10",
             "oci-archive",
             "oci-archive:f",
-            "'' cannot name an image in a layout; write letters, digits and -._:@/+",
+            "'' is not a valid image name in a layout; write letters, digits and -._:@/+",
         ),
         case("B10", "docker-archive", "docker-archive:f:app", f"invalid tag ''; {TAG}"),
     ],
@@ -153,7 +153,9 @@ def test_localhost_without_a_port_is_a_registry(refused, image, monkeypatch):
 def test_a_digest_at_the_destination_is_compared(refused, works, registry, image):
     other = "sha256:" + "a" * 64
     where = f"{registry.host}/b11:1@{other}"
-    said = f"cannot save to {where}: the image has the digest {image.manifest.digest}; name a tag, or no version"
+    said = (
+        f"cannot save to {where}: the digest of the image is {image.manifest.digest}; write a tag instead of the digest"
+    )
     assert refused("copy", "oci:base", where) == said
     assert works("copy", "oci:base", f"{registry.host}/b11:1@{image.manifest.digest}")["blobs_sent"] == 3
     assert registry.tags("b11") == {"1": image.manifest.digest}

@@ -33,7 +33,7 @@ def built(works, tmp_path):
     def call(*argv):
         where = f"out{next(count)}"
         (digest,) = works("build", f"oci:{where}", *argv)["layers"]
-        assert works("verify", f"oci:{where}")["wrong"] == []
+        assert works("verify", f"oci:{where}")["problems"] == []
         data = gzip.decompress((tmp_path / where / "blobs/sha256" / digest[7:]).read_bytes())
         with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as tar:
             return tar.getmembers()
@@ -46,9 +46,9 @@ def built(works, tmp_path):
     [
         case("B24", "missing", "nothere:/a", "cannot read nothere: No such file or directory; check the path"),
         case("B24", "glob", "src/*.nothere:/a", "cannot read src/*.nothere: No such file or directory; check the path"),
-        case("B32", "relative", "src:app", "--add 'src:app' is not SRC:DEST; write as in ./src:/app"),
-        case("B32", "empty", "src:", "--add 'src:' is not SRC:DEST; write as in ./src:/app"),
-        case("B32", "no destination", "src", "--add 'src' is not SRC:DEST; write as in ./src:/app"),
+        case("B32", "relative", "src:app", "--add 'src:app' is not SRC:DEST; write, for example, ./src:/app"),
+        case("B32", "empty", "src:", "--add 'src:' is not SRC:DEST; write, for example, ./src:/app"),
+        case("B32", "no destination", "src", "--add 'src' is not SRC:DEST; write, for example, ./src:/app"),
         case("B32", "climbs", "src:/a/../b", f"`destination`: the path '/a/../b' contains '..'; {PATH_MEANT}"),
         case("B32", "climbs out", "src:/..", f"`destination`: the path '/..' contains '..'; {PATH_MEANT}"),
         case("B32", "NUL", "src:/a\0b", r"`destination`: the path '/a\x00b' contains a NUL byte"),
@@ -193,7 +193,7 @@ def test_names_that_differ_by_case(dockless, works, src, caplog):
 def test_a_file_and_a_folder_at_one_path(works, src):
     # Two layers: the upper one's folder takes the place of the lower one's file, as runtimes do it.
     works("build", "oci:out", "--add", "src/f:/x", "--add", "src:/x")
-    assert works("verify", "oci:out")["wrong"] == []
+    assert works("verify", "oci:out")["problems"] == []
 
 
 @row("B31")
@@ -249,7 +249,7 @@ def test_nothing_at_all(works, built, tmp_path):
     assert [(m.name, m.size) for m in built("--add", "empty:/a")] == [("a", 0), ("a/nothing", 0)]
     assert built("--add", "empty:/", "--ignore", "*") == []
     assert works("build", "oci:none")["layers"] == []
-    assert works("verify", "oci:none")["wrong"] == []
+    assert works("verify", "oci:none")["problems"] == []
 
 
 @row("B36")

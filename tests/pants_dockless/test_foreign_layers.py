@@ -94,7 +94,9 @@ def test_one_that_is_to_be_had_nowhere_is_named_and_the_tag_is_not_made(publish,
     with Registry() as registry:
         done = publish(registry, True)
         assert done.returncode == 1
-        assert done.stderr.startswith(f"error: app:image: the layer {image.manifest.layers[0].digest} is to be had")
+        assert done.stderr.startswith(
+            f"error: app:image: cannot download the foreign layer {image.manifest.layers[0].digest}: "
+        )
         assert "copy_foreign_layers=False" in done.stderr
         assert done.stderr.count("\n") == 1
         assert registry.tags("app") == {}

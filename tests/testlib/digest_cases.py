@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Union
 
-from dockless import Image, Index, InlineFile, Layer, LayerSpec, Source
+from dockless import Image, ImageIndex, InlineFile, Layer, LayerSpec, Source
 
 TESTPROJECTS = Path(__file__).resolve().parents[2] / "testprojects"
 KIB, MIB = 1 << 10, 1 << 20
@@ -168,7 +168,7 @@ def _check_names(root: bytes, paths: list) -> None:
 
 
 LAYERS: dict[str, Callable[[Workspace], Layer]] = {}
-IMAGES: dict[str, Callable[[Workspace], Union[Image, Index]]] = {}
+IMAGES: dict[str, Callable[[Workspace], Union[Image, ImageIndex]]] = {}
 
 
 def layer(name: str) -> Callable:
@@ -588,7 +588,7 @@ for _format in ("oci", "docker"):
     image(f"scratch/{_format}")(lambda work, kind=_format: Image.scratch(image_format=kind))
     image(f"app/{_format}")(lambda work, kind=_format: _app(work, kind))
     image(f"index/{_format}")(
-        lambda work, kind=_format: Index([_app(work, kind), _app(work, kind, "linux/arm64/v8")], image_format=kind)
+        lambda work, kind=_format: ImageIndex([_app(work, kind), _app(work, kind, "linux/arm64/v8")], image_format=kind)
     )
 image("app/zstd")(lambda work: _app(work, "oci", compression="zstd"))
 image("app/gzip-single")(lambda work: _app(work, "oci", compression="gzip-single"))
@@ -597,9 +597,9 @@ image("app/annotations")(lambda work: _app(work, "oci").with_annotations({"b": "
 
 
 @image("index/annotations")
-def _(work: Workspace) -> Index:
+def _(work: Workspace) -> ImageIndex:
     images = [_app(work, "oci", platform) for platform in ("linux/arm/v7", "linux/amd64")]
-    return Index(images, annotations={"b": "2", "a": "1"})
+    return ImageIndex(images, annotations={"b": "2", "a": "1"})
 
 
 @image("hello")

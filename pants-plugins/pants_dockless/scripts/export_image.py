@@ -11,12 +11,10 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
+from dockless.image_tree import ImageTree, read_image
 from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
 from dockless.layout.oci_layout import OciLayout
-from dockless.oci.descriptor import Descriptor
-from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference
 
 
@@ -27,30 +25,17 @@ def main(plan_path: str) -> int:
         layout = OciLayout(plan["layout"])
         root = layout.root()
         if plan["kind"] == "docker-archive":
-            manifest = layout.manifest(root)
-            with layout.open(manifest.config) as file:
-                image = ImageDocuments.read(manifest, file.read(), str(root.digest))
+            image = read_image(layout, layout.manifest(root), root.digest)
             references = [Reference.parse(text) for text in plan["references"]]
             write_docker_archive(plan["archive"], image, references, layout)
         else:
-            write_oci_archive(plan["archive"], [root], blobs_of(layout, root), layout)
+            tree = ImageTree.read(layout.manifest(root), layout, root.digest)
+            write_oci_archive(plan["archive"], [root], tree.all_blobs, layout)
     except DocklessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     json.dump({"size": os.path.getsize(plan["archive"])}, sys.stdout)
     return 0
-
-
-def blobs_of(layout: OciLayout, root: Descriptor) -> list:
-    """All that the archive holds: the root and everything below it."""
-    found = [root]
-    document = layout.manifest(root)
-    if isinstance(document, Index):
-        for child in document.manifests:
-            found += blobs_of(layout, child)
-    elif isinstance(document, Manifest):
-        found += [document.config, *document.layers]
-    return found
 
 
 if __name__ == "__main__":

@@ -56,12 +56,12 @@ def download(client: object, layer: dict, path: str) -> None:
     from dockless.oci.media_types import FOREIGN_LAYER
     from dockless.registry import RegistryBlobSource
     from dockless.registry.http.url_policy import is_loopback, split_host
-    from dockless.transfer.foreign_layers import ForeignContent
+    from dockless.transfer.foreign_layers import ForeignLayerSource
 
     # Only foreign layers come with URLs, and only theirs are followed.
     media_type = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
     descriptor = Descriptor(media_type, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
-    content = ForeignContent(
+    content = ForeignLayerSource(
         RegistryBlobSource(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
     )
     try:

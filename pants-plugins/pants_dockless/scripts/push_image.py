@@ -20,7 +20,7 @@ def main(plan_path: str) -> int:
     from dockless.oci.digest import Digest
     from dockless.registry import RegistryBlobSource, RegistryClient, push
     from dockless.registry.http.url_policy import is_loopback, split_host
-    from dockless.transfer.foreign_layers import ForeignContent
+    from dockless.transfer.foreign_layers import ForeignLayerSource
 
     raise_on_signals()
     try:
@@ -44,7 +44,7 @@ def main(plan_path: str) -> int:
             if plan["copy_foreign_layers"]:
                 bases = {layer["registry"] for layer in plan["remote"]}
                 local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)
-                content = ForeignContent(content, local=local)
+                content = ForeignLayerSource(content, local=local)
                 stack.callback(content.close)
             pushed = push(
                 root,

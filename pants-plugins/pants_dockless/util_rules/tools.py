@@ -63,6 +63,7 @@ EXPORT_MODULES = (
     "dockless.blobs",
     "dockless._hashing",
     "dockless.errors",
+    "dockless.image_tree",
     "dockless.layout.blob_copy",
     "dockless.layout.docker_archive_writer",
     "dockless.layout.files",

@@ -1,6 +1,6 @@
-"""The `dockless` command. No logic: each command is a file, which calls the library and prints.
+"""The `dockless` command. Each subcommand is a module that calls the library and prints the result.
 
-Nothing of the library is imported before a command runs: `dockless --version` is fast.
+A subcommand imports the library when it runs, so that `dockless --version` starts fast.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line `argv`; returns its exit status: `dockless.cli.main` says which."""
+    """Run the command line `argv` and return its exit status, which `dockless.cli._main.run` describes."""
     try:
-        from dockless.cli._signals import Stopped, stop
+        from dockless.cli._signals import Interrupted, interrupt
 
         try:
             from dockless.cli._main import run
 
             return run(argv)
-        except Stopped:
-            # One more signal, while what the first one ended is put away.
-            return 128 + stop.signal
+        except Interrupted:
+            # A second signal, during the cleanup after the first one.
+            return 128 + interrupt.signal
     except KeyboardInterrupt:
-        # Ctrl-C in the first hundredths of a second, before there is anything to undo.
+        # Ctrl-C before the signal handlers are installed.
         return 130

@@ -1,4 +1,4 @@
-"""Runs a command: its exit status, and errors as one line."""
+"""Runs a command line: exit status, signals, logging, and errors as one line."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from dockless.cli._signals import Stopped, stop
+from dockless.cli._signals import Interrupted, interrupt
 from dockless.cli.parser import make_parser
 
-# What a shell reports of a program that a signal ended: 128 and the signal's number.
+# The exit status of a program that a signal ended is this plus the number of the signal.
 _BY_SIGNAL = 128
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line `argv`; returns its exit status.
+    """Run the command line `argv` and return its exit status.
 
-    0 done, 1 failed (one line on stderr says what, where, why and what to do), 2 wrong usage, 130 after Ctrl-C, 143
-    after SIGTERM, 129 after SIGHUP. With `--debug`, a failure is a traceback too.
+    0 success, 1 failure (with one line on stderr), 2 usage error, 130 after Ctrl-C, 143 after SIGTERM, 129 after
+    SIGHUP. With `--debug`, a failure prints a traceback.
     """
     _open_standard_files()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name or label that the terminal cannot show is no reason to fail.
+        # Characters that the terminal cannot show are escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Start-up makes many objects and no garbage: to look for it would be a tenth of its time.
+    # Start-up creates many objects and no garbage: collecting it would take a tenth of the time.
     gc.set_threshold(max(20_000, gc.get_threshold()[0]))
-    # And at the end all is garbage: to go through it is 6 ms.
+    # At exit, collecting all objects would take 6 ms.
     atexit.register(gc.freeze)
     previous = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        # Not under nohup: the terminal is gone.
+        # Not ignored, as it is under nohup: the terminal was closed.
         previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _on_signal)
     try:
         return _run(argv)
-    except (Stopped, KeyboardInterrupt):
-        return _BY_SIGNAL + (stop.signal or signal.SIGINT)
+    except (Interrupted, KeyboardInterrupt):
+        return _BY_SIGNAL + (interrupt.signal or signal.SIGINT)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        stop.clear()
+        interrupt.clear()
 
 
 def _open_standard_files() -> None:
-    """Opens anew what the caller closed (`>&-`): else the next file or connection has its number, and its output."""
+    """Open closed standard files (`>&-`): otherwise the next file or socket gets their number, and their output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -65,16 +65,16 @@ def _run(argv: Sequence[str] | None) -> int:
             make_parser().parse_args(argv, arguments)
             _set_up_logging(arguments.verbose, arguments.quiet)
             status: int = arguments.run(arguments)
-            # A signal that came while a finalizer ran was lost there.
-            stop.check()
+            # An exception that a signal raised in a finalizer was ignored.
+            interrupt.check()
         except SystemExit:
-            # After --help and --version, or wrong usage.
+            # After --help and --version, or a usage error.
             sys.stdout.flush()
             raise
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of the output closed it, such as `head`.
         _discard_output()
     except Exception as error:
         if arguments.debug:
@@ -82,31 +82,33 @@ def _run(argv: Sequence[str] | None) -> int:
         from dockless.errors import DocklessError, printable
 
         if isinstance(error, DocklessError):
-            said = f"{error}{_on_disk(arguments, error)}"
+            message = f"{error}{_local_path_hint(arguments, error)}"
         elif isinstance(error, OSError) and error.filename is None:
-            # All others have been given their words where they were raised.
+            # Others are translated where they are raised.
             _discard_output()
-            said = f"cannot write the output: {error.strerror or error}"
+            message = f"cannot write the output: {error.strerror or error}"
         else:
-            said = printable(f"this should not happen: {type(error).__name__}: {error}", 500)
-            said += "; run it again with --debug"
-        print(f"dockless: error: {said}", file=sys.stderr)
+            message = printable(f"internal error: {type(error).__name__}: {error}", 500)
+            message += "; run the command again with --debug for a traceback"
+        print(f"dockless: error: {message}", file=sys.stderr)
     return 1
 
 
 def _discard_output() -> None:
-    """Python would complain of what it could not write once more at its exit."""
+    """Redirect stdout to /dev/null: at exit, Python would fail again to write the rest."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _on_disk(arguments: argparse.Namespace, error: Exception) -> str:
-    """What else a source may have meant that no registry has."""
+def _local_path_hint(arguments: argparse.Namespace, error: Exception) -> str:
+    """Return a hint for a source that no registry has, but that is the path of a local file or directory."""
     from dockless.errors import RegistryError
 
     for text in (getattr(arguments, name, None) for name in ("source", "base")):
         if isinstance(error, RegistryError) and text and os.path.exists(text):
-            forms = f"oci:{text}" if os.path.isdir(text) else f"oci-archive:{text} or docker-archive:{text}"
-            return f"; if {text} on this machine is meant, write {forms}"
+            kind, forms = "directory", f"oci:{text}"
+            if not os.path.isdir(text):
+                kind, forms = "file", f"oci-archive:{text} or docker-archive:{text}"
+            return f"; to read the local {kind} {text}, write {forms}"
     return ""
 
 
@@ -121,5 +123,5 @@ def _set_up_logging(verbose: bool, quiet: bool) -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    stop.request(number)
-    raise Stopped
+    interrupt.request(number)
+    raise Interrupted

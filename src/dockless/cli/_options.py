@@ -1,4 +1,4 @@
-"""Options that several commands have, and what is made of them."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dockless.oci.platform import Platform
-    from dockless.transfer.registry_access import Access
+    from dockless.transfer.registry_access import RegistryAccess
 
 Commands = Any
 
@@ -15,7 +15,7 @@ Commands = Any
 def add_command(
     commands: Commands, name: str, operands: str, help_text: str, description: str, example: str
 ) -> argparse.ArgumentParser:
-    """A command with the options that all have, and `operands` in its usage."""
+    """Add a command with the common options. `operands` is the end of its usage line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         usage=f"dockless {name} [OPTION]... {operands}".rstrip(),
@@ -26,43 +26,47 @@ def add_command(
         allow_abbrev=False,
     )
     parser.set_defaults(usage_error=parser.error)
-    common = parser.add_argument_group("options of all commands")
-    common.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    common.add_argument("--insecure", action="store_true", help="allow plain http, and TLS that cannot be verified")
+    common = parser.add_argument_group("common options")
+    common.add_argument("--json", action="store_true", help="print one JSON object to stdout")
+    common.add_argument("--insecure", action="store_true", help="allow plain HTTP and unverified TLS certificates")
     common.add_argument(
-        "--insecure-registry", metavar="HOST", action="append", default=[], help="allow that for this registry alone"
+        "--insecure-registry",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="allow plain HTTP and unverified TLS certificates for this registry only (repeatable)",
     )
-    common.add_argument("--ca-file", metavar="FILE", help="a PEM file of CAs to trust beside the usual ones")
+    common.add_argument("--ca-file", metavar="FILE", help="a PEM file of CAs to trust, in addition to the usual ones")
     common.add_argument(
-        "--auth-file", metavar="FILE", help="credentials to use, in the form of docker's and podman's files"
+        "--auth-file", metavar="FILE", help="a Docker or Podman config file with the credentials to use"
     )
     common.add_argument(
-        "--explain-auth", action="store_true", help="say on stderr where credentials were looked for and found"
+        "--explain-auth", action="store_true", help="print to stderr where credentials were searched and found"
     )
     common.add_argument(
         "--retry-time",
         metavar="SECONDS",
         type=_seconds,
-        help="go on for so long with what fails (default: 6 attempts, some 12 s)",
+        help="retry transient failures for up to this time (default: 6 attempts, about 12 s)",
     )
-    common.add_argument("-q", "--quiet", action="store_true", help="no progress, only results and errors")
-    common.add_argument("-v", "--verbose", action="store_true", help="log what is asked of registries")
-    common.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+    common.add_argument("-q", "--quiet", action="store_true", help="print only results and errors, no progress")
+    common.add_argument("-v", "--verbose", action="store_true", help="log requests to registries")
+    common.add_argument("--debug", action="store_true", help="print a traceback for an error")
     return parser
 
 
 def add_platform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--platform", metavar="OS/ARCH", help="of a multi-platform image, the one for this (default: linux/amd64)"
+        "--platform", metavar="OS/ARCH", help="the platform to select from an image index (default: linux/amd64)"
     )
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", metavar="N", type=int, default=4, help="most requests at a time (default: 4)")
+    parser.add_argument("--jobs", metavar="N", type=int, default=4, help="maximum concurrent requests (default: 4)")
 
 
 def platform_of(arguments: argparse.Namespace) -> Platform | None:
-    """The platform asked for. Raises InvalidValueError."""
+    """Return the platform of `--platform`. Raises InvalidValueError."""
     from dockless.oci.platform import Platform
 
     return Platform.parse(arguments.platform) if arguments.platform else None
@@ -70,28 +74,28 @@ def platform_of(arguments: argparse.Namespace) -> Platform | None:
 
 def _seconds(text: str) -> float:
     try:
-        found = float(text)
+        seconds = float(text)
     except ValueError:
-        found = -1
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return found
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
 
 
-class _Explained:
-    """An Access that says at its end where credentials came from, be it after a failure."""
+class _ExplainedAccess:
+    """A RegistryAccess that prints the sources of credentials at its end, also after an error."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from dockless.transfer.registry_access import Access
+        from dockless.transfer.registry_access import RegistryAccess
 
-        retry, patience = None, arguments.retry_time
-        if patience is not None:
+        retry = None
+        if arguments.retry_time is not None:
             from dockless.registry.retry import RetryPolicy
 
-            # So many attempts that the time is what ends them.
-            retry = RetryPolicy(attempts=1_000_000, budget=patience)
+            # Attempts are not limited: the time ends the retries.
+            retry = RetryPolicy(attempts=1_000_000, budget=arguments.retry_time)
         self._explain = arguments.explain_auth
-        self._access = Access(
+        self._access = RegistryAccess(
             insecure=arguments.insecure or arguments.insecure_registry,
             ca_file=arguments.ca_file,
             auth_file=arguments.auth_file,
@@ -99,7 +103,7 @@ class _Explained:
             retry=retry,
         )
 
-    def __enter__(self) -> Access:
+    def __enter__(self) -> RegistryAccess:
         return self._access.__enter__()
 
     def __exit__(self, *error: object) -> None:
@@ -113,6 +117,6 @@ class _Explained:
             self._access.__exit__(*error)
 
 
-def access_of(arguments: argparse.Namespace) -> _Explained:
-    """How registries are reached, as the options say; a context manager."""
-    return _Explained(arguments)
+def access_of(arguments: argparse.Namespace) -> _ExplainedAccess:
+    """Return a context manager of the registry access that the options describe."""
+    return _ExplainedAccess(arguments)

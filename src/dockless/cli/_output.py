@@ -1,4 +1,4 @@
-"""What commands print: a JSON object, or lines for people."""
+"""Output of commands: a JSON object or lines of text."""
 
 from __future__ import annotations
 
@@ -12,27 +12,38 @@ if TYPE_CHECKING:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    # ASCII: there are paths that no encoding of a terminal has.
+    """Print the only output of a command with --json."""
+    # ASCII, because a terminal's encoding may not have all characters of a path.
     print(json.dumps(document, indent=2))
 
 
 def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) -> None:
-    """The references that name the image now, each with its digest."""
+    """Print the references of a saved image, each with its digest; with --json, `more` too."""
     if arguments.json:
-        print_json({**pushed._asdict(), **more})
+        print_json(
+            {
+                "digest": pushed.digest,
+                "references": pushed.references,
+                "blobs_sent": pushed.blobs_sent,
+                "bytes_sent": pushed.bytes_sent,
+                "blobs_mounted": pushed.blobs_mounted,
+                "blobs_present": pushed.blobs_present,
+                **more,
+            }
+        )
         return
     for reference in pushed.references:
         print(reference if reference.endswith(f"@{pushed.digest}") else f"{reference}@{pushed.digest}")
     if not arguments.quiet:
         print(
             f"{pushed.blobs_sent} blobs sent ({size_text(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
-            f"{pushed.blobs_present} already there",
+            f"{pushed.blobs_present} already present",
             file=sys.stderr,
         )
 
 
 def size_text(size: float) -> str:
-    """`size` bytes in decimal units, as registries' pages show it."""
+    """Return `size` in bytes with a decimal unit, as registries' web pages show it."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

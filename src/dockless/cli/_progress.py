@@ -1,4 +1,4 @@
-"""Progress of a transfer on stderr: bars on a terminal, a line per blob in a log, nothing when quiet."""
+"""Progress of a transfer on stderr: bars on a terminal, a line for each blob in a log, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -9,47 +9,48 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from dockless.cli._output import size_text
-from dockless.cli._signals import stop
+from dockless.cli._signals import interrupt
 
 if TYPE_CHECKING:
     from dockless.registry.progress import Progress, ProgressEvent
 
-_HOW = {"verified": "verified", "sent": "sent", "present": "already there", "mounted": "mounted"}
+# Events that end a blob, and their texts.
+_ENDS = {"verified": "verified", "sent": "sent", "present": "already present", "mounted": "mounted"}
 
 
 def progress_of(arguments: argparse.Namespace) -> Progress:
-    """Who is to be told of a transfer's progress."""
+    """Return the function that shows the progress of a transfer."""
     if arguments.quiet:
-        return _check_stop
+        return _check_interrupt
     if sys.stderr.isatty():
         try:
             tqdm = importlib.import_module("tqdm").tqdm
         except ImportError:
-            return _line
+            return _print_event
         return _Bars(tqdm)
-    return _line
+    return _print_event
 
 
-def _check_stop(event: ProgressEvent) -> None:
-    stop.check()
+def _check_interrupt(event: ProgressEvent) -> None:
+    interrupt.check()
 
 
-def _line(event: ProgressEvent) -> None:
-    stop.check()
-    if event.kind in _HOW:
+def _print_event(event: ProgressEvent) -> None:
+    interrupt.check()
+    if event.kind in _ENDS:
         size = size_text(event.descriptor.size)
-        _tell(f"{event.descriptor.digest} {_HOW[event.kind]} ({size})")
+        _print_line(f"{event.descriptor.digest} {_ENDS[event.kind]} ({size})")
     elif event.kind == "tagged":
-        _tell(f"{event.reference} is {event.descriptor.digest}")
+        _print_line(f"{event.reference} is {event.descriptor.digest}")
 
 
-def _tell(line: str) -> None:
-    # In one piece: print() writes the end of the line by itself, and blobs are moved by several threads.
+def _print_line(line: str) -> None:
+    # One write: print() writes the line end separately, and several threads transfer blobs.
     sys.stderr.write(f"{line}\n")
 
 
 class _Bars:
-    """A bar for each blob that moves, gone when it is there."""
+    """A bar for each blob in transfer, removed at its end."""
 
     def __init__(self, tqdm: Any) -> None:
         self._tqdm = tqdm
@@ -57,7 +58,7 @@ class _Bars:
         self._bars: dict[str, Any] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
-        stop.check()
+        interrupt.check()
         blob = event.descriptor
         with self._lock:
             if event.kind == "bytes":
@@ -66,7 +67,7 @@ class _Bars:
                         desc=blob.digest[7:19], total=blob.size, unit="B", unit_scale=True, leave=False, file=sys.stderr
                     )
                 self._bars[blob.digest].update(event.bytes)
-            elif event.kind in _HOW:
+            elif event.kind in _ENDS:
                 bar = self._bars.pop(blob.digest, None)
                 if bar is not None:
                     bar.close()

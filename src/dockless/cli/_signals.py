@@ -1,14 +1,15 @@
-"""Stops what runs: the signal's handler interrupts the main thread, and each transfer sees it at its next bytes."""
+"""Interruption by signals: the handler interrupts the main thread, and transfers check for it as they read."""
 
 from __future__ import annotations
 
 
-class Stopped(BaseException):
-    """Somebody pressed Ctrl-C or sent SIGTERM. Like KeyboardInterrupt, it is no error that code catches."""
+class Interrupted(BaseException):
+    """Raised after SIGINT, SIGTERM or SIGHUP. Not an Exception, so that `except Exception` does not catch it."""
 
 
-class _Stop:
+class _Interrupt:
     def __init__(self) -> None:
+        # The number of the signal; 0 before one arrived.
         self.signal = 0
 
     def request(self, number: int) -> None:
@@ -18,9 +19,9 @@ class _Stop:
         self.signal = 0
 
     def check(self) -> None:
-        """Raises Stopped after a signal."""
+        """Raise Interrupted after a signal."""
         if self.signal:
-            raise Stopped
+            raise Interrupted
 
 
-stop = _Stop()
+interrupt = _Interrupt()

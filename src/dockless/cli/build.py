@@ -8,10 +8,11 @@ from typing import Any
 from dockless.cli._options import Commands, access_of, add_command, add_jobs
 
 _DESCRIPTION = """\
-Builds an image and saves it: a base, a layer for each --add, a config.
+Build an image from a base, a layer for each --add, and config options, and save it.
 
-The same files and options give the same digest on every machine. Of the base only manifest and config are read; its
-layers are copied if the destination lacks them, mounted where both are in one registry.
+The same files and options give the same digest on every machine. Only the manifest and the config of the base are
+read. Its layers are mounted if base and destination are in the same registry, and otherwise copied unless the
+destination has them.
 """
 _EXAMPLE = """\
   dockless build ghcr.io/acme/app --base docker.io/library/python:3.12-slim --add ./src:/app \\
@@ -21,36 +22,51 @@ _EXAMPLE = """\
 
 def add_to(commands: Commands) -> None:
     parser = add_command(commands, "build", "DESTINATION", "build an image and save it", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("destination", metavar="DESTINATION", help="where to save it: see dockless --help")
-    parser.add_argument("--base", metavar="SOURCE", help="what to build on (default: nothing, from scratch)")
+    parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
+    parser.add_argument("--base", metavar="SOURCE", help="the base image (default: none)")
     content = parser.add_argument_group("content")
     add = _repeatable(content)
-    add("--add", "SRC:DEST", "a layer of this file or folder, at this path in the image")
-    add("--ignore", "GLOB", "leave out what this matches, as a line of .gitignore does")
-    add("--ignore-file", "NAME", "read such lines from files of this name, in any folder")
-    add("--whiteout", "PATH", "take this path of the base away")
-    content.add_argument("--owner", metavar="UID:GID", default="0:0", help="who owns the files (default: 0:0)")
+    add("--add", "SRC:DEST", "add a layer with this file or directory at this path in the image")
+    add("--ignore", "GLOB", "exclude files that match this .gitignore pattern")
+    add("--ignore-file", "NAME", "read .gitignore patterns from files with this name, in every directory")
+    add("--whiteout", "PATH", "remove this path of the base")
+    content.add_argument("--owner", metavar="UID:GID", default="0:0", help="owner of the files (default: 0:0)")
     content.add_argument(
-        "--compression", metavar="C", default="gzip", help="gzip, gzip-single, zstd or none, with a level as in gzip:6"
+        "--compression",
+        metavar="C",
+        default="gzip",
+        help="gzip, gzip-single, zstd or none, optionally with a level such as gzip:6 (default: gzip)",
     )
     config = parser.add_argument_group("config")
-    config.add_argument("--entrypoint", metavar="JSON", help="a list of strings: the program")
-    config.add_argument("--cmd", metavar="JSON", help="a list of strings: its arguments")
+    config.add_argument("--entrypoint", metavar="JSON", help="the program, as a list of strings")
+    config.add_argument("--cmd", metavar="JSON", help="the arguments, as a list of strings")
     add = _repeatable(config)
-    add("--env", "NAME=VALUE", "set a variable; $NAME in it stands for what the base sets")
-    config.add_argument("--workdir", metavar="DIR", help="where the program starts")
-    config.add_argument("--user", metavar="USER", help="user or uid, with :group or :gid")
+    add(
+        "--env", "NAME=VALUE", "set an environment variable; $NAME in the value is replaced by the variable of the base"
+    )
+    config.add_argument("--workdir", metavar="DIR", help="working directory of the program")
+    config.add_argument("--user", metavar="USER", help="user name or UID, optionally with :GROUP or :GID")
     add("--label", "NAME=VALUE", "set a label")
-    add("--expose", "PORT", "a port that it listens on, such as 8080/tcp")
-    add("--volume", "PATH", "a path that is to be a volume")
-    config.add_argument("--stop-signal", metavar="SIGNAL", help="what stops the program, such as SIGINT")
-    config.add_argument("--created", metavar="TIME", help="as 2024-01-31T12:00:00Z (default: 1970)")
+    add("--expose", "PORT", "expose a port, such as 8080/tcp")
+    add("--volume", "PATH", "declare a volume at this path")
+    config.add_argument("--stop-signal", metavar="SIGNAL", help="the signal that stops the program, such as SIGINT")
+    config.add_argument(
+        "--created",
+        metavar="TIME",
+        help="creation time in RFC 3339 format, such as 2024-01-31T12:00:00Z (default: 1970)",
+    )
     image = parser.add_argument_group("image")
-    image.add_argument("--platform", metavar="OS/ARCH", help="(default: the base's only one, or linux/amd64)")
-    image.add_argument("--format", choices=("oci", "docker"), help="media types (default: the base's, or oci)")
+    image.add_argument(
+        "--platform",
+        metavar="OS/ARCH",
+        help="platform of the image (default: the only platform of the base, or linux/amd64)",
+    )
+    image.add_argument(
+        "--format", choices=("oci", "docker"), help="media types of the image (default: those of the base, or oci)"
+    )
     add = _repeatable(image)
     add("--annotation", "NAME=VALUE", "set an annotation of the manifest")
-    add("--tag", "TAG", "name the image so, too")
+    add("--tag", "TAG", "add another tag")
     add_jobs(parser)
     parser.set_defaults(run=run)
 
@@ -85,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         image = _base(arguments, access)
         for layer in layers:
             image = image.add_layer(layer)
-        # Last: each edit says anew when the image was created.
+        # The config is last: every edit sets the creation time.
         image = image.with_annotations(annotations or {}).with_config(**edit, created=arguments.created)
         pushed = image.save(destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
     print_saved(arguments, pushed, platform=str(image.platform), layers=[x.descriptor.digest for x in image.layers])
@@ -107,12 +123,12 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
 
     layers = []
     if arguments.whiteout:
-        # Of the base: what is added to the same place is not taken away.
+        # Below the added layers, so that only paths of the base are removed.
         layers.append(Layer.from_files({}, whiteouts=arguments.whiteout, compression=arguments.compression))
     for added in arguments.add:
         source, colon, destination = added.rpartition(":")
         if not colon or not source or not destination.startswith("/"):
-            raise InvalidValueError(f"--add {added!r} is not SRC:DEST", hint="write as in ./src:/app")
+            raise InvalidValueError(f"--add {added!r} is not SRC:DEST", hint="write, for example, ./src:/app")
         layers.append(
             Layer.from_files(
                 {destination: source},
@@ -132,14 +148,14 @@ def _json_list(option: str, text: str | None) -> list[str] | None:
     from dockless.oci.canonical_json import load_json
 
     try:
-        found = load_json(text)
+        values = load_json(text)
     except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        values = None
+    if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
         raise InvalidValueError(
-            f"{option} {text!r} is no JSON list of strings", hint="""write as in '["python", "-V"]'"""
+            f"{option} {text!r} is not a JSON list of strings", hint="""write, for example, '["python", "-V"]'"""
         )
-    return found
+    return values
 
 
 def _pairs(option: str, values: list[str]) -> dict[str, str] | None:

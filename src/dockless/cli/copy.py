@@ -7,10 +7,10 @@ import argparse
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform, platform_of
 
 _DESCRIPTION = """\
-Copies an image, byte for byte: push, pull, and registry to registry.
+Copy an image, byte for byte: push, pull, or copy between registries.
 
-What the destination has is not sent; between repositories of one registry layers are mounted. Tags move last, when all
-that they name is there.
+Blobs that the destination has are not sent; between repositories of one registry, layers are mounted. Tags are written
+last, after everything that they refer to.
 """
 _EXAMPLE = """\
   dockless copy ghcr.io/acme/app:1.2.3 registry.example.com/app --tag 1.2.3 --tag latest
@@ -20,26 +20,31 @@ _EXAMPLE = """\
 
 def add_to(commands: Commands) -> None:
     parser = add_command(
-        commands, "copy", "SOURCE DESTINATION", "copy an image from anywhere to anywhere", _DESCRIPTION, _EXAMPLE
+        commands,
+        "copy",
+        "SOURCE DESTINATION",
+        "copy an image between registries, layouts and archives",
+        _DESCRIPTION,
+        _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
-    parser.add_argument("destination", metavar="DESTINATION", help="where to save it: see dockless --help")
-    parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="name it so, too (repeatable)")
+    parser.add_argument("source", metavar="SOURCE", help="the image to copy; see dockless --help")
+    parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
+    parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="add another tag (repeatable)")
     add_platform(parser)
-    parser.add_argument("--all-platforms", action="store_true", help="copy the index and all images that it lists")
+    parser.add_argument("--all-platforms", action="store_true", help="copy an image index and all its images")
     add_jobs(parser)
-    parser.add_argument("--force-upload", action="store_true", help="send blobs even if they are there")
+    parser.add_argument("--force-upload", action="store_true", help="send blobs even if the destination has them")
     parser.add_argument(
         "--keep-foreign-layers",
         action="store_true",
-        help="leave layers with urls where they are (default: copied, from the first url that works)",
+        help="do not copy foreign layers (default: download them from the first of their URLs that works)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.platform and arguments.all_platforms:
-        arguments.usage_error("--platform and --all-platforms exclude each other")
+        arguments.usage_error("--platform and --all-platforms cannot be combined")
     from dockless.cli._output import print_saved
     from dockless.cli._progress import progress_of
     from dockless.transfer.copy import copy_image

@@ -13,54 +13,60 @@ if TYPE_CHECKING:
     from dockless.oci.manifest import Index
 
 _DESCRIPTION = """\
-Shows an image: digest, platforms, config and layers. Only its manifest and config are read.
+Show the digest, platforms, config and layers of an image. Only its manifest and config are read.
 
-Of a multi-platform image the index is shown, or with --platform (or --config) one of its images.
+For a multi-platform image, the index is shown; with --platform or --config, one of its images.
 """
 _EXAMPLE = "  dockless inspect docker.io/library/alpine:3.20 --platform linux/arm64\n"
 
 
 def add_to(commands: Commands) -> None:
     parser = add_command(
-        commands, "inspect", "SOURCE", "show an image's digest, platforms, config, layers", _DESCRIPTION, _EXAMPLE
+        commands,
+        "inspect",
+        "SOURCE",
+        "show the digest, platforms, config and layers of an image",
+        _DESCRIPTION,
+        _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
+    parser.add_argument("source", metavar="SOURCE", help="the image to show; see dockless --help")
     parser.add_argument("--raw", action="store_true", help="print the manifest or index, byte for byte")
     parser.add_argument("--config", action="store_true", help="print the config, byte for byte")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="of a multi-platform image, the one for this")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="the platform to select from an image index")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.raw + arguments.config + arguments.json > 1:
-        arguments.usage_error("--raw, --config and --json exclude each other")
+        arguments.usage_error("--raw, --config and --json cannot be combined")
     from dockless.cli._output import print_json
+    from dockless.image_tree import read_image
     from dockless.oci.manifest import Index
     from dockless.transfer.locations import Location
-    from dockless.transfer.open import choose, open_source, read_documents
+    from dockless.transfer.open import open_image, select_manifest
 
     platform = platform_of(arguments)
-    with access_of(arguments) as access, open_source(Location.parse(arguments.source), access) as source:
+    with access_of(arguments) as access, open_image(Location.parse(arguments.source), access) as opened:
         whole = platform is None and not arguments.config
-        root = source.root if whole else choose(source, platform)
+        root = opened.root if whole else select_manifest(opened, platform)
         if arguments.raw:
             return _print_bytes(root.raw)
         if isinstance(root, Index):
-            found = _of_index(root)
+            document = _index_document(root)
         else:
-            image = read_documents(root, source.content, arguments.source)
+            image = read_image(opened.source, root, arguments.source)
             if arguments.config:
                 return _print_bytes(image.config_bytes)
-            found = _of_image(image)
-    found = {"source": arguments.source, **found}
+            document = _image_document(image)
+    document = {"source": arguments.source, **document}
     if arguments.json:
-        print_json(found)
+        print_json(document)
     else:
-        _print_text(found, "")
+        _print_text(document, "")
     return 0
 
 
-def _of_index(index: Index) -> dict[str, Any]:
+def _index_document(index: Index) -> dict[str, Any]:
     return {
         "digest": index.digest,
         "media_type": index.media_type,
@@ -72,7 +78,7 @@ def _of_index(index: Index) -> dict[str, Any]:
     }
 
 
-def _of_image(image: ImageDocuments) -> dict[str, Any]:
+def _image_document(image: ImageDocuments) -> dict[str, Any]:
     return {
         "digest": image.manifest.digest,
         "media_type": image.manifest.media_type,
@@ -100,15 +106,15 @@ def _print_bytes(data: bytes) -> int:
     return 0
 
 
-def _print_text(found: Any, indent: str) -> None:
-    """Names and values, a line each; what is empty is left out. Control characters are not for a terminal."""
+def _print_text(document: Any, indent: str) -> None:
+    """Print names and values that are not empty, one on each line, without control characters."""
     from dockless.errors import printable
 
-    for name, value in found.items():
+    for name, value in document.items():
         if value in (None, "", {}, []):
             continue
         if isinstance(value, dict) and not any(value.values()):
-            # ExposedPorts and Volumes are sets: names alone.
+            # ExposedPorts and Volumes are sets, as objects with empty values.
             print(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
         elif isinstance(value, dict):
             print(f"{indent}{printable(name)}:")

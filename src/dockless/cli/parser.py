@@ -1,4 +1,4 @@
-"""The command line: what all commands have, and the commands."""
+"""The parser of the command line."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from dockless import __version__
 from dockless.cli import build, copy, inspect, serve, tags, verify
 
 _DESCRIPTION = """\
-Builds, copies and checks container images, with no Docker.
+Build, copy and verify container images without Docker.
 
 A SOURCE or DESTINATION is
   a registry reference                 ghcr.io/acme/app:1.2.3, localhost:5000/app
-  oci:DIR[:TAG]                        an OCI layout, a folder
+  oci:DIR[:TAG]                        an OCI layout, which is a directory
   oci-archive:FILE[:TAG]               a tar of an OCI layout
-  docker-archive:FILE[:REFERENCE]      what docker save and docker load use
+  docker-archive:FILE[:REFERENCE]      an archive of docker save and docker load
 
-Credentials are those of docker login and podman login.
+Credentials of docker login and podman login are used.
 """
-_EPILOG = "dockless COMMAND --help says more of each. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."
+_EPILOG = "See dockless COMMAND --help. Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted."
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one line as well: what is not known, and what may have been meant."""
+    """Reports a usage error as one line, with a suggestion for a misspelled option."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = super().parse_known_args(args, namespace)
+        known, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            known = [option for action in self._actions for option in action.option_strings]
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{_suggestion(unknown, known)}")
-        return found, unknown
+            options = [option for action in self._actions for option in action.option_strings]
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_suggestion(unknown, options)}")
+        return known, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}; usage: {self.prog} --help\n")
 
 
-def _suggestion(unknown: list[str], known: list[str]) -> str:
+def _suggestion(unknown: list[str], options: list[str]) -> str:
     import difflib
 
     for argument in unknown:
-        # At less than three quarters alike, --json is --version.
-        likely = difflib.get_close_matches(argument.partition("=")[0], known, 1, 0.75)
-        if likely:
-            return f" (did you mean {likely[0]}?)"
+        # With a lower cutoff, --json would suggest --version.
+        similar = difflib.get_close_matches(argument.partition("=")[0], options, 1, 0.75)
+        if similar:
+            return f" (did you mean {similar[0]}?)"
     return ""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of all commands."""
     parser = _Parser(
         prog="dockless",
         description=_DESCRIPTION,

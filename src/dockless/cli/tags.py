@@ -13,10 +13,10 @@ def add_to(commands: Commands) -> None:
         "tags",
         "REPOSITORY",
         "list the tags of a repository",
-        "Lists the tags of a repository, one a line, as the registry orders them.",
+        "List the tags of a repository, one on each line, in the order of the registry.",
         "  dockless tags docker.io/library/alpine\n",
     )
-    parser.add_argument("repository", metavar="REPOSITORY", help="such as ghcr.io/acme/app")
+    parser.add_argument("repository", metavar="REPOSITORY", help="a repository such as ghcr.io/acme/app")
     parser.set_defaults(run=run)
 
 
@@ -28,17 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     reference = Location.parse(arguments.repository).reference
     if reference is None:
         raise InvalidValueError(
-            f"{arguments.repository} is in no registry", hint="dockless inspect shows what is on disk"
+            f"{arguments.repository} is not in a registry", hint="dockless inspect shows images on disk"
         )
     if reference.tag or reference.digest:
         raise InvalidValueError(
             f"{reference} names one image", hint=f"write REGISTRY/REPOSITORY, such as {reference.name}"
         )
     with access_of(arguments) as access:
-        found = list(access.client(reference).tags(reference.repository))
+        tags = list(access.client(reference).tags(reference.repository))
     if arguments.json:
-        print_json({"repository": reference.name, "tags": found})
+        print_json({"repository": reference.name, "tags": tags})
     else:
-        for tag in found:
+        for tag in tags:
             print(tag)
     return 0

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, platform_of
 
 _DESCRIPTION = """\
-Reads all of an image and checks it: sizes and digests of every blob, what is inside of layers against the diff ids,
-the layers' tars, and the image specification's rules. Every platform of an index, every image of a layout or archive
-unless one is named.
+Read an image completely and verify it: sizes and digests of all blobs, layers against their diff IDs, the structure of
+the layers' tars, and the rules of the image specification. All platforms of an image index are verified, and all images
+of a layout or archive unless SOURCE names one.
 
-Each thing that is wrong is a line on stdout; then the exit status is 1.
+Each problem is a line on stdout; the exit status is then 1.
 """
 _EXAMPLE = "  dockless verify oci:build/app\n"
 
 
 def add_to(commands: Commands) -> None:
-    parser = add_command(commands, "verify", "SOURCE", "check every byte of an image", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE", help="where it is: see dockless --help")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="check only the image for this")
+    parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="verify only the image for this platform")
     add_jobs(parser)
     parser.set_defaults(run=run)
 
@@ -32,22 +33,37 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.transfer.verify import verify_image
 
     with access_of(arguments) as access:
-        found = verify_image(
+        result = verify_image(
             Location.parse(arguments.source),
             access=access,
             platform=platform_of(arguments),
             progress=progress_of(arguments),
         )
     if arguments.json:
-        print_json({"source": arguments.source, **found._asdict()})
+        print_json(
+            {
+                "source": arguments.source,
+                "digests": result.digests,
+                "manifests": result.manifests,
+                "blobs": result.blobs,
+                "bytes": result.bytes,
+                "foreign": result.foreign,
+                "problems": result.problems,
+            }
+        )
     else:
-        for line in found.wrong:
-            print(line)
+        for problem in result.problems:
+            print(problem)
         if not arguments.quiet:
-            looked = f"{found.manifests} manifests, {found.blobs} blobs, {size_text(found.bytes)}"
-            left = f"; {len(found.elsewhere)} foreign layers are elsewhere" if found.elsewhere else ""
-            print(f"{len(found.wrong) or 'nothing'} wrong in {looked}{left}", file=sys.stderr)
-    if found.wrong:
-        count = "1 thing is" if len(found.wrong) == 1 else f"{len(found.wrong)} things are"
-        print(f"dockless: error: {arguments.source} is damaged: {count} wrong", file=sys.stderr)
-    return 1 if found.wrong else 0
+            read = f"{result.manifests} manifests, {result.blobs} blobs, {size_text(result.bytes)}"
+            foreign = f"; {len(result.foreign)} foreign layers were not verified" if result.foreign else ""
+            print(f"{_count(result.problems)} found in {read}{foreign}", file=sys.stderr)
+    if result.problems:
+        print(f"dockless: error: {arguments.source} is not valid: {_count(result.problems)} found", file=sys.stderr)
+    return 1 if result.problems else 0
+
+
+def _count(problems: Sequence[str]) -> str:
+    if not problems:
+        return "no problems"
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,1 +1,1 @@
-"""Images and indexes as values: the public `Image` and `ImageIndex`."""
+"""`Image` and `ImageIndex`: immutable images that are read, edited and saved."""

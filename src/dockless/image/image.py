@@ -1,4 +1,4 @@
-"""`Image`: an image as a value, from anywhere, edited, and saved to anywhere."""
+"""`Image`: an immutable image that is read, edited and saved."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from dockless.errors import InvalidValueError
+from dockless.image_tree import read_image
 from dockless.layer.builder import BuiltLayer
 from dockless.mutate.assemble import assemble_image, replace_layer
 from dockless.mutate.config_edit import ConfigEdit
@@ -24,7 +25,7 @@ from dockless.oci.validation import is_plain_url
 from dockless.registry.http.url_policy import redact
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
-from dockless.transfer.layer_sources import Origins, Place, Scratch
+from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
 from dockless.transfer.locations import (
     DOCKER_ARCHIVE,
     OCI,
@@ -34,131 +35,137 @@ from dockless.transfer.locations import (
     to_destination,
     to_location,
 )
-from dockless.transfer.open import choose, open_source, read_documents
-from dockless.transfer.prefetch import Synced, start_sync
-from dockless.transfer.registry_access import Access
-from dockless.transfer.save_all import save_everywhere
+from dockless.transfer.open import open_image, select_manifest
+from dockless.transfer.prefetch import PrefetchResult, start_prefetch
+from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.save import save_images
 
 logger = logging.getLogger("dockless.image")
 
 
 class Buildable(Protocol):
-    """What `add_layer` takes: a `Layer`, or anything else that builds one."""
+    """The argument of `add_layer`: a `Layer`, or another object that builds a layer."""
 
     def build(self, directory: str) -> BuiltLayer:
-        """Writes the layer's blob to `directory`, as a file named by its digest's digits."""
+        """Write the layer's blob to `directory`, as a file named by the hex digits of its digest. Raises LayerError."""
         ...
 
 
 class Image:
-    """One image for one platform: manifest, config (image spec, manifest.md and config.md), and where its layers are.
+    """An image for one platform: its manifest, its config, and the sources of its layers.
 
-    Immutable: edits return a new one.
+    An image is immutable: each edit returns a new one. Manifest and config are read at first, layers only when the
+    image is saved to a destination that does not have them. Images are made by `scratch`, `from_registry`,
+    `from_layout`, `from_archive` and `load`. The `access` with which an image is read is used again to read its
+    layers.
 
-    Only manifest and config are read at first; layers are when the image is saved, and only those that the destination
-    lacks. `digest` is known before anything is sent. Made by `scratch`, `from_registry`, `from_layout`, `from_archive`
-    and `load`. How registries are reached (credentials, TLS, jobs) is an `Access`; the one an image was read with is
-    used for its layers later.
+    Specification: OCI image spec, manifest.md and config.md.
     """
 
-    __slots__ = ("_documents", "_origins")
+    __slots__ = ("_documents", "_layer_sources")
 
-    def __init__(self, documents: ImageDocuments, origins: Origins) -> None:
-        """For the library's own use."""
+    def __init__(self, documents: ImageDocuments, layer_sources: LayerSources) -> None:
+        """Create an image from its documents. Internal: use the class methods."""
         self._documents = documents
-        self._origins = dict(origins)
-
-    @property
-    def origins(self) -> Origins:
-        """Where its layers are to be had from; for the library's own use."""
-        return self._origins
+        self._layer_sources = dict(layer_sources)
 
     @classmethod
     def scratch(cls, platform: str = "linux/amd64", *, image_format: str = "oci") -> Image:
-        """An image with no layers; `image_format` is `oci` or `docker`. Raises InvalidValueError."""
+        """Return an image without layers; `image_format` is `oci` or `docker`. Raises InvalidValueError."""
         return cls(assemble_image(Platform.parse(platform), (), ConfigEdit(), image_format=image_format), {})
 
     @classmethod
-    def from_registry(cls, reference: str, *, platform: str | None = None, access: Access | None = None) -> Image:
-        """The image of a reference such as `ghcr.io/acme/app:1` or `alpine@sha256:...`, which is then verified.
+    def from_registry(
+        cls, reference: str, *, platform: str | None = None, access: RegistryAccess | None = None
+    ) -> Image:
+        """Return the image of a reference such as `ghcr.io/acme/app:1` or `alpine@sha256:...`, verified.
 
-        Of an index, the one for `platform` (None: the only one, else linux/amd64). Raises RegistryError,
-        InvalidDocumentError for what is no image or has none for that platform, InvalidValueError for a bad reference.
+        From an index, the image for `platform` is selected (None: the only one, else linux/amd64). Raises
+        RegistryError; InvalidDocumentError if this is not an image, or has none for that platform; InvalidValueError
+        for an invalid reference.
         """
         return cls.load(Location(REGISTRY, reference=Reference.parse(reference)), platform=platform, access=access)
 
     @classmethod
     def from_layout(cls, directory: str, name: str = "", *, platform: str | None = None) -> Image:
-        """The image called `name` (or the only one) of an OCI layout, a folder (image spec, image-layout.md).
+        """Return the image called `name`, or the only image, of an OCI layout (image spec, image-layout.md).
 
-        Of an index, the one for `platform`, as for `from_registry`. Raises LayoutError, InvalidDocumentError.
+        The image for `platform` is selected as in `from_registry`. Raises LayoutError, InvalidDocumentError.
         """
         return cls.load(Location(OCI, directory, name), platform=platform)
 
     @classmethod
     def from_archive(cls, path: str, name: str = "", *, platform: str | None = None) -> Image:
-        """The image called `name` (or the only one) of an archive, compressed or not.
+        """Return the image called `name`, or the only image, of an archive, which may be compressed.
 
-        It may be a tar of an OCI layout (image spec, image-layout.md) or what `docker save` writes (Docker's image
-        spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError, InvalidDocumentError.
+        The archive is a tar of an OCI layout (image spec, image-layout.md) or the output of `docker save` (Docker's
+        image spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError,
+        InvalidDocumentError.
         """
         from dockless.tar.index import TarFiles
 
         with TarFiles(path) as files:
-            # Docker's own archives are both from its version 25 on.
+            # Since Docker 25, its archives have both formats.
             kind = OCI_ARCHIVE if files.size("oci-layout") is not None else DOCKER_ARCHIVE
         return cls.load(Location(kind, path, name), platform=platform)
 
     @classmethod
-    def load(cls, source: str | Location, *, platform: str | None = None, access: Access | None = None) -> Image:
-        """The image at any source, written as for the command: `oci:DIR:TAG`, `docker-archive:FILE`, a reference...
+    def load(
+        cls, source: str | Location, *, platform: str | None = None, access: RegistryAccess | None = None
+    ) -> Image:
+        """Return the image at a source as the command accepts it: `oci:DIR:TAG`, `docker-archive:FILE`, a reference...
 
-        Of an index, the one for `platform`, as for `from_registry`. Raises DocklessError.
+        The image for `platform` is selected as in `from_registry`. Raises DocklessError.
         """
-        where = to_location(source)
-        used = access or Access()
-        with used, open_source(where, used) as found:
-            manifest = choose(found, Platform.parse(platform) if platform else None)
-            documents = read_documents(manifest, found.content, str(where))
-        place = Place(where, used)
-        return cls(documents, {layer.digest: place for layer in manifest.layers})
+        location = to_location(source)
+        access = access or RegistryAccess()
+        with access, open_image(location, access) as opened:
+            manifest = select_manifest(opened, Platform.parse(platform) if platform else None)
+            documents = read_image(opened.source, manifest, str(location))
+        layer_source = SourceLocation(location, access)
+        return cls(documents, {layer.digest: layer_source for layer in manifest.layers})
 
-    # What it is
+    # Properties
 
     @property
     def digest(self) -> Digest:
-        """The manifest's digest: what `name@sha256:...` names."""
+        """The manifest's digest, which `name@sha256:...` names. It is known before the image is saved."""
         return self._documents.manifest.digest
 
     @property
     def platform(self) -> Platform:
-        """Where it runs, as its config says."""
+        """The platform in the config."""
         return self._documents.platform
 
     @property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """The layers, lowest first, each with its descriptor and diff id."""
+        """The layers, lowest first, each with its descriptor and diff ID."""
         return self._documents.layers
 
     @property
     def config(self) -> dict[str, Any]:
-        """The whole config document, a copy (image spec, config.md)."""
+        """A copy of the config document (image spec, config.md)."""
         return copy.deepcopy(dict(self._documents.config.document))
 
     @property
+    def config_bytes(self) -> bytes:
+        """The config as it is stored."""
+        return self._documents.config_bytes
+
+    @property
+    def manifest_bytes(self) -> bytes:
+        """The manifest as it is stored; `digest` is the digest of these bytes."""
+        return self._documents.manifest.raw
+
+    @property
     def env(self) -> dict[str, str]:
-        """The environment, in its order."""
+        """The environment variables, in order."""
         return self._documents.config.env
 
     @property
     def size(self) -> int:
-        """Bytes in all: each layer's blob once, config and manifest."""
+        """The size in bytes of manifest, config and layers, each distinct layer once."""
         return self._documents.size
-
-    @property
-    def documents(self) -> ImageDocuments:
-        """Manifest and config, with the bytes that their digests are of."""
-        return self._documents
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Image) and other.digest == self.digest
@@ -172,13 +179,13 @@ class Image:
     # Edits
 
     def add_layer(self, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
-        """The image with one more layer on top; it is built now. `created_by` is its line of history.
+        """Return the image with one more layer on top, which is built now. Raises LayerError.
 
-        Raises LayerError.
+        `created_by` is the layer's text in the history.
         """
-        built, scratch = _build(layer)
+        built, directory = _build(layer)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
-        return self._with(self._assembled([added]), {built.descriptor.digest: scratch})
+        return self._with(self._assemble([added]), {built.descriptor.digest: directory})
 
     def add_remote_layer(
         self,
@@ -190,42 +197,44 @@ class Image:
         media_type: str = "",
         repository: str = "",
         created_by: str = CREATED_BY,
-        access: Access | None = None,
+        access: RegistryAccess | None = None,
     ) -> Image:
-        """The image with a layer on top that exists already, known by digest, diff id and size in bytes.
+        """Return the image with an existing layer on top, given by its digest, diff ID and size in bytes.
 
-        It is had from `repository` (`host/path`), if given, or from the first of `urls` that works, unless the
-        destination has it. `media_type` is that of a gzip layer unless given. That the layer is what is said of it is
-        checked when its bytes pass. Raises InvalidValueError.
+        Unless the destination has the layer, it is read from `repository` (`host/path`) if given, else from the first
+        of `urls` that works, and verified. `media_type` is the type of a gzip layer by default. Raises
+        InvalidValueError.
         """
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise InvalidValueError(f"the size of the layer {digest} is {size!r}", hint="write its bytes")
-        found_urls = _strings("urls", urls) or ()
-        for url in found_urls:
+            raise InvalidValueError(
+                f"the size of the layer {digest} must be a number of bytes, not {size!r}", hint="pass an integer"
+            )
+        checked_urls = _strings("urls", urls) or ()
+        for url in checked_urls:
             if not is_plain_url(url):
                 raise InvalidValueError(
-                    f"{redact(url)} is no plain url", hint="write http:// or https://, with no password"
+                    f"{redact(url)} is not a valid URL of a layer", hint="write http:// or https://, without a password"
                 )
-        added = ImageLayer(Descriptor(kind, Digest(digest), size, found_urls), Digest(diff_id), created_by)
-        origins: dict[Digest, Place] = {}
+        added = ImageLayer(Descriptor(kind, Digest(digest), size, checked_urls), Digest(diff_id), created_by)
+        layer_sources: dict[Digest, SourceLocation] = {}
         if repository:
-            where = Location(REGISTRY, reference=Reference.parse(repository))
-            origins[added.descriptor.digest] = Place(where, access or Access())
-        return self._with(self._assembled([added]), origins)
+            location = Location(REGISTRY, reference=Reference.parse(repository))
+            layer_sources[added.descriptor.digest] = SourceLocation(location, access or RegistryAccess())
+        return self._with(self._assemble([added]), layer_sources)
 
     def remove_layer(self, digest: str) -> Image:
-        """The image without the layer of that digest (of its blob, or of what is inside), wherever it stands.
+        """Return the image without the layer of that digest or diff ID, and without the layer's history.
 
-        Diff id and history go with it. Raises InvalidValueError, listing the layers, when there is none.
+        Raises InvalidValueError, with the layers of the image, if there is no such layer.
         """
-        return self._with(self._assembled((), remove_layers=[digest]))
+        return self._with(self._assemble((), remove_layers=[digest]))
 
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
-        """The image with `layer` in the place of the one of that digest. Raises InvalidValueError, LayerError."""
-        built, scratch = _build(layer)
+        """Return the image with `layer` instead of the layer of that digest. Raises InvalidValueError, LayerError."""
+        built, directory = _build(layer)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
-        return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: scratch})
+        return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: directory})
 
     def with_config(
         self,
@@ -243,14 +252,13 @@ class Image:
         created: str | None = None,
         raw: Mapping[str, Any] | None = None,
     ) -> Image:
-        """The image with another config; None leaves what there is.
+        """Return the image with changes to its config; None keeps a value. Raises InvalidValueError.
 
-        `env` and `labels` are merged by name, the others replace. In a value of `env`, `$NAME` and `${NAME}` stand for
-        what the image sets, `\\\\$` for a dollar sign. A new `entrypoint` without a `cmd` clears the base's.
-        `healthcheck` has Docker's keys, times in nanoseconds. `created` is a time as RFC 3339 writes it; each edit of
-        an image sets it anew, to 1970 unless it is said, so the last one's counts. `raw` is a JSON merge patch
-        (RFC 7396) to the whole config, for what has no name here: `{"config": {"OnBuild": None}, "author": "me"}`.
-        Raises InvalidValueError.
+        `env` and `labels` are merged by name; the other values replace those of the image. In a value of `env`, `$NAME`
+        and `${NAME}` are replaced by variables of the image; `\\$` is a dollar sign. A new `entrypoint` without a `cmd`
+        removes the image's `cmd`. `healthcheck` has the keys of Docker, with times in nanoseconds. `created` is a time
+        in RFC 3339 format; every edit sets it, by default to 1970, so the last edit decides. `raw` is a JSON merge
+        patch (RFC 7396) to the whole config, for other keys: `{"config": {"OnBuild": None}, "author": "me"}`.
         """
         edit = ConfigEdit(
             entrypoint=_strings("entrypoint", entrypoint),
@@ -269,51 +277,51 @@ class Image:
         return self._with(assemble_image(None, (), edit, base=self._documents))
 
     def with_annotations(self, annotations: Mapping[str, str]) -> Image:
-        """The image with annotations merged by name into its manifest's (image spec, annotations.md).
+        """Return the image with annotations merged by name into those of its manifest (image spec, annotations.md).
 
-        Raises InvalidValueError for what is not text, or has no name.
+        Raises InvalidValueError for an empty name, and for values that are not strings.
         """
-        return self._with(self._assembled((), annotations=annotations))
+        return self._with(self._assemble((), annotations=annotations))
 
     def with_format(self, image_format: str) -> Image:
-        """The image with the media types of `oci` or `docker`.
+        """Return the image with the media types of `oci` or `docker`.
 
-        Raises InvalidValueError for a layer that has none there.
+        Raises InvalidValueError for a layer whose compression that format does not have.
         """
-        return self._with(self._assembled((), image_format=image_format))
+        return self._with(self._assemble((), image_format=image_format))
 
     def rebase(self, old: Image, new: Image) -> Image:
-        """The image on the base `new`, in place of the base `old` that it stands on; nothing is built again.
+        """Return the image on the base `new` instead of its base `old`. No layer is built.
 
-        Of the config, what this image has as `old` has it follows `new`. Raises InvalidValueError when its lowest
-        layers are
-        not those of `old`, or `new` is for another platform.
+        Config values that this image has from `old` are replaced by those of `new`. Raises InvalidValueError if the
+        lowest layers are not those of `old`, or if `new` is for another platform.
         """
-        return self._with(rebase(self._documents, old._documents, new._documents), new._origins)
+        return self._with(rebase(self._documents, old._documents, new._documents), new._layer_sources)
 
-    # Sending it
+    # Saving
 
     def save(
         self,
         *destinations: str | Location,
         tags: Sequence[str] = (),
-        access: Access | None = None,
+        access: RegistryAccess | None = None,
         force_upload: bool = False,
         keep_foreign_layers: bool = True,
         progress: Progress = silent,
     ) -> PushResult:
-        """Saves the image to each destination, under its own name and `tags` (neither: `latest` in a registry).
+        """Save the image to each destination, under the destination's own name and `tags`.
 
-        A destination is written as for the command: a reference, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
-        `docker-archive:FILE[:REF]`. What is there is not sent again; layers of the same registry are mounted. The
-        result has the digest, all references, and counts of blobs and bytes, summed. Raises DocklessError.
+        A destination is a reference, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:REF]`. In a
+        registry, an image without a name gets the tag `latest`. Blobs that the destination has are not sent, and
+        layers from the same registry are mounted. The result has the digest, all references, and the sums of blobs and
+        bytes. Raises DocklessError.
         """
         for warning in self._documents.warnings:
             logger.warning(warning)
-        return save_everywhere(
+        return save_images(
             self._documents.manifest,
             [self._documents],
-            self._origins,
+            self._layer_sources,
             destinations,
             tags=tags,
             access=access,
@@ -322,40 +330,44 @@ class Image:
             progress=progress,
         )
 
-    def sync(self, destination: str | Location, *, access: Access | None = None) -> Future[Synced]:
-        """Starts to copy the layers that it has by now to a registry, and returns at once.
+    def prefetch(self, destination: str | Location, *, access: RegistryAccess | None = None) -> Future[PrefetchResult]:
+        """Start to copy the current layers to a registry in the background, for a later `save` to that registry.
 
-        While they are copied, more layers can be built; `save` then finds these there. `result()` of what is returned
-        waits, and raises what went wrong. Raises InvalidValueError for a destination that is no registry.
+        More layers can be built meanwhile. `result()` of the future waits for the copy and raises its DocklessError.
+        Raises InvalidValueError for a destination that is not a registry.
         """
-        where = to_destination(destination)
-        if where.kind != REGISTRY:
-            raise InvalidValueError(f"cannot sync to {where}", cause="it is no registry", hint="save to it")
-        return start_sync(self._documents.manifest.layers, self._origins, where, access or Access())
+        location = to_destination(destination)
+        if location.kind != REGISTRY:
+            raise InvalidValueError(
+                f"cannot prefetch to {location}", cause="it is not a registry", hint="use save instead"
+            )
+        return start_prefetch(
+            self._documents.manifest.layers, self._layer_sources, location, access or RegistryAccess()
+        )
 
-    def _assembled(self, layers: Sequence[ImageLayer], **changes: Any) -> ImageDocuments:
+    def _assemble(self, layers: Sequence[ImageLayer], **changes: Any) -> ImageDocuments:
         return assemble_image(None, layers, ConfigEdit(), base=self._documents, **changes)
 
-    def _with(self, documents: ImageDocuments, origins: Origins | None = None) -> Image:
-        return Image(documents, {**self._origins, **(origins or {})})
+    def _with(self, documents: ImageDocuments, layer_sources: LayerSources | None = None) -> Image:
+        return Image(documents, {**self._layer_sources, **(layer_sources or {})})
 
 
-def _build(layer: Buildable) -> tuple[BuiltLayer, Scratch]:
+def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
     if not hasattr(layer, "build"):
         raise InvalidValueError(
-            f"{layer!r:.100} is no layer", hint="write Layer.from_files({path in the image: path here})"
+            f"{layer!r:.100} is not a layer", hint="write Layer.from_files({path in the image: path on disk})"
         )
-    scratch = Scratch()
-    built = layer.build(scratch.path)
+    directory = BuildDirectory()
+    built = layer.build(directory.path)
     for warning in built.warnings:
         logger.warning(warning)
-    return built, scratch
+    return built, directory
 
 
 def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
     if values is None:
         return None
     if isinstance(values, str):
-        shown = f'["sh", "-c", {values!r}] or the like' if field in ("cmd", "entrypoint") else f"[{values!r}]"
-        raise InvalidValueError(f"{field} is text, not a list", hint=f"write {shown}")
+        example = f'a list such as ["sh", "-c", {values!r}]' if field in ("cmd", "entrypoint") else f"[{values!r}]"
+        raise InvalidValueError(f"{field} is a string, not a list", hint=f"write {example}")
     return tuple(values)

@@ -31,10 +31,12 @@ class BuiltLayer(NamedTuple):
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """Return the layer as JSON values."""
         return {**self._asdict(), "descriptor": self.descriptor.to_json(), "warnings": list(self.warnings)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BuiltLayer:
+        """Return the layer that `to_json` describes. Raises InvalidDocumentError for an invalid descriptor."""
         return cls(
             **{
                 **value,

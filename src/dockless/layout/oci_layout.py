@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
+from dockless.image_tree import read_manifest
 from dockless.layout.files import DirectoryFiles, Files, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, Manifest, make_index, parse_manifest
+from dockless.oci.manifest import Index, Manifest, make_index
 from dockless.tar.index import TarFiles
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -116,15 +117,11 @@ class OciLayout:
             ) from error
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """Return the manifest or index with this descriptor; size and digest are verified. Raises LayoutError."""
-        label = f"{self.where}: {descriptor.digest}"
-        if descriptor.size > DEFAULT_LIMIT:
-            raise LayoutError(f"{label} has {descriptor.size} bytes", cause=f"more than {DEFAULT_LIMIT}")
-        with self.open(descriptor) as file:
-            raw = file.read(descriptor.size + 1)
-        if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
-            raise LayoutError(f"{label} does not match its digest", hint="the layout is damaged: write it again")
-        return parse_manifest(raw, label, media_type=descriptor.media_type)
+        """Return the manifest or index with this descriptor; size and digest are verified.
+
+        Raises LayoutError, and InvalidDocumentError.
+        """
+        return read_manifest(self, descriptor, f"{self.where}: {descriptor.digest}")
 
     def _small(self, name: str) -> bytes:
         try:

@@ -39,10 +39,12 @@ class Manifest(NamedTuple):
 
     @property
     def digest(self) -> Digest:
+        """The digest of `raw`."""
         return Digest.of(self.raw)
 
     @property
     def descriptor(self) -> Descriptor:
+        """The descriptor of `raw`."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
@@ -68,10 +70,12 @@ class Index(NamedTuple):
 
     @property
     def digest(self) -> Digest:
+        """The digest of `raw`."""
         return Digest.of(self.raw)
 
     @property
     def descriptor(self) -> Descriptor:
+        """The descriptor of `raw`."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
     def select(self, platform: Platform, label: str) -> Descriptor:

@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """`monotonic` and `now` return seconds, `sleep` takes seconds, `random` returns a number from 0 to 1."""
+    """A clock: `monotonic` and `now` return seconds, `sleep` takes seconds, `random` returns a number from 0 to 1.
+
+    `pause` raises CancelledError if it is stopped.
+    """
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time

@@ -14,9 +14,10 @@ from functools import partial
 from dockless._concurrency import WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import InvalidDocumentError
+from dockless.image_tree import ImageTree
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, Manifest, parse_manifest
+from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
@@ -34,7 +35,6 @@ from dockless.registry.retry import classify
 
 # Bytes of a config or a layer that is uploaded before the large layers.
 _SMALL = 64 * 1024
-_MAX_DEPTH = 4
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
 _MISSING = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"))
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -60,15 +60,16 @@ def push(
     """
     check_repository(repository)
     checked_tags = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
-    check_manifest_size(root.raw, f"{client.registry}/{repository}")
+    tree = ImageTree.read(root, source, str(root.digest))
+    for document in tree.documents.values():
+        check_manifest_size(document.raw, f"{client.registry}/{repository}")
     push = _Push(source, client, repository, mount_from or {}, force, progress)
-    levels = push.read_levels(root)
-    push.blobs = _blobs(levels, keep_foreign_layers)
+    push.blobs = {digest: blob for digest, blob in tree.blobs.items() if not (keep_foreign_layers and blob.is_foreign)}
     # With foreign layers to push, an existing manifest does not prove that the image is complete.
     is_provable = not any(blob.is_foreign for blob in push.blobs.values())
     if not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
         return push.result(root, checked_tags)
-    push.children = [manifest for level in reversed(levels[1:]) for manifest in level]
+    push.children = [document for document in tree.documents.values() if document.digest != root.digest]
     push.ensure_blobs()
     push.put_children()
     for version in checked_tags or (root.digest,):
@@ -106,23 +107,6 @@ class _Push:
     def is_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
         """Whether all tags refer to the image already, so that nothing has to be done."""
         return all(self._tagged_digest(tag) == digest for tag in tags)
-
-    def read_levels(self, root: Manifest | Index) -> list[list[Manifest | Index]]:
-        """Return `root`, the manifests it lists, the manifests that those list..., each once and verified."""
-        levels: list[list[Manifest | Index]] = [[root]]
-        seen = {root.digest}
-        while True:
-            children: list[Manifest | Index] = []
-            for document in levels[-1]:
-                for child in document.manifests if isinstance(document, Index) else ():
-                    if child.digest not in seen:
-                        seen.add(child.digest)
-                        children.append(self._read(child))
-            if not children:
-                return levels
-            if len(levels) == _MAX_DEPTH:
-                raise InvalidDocumentError(f"{root.digest} is an index of indexes, more than {_MAX_DEPTH} deep")
-            levels.append(children)
 
     def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
         """Make all blobs exist. Those that the registry reported as `missing` are sent without asking again."""
@@ -209,15 +193,6 @@ class _Push:
                 raise error.replace(problem=problem) from error.__cause__
             raise
 
-    def _read(self, descriptor: Descriptor) -> Manifest | Index:
-        label = f"the manifest {descriptor.digest}"
-        with self._source.open(descriptor) as file:
-            raw = file.read(descriptor.size + 1)
-        if len(raw) != descriptor.size or Digest.of(raw) != descriptor.digest:
-            raise InvalidDocumentError(f"{label} to be pushed is damaged", cause=f"its digest is {Digest.of(raw)}")
-        check_manifest_size(raw, f"{self._client.registry}/{self._repository}")
-        return parse_manifest(raw, label, media_type=descriptor.media_type)
-
     def _ensure(self, blob: Descriptor, missing: Collection[Digest] | None) -> None:
         def on_bytes(n: int) -> None:
             self._progress(ProgressEvent("bytes", blob, n))
@@ -250,15 +225,3 @@ def _may_have_succeeded(error: RegistryRequestError) -> bool:
     if isinstance(error, RegistryConnectionError):
         return error.method == "PUT" and error.reason == "interrupted"
     return isinstance(error, ResponseError) and error.method == "PUT" and classify(error).retryable
-
-
-def _blobs(levels: Iterable[Iterable[Manifest | Index]], keep_foreign_layers: bool) -> dict[Digest, Descriptor]:
-    """Return the configs and layers, each once."""
-    blobs: dict[Digest, Descriptor] = {}
-    for level in levels:
-        for document in level:
-            if isinstance(document, Manifest):
-                for blob in (*document.layers, document.config):
-                    if not (keep_foreign_layers and blob.is_foreign):
-                        blobs.setdefault(blob.digest, blob)
-    return blobs

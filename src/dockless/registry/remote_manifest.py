@@ -34,6 +34,7 @@ class RemoteManifest(NamedTuple):
 
     @property
     def descriptor(self) -> Descriptor:
+        """The descriptor of `raw`."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
     def parse(self, label: str) -> Manifest | Index:

@@ -1,4 +1,4 @@
-"""A registry in one process, for tests: strict, with real registries' habits, users and faults on demand."""
+"""An OCI registry in the process of a test, with profiles of real registries, users and injected faults."""
 
 from dockless.testing.access import BasicAuth, TokenAuth, User
 from dockless.testing.content import StoredManifest

@@ -1,4 +1,4 @@
-"""Who may do what: Basic users, and tokens with a token server.
+"""Authentication and authorization: Basic users, and tokens with a token server.
 
 Docker's pages "Token Authentication Specification" and "OAuth2 Token Authentication".
 """
@@ -24,8 +24,10 @@ _MAX_FORM = 64 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class User:
-    """`actions` of pull, push and delete, in the `repositories` that the pattern names. `identity_token`: what stands
-    for the password in the OAuth2 flow (a docker config's `identitytoken`)."""
+    """A user with `actions` (pull, push, delete) in the `repositories` that match a pattern.
+
+    `identity_token` replaces the password in the OAuth2 flow (`identitytoken` in a Docker config).
+    """
 
     name: str
     password: str
@@ -39,7 +41,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True)
 class BasicAuth:
-    """Every request carries user and password. `anonymous`: what may be done without ("" or "pull")."""
+    """Basic authentication of every request. `anonymous` are the actions without it ("" or "pull")."""
 
     users: Sequence[User]
     anonymous: str = ""
@@ -47,10 +49,10 @@ class BasicAuth:
 
 @dataclasses.dataclass(frozen=True)
 class TokenAuth:
-    """Every request carries a token, which this registry's token server gives to its users for `lifetime` seconds.
+    """Token authentication of every request. The registry's token server issues tokens for `lifetime` seconds.
 
-    `anonymous`: the actions of tokens that are given to nobody in particular. `expires_in`: what the server says of the
-    lifetime, if that is not the truth; 0 says nothing. `token_field`: `token`, `access_token`, or both by default.
+    `anonymous` are the actions of anonymous tokens. `expires_in` overrides the reported lifetime; 0 omits it.
+    `token_field` is `token` or `access_token`; by default a response has both.
     """
 
     users: Sequence[User] = ()
@@ -70,7 +72,7 @@ class _Grant(NamedTuple):
 
 
 class Access:
-    """Checks requests by `auth`, and serves tokens."""
+    """Checks requests according to `auth`, and issues tokens."""
 
     def __init__(self, auth: Auth, profile: Profile) -> None:
         if auth is None and profile.token_always:
@@ -81,7 +83,7 @@ class Access:
         self._grants: dict[str, _Grant] = {}
 
     def check(self, request: Request, route: Route, origin: str) -> None:
-        """Raises ApiError 401 with the challenge, or 403. `origin`: this registry's `http://HOST:PORT`."""
+        """Raise ApiError 401 with a challenge, or 403. `origin` is this registry's `http://HOST:PORT`."""
         if self._auth is None:
             return
         action = _action(route)
@@ -91,7 +93,7 @@ class Access:
             self._check_token(request, route, action, origin)
 
     def may_pull(self, request: Request, repository: str) -> bool:
-        """Whether the request's credentials, which `check` has passed, also reach `repository`: for mounts."""
+        """Return whether the credentials of a checked request also allow `repository`, for mounts."""
         if self._auth is None:
             return True
         if isinstance(self._auth, BasicAuth):
@@ -101,9 +103,9 @@ class Access:
         return grant is not None and (repository, "pull") in grant.rights
 
     def token(self, request: Request) -> Response:
-        """The token server: GET with Basic or without, POST with a form."""
+        """Serve the token endpoint: GET with or without Basic authentication, POST with a form."""
         if not isinstance(self._auth, TokenAuth):
-            raise ApiError(404, "UNSUPPORTED", "there is no token server here")
+            raise ApiError(404, "UNSUPPORTED", "this registry has no token server")
         if request.method == "GET":
             form, user = request.query, self._basic_user(self._auth.users, request)
             if request.header("Authorization") and user is None:
@@ -137,7 +139,7 @@ class Access:
         challenge = f'Bearer realm="{origin}{self._profile.token_path}"'
         challenge += f',service="{self._profile.token_service or host}"'
         if route.repository:
-            # Who pushes is told of both actions, so that one token serves the whole push.
+            # The challenge for a push has both actions, so that one token is enough for the push.
             actions = {"push": "pull,push"}.get(action, action)
             challenge += f',scope="repository:{route.repository}:{actions}"'
         elif self._profile.ping_scope:

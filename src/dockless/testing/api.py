@@ -1,4 +1,4 @@
-"""The distribution spec's endpoints, each led to what serves it."""
+"""The endpoints of the distribution spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dockless.testing.uploads import Uploads
 
 
 class Api:
-    """A registry without its sockets."""
+    """Handles requests, without sockets."""
 
     def __init__(self, storage: Storage, profile: Profile, access: Access, origin: str) -> None:
         self._storage = storage
@@ -47,7 +47,7 @@ class Api:
         }
 
     def handle(self, request: Request, route: Route) -> Response:
-        """Raises ApiError."""
+        """Return the response. Raises ApiError."""
         if route.noun == "token":
             return self._access.token(request)
         if route.noun == "other":
@@ -64,9 +64,9 @@ class Api:
         return operation(request, route)
 
     def fetch(self, request: Request, route: Route) -> Response:
-        """What the other host serves that blobs are redirected to. Raises ApiError."""
+        """Return the response of the object store to which blobs are redirected. Raises ApiError."""
         if route.operation not in ("storage get", "storage head"):
-            raise ApiError(404, "UNSUPPORTED", "this is no registry")
+            raise ApiError(404, "UNSUPPORTED", "this is not a registry")
         return self.blobs.fetch(request, route)
 
     def _ping(self, request: Request, route: Route) -> Response:

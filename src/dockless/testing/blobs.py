@@ -16,7 +16,7 @@ _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})\Z")
 
 
 class Blobs:
-    """The blob operations. `store_address` is where the object store listens that redirects lead to."""
+    """The blob operations. `store_address` is the address of the object store to which blobs are redirected."""
 
     def __init__(self, storage: Storage, profile: Profile) -> None:
         self._storage = storage
@@ -24,16 +24,16 @@ class Blobs:
         self.store_address = ("", 0)
 
     def get(self, request: Request, route: Route) -> Response:
-        """Also HEAD: who sends the answer leaves the body out."""
+        """Handle GET and HEAD; the body is omitted when the response to HEAD is sent."""
         digest, size = self._find(route)
         if self._profile.blob_redirect and request.method == "GET":
-            # The query stands for a signature; the other host wants no Authorization beside it.
+            # The query simulates a signature; the other host rejects an additional Authorization header.
             url = f"{self._store_origin(request)}/storage/{route.repository}/{digest}?X-Signature=c2lnbmVk"
             return Response.make(self._profile.blob_redirect, {"Location": url})
         return serve_range(request, self._storage.open_blob(route.repository, digest), digest, size, self._profile)
 
     def fetch(self, request: Request, route: Route) -> Response:
-        """What the redirect leads to: an object store, which refuses a second kind of authentication, as S3 does."""
+        """Serve the object store, which rejects a second kind of authentication, as S3 does."""
         if request.header("Authorization"):
             return Response.make(
                 400,
@@ -41,7 +41,7 @@ class Blobs:
                 b"<Error><Code>InvalidArgument</Code>"
                 b"<Message>Only one auth mechanism allowed; remove the Authorization header</Message></Error>",
             )
-        # The signature is for GET alone, as S3's is.
+        # The signature is only valid for GET, as in S3.
         if request.method != "GET" or request.query.get("X-Signature") != "c2lnbmVk":
             return Response.make(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
         repository, _, reference = route.reference.rpartition("/")
@@ -58,7 +58,7 @@ class Blobs:
         return Response.make(202)
 
     def _store_origin(self, request: Request) -> str:
-        """The object store under another name than the client has for the registry, as hosted registries have theirs.
+        """Return the object store's host, which differs from the registry's, as with hosted registries.
 
         Another port alone would not do: some clients (curl, Dockless) send credentials to no other port, but Go's
         net/http compares the names of hosts alone and sends them to each port of a host.
@@ -81,7 +81,7 @@ class Blobs:
 
 
 def serve_range(request: Request, content: BinaryIO, digest: Digest, size: int, profile: Profile) -> Response:
-    """`content`, or the one range that the request asks for (RFC 9110, 14). Several at once are served whole."""
+    """Return `content`, or the requested range (RFC 9110, 14). Several ranges return the whole content."""
     headers = {
         "Content-Type": "application/octet-stream",
         "Docker-Content-Digest": str(digest),
@@ -96,12 +96,12 @@ def serve_range(request: Request, content: BinaryIO, digest: Digest, size: int, 
     if first:
         start, end = int(first), min(int(last or size), size - 1)
     else:
-        # The last so many bytes; none at all for what is no range.
+        # A suffix of the content; an invalid range has no bytes.
         start, end = (max(size - int(last), 0) if last else size), size - 1
     if start > end:
         content.close()
         if profile.bad_range_lies:
-            # docker-registry 2.8 has written the head for the whole blob by then: the body never comes.
+            # docker-registry 2.8 has already sent the head for the whole blob, and sends no body.
             return Response(416, (*headers.items(), ("Content-Length", str(size)), ("Connection", "close")))
         raise ApiError(416, "RANGE_INVALID", "the range cannot be served", headers={"Content-Range": f"bytes */{size}"})
     content.seek(start)
@@ -113,7 +113,7 @@ def parse_digest(text: str) -> Digest:
     try:
         return Digest(text)
     except InvalidValueError:
-        raise ApiError(400, "DIGEST_INVALID", "provided digest is no sha256 digest", detail=text) from None
+        raise ApiError(400, "DIGEST_INVALID", "provided digest is not a sha256 digest", detail=text) from None
 
 
 def unsupported() -> ApiError:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one accepted socket: requests parsed, bodies streamed, connections ended in every bad manner.
+"""HTTP/1.1 on an accepted socket: parsing of requests, streaming of bodies, and ways to break a connection.
 
 RFC 9112. Written out rather than taken from `http.server`, because faults act between any two bytes.
 """
@@ -21,11 +21,11 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
 
 
 class BadRequest(Exception):
-    """What came is not an HTTP request."""
+    """The received bytes are not an HTTP request."""
 
 
 class Head(NamedTuple):
-    """A request's line and headers."""
+    """The request line and headers."""
 
     method: str
     target: str
@@ -39,16 +39,16 @@ class Head(NamedTuple):
 
 
 class Connection:
-    """One client's socket."""
+    """A connection from a client."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        # A reply is a few small writes: without this, delayed acknowledgements cost 40 ms each.
+        # A response is several small writes: without TCP_NODELAY, delayed acknowledgements cost 40 ms each.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = sock.makefile("rb")
 
     def read_head(self) -> Head | None:
-        """The next request's head; None when the client has hung up. Raises BadRequest."""
+        """Return the head of the next request; None if the client closed the connection. Raises BadRequest."""
         line = self.reader.readline(_MAX_LINE + 1)
         while line in (b"\r\n", b"\n"):
             line = self.reader.readline(_MAX_LINE + 1)
@@ -56,15 +56,15 @@ class Connection:
             return None
         parts = line.decode("latin-1").split()
         if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not line.endswith(b"\n"):
-            raise BadRequest(f"no HTTP request line: {line[:80]!r}")
+            raise BadRequest(f"invalid HTTP request line: {line[:80]!r}")
         try:
             headers = http.client.parse_headers(self.reader)
         except http.client.HTTPException as error:
-            raise BadRequest(f"no usable headers: {error}") from None
+            raise BadRequest(f"invalid headers: {error}") from None
         return Head(parts[0], parts[1], parts[2], headers)
 
     def send_head(self, status: int, headers: list[tuple[str, str]], *, only: int | None = None) -> None:
-        """The status line and headers, or their first `only` bytes."""
+        """Send the status line and headers, or their first `only` bytes."""
         try:
             phrase = HTTPStatus(status).phrase
         except ValueError:
@@ -76,7 +76,7 @@ class Connection:
         self._sock.sendall(data)
 
     def close(self) -> None:
-        """Ends it in good order (FIN), reading what was already under way.
+        """Close the connection with FIN, after reading data in transit.
 
         A close with unread data makes the kernel send RST, which can take the answer from the client's hands.
         """
@@ -89,20 +89,20 @@ class Connection:
         self._release()
 
     def reset(self) -> None:
-        """Ends it with RST, as a crashed or overloaded peer does."""
+        """Close the connection with RST, as a crashed or overloaded peer does."""
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._release()
 
     def _release(self) -> None:
-        # The socket lives until its file object is closed, too.
+        # The socket is closed only after its file object.
         with contextlib.suppress(OSError):
             self.reader.close()
         self._sock.close()
 
 
 class RequestBody:
-    """A request's body, by Content-Length or in chunks (RFC 9112, 6 and 7.1); counts and remembers what came in.
+    """A request body, by Content-Length or chunked (RFC 9112, 6 and 7.1). Counts and keeps the received bytes.
 
     `cut_at`: a fault breaks the connection after so many bytes. `kept` are the first 64 KiB.
     """
@@ -118,7 +118,7 @@ class RequestBody:
             raise BadRequest(f"Content-Length is {text[:80]!r}")
         self._left = 0 if self._chunked else length or 0
         self._ended = not self._chunked and not self._left
-        # A client that asks first sends no body before it hears this (RFC 9110, 10.1.1).
+        # A client with `Expect: 100-continue` waits for this before it sends the body (RFC 9110, 10.1.1).
         self._expects_continue = head.headers.get("Expect", "").lower() == "100-continue"
         self.cut_at: int | None = None
         self.received = 0
@@ -134,7 +134,7 @@ class RequestBody:
         if self.cut_at is not None:
             size = min(size, self.cut_at - self.received)
             if size <= 0:
-                raise BrokenBody(f"a fault broke the body off after {self.received} bytes")
+                raise BrokenBody(f"a fault cut the body after {self.received} bytes")
         if self._expects_continue:
             self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects_continue = False
@@ -151,7 +151,7 @@ class RequestBody:
 
     @property
     def drainable(self) -> bool:
-        """Whether the rest can be read so that the connection serves on."""
+        """Return whether the rest can be read, so that the connection can be used again."""
         return not self._expects_continue and self.cut_at is None
 
     def _read(self, size: int) -> bytes:
@@ -160,7 +160,7 @@ class RequestBody:
             line = reader.readline(_MAX_LINE)
             size_text = line.split(b";")[0].strip()
             if not _CHUNK_SIZE.match(size_text):
-                raise BrokenBody(f"no chunk size: {line[:40]!r}")
+                raise BrokenBody(f"invalid chunk size: {line[:40]!r}")
             self._left = int(size_text, 16)
             if not self._left:
                 while reader.readline(_MAX_LINE) not in (b"\r\n", b"\n", b""):
@@ -169,7 +169,7 @@ class RequestBody:
                 return b""
         found = reader.read1(min(size, self._left))
         if not found:
-            raise BrokenBody(f"the client hung up after {self.received} bytes of the body")
+            raise BrokenBody(f"the client closed the connection after {self.received} bytes of the body")
         self._left -= len(found)
         if not self._left:
             if self._chunked:

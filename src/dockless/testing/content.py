@@ -1,4 +1,4 @@
-"""What the registry for tests holds: content by digest, and what of it each repository may serve."""
+"""The interface of a registry's storage: content by digest, and the content of each repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StoredManifest(NamedTuple):
 
 
 class Upload(Protocol):
-    """An upload session: bytes that have no name yet."""
+    """An upload session: bytes without a digest."""
 
     @property
     def id(self) -> str: ...
@@ -31,39 +31,39 @@ class Upload(Protocol):
     def size(self) -> int: ...
 
     def append(self, data: bytes) -> None:
-        """Raises KeyError when the session has meanwhile ended."""
+        """Append bytes. Raises KeyError if the session has ended."""
         ...
 
     def digest(self) -> Digest:
-        """Of all bytes so far."""
+        """Return the digest of all bytes so far."""
         ...
 
 
 class Storage(Protocol):
-    """Where content is kept. Every method may be called from any thread, and none leaves half of anything."""
+    """A thread-safe storage, whose methods are atomic."""
 
     def close(self) -> None:
-        """Lets go of files; what is stored stays."""
+        """Close files; the content is kept."""
         ...
 
     def repositories(self) -> list[str]:
-        """Those that were created or pushed to, sorted."""
+        """Return the repositories that were created or pushed to, sorted."""
         ...
 
     def create_repository(self, repository: str) -> None: ...
 
     def blobs(self, repository: str) -> dict[Digest, int]:
-        """Digest and size of each blob that `repository` has."""
+        """Return digest and size of each blob of `repository`."""
         ...
 
     def blob_size(self, repository: str, digest: Digest) -> int | None: ...
 
     def open_blob(self, repository: str, digest: Digest) -> BinaryIO:
-        """The blob, at its start. KeyError if `repository` has none such."""
+        """Return a file with the blob. Raises KeyError if `repository` does not have it."""
         ...
 
     def mount_blob(self, digest: Digest, source: str, destination: str) -> bool:
-        """Makes the blob of `source` one of `destination`; False if it is not there."""
+        """Add a blob of `source` to `destination`; return False if `source` does not have it."""
         ...
 
     def delete_blob(self, repository: str, digest: Digest) -> bool: ...
@@ -73,13 +73,13 @@ class Storage(Protocol):
     def upload(self, upload_id: str) -> Upload | None: ...
 
     def finish_upload(self, upload: Upload, digest: Digest) -> None:
-        """Makes the session's bytes the blob `digest`, which the caller has compared. KeyError if it has ended."""
+        """Store the bytes as the blob `digest`, which the caller verified. Raises KeyError after the session's end."""
         ...
 
     def drop_upload(self, upload: Upload) -> bool: ...
 
     def drop_uploads(self) -> None:
-        """Ends all sessions."""
+        """End all sessions."""
         ...
 
     def manifests(self, repository: str) -> dict[Digest, StoredManifest]: ...
@@ -89,7 +89,7 @@ class Storage(Protocol):
     def put_manifest(self, repository: str, manifest: StoredManifest, tag: str | None) -> None: ...
 
     def delete_manifest(self, repository: str, digest: Digest) -> bool:
-        """With the tags that name it."""
+        """Delete a manifest and the tags that name it; return False if there is none."""
         ...
 
     def tags(self, repository: str) -> dict[str, Digest]: ...

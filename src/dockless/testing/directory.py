@@ -1,4 +1,4 @@
-"""Content kept in a directory: it outlives the process, and a kill leaves nothing half under its name.
+"""Storage in a directory: content survives the process, and files get their final names when they are complete.
 
 registry.json                            {"version": 1}
 blobs/sha256/HEX                         blobs and manifests, each once
@@ -6,7 +6,7 @@ repositories/NAME/_blobs/HEX             empty: this repository has that blob
 repositories/NAME/_manifests/HEX         the manifest's media type
 repositories/NAME/_tags/TAG              the digest that the tag names
 uploads/ID/repository, uploads/ID/data   sessions
-temporary/                               files on their way to a name
+temporary/                               incomplete files
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MARK = {"version": 1}
 
 
 class _DirectoryUpload:
-    """A session's file. Its hash goes on with the bytes; after a restart it is made anew from the file."""
+    """The file of a session. The hash is updated with the bytes, and computed from the file after a restart."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.id = folder.name
-        self.repository = (folder / "repository").read_text()
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.id = directory.name
+        self.repository = (directory / "repository").read_text()
         self._hash = hashlib.sha256()
         self._lock = threading.Lock()
-        self._file = open(folder / "data", "ab+")  # noqa: SIM115 - it stays open with the session
+        self._file = open(directory / "data", "ab+")  # noqa: SIM115 - it stays open with the session
         self._file.seek(0)
         for piece in pieces(self._file):
             self._hash.update(piece)
@@ -50,7 +50,7 @@ class _DirectoryUpload:
             if self._file.closed:
                 raise KeyError(self.id)
             self._file.write(data)
-            # To the kernel at once: what a killed process had taken is still there for the next.
+            # Not buffered, so that the bytes survive if the process is killed.
             self._file.flush()
             self._hash.update(data)
             self.size += len(data)
@@ -65,40 +65,42 @@ class _DirectoryUpload:
 
 
 class DirectoryStorage:
-    """A Storage in `folder`, made if need be. InvalidValueError if something else is in it, or it cannot be written.
+    """A Storage in a directory, created if needed, for one process at a time.
 
-    For one process at a time.
+    Raises InvalidValueError if the directory has other content, or is not writable.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self._lock = threading.RLock()
-        self._content = folder / "blobs" / "sha256"
-        self._names = folder / "repositories"
-        self._sessions = folder / "uploads"
-        self._temporary = folder / "temporary"
+        self._content = directory / "blobs" / "sha256"
+        self._names = directory / "repositories"
+        self._sessions = directory / "uploads"
+        self._temporary = directory / "temporary"
         try:
-            self._open(folder)
+            self._open(directory)
         except OSError as error:
             raise InvalidValueError(
-                f"cannot keep a registry in {folder}",
+                f"cannot keep a registry in {directory}",
                 cause=error.strerror or str(error),
                 hint="name a directory that can be written",
             ) from error
 
-    def _open(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        marker = folder / _MARKER
-        if any(folder.iterdir()) and (
+    def _open(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        marker = directory / _MARKER
+        if any(directory.iterdir()) and (
             not marker.is_file() or parse_document(marker.read_bytes(), str(marker)) != _MARK
         ):
-            raise InvalidValueError(f"{folder} is not empty and holds no registry", hint="name an empty directory")
+            raise InvalidValueError(
+                f"{directory} is not empty and does not contain a registry", hint="name an empty directory"
+            )
         marker.write_bytes(write_document(_MARK))
         shutil.rmtree(self._temporary, ignore_errors=True)
         for path in (self._content, self._names, self._sessions, self._temporary):
             path.mkdir(parents=True, exist_ok=True)
         self._uploads: dict[str, _DirectoryUpload] = {}
         for session in self._sessions.iterdir():
-            # A session that died while it was made has no repository yet.
+            # The process was killed while it created this session.
             if (session / "repository").is_file():
                 self._uploads[session.name] = _DirectoryUpload(session)
             else:
@@ -154,10 +156,10 @@ class DirectoryStorage:
             return True
 
     def start_upload(self, repository: str) -> Upload:
-        folder = self._sessions / str(uuid.uuid4())
-        folder.mkdir()
-        self._write(folder / "repository", repository.encode())
-        upload = _DirectoryUpload(folder)
+        directory = self._sessions / str(uuid.uuid4())
+        directory.mkdir()
+        self._write(directory / "repository", repository.encode())
+        upload = _DirectoryUpload(directory)
         with self._lock:
             self.create_repository(repository)
             self._uploads[upload.id] = upload
@@ -171,10 +173,10 @@ class DirectoryStorage:
         with self._lock:
             found = self._uploads.pop(upload.id)
             found.close()
-            os.replace(found.folder / "data", self._content / digest.hex)
-            # The name last: what a repository names is whole.
+            os.replace(found.directory / "data", self._content / digest.hex)
+            # The name is written last, when the content is complete.
             self._link(found.repository, digest).touch()
-            shutil.rmtree(found.folder)
+            shutil.rmtree(found.directory)
 
     def drop_upload(self, upload: Upload) -> bool:
         with self._lock:
@@ -182,7 +184,7 @@ class DirectoryStorage:
             if found is None:
                 return False
             found.close()
-            shutil.rmtree(found.folder)
+            shutil.rmtree(found.directory)
             return True
 
     def drop_uploads(self) -> None:
@@ -248,7 +250,7 @@ class DirectoryStorage:
         os.replace(temporary, path)
 
     def _collect(self, digest: Digest) -> None:
-        """Removes content that no repository names any more."""
+        """Remove content that no repository names."""
         named = (
             (self._names / repository / kind / digest.hex).is_file()
             for repository in self.repositories()
@@ -259,5 +261,5 @@ class DirectoryStorage:
                 (self._content / digest.hex).unlink()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+def _files(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []

@@ -1,4 +1,4 @@
-"""Request after request on one connection: recorded, struck by faults, answered."""
+"""Handles the requests of a connection: records them, applies faults, and sends responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Handle = Callable[[Request, Route], Response]
 
 
 class _Ended(Exception):
-    """The connection is over; `reset` says how it is to be ended."""
+    """The connection must be closed, with RST if `reset`."""
 
     def __init__(self, reset: bool = False) -> None:
         super().__init__(reset)
@@ -27,7 +27,7 @@ class _Ended(Exception):
 
 
 class Exchange:
-    """What to do with a connection to `origin`, this listener's `http://HOST:PORT`.
+    """Handles connections to `origin`, this listener's `http://HOST:PORT`.
 
     `find` names a request's operation, `strike` the faults that meet it, `record` takes it into the log, `handle`
     serves it; `effects` are the faults' doings beyond this connection. `stopping` ends every wait.
@@ -53,7 +53,7 @@ class Exchange:
         self._stopping = stopping
 
     def serve(self, connection: Connection) -> None:
-        # Whatever happens in here, no client is left waiting.
+        # After any error, the connection is closed, so that no client waits.
         reset = True
         try:
             while not self._stopping.is_set():
@@ -76,12 +76,12 @@ class Exchange:
                 connection.close()
 
     def _serve_one(self, connection: Connection, head: Head) -> bool:
-        """Whether the connection may serve another request."""
+        """Handle a request; return whether the connection can be used again."""
         body = RequestBody(connection, head)
         try:
             url = urlsplit(head.target)
         except ValueError:
-            raise BadRequest(f"no usable target: {head.target[:80]!r}") from None
+            raise BadRequest(f"invalid request target: {head.target[:80]!r}") from None
         path = unquote(url.path)
         route = self._find(head.method, path)
         origin = f"{urlsplit(self._origin).scheme}://{head.headers.get('Host') or self._host}"
@@ -98,7 +98,7 @@ class Exchange:
         keep = head.keep_alive and self._drained(body)
         response = _changed(response, faults, request.target, self._host)
         keep = keep and response.header("Connection").lower() != "close"
-        # Before it is sent: who has the answer may look into the log at once.
+        # Recorded before it is sent: a client may read the log as soon as it has the response.
         record.received, record.body, record.status = body.received, body.kept, response.status
         if response.header("Content-Length") == "" and response.length and _takes_away(faults, "Content-Length"):
             keep = False
@@ -143,7 +143,7 @@ class Exchange:
             return error.response()
 
     def _take(self, body: RequestBody, count: int | None) -> None:
-        """Reads `count` bytes of the body, or all of it."""
+        """Read `count` bytes of the body, or all of it."""
         body.cut_at = count
         try:
             while body.read():
@@ -153,7 +153,7 @@ class Exchange:
                 raise _Ended from None
 
     def _drained(self, body: RequestBody) -> bool:
-        """Reads what the handler left of the body, so that the next request can be found; False if that cannot be."""
+        """Read the rest of the body before the next request; return False if this is not possible."""
         if not body.drainable and not body.ended:
             return False
         try:
@@ -182,7 +182,7 @@ class Exchange:
         left = response.length if most is None else min(most, response.length)
         rate = next((fault.rate for fault in faults if fault.rate), 0.0)
         corrupt = next((fault.corrupt for fault in faults if fault.corrupt is not None), None)
-        # Ten times a second, so that slow is slow and not merely bursty.
+        # Ten times a second, so that the rate is steady.
         step = max(1, int(rate / 10)) if rate else CHUNK
         place = 0
         while left:
@@ -209,7 +209,7 @@ def _instead(fault: Fault) -> Response:
 
 
 def _changed(response: Response, faults: Sequence[Fault], target: str, host: str) -> Response:
-    """`response` with the headers that faults change."""
+    """Return `response` with the header changes of faults."""
     url = urlsplit(response.header("Location"))
     path = f"{url.path}?{url.query}" if url.query else url.path
     headers = list(response.headers)

@@ -1,4 +1,4 @@
-"""Faults: what is to go wrong, at which request, as values and as JSON."""
+"""Faults: a selection of requests and what goes wrong there, as values and as JSON."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ HeaderChange = Union[str, "list[str]", None]
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, at every request that matches. InvalidValueError for a fault that makes no sense.
+    """A fault that is injected at every matching request. Raises InvalidValueError for a fault without an effect.
 
-    Which requests:
+    Selection:
     `on`: the operation, noun and method with `*`: "upload patch", "manifest *", "* get"; a noun alone: all its methods.
-    `repository`, `reference`: with `*`; a reference is a tag, a digest or a session's id.
-    `over`: only those whose body has more bytes, as a proxy refuses them (-1: any).
-    `nth`: which of the requests that match so far, counted from 1, one or several (empty: every one).
+    `repository`, `reference`: with `*`; a reference is a tag, a digest or the ID of a session.
+    `over`: only requests whose body has more bytes, like the limit of a proxy (-1: any).
+    `nth`: which of the matching requests, counted from 1, one or several (empty: all).
 
-    What happens, in this order; several may be combined, and several faults may strike one request:
-    `delay`: seconds before anything else.
-    `lose_sessions`: every upload session is forgotten.
-    `expire_tokens`: no token handed out before is good any more.
-    `request_bytes`: the fault strikes after so many bytes of the request's body (0: before the first), the registry
-        keeping what came; without it, after the whole body.
-    `drop`, `reset`: the connection is ended in good order (FIN), or with RST. Before the request is handled, unless
-    `after`: the request is handled, and its answer lost, or another put in its place.
-    `status`, `headers`, `body`: what is answered instead. Alone, `headers` changes the true answer's: a string or
-        several replace a header, None takes it away. In them {path} is path and query (of the true Location, else of
-        the request) and {host} this registry.
-    `head_bytes`, `response_bytes`: so many bytes of the answer's head or body are sent, then `drop` or `reset`.
-    `corrupt`: the byte at this place of the answer's body is changed.
-    `rate`: bytes of the answer's body a second.
+    Effects, in this order; they can be combined, and several faults may apply to one request:
+    `delay`: seconds to wait first.
+    `lose_sessions`: forget all upload sessions.
+    `expire_tokens`: invalidate all tokens that were issued.
+    `request_bytes`: apply the fault after this many bytes of the request body (0: before the first); the registry keeps
+        the received bytes. Without it, after the whole body.
+    `drop`, `reset`: close the connection with FIN or RST. Before the request is handled, unless
+    `after`: handle the request first, then lose or replace its response.
+    `status`, `headers`, `body`: respond with these instead. `headers` without `status` changes the real response: a
+        string or several replace a header, None removes it. In them {path} is path and query (of the real Location,
+        else of the request) and {host} is this registry.
+    `head_bytes`, `response_bytes`: send this many bytes of the response head or body, then `drop` or `reset`.
+    `corrupt`: change the byte at this offset of the response body.
+    `rate`: send the response body at this many bytes per second.
     """
 
     on: str = "*"
@@ -67,30 +67,36 @@ class Fault:
         if not any(_matches(operation, self.on) for operation in operations):
             _no(self, f"no operation matches {self.on!r}", f"write a noun ({', '.join(NOUNS)}) and a method")
         if self.drop and self.reset:
-            _no(self, "it has both drop and reset", "choose one")
+            _no(self, "drop and reset cannot be combined", "choose one")
         ends = self.drop or self.reset
         if ends and self.status and self.head_bytes is None and self.response_bytes is None:
-            _no(self, "it has a status that nobody would see", "give response_bytes or head_bytes, or no drop or reset")
+            _no(
+                self,
+                "the connection is closed before the status is sent",
+                "set response_bytes or head_bytes, or neither drop nor reset",
+            )
         if (self.head_bytes is not None or self.response_bytes is not None) and not ends:
-            _no(self, "it cuts the answer but does not say how", "give drop or reset")
+            _no(self, "response_bytes and head_bytes need drop or reset", "set drop or reset")
         if self.request_bytes is not None and not (ends or self.status):
-            _no(self, "request_bytes alone changes nothing", "give drop, reset or status")
+            _no(self, "request_bytes alone has no effect", "set drop, reset or status")
         if self.after and not (ends or self.status):
-            _no(self, "after alone changes nothing", "give drop, reset or status")
+            _no(self, "after alone has no effect", "set drop, reset or status")
         if self.corrupt is None and not any(getattr(self, field) for field in _ACTIONS):
-            _no(self, "it does nothing", f"give one of {', '.join(_ACTIONS)}, corrupt")
+            _no(self, "the fault has no effect", f"set one of {', '.join(_ACTIONS)}, corrupt")
         if self.body and not self.status:
-            _no(self, "it has a body without a status", "give the status, too")
+            _no(self, "the fault has a body without a status", "set the status")
 
     @classmethod
     def from_json(cls, found: Any) -> Fault:
-        """An object whose keys are the fields. InvalidValueError names what is wrong with it."""
+        """Return the fault with the fields of a JSON object. Raises InvalidValueError."""
         if not isinstance(found, dict):
-            raise InvalidValueError("a fault is not an object", cause=f"found {str(found)[:80]}")
+            raise InvalidValueError("a fault is not an object", cause=f"the value is {str(found)[:80]}")
         for key, value in found.items():
             kinds = _JSON_TYPES.get(key)
             if kinds is None:
-                raise InvalidValueError(f"a fault has no field {key!r}", hint=f"it has {', '.join(_JSON_TYPES)}")
+                raise InvalidValueError(
+                    f"a fault has no field {key!r}", hint=f"the fields are {', '.join(_JSON_TYPES)}"
+                )
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise InvalidValueError(f"a fault's {key} is {value!r:.60}", hint=f"write {_TYPE_NAMES[kinds[0]]}")
         if not all(isinstance(change, (str, list, type(None))) for change in found.get("headers", {}).values()):
@@ -102,7 +108,7 @@ class Fault:
         return cls(**found)
 
     def matches(self, route: Route, length: int) -> bool:
-        """`length`: the bytes of the request's body."""
+        """Return whether a request matches whose body has `length` bytes."""
         return (
             length > self.over
             and _matches(route.operation, self.on)
@@ -112,7 +118,7 @@ class Fault:
 
     @property
     def ends(self) -> bool:
-        """Whether the connection is ended."""
+        """Whether the connection is closed."""
         return self.drop or self.reset
 
     @property
@@ -121,7 +127,7 @@ class Fault:
 
 
 class FaultScript:
-    """Faults in force, each with the count of the requests that it has matched."""
+    """Active faults, each with the number of requests that it matched."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -129,7 +135,7 @@ class FaultScript:
         self._lock = threading.Lock()
 
     def strike(self, route: Route, length: int) -> list[Fault]:
-        """Those that strike this request, whose body has `length` bytes."""
+        """Return the faults that apply to this request, whose body has `length` bytes."""
         found = []
         with self._lock:
             for place, fault in enumerate(self.faults):
@@ -142,14 +148,14 @@ class FaultScript:
 
 
 def read_faults(path: str | Path) -> list[Fault]:
-    """The faults of a JSON file, `{"faults": [{"on": "upload put", "nth": 1, "drop": true}, ...]}`.
+    """Return the faults of a JSON file, `{"faults": [{"on": "upload put", "nth": 1, "drop": true}, ...]}`.
 
     Raises InvalidValueError, which names the file and the place of the fault in it.
     """
     try:
         found = parse_document(Path(path).read_bytes(), str(path)).get("faults")
         if not isinstance(found, list):
-            raise InvalidValueError("it has no list of faults", hint='write {"faults": [...]}')
+            raise InvalidValueError("the file has no list of faults", hint='write {"faults": [...]}')
     except OSError as error:
         raise InvalidValueError(f"cannot read the faults of {path}", cause=error.strerror or str(error)) from None
     except DocklessError as error:

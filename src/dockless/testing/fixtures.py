@@ -13,7 +13,7 @@ from dockless.testing.registry import Registry
 
 @pytest.fixture
 def registry_factory() -> Iterator[Callable[..., Registry]]:
-    """A function that makes and starts a Registry with its arguments; all stop with the test."""
+    """Return a function that starts a Registry with its arguments; all stop after the test."""
     with ExitStack() as registries:
 
         def start(*args: Any, **kwargs: Any) -> Registry:
@@ -24,5 +24,5 @@ def registry_factory() -> Iterator[Callable[..., Registry]]:
 
 @pytest.fixture
 def registry(registry_factory: Callable[..., Registry]) -> Registry:
-    """A strict registry in memory, without users."""
+    """Return a strict registry in memory, without users."""
     return registry_factory()

@@ -26,10 +26,10 @@ class Manifests:
         self._profile = profile
 
     def get(self, request: Request, route: Route) -> Response:
-        """Also HEAD: who sends the answer leaves the body out."""
+        """Handle GET and HEAD; the body is omitted when the response to HEAD is sent."""
         manifest = self._find(route)
         if not self._accepted(request, manifest.media_type):
-            raise ApiError(404, "MANIFEST_UNKNOWN", f"the Accept header does not name {manifest.media_type}")
+            raise ApiError(404, "MANIFEST_UNKNOWN", f"the Accept header does not contain {manifest.media_type}")
         headers = {
             "Content-Type": manifest.media_type,
             "Docker-Content-Digest": str(manifest.digest),
@@ -96,7 +96,7 @@ class Manifests:
         return any(name in (media_type, "*/*", media_type.split("/")[0] + "/*") for name in named)
 
     def _check(self, manifest: StoredManifest, repository: str) -> dict[str, Any]:
-        """The document, if it and what it names may be served from now on."""
+        """Return the document, if it is valid and the repository has the content that it names."""
         if manifest.media_type not in MANIFESTS | INDEXES:
             raise _invalid(f"unknown Content-Type {manifest.media_type!r}")
         try:
@@ -107,11 +107,11 @@ class Manifests:
             if document.get("schemaVersion") != 2:
                 raise _invalid("schemaVersion is not 2")
             if document.get("subject") is not None:
-                # What it speaks of may come later (spec, "Pushing Manifests with Subject").
+                # The subject may be pushed later (spec, "Pushing Manifests with Subject").
                 Descriptor.from_json(document["subject"], "subject")
             index = manifest.media_type in INDEXES
             if ("manifests" in document) != index or ("layers" in document) == index:
-                raise _invalid("its content is of another kind than its Content-Type")
+                raise _invalid("the content does not match the Content-Type")
             keys = ("manifests",) if index else ("layers",)
             named = [Descriptor.from_json(found, key) for key in keys for found in document[key]]
             if not index:

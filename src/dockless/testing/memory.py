@@ -1,4 +1,4 @@
-"""Content kept in memory: gone with the process."""
+"""Storage in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry for tests and its clients say to each other: requests, their bodies, and responses."""
+"""Requests, their bodies, and responses."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class BrokenBody(ConnectionError):
-    """The client, or a fault, ended the connection in the middle of a request's body."""
+    """The client or a fault closed the connection before the end of a request body."""
 
 
 class Body(Protocol):
-    """The body of a request, read as it comes in."""
+    """The body of a request, read as it arrives."""
 
     def read(self, size: int = CHUNK) -> bytes:
-        """At most `size` bytes, b"" at the end. Raises BrokenBody."""
+        """Return at most `size` bytes; b"" at the end. Raises BrokenBody."""
         ...
 
 
 class Query(NamedTuple):
-    """The parameters after the `?`, in their order; a name may stand several times."""
+    """The query parameters, in order; a name may occur several times."""
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -43,8 +43,11 @@ class Query(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One request. `target` is path and query as they came; `path` is decoded; `origin` is `http://HOST:PORT` as the
-    client named this registry."""
+    """A request.
+
+    `target` is the path and query as received, `path` is decoded, and `origin` is the `http://HOST:PORT` with which the
+    client addressed this registry.
+    """
 
     method: str
     target: str
@@ -55,7 +58,7 @@ class Request(NamedTuple):
     body: Body
 
     def header(self, name: str) -> str:
-        """The header's value, "" when there is none, several joined by commas (RFC 9110, 5.3)."""
+        """Return a header's value; "" if there is none, several joined by commas (RFC 9110, 5.3)."""
         return ", ".join(self.headers.get_all(name, []))
 
     @property
@@ -63,7 +66,7 @@ class Request(NamedTuple):
         return parse_number(self.header("Content-Length"))
 
     def read_all(self, limit: int) -> bytes | None:
-        """The whole body, or None if it holds more than `limit` bytes. Raises BrokenBody."""
+        """Return the whole body, or None if it has more than `limit` bytes. Raises BrokenBody."""
         found = io.BytesIO()
         for piece in pieces(self.body):
             found.write(piece)
@@ -73,7 +76,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """An answer. `content` is the body or a file with it, already at its place; `length` bytes of it are sent."""
+    """A response. `content` is the body, or a file at the position of the body; `length` bytes of it are sent."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -98,7 +101,7 @@ class Response(NamedTuple):
 
 
 class ApiError(Exception):
-    """A refusal in the words of the distribution spec ("Error Codes")."""
+    """An error response of the distribution spec ("Error Codes")."""
 
     def __init__(
         self, status: int, code: str, message: str, *, detail: Any = None, headers: dict[str, str] | None = None
@@ -118,11 +121,11 @@ class ApiError(Exception):
 
 
 def parse_number(text: str) -> int | None:
-    """A number without sign that any machine can hold, else None. (`isdigit` and `int` take much more.)"""
+    """Return an unsigned number of at most 18 digits, else None. (`isdigit` and `int` accept much more.)"""
     return int(text) if _NUMBER.match(text) else None
 
 
 def pieces(body: Body | BinaryIO) -> Iterator[bytes]:
-    """What `body` holds, in pieces of at most 1 MiB. Raises BrokenBody."""
+    """Yield `body` in chunks of at most 1 MiB. Raises BrokenBody."""
     while piece := body.read(CHUNK):
         yield piece

@@ -1,7 +1,7 @@
-"""The habits of real registries, as data: what each does where the distribution spec leaves a choice, or against it.
+"""The behavior of real registries, as data, where the distribution spec leaves a choice or is violated.
 
-Each profile's comment says where its habits come from. "Measured" ones are compared with the real program by the tests;
-the hosted registries' are what their documentation and their users' reports say, and may change without notice.
+The comment of each profile names the source. Tests compare "measured" profiles with the real program; those of hosted
+registries follow documentation and reports of users, and may change without notice.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ MIB = 1024 * 1024
 
 
 class Profile(NamedTuple):
-    """One registry's habits. The defaults are the spec's own, with every freedom it leaves used against the client."""
+    """The behavior of a registry. The defaults follow the spec and use its freedoms against the client."""
 
     name: str = "strict"
 
     # --- upload sessions
-    # Location of a session; the client must take it as it is and keep its query.
+    # Location of a session, which the client must use unchanged.
     session_path: str = "/v2/{repository}/blobs/uploads/{id}"
     absolute_locations: bool = False
-    # Location has a query that must come back as it is.
+    # Location has a query that must be sent back unchanged.
     query_in_location: bool = True
-    # The session's offset stands in Location's query; one that is not the session's is 404 BLOB_UPLOAD_INVALID.
+    # The query of Location has the session's offset; another offset is 404 BLOB_UPLOAD_INVALID.
     offset_in_location: bool = False
     # Whether Content-Range of a chunk is compared with the session's offset (416) and with the body's length.
     content_range_checked: bool = True
-    # What a chunk that was taken is answered.
+    # The status of an accepted chunk.
     chunk_status: int = 202
-    # What `Range` says of a session that holds no byte: an inclusive range cannot. None: the header is left out.
+    # `Range` of an empty session, which an inclusive range cannot express. None: the header is omitted.
     empty_range: str | None = None
-    # `Range` of a session stays at the end of its first chunk, whatever follows.
+    # `Range` of a session stays at the end of its first chunk.
     stale_range: bool = False
-    # A second chunk is refused: a blob comes in one piece.
+    # A second chunk is rejected: a blob must be sent in one part.
     one_chunk_only: bool = False
-    # The most bytes of a PATCH that has a Content-Range (0: any number).
+    # The maximum size of a PATCH with Content-Range (0: any).
     chunk_maximum: int = 0
-    # The fewest bytes of a chunk that is not the last (0: any number), told by OCI-Chunk-Min-Length if `..._told`.
+    # The minimum size of a chunk other than the last (0: any), in OCI-Chunk-Min-Length if `..._told`.
     chunk_minimum: int = 0
     chunk_minimum_told: bool = True
-    # What an upload of another Content-Type than application/octet-stream is answered (0: it is taken).
+    # The status of an upload with a Content-Type other than application/octet-stream (0: accepted).
     wrong_type_status: int = 415
-    # Whether POST with `digest` and the whole blob is a push (201); else its body is thrown away and a session starts.
+    # Whether POST with `digest` stores the blob (201); otherwise its body is ignored and a session starts.
     single_post: bool = True
     # POST with `mount` and `from`.
     mount: bool = True
@@ -52,43 +52,43 @@ class Profile(NamedTuple):
     creates_repositories: bool = True
 
     # --- blobs
-    # GET of a blob is answered with this redirect to another host and a signed URL (0: with the blob).
+    # The status of a redirect of blobs to a signed URL of another host (0: no redirect).
     blob_redirect: int = 0
-    # A range that cannot be served is answered with the length of the whole blob and then no body.
+    # The response to an invalid range has the length of the whole blob, but no body.
     bad_range_lies: bool = False
     delete_blobs: bool = True
 
     # --- manifests
-    # What is answered for a type that Accept does not name: "named" compares if there is an Accept, "oci-named" refuses
-    # OCI types that are not named by it, "ignored" serves anything.
+    # Types that Accept does not contain: "named" rejects them if there is an Accept header, "oci-named" rejects OCI
+    # types, "ignored" serves all.
     accept: str = "named"
     sizes_checked: bool = True
     too_large_status: int = 413
     delete_manifests: bool = True
     delete_tags: bool = True
-    # A tag that exists is refused, whatever it names.
+    # An existing tag is rejected, whatever it names.
     immutable_tags: bool = False
 
     # --- tags and referrers
     tag_pages: bool = True
-    # The most tags in one answer (0: any number).
+    # The maximum number of tags in a response (0: any).
     tag_page_maximum: int = 0
-    # A repository without tags is one that does not exist.
+    # A repository without tags does not exist.
     untagged_unknown: bool = False
-    # 200: the referrers API; else what it is answered.
+    # 200: the referrers API is supported; else the status of a request to it.
     referrers: int = 200
 
     # --- authentication
-    # Without users of its own this registry still has everybody fetch a token first.
+    # A registry without users requires a token, too.
     token_always: bool = False
     token_path: str = "/token"
     # The `service` of the challenge ("": the registry's host and port).
     token_service: str = ""
-    # Whether the OAuth2 POST form is understood, or is answered 405.
+    # Whether the OAuth2 POST form is supported; otherwise its status is 405.
     token_post: bool = True
-    # A scope that the challenge of GET /v2/ names although no repository was asked for.
+    # A scope in the challenge of GET /v2/, although the request has no repository.
     ping_scope: str = ""
-    # How Basic is asked for.
+    # The challenge for Basic authentication.
     basic_challenge: str = 'Basic realm="{host}"'
 
 
@@ -114,9 +114,9 @@ DOCKER_REGISTRY = Profile(
     referrers=404,
 )
 
-# Amazon ECR. Repositories are made beforehand; blobs come from S3; a chunk but the last has 5 MiB or more (as the
-# service's UploadLayerPart) and is answered 201, with a `Range` that stays at the end of the first chunk
-# (aws/containers-roadmap#2831); starting again at byte 0 is 416 BLOB_UPLOAD_INVALID (apple/containerization#790).
+# Amazon ECR. Repositories must exist; blobs are served by S3; a chunk other than the last has at least 5 MiB (as in
+# UploadLayerPart), and its status is 201, with a `Range` that stays at the end of the first chunk
+# (aws/containers-roadmap#2831); a restart at byte 0 is 416 BLOB_UPLOAD_INVALID (apple/containerization#790).
 ECR = Profile(
     name="ecr",
     absolute_locations=True,
@@ -138,10 +138,10 @@ ECR = Profile(
     basic_challenge='Basic realm="http://{host}/",service="ecr.amazonaws.com"',
 )
 
-# GitHub Container Registry. Everybody needs a token, and the ping's challenge names a scope of nobody's
+# GitHub Container Registry. Tokens are always required, and the challenge of the ping has an arbitrary scope
 # (cloudflare/serverless-registry#148); Location is a path without a query (hpc/charliecloud#1501); a chunk with a
-# Content-Range over 4 MiB is 416 (wasmCloud/wash-archive#268), a stream without one is not; blobs come from another
-# host, which takes no HEAD (containerd/stargz-snapshotter#167); no referrers API, no deletion.
+# Content-Range over 4 MiB is 416 (wasmCloud/wash-archive#268), a stream without one is not; blobs are served by another
+# host, which rejects HEAD (containerd/stargz-snapshotter#167); no referrers API, no deletion.
 GHCR = Profile(
     name="ghcr",
     session_path="/v2/{repository}/blobs/upload/{id}",
@@ -163,8 +163,8 @@ GHCR = Profile(
     ping_scope="repository:user/image:pull",
 )
 
-# Google Artifact Registry. No chunked uploads (its documentation, "Docker API": monolithic ones only); everybody needs
-# a token; sessions lie outside /v2/ (gitpod-io/gitpod#10214); blobs come from another host.
+# Google Artifact Registry. No chunked uploads (its documentation, "Docker API": monolithic ones only); tokens
+# are always required; sessions are outside of /v2/ (gitpod-io/gitpod#10214); blobs are served by another host.
 GAR = Profile(
     name="gar",
     session_path="/artifacts-uploads/namespaces/test/repositories/{repository}/uploads/{id}",
@@ -180,7 +180,7 @@ GAR = Profile(
     token_path="/v2/token",
 )
 
-# Red Hat Quay refuses a mount that names no source (seen by go-containerregistry, which therefore always names one).
+# Red Hat Quay rejects a mount without a source (observed by go-containerregistry, which therefore always names one).
 QUAY = Profile(
     name="quay",
     empty_range="0-0",
@@ -193,7 +193,7 @@ QUAY = Profile(
     token_path="/v2/auth",
 )
 
-# An ECR repository whose tags are immutable refuses a tag that exists even for the same image (moby/buildkit#3776).
+# An ECR repository with immutable tags rejects an existing tag even for the same image (moby/buildkit#3776).
 ECR_IMMUTABLE = ECR._replace(name="ecr-immutable", immutable_tags=True)
 
 PROFILES = {profile.name: profile for profile in (STRICT, DOCKER_REGISTRY, ECR, ECR_IMMUTABLE, GHCR, GAR, QUAY)}
@@ -206,4 +206,6 @@ def find_profile(profile: str | Profile) -> Profile:
     try:
         return PROFILES[profile]
     except KeyError:
-        raise InvalidValueError(f"no registry profile {profile!r}", hint=f"there are {', '.join(PROFILES)}") from None
+        raise InvalidValueError(
+            f"unknown registry profile {profile!r}", hint=f"the profiles are {', '.join(PROFILES)}"
+        ) from None

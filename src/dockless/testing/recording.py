@@ -1,4 +1,4 @@
-"""The log of requests that tests ask."""
+"""The log of requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dockless.testing.message import Query
 
 @dataclasses.dataclass
 class RecordedRequest:
-    """One request, as it came.
+    """A request as it was received.
 
-    `operation`: noun and method, "blob get". `listener`: the port it came to. `received`: the bytes of its body that
-    came; `body`: the first 64 KiB of them. `status`: what was answered, 0 when nothing was.
+    `operation` is a noun and a method, such as "blob get". `listener` is the local port. `received` is the number of
+    bytes of the body, and `body` the first 64 KiB of them. `status` is that of the response; 0: there was none.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The registry for tests, whole: storage, habits, users, faults and sockets under one name."""
+"""`Registry`: storage, profile, users, faults and sockets of a registry for tests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ MEMORY = "memory"
 
 
 class Registry:
-    """A registry on a loopback port, running while it is a context manager's body.
+    """A registry on a loopback port. A context manager, which starts it and closes it.
 
-    `storage`: "memory", or a directory that outlives it. `profile`: whose habits it has, by name or as a value. `auth`:
-    its users. `tls`: a server's context; without one it speaks http. `faults`: what is to go wrong. `port`: 0 takes a
-    free one. `repositories`: those that exist from the start, for profiles that create none.
+    `storage` is "memory" or a directory, which is kept. `profile` is the behavior to emulate, by name or as a value.
+    `auth` has the users. `tls` is a server context; None: HTTP. `faults` are injected. `port` 0 selects a free port.
+    `repositories` exist from the start, for profiles that do not create them.
 
-    Raises InvalidValueError for an unknown profile or a directory that holds something else, OSError when it cannot
-    listen.
+    Raises InvalidValueError for an unknown profile or a directory with other content, OSError if it cannot listen.
     """
 
     def __init__(
@@ -64,12 +63,12 @@ class Registry:
         self.host = ""
 
     def start(self) -> None:
-        """Listens and serves. After `stop`, again on the same port and with the same content."""
+        """Start to serve; after `stop`, on the same port and with the same content."""
         self._stopping.clear()
         server = Server(self._address, self._tls)
         self._address = (self._address[0], server.address[1])
         self.host = server.host
-        # Where blobs are redirected to.
+        # The object store to which blobs are redirected.
         store = Server((self._address[0], 0), self._tls)
         api = Api(self.storage, self.profile, self._access, self.url)
         api.blobs.store_address = store.address
@@ -78,14 +77,14 @@ class Registry:
         store.start(self._exchange(self.url.replace(self.host, store.host), api.fetch))
 
     def stop(self) -> None:
-        """Ends all connections; the content stays."""
+        """Stop to serve and close all connections; the content is kept."""
         self._stopping.set()
         for server in self._servers:
             server.stop()
         self._servers = []
 
     def close(self) -> None:
-        """Stops, for good."""
+        """Stop to serve and close the storage."""
         self.stop()
         self.storage.close()
 
@@ -104,7 +103,7 @@ class Registry:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """All since the start or `reset_requests`, in the order in which they came."""
+        """All requests since the start or `reset_requests`, in the order of arrival."""
         with self._lock:
             return list(self._requests)
 
@@ -118,26 +117,26 @@ class Registry:
 
     @faults.setter
     def faults(self, faults: Iterable[Fault]) -> None:
-        """Puts `faults` in force, in place of those before; counting begins anew."""
+        """Replace the faults, and reset all counts."""
         self._script = FaultScript(faults)
 
     def lose_sessions(self) -> None:
-        """Forgets all upload sessions."""
+        """End all upload sessions."""
         self.storage.drop_uploads()
 
     def expire_tokens(self) -> None:
-        """Makes all tokens that were handed out no good."""
+        """Invalidate all tokens that were issued."""
         self._access.expire_tokens()
 
     def repositories(self) -> list[str]:
         return self.storage.repositories()
 
     def tags(self, repository: str) -> dict[str, Digest]:
-        """What each tag names."""
+        """Return the digest of each tag."""
         return self.storage.tags(repository)
 
     def manifest(self, repository: str, reference: str) -> StoredManifest:
-        """By tag or digest. KeyError when there is none."""
+        """Return the manifest of a tag or digest. Raises KeyError if there is none."""
         digest = Digest(reference) if ":" in reference else self.storage.tags(repository)[reference]
         found = self.storage.manifest(repository, digest)
         if found is None:
@@ -148,29 +147,29 @@ class Registry:
         return self.storage.manifests(repository)
 
     def blobs(self, repository: str) -> dict[Digest, int]:
-        """Digest and size of every blob."""
+        """Return digest and size of each blob."""
         return self.storage.blobs(repository)
 
     def blob(self, repository: str, digest: str) -> bytes:
-        """KeyError when there is none."""
+        """Return the bytes of a blob. Raises KeyError if there is none."""
         with self.storage.open_blob(repository, Digest(digest)) as content:
             return content.read()
 
     def put_blob(self, repository: str, data: bytes) -> Digest:
-        """Content for a test, with no request."""
+        """Store a blob without a request."""
         upload = self.storage.start_upload(repository)
         upload.append(data)
         self.storage.finish_upload(upload, Digest.of(data))
         return Digest.of(data)
 
     def put_manifest(self, repository: str, raw: bytes, media_type: str, tag: str | None = None) -> Digest:
-        """A manifest for a test, with no request and no check: it may be as wrong as the test wants."""
+        """Store a manifest without a request and without checks, so that it may be invalid."""
         self.storage.put_manifest(repository, StoredManifest(raw, media_type), tag)
         return Digest.of(raw)
 
     def _exchange(self, origin: str, handle: Callable[[Request, Route], Response]) -> Serve:
         routes = Routes(self.profile)
-        # The script may be exchanged while requests come in.
+        # The faults may be replaced while requests are handled.
         return Exchange(
             origin,
             routes.find,

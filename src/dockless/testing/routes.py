@@ -1,4 +1,4 @@
-"""Which operation of the distribution spec ("Endpoints") a request is."""
+"""The operations of the distribution spec ("Endpoints") by path and method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dockless.testing.profiles import Profile
 
-# What a request is about. With the method in lower case it names the operation: "blob get", "upload patch".
+# A noun and the method in lower case are the name of an operation: "blob get", "upload patch".
 NOUNS = ("ping", "token", "manifest", "tags", "blob", "upload", "referrers", "storage", "other")
 
 _PATHS = (
@@ -20,7 +20,7 @@ _PATHS = (
 
 
 class Route(NamedTuple):
-    """`reference` is a tag, a digest or a session's id."""
+    """An operation; `reference` is a tag, a digest or the ID of a session."""
 
     noun: str
     method: str
@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """The paths of one registry; some have habits of their own."""
+    """The paths of a registry, some of which depend on the profile."""
 
     def __init__(self, profile: Profile) -> None:
         session = re.escape(profile.session_path).replace(r"\{repository\}", "(?P<repository>.+)")

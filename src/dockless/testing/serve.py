@@ -1,4 +1,4 @@
-"""`dockless serve`: the registry in the foreground, until a signal ends it."""
+"""`dockless serve`: the registry in the foreground, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -37,19 +37,18 @@ def serve(
     any_address: bool = False,
     announce: Callable[[str, str], None] | None = None,
 ) -> int:
-    """Serves until SIGINT or SIGTERM; the exit status, 130 or 143. Call it in the main thread.
+    """Serve until SIGINT or SIGTERM, and return the exit status 130 or 143. Call it in the main thread.
 
-    `listen` is `ADDRESS:PORT`; port 0 takes a free one; the printed line tells. `data`: a directory that keeps the
-    content, else it is in memory. It has no protection but `auth`, so `listen` must be a loopback address unless
-    `any_address`. `announce` is told the URL and where content is, instead of a line on stdout. Raises
-    InvalidValueError for
-    wrong arguments, RegistryError when it cannot listen.
+    `listen` is `ADDRESS:PORT`; port 0 selects a free port, which is printed. `data` is the directory of the content;
+    None: memory. The registry has no protection except `auth`, so `listen` must be a loopback address unless
+    `any_address`. `announce` is called with the URL and the storage, instead of a line on stdout. Raises
+    InvalidValueError for invalid arguments, RegistryError if it cannot listen.
     """
     address, port = _parse(listen)
     if not any_address and not _is_loopback(address):
         raise InvalidValueError(
-            f"will not listen on {address}",
-            cause="anybody who reaches that address could push",
+            f"cannot listen on {address}",
+            cause="every machine that can reach that address could push",
             hint="listen on 127.0.0.1, or allow it with --any-address",
         )
     registry = Registry(
@@ -69,7 +68,7 @@ def serve(
                 raise RegistryError(
                     f"cannot listen on {listen}",
                     cause=os.strerror(error.errno) if error.errno else str(error),
-                    hint="choose another port; 0 is any",
+                    hint="choose another port; 0 selects a free one",
                 ) from None
             where = f"in {data}" if data is not None else "in memory"
             (announce or _print)(registry.url, where)
@@ -87,7 +86,7 @@ def _print(url: str, where: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise _Signalled; a second one does nothing more."""
+    """Raise _Signalled for SIGINT and SIGTERM; a second signal is ignored."""
 
     def raise_it(number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):

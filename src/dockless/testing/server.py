@@ -1,4 +1,4 @@
-"""Sockets and threads: one thread accepts, one serves each connection, and all of them stop at once."""
+"""Sockets and threads: one thread accepts connections, and each connection has its own thread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Server:
 
     @property
     def host(self) -> str:
-        """`HOST:PORT`, as it stands in a URL."""
+        """`HOST:PORT`, as in a URL."""
         host, port = self.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -42,7 +42,7 @@ class Server:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Ends every connection and thread; returns when they are gone."""
+        """Close all connections and wait for all threads."""
         self._stopping = True
         self._wake.send(b"x")
         self._acceptor.join()
@@ -50,7 +50,7 @@ class Server:
             clients = dict(self._clients)
         for thread, sock in clients.items():
             with contextlib.suppress(OSError):
-                # The plain socket's method: SSLSocket's own would tear its state from under the other thread.
+                # The method of the plain socket: that of SSLSocket removes state that the other thread uses.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
             thread.join(10)
         self._wake.close()
@@ -78,14 +78,14 @@ class Server:
         thread = threading.current_thread()
         try:
             if self._tls is not None:
-                # In the client's own thread: one that never speaks must not hold up the others.
+                # In the thread of the connection: a silent client must not block the others.
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 with self._lock:
                     self._clients[thread] = sock
                 sock.do_handshake()
             self._serve(Connection(sock))
         except OSError:
-            # The client went away, or a TLS handshake failed: that is the client's to report.
+            # The client closed the connection, or the TLS handshake failed; the client reports this.
             sock.close()
         finally:
             with self._lock:

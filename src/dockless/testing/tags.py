@@ -1,4 +1,4 @@
-"""Tags and referrers: what a repository says of its manifests (distribution spec, "Content Discovery")."""
+"""Tags and referrers (distribution spec, "Content Discovery")."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def subject_of(manifest: StoredManifest) -> str:
 
 
 def _objects_of(manifest: StoredManifest) -> dict[str, Any]:
-    """The document, its subject and config objects at all events: a test may have put there what is neither."""
+    """Return the document, with `subject` and `config` as objects: a test may have stored an invalid document."""
     try:
         document = parse_document(manifest.raw, "manifest")
     except InvalidDocumentError:

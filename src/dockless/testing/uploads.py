@@ -20,7 +20,7 @@ _STATE = re.compile(r"(?P<offset>[0-9]{1,18})\.(?P<check>[0-9a-f]{20}) ?\Z")
 
 
 class _Progress:
-    """What a registry remembers of a session beside its bytes."""
+    """The state of a session other than its bytes."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class Uploads:
         self._progress: dict[str, _Progress] = {}
 
     def start(self, request: Request, route: Route, mountable: list[str]) -> Response:
-        """POST. `mountable` are the repositories that this client may pull from."""
+        """Handle POST. `mountable` are the repositories that the client may pull from."""
         if not self._profile.creates_repositories and route.repository not in self._storage.repositories():
             raise ApiError(404, "NAME_UNKNOWN", f"The repository with name '{route.repository}' does not exist")
         wanted = request.query.get("mount")
@@ -100,7 +100,7 @@ class Uploads:
     def _mount(self, request: Request, route: Route, wanted: str, mountable: list[str]) -> Response | None:
         source = request.query.get("from")
         if source is None and self._profile.mount_without_from == "refuse":
-            raise ApiError(400, "UNSUPPORTED", "a mount must name the repository it is from")
+            raise ApiError(400, "UNSUPPORTED", "a mount must name its source repository")
         if source is None and self._profile.mount_without_from == "upload":
             return None
         if not self._profile.mount:
@@ -115,7 +115,7 @@ class Uploads:
         return None
 
     def _find(self, request: Request, route: Route) -> Upload:
-        """The session, if Location's query came back as it was given."""
+        """Return the session, if the query of Location was sent back unchanged."""
         offset = _read_state(request.query.get("_state"), route.reference)
         upload = self._storage.upload(route.reference)
         if offset is None and self._profile.query_in_location:
@@ -154,8 +154,11 @@ class Uploads:
         return ApiError(416, "BLOB_UPLOAD_INVALID", message, headers=self._headers(request, upload))
 
     def _receive(self, request: Request, upload: Upload) -> int:
-        """Takes the body into the session; whatever came before a break stays. A later request takes the session over,
-        as the earlier one's client may be long dead."""
+        """Append the body to the session, and return its size.
+
+        Bytes received before an interruption are kept. A later request takes over the session, because the client of
+        the earlier one may have been killed.
+        """
         progress = self._of(upload)
         progress.writer = writer = object()
         received = 0
@@ -211,10 +214,10 @@ class Uploads:
 
 
 def _write_state(upload_id: str, offset: int) -> str:
-    """An opaque query value with a `%3D` in it: clients that decode or rebuild what they should keep are found out."""
+    """Return an opaque query value with `%3D`, which detects clients that decode or rebuild it."""
     check = hashlib.sha256(f"{upload_id} {offset}".encode()).hexdigest()[:20]
     text = f"{offset}.{check}"
-    # base64 pads only what is no multiple of three bytes.
+    # base64 adds no padding to a multiple of three bytes.
     text += "" if len(text) % 3 else " "
     return quote(base64.urlsafe_b64encode(text.encode()).decode(), safe="")
 

@@ -1,1 +1,1 @@
-"""From a source to a destination, wherever they are: registries, layouts, archives."""
+"""Transfer of images between registries, OCI layouts and archives."""

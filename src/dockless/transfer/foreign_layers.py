@@ -1,4 +1,4 @@
-"""Foreign layers, which a manifest says to get from elsewhere (layer.md, "Non-Distributable Layers")."""
+"""Foreign layers, which are downloaded from the URLs in the manifest (layer.md, "Non-Distributable Layers")."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from dockless.registry.http.response import HttpResponse
     from dockless.registry.http.session import HttpSession
 
+_LABEL = "the URL of the layer"
 
-class ForeignContent:
-    """Layers that have urls from `source` if it has them, else from the first url that works; others from `source`.
 
-    A BlobSource. No credential goes to a url: the manifest's author chose it, not we. What comes is verified by
-    whoever stores it, as everything is.
+class ForeignLayerSource:
+    """Foreign layers from `source` if it has them, else from the first URL that works; other blobs from `source`.
+
+    A BlobSource. No credentials are sent to a URL: the author of the manifest chose it, not the user.
     """
 
     def __init__(self, source: BlobSource, *, ca_file: str | None = None, local: bool = False) -> None:
-        """`local`: urls inside this machine or network are allowed, because the image's registry is there too."""
+        """With `local`, URLs of this machine or network are allowed, because the image's registry is there too."""
         self._source = source
         self._ca_file = ca_file
         self._local = local
@@ -32,71 +33,75 @@ class ForeignContent:
         self._lock = threading.Lock()
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Return the blob's bytes, which are not verified. Raises RegistryError if no URL works."""
         if not descriptor.is_foreign:
             return self._source.open(descriptor)
-        tried = []
+        failures = []
         try:
             return self._source.open(descriptor)
         except DocklessError as error:
-            tried.append(error.problem)
+            failures.append(error.problem)
         for url in descriptor.urls:
             try:
-                return self._get(url, descriptor)
+                return self._download(url, descriptor)
             except RegistryError as error:
-                tried.append(f"{error.problem}: {error.cause}" if error.cause else error.problem)
+                failures.append(f"{error.problem}: {error.cause}" if error.cause else error.problem)
         raise RegistryError(
-            f"the layer {descriptor.digest} is to be had nowhere",
-            cause="; ".join(tried),
-            hint="leave foreign layers where they are: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
+            f"cannot download the foreign layer {descriptor.digest}",
+            cause="; ".join(failures),
+            hint="do not copy foreign layers: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
         )
 
     def close(self) -> None:
+        """Close the connections."""
         if self._session is not None:
             self._session.close()
 
-    def _opened_session(self) -> HttpSession:
-        # Few images have such layers.
+    def _open_session(self) -> HttpSession:
+        # Imported here, because few images have foreign layers.
         from dockless.registry.clock import Clock
         from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
 
         with self._lock:
             if self._session is None:
-                # None of the hosts is a registry: all certificates are verified.
+                # No URL is of this registry, so `insecure` applies to none: every certificate is verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
                 self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
             return self._session
 
-    def _get(self, url: str, descriptor: Descriptor) -> BinaryIO:
+    def _download(self, url: str, descriptor: Descriptor) -> BinaryIO:
         from dockless.registry.http.redirects import send_following_redirects
         from dockless.registry.http.session import HttpRequest
         from dockless.registry.http.url_policy import redact
 
         self._check("", url)
-        response, _ = send_following_redirects(self._opened_session(), HttpRequest("GET", url), self._check)
+        response, _ = send_following_redirects(self._open_session(), HttpRequest("GET", url), self._check)
         if response.status != 200:
             response.close()
-            raise RegistryError(f"{redact(response.url)} answered {response.status}")
+            raise RegistryError(f"{redact(response.url)} returned status {response.status}")
         if response.length is not None and response.length != descriptor.size:
             length = response.length
             response.close()
-            raise RegistryError(f"{redact(response.url)} has {length} bytes", cause=f"the layer has {descriptor.size}")
-        return io.BufferedReader(_Body(response), 1 << 20)
+            raise RegistryError(
+                f"{redact(response.url)} has {length} bytes", cause=f"the size of the layer is {descriptor.size}"
+            )
+        return io.BufferedReader(_ResponseBody(response), 1 << 20)
 
     def _check(self, source: str, url: str) -> None:
         """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
         from dockless.registry.http.url_policy import check_destination
 
         if self._local:
-            check_destination(url, "http://localhost", "the layer's URL")
+            check_destination(url, "http://localhost", _LABEL)
             return
-        # A public host, which may speak HTTP as well: it may not refer to private addresses.
-        check_destination(url, "http://registry.invalid", "the layer's URL")
+        # A public host, which may use plain HTTP: it must not refer to private addresses.
+        check_destination(url, "http://registry.invalid", _LABEL)
         if source:
-            check_destination(url, source, "the layer's URL")
+            check_destination(url, source, _LABEL)
 
 
-class _Body(io.RawIOBase):
+class _ResponseBody(io.RawIOBase):
     def __init__(self, response: HttpResponse) -> None:
         self._response = response
 

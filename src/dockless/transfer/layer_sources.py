@@ -1,60 +1,63 @@
-"""Where the layers of an image are to be had from: places that hold them, and layers that were built here."""
+"""The sources of an image's layers: other locations, and directories of layers that were built."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple, Union
+from dataclasses import dataclass
+from typing import Union
 
 from dockless.blobs import BlobSource, DirectoryBlobs, MissingBlobs, RoutedBlobs
 from dockless.oci.digest import Digest
 from dockless.transfer.locations import Location
-from dockless.transfer.open import open_content
-from dockless.transfer.registry_access import Access
+from dockless.transfer.open import open_blobs
+from dockless.transfer.registry_access import RegistryAccess
 
 
-class Place(NamedTuple):
-    """A location that holds blobs, and how it is reached."""
+@dataclass(frozen=True)
+class SourceLocation:
+    """A location that has the blobs of layers, and the access to it."""
 
     location: Location
-    access: Access
+    access: RegistryAccess
 
 
-class Scratch:
-    """A folder for a layer that was built, gone when no image needs it any more, or at the program's end."""
+class BuildDirectory:
+    """A temporary directory for a built layer, removed when no image needs the layer, or when the program ends."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="dockless-")
-        self.path = self._folder.name
+        self._directory = tempfile.TemporaryDirectory(prefix="dockless-")
+        self.path = self._directory.name
 
 
-Origins = Mapping[Digest, Union[Place, Scratch]]
+# Layers by the digest of their blobs.
+LayerSources = Mapping[Digest, Union[SourceLocation, BuildDirectory]]
 
 
 @contextmanager
-def opened(origins: Origins, digests: Iterable[Digest]) -> Iterator[BlobSource]:
-    """A source for the blobs `digests`, until the body ends. What has no origin is not there."""
+def open_layer_sources(layer_sources: LayerSources, digests: Iterable[Digest]) -> Iterator[BlobSource]:
+    """Open a source for the blobs `digests` until the body ends. It has no blob whose source is not known."""
     with ExitStack() as stack:
-        places: dict[Place, BlobSource] = {}
+        opened: dict[SourceLocation, BlobSource] = {}
         routes: dict[Digest, BlobSource] = {}
         for digest in digests:
-            origin = origins.get(digest)
-            if isinstance(origin, Scratch):
-                routes[digest] = DirectoryBlobs(origin.path)
-            elif origin is not None:
-                if origin not in places:
-                    places[origin] = stack.enter_context(open_content(*origin))
-                routes[digest] = places[origin]
+            layer_source = layer_sources.get(digest)
+            if isinstance(layer_source, BuildDirectory):
+                routes[digest] = DirectoryBlobs(layer_source.path)
+            elif layer_source is not None:
+                if layer_source not in opened:
+                    opened[layer_source] = stack.enter_context(open_blobs(layer_source.location, layer_source.access))
+                routes[digest] = opened[layer_source]
         yield RoutedBlobs(MissingBlobs(), routes)
 
 
-def mounts(origins: Origins, destination: Location) -> dict[Digest, tuple[str, ...]]:
-    """Which repository of the destination's registry has a blob already."""
-    found: dict[Digest, tuple[str, ...]] = {}
+def mount_repositories(layer_sources: LayerSources, destination: Location) -> dict[Digest, tuple[str, ...]]:
+    """Return, for each blob, the repositories of the destination's registry that already have it."""
+    repositories: dict[Digest, tuple[str, ...]] = {}
     if destination.reference is not None:
-        for digest, origin in origins.items():
-            reference = origin.location.reference if isinstance(origin, Place) else None
+        for digest, layer_source in layer_sources.items():
+            reference = layer_source.location.reference if isinstance(layer_source, SourceLocation) else None
             if reference is not None and reference.registry == destination.reference.registry:
-                found[digest] = (reference.repository,)
-    return found
+                repositories[digest] = (reference.repository,)
+    return repositories

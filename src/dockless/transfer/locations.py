@@ -1,8 +1,8 @@
-"""Where an image is: a registry, an OCI layout or an archive, written as skopeo writes it."""
+"""Image locations: a registry, an OCI layout or an archive, written as skopeo writes them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.reference import DOCKER_HUB, Reference
@@ -10,12 +10,19 @@ from dockless.oci.reference import DOCKER_HUB, Reference
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
 _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
 _HINT = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
-# Transports of skopeo's that are none of ours, so that `dir:x` is not taken for a repository on Docker Hub.
-_NOT_OURS = frozenset(("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball"))
+# Transports of skopeo that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
+_UNSUPPORTED = frozenset(("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball"))
 
 
-class Location(NamedTuple):
-    """On disk, `path` is the folder or file and `name` the image in it; in a registry, `reference` says it all."""
+@dataclass(frozen=True)
+class Location:
+    """The location of an image.
+
+    kind       `registry`, `oci`, `oci-archive` or `docker-archive`
+    path       the directory or file on disk
+    name       the name of the image in that directory or file; "" if it has none
+    reference  the reference in a registry; None on disk
+    """
 
     kind: str
     path: str = ""
@@ -24,52 +31,56 @@ class Location(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, *, default_registry: str | None = DOCKER_HUB) -> Location:
-        """`ghcr.io/acme/app:1`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`.
+        """Parse `ghcr.io/acme/app:1`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:REF]`.
 
-        As for skopeo, a path on disk holds no colon: what follows one is the image's name. A reference that names no
-        registry is one of `default_registry`'s; with None there that is an error. Raises InvalidValueError.
+        As in skopeo, a path on disk has no colon: the image's name follows the first one. A reference without a
+        registry belongs to `default_registry`; if that is None, it is an error. Raises InvalidValueError.
         """
         kind, colon, rest = text.partition(":")
         if colon and kind in _ON_DISK:
             path, _, name = rest.partition(":")
             if not path or "\0" in rest:
-                raise InvalidValueError(f"{printable(text, 200)!r} names no path", hint=_HINT)
+                raise InvalidValueError(f"{printable(text, 200)!r} has no valid path", hint=_HINT)
             if kind == DOCKER_ARCHIVE and name:
                 Reference.parse(name)
             return cls(kind, path, name)
         if text.startswith("docker://"):
             text = text[len("docker://") :]
-        elif colon and kind in _NOT_OURS:
-            raise InvalidValueError(f"{printable(text, 200)!r} is no place that Dockless knows", hint=_HINT)
+        elif colon and kind in _UNSUPPORTED:
+            raise InvalidValueError(f"unsupported location {printable(text, 200)!r}", hint=_HINT)
         return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
     @property
     def registry_reference(self) -> Reference:
-        """The reference of a place that is a registry."""
+        """The reference of a location that is in a registry."""
         assert self.reference is not None
         return self.reference
 
     def named(self, name: str) -> str:
-        """How the image called `name` at this place is written."""
+        """Return the text for the image called `name` at this location."""
         if self.reference is not None:
-            return str(self.reference._replace(tag=name, digest=None))
-        return f"{self.kind}:{self.path}:{name}" if name else f"{self.kind}:{self.path}"
+            return str(Reference(self.reference.registry, self.reference.repository, name))
+        return str(replace(self, name=name))
 
     def __str__(self) -> str:
-        return str(self.reference) if self.reference is not None else self.named(self.name)
+        if self.reference is not None:
+            return str(self.reference)
+        return f"{self.kind}:{self.path}:{self.name}" if self.name else f"{self.kind}:{self.path}"
 
 
-def to_location(where: str | Location) -> Location:
-    """`where`, read if it is text. Raises InvalidValueError."""
-    return where if isinstance(where, Location) else Location.parse(_text(where))
+def to_location(location: str | Location) -> Location:
+    """Return `location`, parsed if it is text. Raises InvalidValueError."""
+    return location if isinstance(location, Location) else Location.parse(_text(location))
 
 
-def to_destination(where: str | Location) -> Location:
-    """As `to_location`; but nothing is sent to Docker Hub unless it is named. Raises InvalidValueError."""
-    return where if isinstance(where, Location) else Location.parse(_text(where), default_registry=None)
+def to_destination(location: str | Location) -> Location:
+    """Return the same as `to_location`, but require a registry: nothing is sent to Docker Hub by default."""
+    return location if isinstance(location, Location) else Location.parse(_text(location), default_registry=None)
 
 
-def _text(where: object) -> str:
-    if not isinstance(where, str):
-        raise InvalidValueError(f"{where!r:.200} is no place, but a {type(where).__name__}", hint=_HINT)
-    return where
+def _text(location: object) -> str:
+    if not isinstance(location, str):
+        raise InvalidValueError(
+            f"a location must be text, not {type(location).__name__}: {location!r:.200}", hint=_HINT
+        )
+    return location

@@ -1,4 +1,4 @@
-"""Compresses layers that are plain tars, as those of a docker-archive are, before they are sent anywhere."""
+"""Compresses the uncompressed layers of an image, such as those of a docker-archive, before they are sent."""
 
 from __future__ import annotations
 
@@ -19,45 +19,46 @@ from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import make_manifest
 from dockless.tar.decompress import decompress
 
-_PLAIN = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
+_UNCOMPRESSED = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
 
 
 def compress_layers(
-    image: ImageDocuments, content: BlobSource, folder: str, compression: str = "gzip"
+    image: ImageDocuments, source: BlobSource, directory: str, compression: str = "gzip"
 ) -> ImageDocuments:
-    """`image` with its plain layers compressed into `folder`; the config, and so the image id, stays.
+    """Return `image` with its uncompressed layers compressed into `directory`; the config does not change.
 
-    Raises LayoutError for a layer that is not what its diff id says.
+    Raises LayoutError for a layer that does not match its diff ID.
     """
-    done: dict[Digest, Descriptor] = {}
+    compressed: dict[Digest, Descriptor] = {}
     for layer in image.layers:
-        if layer.descriptor.media_type in _PLAIN and layer.diff_id not in done:
-            done[layer.diff_id] = _compressed(layer, content, folder, compression, image.image_format)
-    if not done:
+        if layer.descriptor.media_type in _UNCOMPRESSED and layer.diff_id not in compressed:
+            compressed[layer.diff_id] = _compress(layer, source, directory, compression, image.image_format)
+    if not compressed:
         return image
-    layers = [done.get(layer.diff_id, layer.descriptor) for layer in image.layers]
+    layers = [compressed.get(layer.diff_id, layer.descriptor) for layer in image.layers]
     manifest = make_manifest(image.manifest.config, layers, image_format=image.image_format, start=image.manifest.json)
-    return image._replace(manifest=manifest)
+    return ImageDocuments(manifest, image.config, image.config_bytes)
 
 
-def _compressed(layer: ImageLayer, content: BlobSource, folder: str, compression: str, image_format: str) -> Descriptor:
+def _compress(layer: ImageLayer, source: BlobSource, directory: str, compression: str, image_format: str) -> Descriptor:
     encoder = find_encoder(compression)
-    staged = os.path.join(folder, f"{layer.diff_id.hex}.new")
-    with atomic_file(staged) as file, content.open(layer.descriptor) as plain:
-        pieces = HashingReader(decompress(plain, str(layer.descriptor.digest)), str(layer.descriptor.digest))
+    label = str(layer.descriptor.digest)
+    temporary = os.path.join(directory, f"{layer.diff_id.hex}.new")
+    with atomic_file(temporary) as file, source.open(layer.descriptor) as tar:
+        reader = HashingReader(decompress(tar, label), label)
         blob = HashingWriter(file.write)
-        encoded = encode_blocks(blocks_of(pieces, encoder.block_size), encoder, blob.write)
+        encoded = encode_blocks(blocks_of(reader, encoder.block_size), encoder, blob.write)
     if encoded.diff_id != layer.diff_id:
         raise LayoutError(
             f"the layer {layer.descriptor.digest} is damaged",
-            cause=f"inside it is {encoded.diff_id}, the config says {layer.diff_id}",
+            cause=f"the digest of its tar is {encoded.diff_id}, but its diff ID is {layer.diff_id}",
         )
-    os.replace(staged, os.path.join(folder, blob.digest.hex))
+    os.replace(temporary, os.path.join(directory, blob.digest.hex))
     return Descriptor(media_types.layer_media_type(encoder.format, image_format), blob.digest, blob.size)
 
 
-def blocks_of(pieces: HashingReader, size: int) -> Iterator[Block]:
-    """A tar as an encoder takes it, in blocks of `size` bytes."""
-    while data := pieces.read_exactly(size):
-        # Writable, as encoders take it.
+def blocks_of(reader: HashingReader, size: int) -> Iterator[Block]:
+    """Yield a tar in blocks of `size` bytes, as an encoder reads it."""
+    while data := reader.read_exactly(size):
+        # Encoders need writable memory.
         yield Block(memoryview(bytearray(data)), ())

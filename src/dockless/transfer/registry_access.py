@@ -1,4 +1,4 @@
-"""How registries are reached in one transfer: who we are to each, and one client for all requests to it."""
+"""Access to registries: credentials, TLS and retries, and one client for all requests to a registry."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 DEFAULT_JOBS = 4
 
 
-class Access:
-    """Clients by registry, made when they are needed. A context manager, which closes them; it may be used again.
+class RegistryAccess:
+    """Clients by registry. A context manager, which closes them; it can be entered again.
 
-    credentials  `HOST[/PATH]` -> who we are there; the longest that fits, by whole components, wins, so that two
-                 projects of one registry may have two. For other places they are found as `find_credentials` says
-    insecure     plain http is allowed and certificates are not checked: of these registries (`host[:port]`), or, if it
-                 is True, of all but Docker Hub, which has both
-    ca_file      a PEM file of the CAs to trust
-    auth_file    a docker or podman config file to use instead of those in their usual places
-    jobs         the most requests in flight at a time, for each registry
-    retry        how often and how long what fails is tried again; None: as RetryPolicy says
+    credentials  `HOST[/PATH]` -> credentials. The longest key whose components match applies, so that projects of one
+                 registry may have different credentials. Others are found as `find_credentials` describes
+    insecure     allow plain HTTP and unverified certificates: for these registries (`host[:port]`), or, if True, for
+                 all but Docker Hub
+    ca_file      a PEM file of trusted CAs, in addition to the usual ones
+    auth_file    a Docker or Podman config file to use instead of those in the usual places
+    jobs         the maximum number of concurrent requests to each registry
+    retry        how often and how long failed requests are retried; None: the defaults of RetryPolicy
+
+    Raises InvalidValueError.
     """
 
     def __init__(
@@ -48,11 +50,15 @@ class Access:
         self._retry = retry
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
-            raise InvalidValueError("the credentials do not say for where", hint='write {"ghcr.io": Credentials(...)}')
-        for place, who in (credentials or {}).items():
-            if not isinstance(who, Credentials) and not hasattr(who, "credentials"):
+            raise InvalidValueError(
+                "credentials must be a mapping of registries to credentials",
+                hint='write {"ghcr.io": Credentials(...)}',
+            )
+        for registry, value in (credentials or {}).items():
+            if not isinstance(value, Credentials) and not hasattr(value, "credentials"):
                 raise InvalidValueError(
-                    f"what {place} is given is no Credentials", hint="write Credentials(user, password)"
+                    f"the credentials for {registry} must be a `Credentials` object",
+                    hint="write Credentials(user, password)",
                 )
         self._credentials = dict(credentials or {}) or None
         self._auth_file = auth_file
@@ -62,7 +68,7 @@ class Access:
         self._users = 0
         self._lock = threading.RLock()
 
-    def __enter__(self) -> Access:
+    def __enter__(self) -> RegistryAccess:
         with self._lock:
             self._users += 1
         return self
@@ -75,9 +81,9 @@ class Access:
                 self._open.close()
 
     def client(self, reference: Reference) -> RegistryClient:
-        """The client for a reference's registry. Raises CredentialsError for an `auth_file` that is not there."""
+        """Return the client for a reference's registry. Raises CredentialsError if `auth_file` does not exist."""
         if self._auth_file is not None and not os.path.exists(self._auth_file):
-            raise CredentialsError(f"there is no auth file {self._auth_file}", hint="check the path")
+            raise CredentialsError(f"the auth file {self._auth_file} does not exist", hint="check the path")
         from dockless.registry.client import RegistryClient
 
         with self._lock:
@@ -96,11 +102,11 @@ class Access:
                 )
             return self._clients[reference.registry]
 
+    def explain(self) -> list[str]:
+        """Return a line for each repository that was used: the credential sources tried, and the one that matched."""
+        return [f"{name}: {self.client(used).explain_auth(used.repository)}" for name, used in self._used.items()]
+
     def _is_insecure(self, registry: str) -> bool:
         if isinstance(self._insecure, bool):
             return self._insecure and registry != DOCKER_HUB
         return registry in self._insecure
-
-    def explain(self) -> list[str]:
-        """For each repository that was used, a line on where credentials were looked for and found; never a secret."""
-        return [f"{name}: {self.client(used).explain_auth(used.repository)}" for name, used in self._used.items()]

@@ -1,4 +1,4 @@
-"""Checks one layer: its blob, what is inside, and the tar that it is. In one pass, with nothing kept."""
+"""Verifies one layer: its blob, its diff ID and its tar, in one pass and without temporary files."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from dockless.oci.digest import Digest
 from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import read_members
 
-_SUFFIXES = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
+_FORMATS = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
 _WHITEOUT = b".wh."
 
 
-def wrong_in_layer(
+def layer_problems(
     file: BinaryIO, layer: Descriptor, diff_id: Digest | None, on_bytes: OnBytes = ignore_bytes
 ) -> Iterator[str]:
-    """What is wrong with the layer whose blob `file` holds, a line each. Raises what reading it raises."""
-    what = f"the layer {layer.digest}"
+    """Yield a line for each problem of the layer whose blob is `file`. Raises what reading `file` raises."""
+    label = f"the layer {layer.digest}"
     blob = HashingFile(file, lambda data: on_bytes(layer, len(data)))
-    head = blob.peek()
-    said = next((kind for suffix, kind in _SUFFIXES.items() if layer.media_type.endswith(suffix)), "")
-    if not said:
-        # An artifact's: what is inside is its own business.
+    detected = detect_format(blob.peek())
+    expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
+    if not expected:
+        # The content of an artifact's layers is not specified.
         blob.drain()
-        yield from _wrong_blob(blob, layer)
+        yield from _blob_problems(blob, layer)
         return
-    if detect_format(head) != said:
-        yield f"{what} is of the type {layer.media_type}, but its compression is {detect_format(head)}"
-    inside = HashingReader(decompress(blob, what, layer.size), f"the tar in {what}")
+    if detected != expected:
+        yield f"{label} has the media type {layer.media_type}, but its compression is {detected}"
+    tar = HashingReader(decompress(blob, label, layer.size), f"the tar in {label}")
     try:
-        yield from _wrong_names(inside, what)
-        inside.drain()
+        yield from _member_problems(tar, label)
+        tar.drain()
     except LayoutError as error:
         yield str(error)
-    # What came of the blob before it could not be decoded any more is hashed too, with what follows.
+    # The digest includes the bytes after an error in the compressed stream.
     blob.drain()
-    yield from _wrong_blob(blob, layer)
-    if blob.digest == layer.digest and diff_id is not None and inside.ended and inside.digest != diff_id:
-        yield f"{what} does not match its diff id: inside it is {inside.digest}, the config says {diff_id}"
+    yield from _blob_problems(blob, layer)
+    if blob.digest == layer.digest and diff_id is not None and tar.ended and tar.digest != diff_id:
+        yield f"{label} does not match its diff ID: the digest of its tar is {tar.digest}, the config has {diff_id}"
 
 
-def _wrong_blob(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
+def _blob_problems(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
     if blob.size != layer.size:
         yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
     if blob.digest != layer.digest:
         yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
 
 
-def _wrong_names(inside: HashingReader, what: str) -> Iterator[str]:
-    for member in read_members(inside, f"the tar in {what}"):
-        shown = os.fsdecode(member.name)[:200]
+def _member_problems(tar: HashingReader, label: str) -> Iterator[str]:
+    for member in read_members(tar, f"the tar in {label}"):
+        name = os.fsdecode(member.name)[:200]
         parts = member.name.split(b"/")
         if b".." in parts:
-            yield f"{what} holds the path {shown!r}, which climbs out of the image"
+            yield f"{label} contains the path {name!r}, which is outside of the image"
         if any(part.startswith(_WHITEOUT) and part[len(_WHITEOUT) :] in (b"", b".", b"..") for part in parts):
-            yield f"{what} holds the whiteout {shown!r}, which names no file"
+            yield f"{label} contains the whiteout {name!r}, which names no file"
         if member.kind == b"1" and b".." in member.link.split(b"/"):
-            yield f"{what} holds the hard link {shown!r} to {os.fsdecode(member.link)[:200]!r}, outside of the image"
+            target = os.fsdecode(member.link)[:200]
+            yield f"{label} contains the hard link {name!r} to {target!r}, which is outside of the image"

@@ -11,7 +11,7 @@ from dockless.cli.parser import make_parser
 PAGE = (Path(__file__).resolve().parents[3] / "docs/command.md").read_text()
 (COMMANDS,) = (a.choices for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
 SECTIONS = {m[1]: m[2] for m in re.finditer(r"^## dockless (\w+).*?\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)}
-(COMMON,) = re.findall(r"^## What all commands have\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
+(COMMON,) = re.findall(r"^## Common options\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def named(text):

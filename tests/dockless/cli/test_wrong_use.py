@@ -22,26 +22,26 @@ USAGE = [
     ("copy oci:o oci:p oci:q", "unrecognized arguments: oci:q; usage: dockless copy --help"),
     ("inspect oci:o --nope", "unrecognized arguments: --nope; usage: dockless inspect --help"),
     ("--json inspect oci:o", "unrecognized arguments: --json; usage: dockless --help"),
-    ("inspect oci:o --raw --config", "--raw, --config and --json exclude each other"),
-    ("copy oci:o oci:p --platform linux/arm64 --all-platforms", "--platform and --all-platforms exclude each other"),
+    ("inspect oci:o --raw --config", "--raw, --config and --json cannot be combined"),
+    ("copy oci:o oci:p --platform linux/arm64 --all-platforms", "--platform and --all-platforms cannot be combined"),
     ("build oci:n --format v2s2", "invalid choice: 'v2s2'"),
     ("build oci:n --jobs many", "argument --jobs: invalid int value: 'many'"),
-    ("tags REG/n --retry-time soon", "argument --retry-time: 'soon' is no number of seconds"),
-    ("tags REG/n --retry-time=-1", "argument --retry-time: '-1' is no number of seconds"),
-    ("tags REG/n --retry-time inf", "argument --retry-time: 'inf' is no number of seconds"),
+    ("tags REG/n --retry-time soon", "argument --retry-time: 'soon' is not a number of seconds"),
+    ("tags REG/n --retry-time=-1", "argument --retry-time: '-1' is not a number of seconds"),
+    ("tags REG/n --retry-time inf", "argument --retry-time: 'inf' is not a number of seconds"),
     ("inspect oci:o --platform", "argument --platform: expected one argument"),
 ]
 FAILURES = [
-    ("build oci:n --add tree", "--add 'tree' is not SRC:DEST; write as in ./src:/app"),
+    ("build oci:n --add tree", "--add 'tree' is not SRC:DEST; write, for example, ./src:/app"),
     ("build oci:n --add tree:app", "is not SRC:DEST"),
     ("build oci:n --add nope:/app", "cannot read nope: No such file or directory; check the path"),
-    ("build oci:n --add tree:/app --tag=", "'' cannot name an image in a layout; write letters"),
+    ("build oci:n --add tree:/app --tag=", "'' is not a valid image name in a layout; write letters"),
     ("build REG/n --add tree:/app --tag=", "invalid tag ''; write 1 to 128 characters of"),
     ("build REG/n --add tree:/app --tag a/b", "invalid tag 'a/b'; write 1 to 128 characters of"),
     ("build REG/N --add tree:/app", "invalid repository 'N'; write it in lower case: n"),
     ("build https://REG/n --add tree:/app", "remove https://"),
-    ("build dir:n --add tree:/app", "no place that Dockless knows; write a registry reference, oci:DIR"),
-    ("build oci: --add tree:/app", "names no path; write"),
+    ("build dir:n --add tree:/app", "unsupported location 'dir:n'; write a registry reference, oci:DIR"),
+    ("build oci: --add tree:/app", "has no valid path; write"),
     ("build ./n --add tree:/app", "invalid registry '.'; write host or host:port"),
     (
         "build oci:tree --add tree:/app",
@@ -49,13 +49,16 @@ FAILURES = [
     ),
     ("build oci:tree/f --add tree:/app", "it is a file; choose another path"),
     ("build oci-archive:tree --add tree:/app", "cannot write tree: it is a directory; choose another path"),
-    ("build docker-archive:n.tar --add tree:/app --tag 1", "no name to put tags to; write docker-archive:FILE:NAME"),
+    (
+        "build docker-archive:n.tar --add tree:/app --tag 1",
+        "docker-archive:n.tar has none; write docker-archive:FILE:NAME",
+    ),
     ("build oci:n --base REG/none:1", "404: MANIFEST_UNKNOWN manifest unknown; check the name"),
     ("build oci:n --base oci:none", "cannot read none/oci-layout: No such file or directory; check the path"),
     ("build oci:n --base oci-archive:none", "cannot read none: No such file or directory; check the path"),
     ("build oci:n --base docker-archive:tree/f", "check that the file is a tar archive"),
     ("build oci:n --env A", "--env 'A' has no '='; write NAME=VALUE"),
-    ("build oci:n --entrypoint python", "is no JSON list of strings; write as in"),
+    ("build oci:n --entrypoint python", "is not a JSON list of strings; write, for example,"),
     ("build oci:n --expose 99999", "'99999' is not a port; write 1 to 65535"),
     ("build oci:n --workdir w", "'w' is not absolute; begin it with /"),
     ("build oci:n --add tree:/app --owner root", "'root' is not an owner; write uid:gid in digits"),
@@ -63,23 +66,26 @@ FAILURES = [
     ("build oci:n --created yesterday", "'yesterday' is not a time; write a time as in RFC 3339"),
     ("build oci:n --platform windows", "invalid platform 'windows'; write os/architecture"),
     ("build oci:n --whiteout /", "'/' is the image's root; name paths in it"),
-    ("copy oci:o REG/n --auth-file nope", "there is no auth file nope; check the path"),
+    ("copy oci:o REG/n --auth-file nope", "the auth file nope does not exist; check the path"),
     ("copy oci:o REG/n --ca-file nope", "cannot use the CA file nope: No such file or directory; name a PEM file"),
     ("copy oci:o REG/n --jobs 0", "jobs is 0; write a number from 1 to 64"),
     ("copy oci:o:v2 oci:n", "o has no image v2: it has v1"),
-    ("copy oci:o oci:n --platform linux/arm64", "oci:o has no image for linux/arm64: it is for linux/amd64"),
-    (f"copy oci:o REG/n@{DIGEST}", "the image has the digest sha256:"),
+    ("copy oci:o oci:n --platform linux/arm64", "oci:o has no image for linux/arm64: its platform is linux/amd64"),
+    (f"copy oci:o REG/n@{DIGEST}", "the digest of the image is sha256:"),
     ("inspect REG/app@sha256:12", "invalid digest 'sha256:12'; write `sha256:` and 64 lower-case hex digits"),
     ("inspect user:secret@REG/app", "remove the user and password, and log in instead"),
-    ("tags oci:o", "oci:o is in no registry; dockless inspect shows what is on disk"),
+    ("tags oci:o", "oci:o is not in a registry; dockless inspect shows images on disk"),
     ("tags REG/app:1", "names one image; write REGISTRY/REPOSITORY, such as"),
     ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository name"),
     ("serve --listen 5000", "invalid address '5000'; write ADDRESS:PORT"),
     ("serve --listen 0.0.0.0:0", "listen on 127.0.0.1, or allow it with --any-address"),
-    ("serve --listen REG", "Address already in use; choose another port; 0 is any"),
+    ("serve --listen REG", "Address already in use; choose another port; 0 selects a free one"),
     ("serve --listen 127.0.0.1:0 --data tree/f", "cannot keep a registry in tree/f: File exists; name a directory"),
-    ("serve --listen 127.0.0.1:0 --data tree", "tree is not empty and holds no registry; name an empty directory"),
-    ("serve --profile none", "no registry profile 'none'; there are strict"),
+    (
+        "serve --listen 127.0.0.1:0 --data tree",
+        "tree is not empty and does not contain a registry; name an empty directory",
+    ),
+    ("serve --profile none", "unknown registry profile 'none'; the profiles are strict"),
     ("serve --faults none", "cannot read the faults of none: No such file or directory"),
 ]
 
@@ -109,7 +115,7 @@ def test_failures(dockless, filled, place, tmp_path, line, says):
     said = typed(dockless, filled, line)
     assert (said.status, said.out) == (1, "")
     assert said.err.startswith("dockless: error: ") and said.err.count("\n") == 1
-    assert says in said.err and "this should not happen" not in said.err and "secret" not in said.err
+    assert says in said.err and "internal error" not in said.err and "secret" not in said.err
     assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == place
     assert (filled.repositories(), set(filled.tags("app"))) == (["app"], {"1"})
 
@@ -131,9 +137,9 @@ def test_a_path_that_was_taken_for_a_name_on_docker_hub(dockless, monkeypatch, p
         raise RegistryError("GET https://docker.io/", cause="404")
 
     monkeypatch.setattr(RegistryClient, "get_manifest", refuse)
-    assert "if o on this machine is meant, write oci:o\n" in dockless("verify", "o").err
-    assert "; if tree on this machine" in dockless("build", "oci:n", "--base", "tree").err
-    assert "on this machine" not in dockless("verify", "elsewhere").err
+    assert "to read the local directory o, write oci:o\n" in dockless("verify", "o").err
+    assert "; to read the local directory tree" in dockless("build", "oci:n", "--base", "tree").err
+    assert "to read the local" not in dockless("verify", "elsewhere").err
     assert dockless("copy", "oci:o", "oci-archive:a.tar").status == 0
     assert "write oci-archive:a.tar or docker-archive:a.tar\n" in dockless("inspect", "a.tar").err
 

@@ -73,7 +73,7 @@ def test_a_damaged_manifest(tmp_path, image):
     folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
     (folder / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
     layout = OciLayout(str(folder))
-    with pytest.raises(LayoutError, match="does not match its digest"):
+    with pytest.raises(LayoutError, match="is damaged: "):
         layout.manifest(layout.root())
 
 

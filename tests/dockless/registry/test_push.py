@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dockless.errors import DocklessError, InvalidDocumentError, InvalidValueError, RegistryError
+from dockless.errors import DocklessError, InvalidDocumentError, InvalidValueError, LayoutError, RegistryError
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index, make_manifest
@@ -141,7 +141,7 @@ def test_may_only_pull(connect, image):
 
 @pytest.mark.parametrize("tag", ["", "latest ", ".x", "-x", "x" * 129, "a/b", "ä", "a:b", "a\n"])
 def test_bad_tag(tag, connect, image):
-    with pytest.raises(InvalidValueError, match="invalid tag .*; write 1 to 128 of"):
+    with pytest.raises(InvalidValueError, match="invalid tag .*; write 1 to 128 characters of"):
         push(image.root, image.source, connect("registry.invalid"), "app", ["good", tag])
 
 
@@ -169,7 +169,7 @@ def test_damaged_child(connect, multi_platform):
     child = multi_platform.root.manifests[0].digest
     multi_platform.source.blobs[child] = multi_platform.source.blobs[child][:-1] + b" "
     with Registry() as registry:
-        with pytest.raises(InvalidDocumentError, match=f"{child} to be pushed is damaged"):
+        with pytest.raises(LayoutError, match="is damaged: its digest is"):
             push(multi_platform.root, multi_platform.source, connect(registry.host), "app", ["v1"])
         assert sum(request.received for request in registry.requests) == 0
 
@@ -179,7 +179,7 @@ def test_indexes_of_indexes(connect, image):
     for _ in range(5):
         root = make_index([root.descriptor])
         image.source.blobs[root.digest] = root.raw
-    with Registry() as registry, pytest.raises(InvalidDocumentError, match="more than 4 deep"):
+    with Registry() as registry, pytest.raises(InvalidDocumentError, match="is nested in more than 4 indexes"):
         push(root, image.source, connect(registry.host), "app", ["v1"])
     root = make_index([make_index([image.root.descriptor]).descriptor])
     image.source.blobs[root.manifests[0].digest] = make_index([image.root.descriptor]).raw

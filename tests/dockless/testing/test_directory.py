@@ -66,7 +66,7 @@ def test_unnamed_content_is_removed(tmp_path, helpers):
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InvalidValueError, match="not empty and holds no registry"):
+    with pytest.raises(InvalidValueError, match="not empty and does not contain a registry"):
         Registry(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -43,5 +43,5 @@ def test_every_field_of_a_fault_is_told(name):
 
 
 def test_every_profile_is_told():
-    section = PAGE.split("## Habits of real registries")[1]
+    section = PAGE.split("## Profiles of real registries")[1]
     assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == [*PROFILES]

@@ -227,12 +227,12 @@ def test_counting_begins_anew_with_new_faults(registry, call):
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ({}, "it does nothing"),
-        ({"on": "blob put", "drop": True, "reset": True}, "both drop and reset"),
+        ({}, "the fault has no effect"),
+        ({"on": "blob put", "drop": True, "reset": True}, "drop and reset cannot be combined"),
         ({"on": "blub get", "drop": True}, "no operation matches"),
         ({"on": "blob grab", "drop": True}, "no operation matches"),
-        ({"drop": True, "status": 500}, "nobody would see"),
-        ({"response_bytes": 3, "delay": 1}, "does not say how"),
+        ({"drop": True, "status": 500}, "closed before the status is sent"),
+        ({"response_bytes": 3, "delay": 1}, "need drop or reset"),
         ({"request_bytes": 3, "delay": 1}, "request_bytes alone"),
         ({"after": True, "delay": 1}, "after alone"),
         ({"body": "x", "delay": 1}, "without a status"),
@@ -265,12 +265,15 @@ def test_a_file_of_faults(tmp_path):
         ("{", "cannot read the faults"),
         ("{}", "no list of faults"),
         ('{"faults": [3]}', r"faults\[0\]: a fault is not an object"),
-        ('{"faults": [{"delay": 1}, {"drap": true}]}', r"faults\[1\]: a fault has no field 'drap'; it has on, "),
+        (
+            '{"faults": [{"delay": 1}, {"drap": true}]}',
+            r"faults\[1\]: a fault has no field 'drap'; the fields are on, ",
+        ),
         ('{"faults": [{"drop": "yes"}]}', "a fault's drop is 'yes'; write true or false"),
         ('{"faults": [{"status": true}]}', "a fault's status is True; write a number"),
         ('{"faults": [{"drop": true, "nth": ["1"]}]}', "nth is not a list of numbers"),
         ('{"faults": [{"headers": {"A": 1}}]}', "headers are not strings"),
-        ('{"faults": [{}]}', r"faults\[0\]: invalid fault on '\*': it does nothing"),
+        ('{"faults": [{}]}', r"faults\[0\]: invalid fault on '\*': the fault has no effect"),
     ],
 )
 def test_files_that_hold_no_faults(tmp_path, text, said):

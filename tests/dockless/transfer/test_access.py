@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockless import Access, InvalidValueError, Reference
+from dockless import InvalidValueError, Reference, RegistryAccess
 from dockless.registry import RetryPolicy
 
 HUB, LAN, OTHER = (Reference.parse(name) for name in ("docker.io/library/x", "reg.lan:5000/x", "other.lan/x"))
@@ -10,7 +10,7 @@ HUB, LAN, OTHER = (Reference.parse(name) for name in ("docker.io/library/x", "re
 
 def schemes(access):
     with access:
-        return [access.client(reference).session._schemes for reference in (HUB, LAN, OTHER)]
+        return [access.client(reference)._session._schemes for reference in (HUB, LAN, OTHER)]
 
 
 @pytest.mark.parametrize(
@@ -19,16 +19,16 @@ def schemes(access):
 )
 def test_insecure_is_for_those_who_are_named(insecure, expected):
     """A password for Docker Hub must not be had by breaking into a copy to a registry of one's own."""
-    found = schemes(Access(insecure=insecure))
+    found = schemes(RegistryAccess(insecure=insecure))
     assert "".join("i" if "http" in one else "-" for one in found) == expected
 
 
 def test_an_insecure_registry_is_a_host():
     with pytest.raises(InvalidValueError):
-        Access(insecure=["https://reg.lan"])
+        RegistryAccess(insecure=["https://reg.lan"])
 
 
 def test_the_policy_is_that_of_all_clients():
     policy = RetryPolicy(budget=5.0)
-    with Access(retry=policy) as access:
-        assert access.client(LAN).policy == access.client(HUB).policy == policy
+    with RegistryAccess(retry=policy) as access:
+        assert access.client(LAN).retrier.policy == access.client(HUB).retrier.policy == policy

@@ -18,7 +18,7 @@ from dockless import (
     Descriptor,
     Digest,
     Image,
-    Index,
+    ImageIndex,
     InlineFile,
     InvalidDocumentError,
     Layer,
@@ -202,7 +202,7 @@ def test_18_twenty_builds_are_one_image(tmp_path):
             image = Image.scratch().add_layer(Layer.from_files({"/app": root})).with_config(env={"A": "1"})
         finally:
             os.umask(before)
-        digests.add((image.layers[0].descriptor.digest, image.documents.manifest.config.digest, image.digest))
+        digests.add((image.layers[0].descriptor.digest, Digest.of(image.config_bytes), image.digest))
     assert len(digests) == 1
 
 
@@ -229,7 +229,7 @@ def test_23_a_large_layer_stays_below_a_small_one(registry):
     image.save(f"{registry.host}/app")
     sizes = [layer["size"] for layer in json.loads(registry.manifest("app", "latest").raw)["layers"]]
     assert sizes[0] > 30_000_000 and sizes[1] < 1000
-    config = json.loads(registry.blob("app", image.documents.manifest.config.digest))
+    config = json.loads(registry.blob("app", Digest.of(image.config_bytes)))
     assert config["rootfs"]["diff_ids"] == [layer.diff_id for layer in image.layers]
 
 
@@ -237,9 +237,11 @@ def test_23_a_large_layer_stays_below_a_small_one(registry):
 @pytest.mark.parametrize("image_format", ["oci", "docker"])
 def test_26_a_base_of_several_platforms_in_either_family(registry, base_format, image_format):
     bases = [Image.scratch(f"linux/{machine}", image_format=base_format) for machine in ("amd64", "arm64")]
-    Index(base.add_layer(Layer.from_files({"/b": InlineFile("b")})) for base in bases).save(f"{registry.host}/base:1")
+    ImageIndex(base.add_layer(Layer.from_files({"/b": InlineFile("b")})) for base in bases).save(
+        f"{registry.host}/base:1"
+    )
     base = Image.from_registry(f"{registry.host}/base:1", platform="linux/arm64")
-    assert base_format in base.documents.manifest.media_type
+    assert base_format in json.loads(base.manifest_bytes)["mediaType"]
     built = base.with_format(image_format).add_layer(Layer.from_files({"/app": InlineFile("x")}))
     built.save(f"{registry.host}/app:1")
     stored = registry.manifest("app", "1")

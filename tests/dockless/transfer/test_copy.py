@@ -16,7 +16,7 @@ from dockless.oci.manifest import make_index
 from dockless.registry import Credentials, RetryPolicy
 from dockless.testing import BasicAuth, Registry, User
 from dockless.transfer.copy import copy_image
-from dockless.transfer.registry_access import Access
+from dockless.transfer.registry_access import RegistryAccess
 from dockless.transfer.verify import verify_image
 
 
@@ -79,7 +79,7 @@ def test_between_registries_with_two_users(tmp_path, image, push):
     with Registry(auth=auth("a")) as one, Registry(auth=auth("b")) as two:
         push(one, "app", "1", image)
         who = {one.host: Credentials("a", "a-password"), two.host: Credentials("b", "b-password")}
-        copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=Access(credentials=who))
+        copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=RegistryAccess(credentials=who))
         assert two.manifest("app", "1").digest == image.manifest.digest
         sent = {r.headers["Authorization"] for r in two.requests} - {None}
         assert len(sent) == 1, "nobody but b was named to the second registry"
@@ -90,13 +90,15 @@ def test_credentials_for_two_projects_of_one_registry(image, push):
     with Registry(auth=BasicAuth(users)) as registry:
         push(registry, "project-a/app", "1", image)
         who = {f"{registry.host}/project-{name}": Credentials(name, f"p{name}") for name in "ab"}
-        copy_image(f"{registry.host}/project-a/app:1", f"{registry.host}/project-b/app", access=Access(credentials=who))
+        copy_image(
+            f"{registry.host}/project-a/app:1", f"{registry.host}/project-b/app", access=RegistryAccess(credentials=who)
+        )
         assert registry.manifest("project-b/app", "latest").digest == image.manifest.digest
 
 
 def test_credentials_say_for_where_they_are():
-    with pytest.raises(InvalidValueError, match="do not say for where"):
-        Access(credentials=Credentials("u", "p"))
+    with pytest.raises(InvalidValueError, match="must be a mapping of registries to credentials"):
+        RegistryAccess(credentials=Credentials("u", "p"))
 
 
 def test_one_platform_or_all(tmp_path, registry, push, many):
@@ -120,7 +122,7 @@ def test_a_platform_that_is_not_there(tmp_path, many, image):
     with pytest.raises(InvalidDocumentError, match=r"no image for linux/riscv64: it has linux/amd64, linux/arm64$"):
         copy_image(f"oci:{layout}", f"oci:{tmp_path}/o", platform="linux/riscv64")
     single = layout_of(tmp_path / "s", image.manifest.descriptor, blobs=image.blobs)
-    with pytest.raises(InvalidDocumentError, match="no image for linux/arm64: it is for linux/amd64"):
+    with pytest.raises(InvalidDocumentError, match="no image for linux/arm64: its platform is linux/amd64"):
         copy_image(f"oci:{single}", f"oci:{tmp_path}/o", platform="linux/arm64")
     assert not (tmp_path / "o").exists()
 
@@ -144,10 +146,10 @@ def test_indexes_of_indexes(tmp_path, image):
         image.blobs.put(deep.raw)
     nested = layout_of(tmp_path / "n", outer.descriptor, blobs=image.blobs)
     assert copy_image(f"oci:{nested}", f"oci:{tmp_path}/o", all_platforms=True).digest == outer.digest
-    with pytest.raises(InvalidDocumentError, match="an index of indexes is no image"):
+    with pytest.raises(InvalidDocumentError, match="has no image for linux/amd64: sha256:.* is an index"):
         copy_image(f"oci:{nested}", f"oci:{tmp_path}/p")
     endless = layout_of(tmp_path / "e", deep.descriptor, blobs=image.blobs)
-    with pytest.raises(InvalidDocumentError, match="too many manifests"):
+    with pytest.raises(InvalidDocumentError, match="nested in more than 4 indexes"):
         copy_image(f"oci:{endless}", f"oci:{tmp_path}/p", all_platforms=True)
 
 
@@ -168,7 +170,7 @@ def test_a_docker_archive_whose_layer_was_damaged(tmp_path, registry):
     docker_archive(tmp_path / "a.tar", image)
     data = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(data.replace(b"one", b"eno"))
-    with pytest.raises(LayoutError, match="is damaged: inside it is"):
+    with pytest.raises(LayoutError, match="is damaged: the digest of its tar is"):
         copy_image(f"docker-archive:{tmp_path}/a.tar", f"{registry.host}/app:1")
     assert registry.tags("app") == {} if "app" in registry.repositories() else True
 
@@ -189,7 +191,7 @@ def test_to_a_docker_archive_with_tags(tmp_path, registry, image, push):
     assert len(pushed.references) == 2
     with tarfile.open(tmp_path / "d.tar") as tar:
         assert "manifest.json" in tar.getnames()
-    with pytest.raises(InvalidValueError, match="has no name to put tags to"):
+    with pytest.raises(InvalidValueError, match="tags need an image name"):
         copy_image(f"{registry.host}/app:1", f"docker-archive:{tmp_path}/e.tar", tags=["2"])
 
 
@@ -204,7 +206,7 @@ def test_to_a_digest(registry, other, image, push):
     push(registry, "app", "1", image)
     copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.digest}")
     assert other.tags("app") == {}
-    with pytest.raises(InvalidValueError, match=f"the image has the digest {image.manifest.digest}"):
+    with pytest.raises(InvalidValueError, match=f"the digest of the image is {image.manifest.digest}"):
         copy_image(f"{registry.host}/app:1", f"{other.host}/app@{image.manifest.config.digest}")
 
 
@@ -220,7 +222,7 @@ def test_within_a_registry_that_mounts_nothing(jobs, tmp_path, push):
         result = []
 
         def work():
-            access = Access(jobs=jobs)
+            access = RegistryAccess(jobs=jobs)
             result.append(copy_image(f"{registry.host}/app:1", f"{registry.host}/other:1", access=access))
 
         copying = threading.Thread(target=work, daemon=True)
@@ -266,7 +268,7 @@ def test_a_layer_that_was_damaged_on_its_way_is_read_once_more(tmp_path, registr
         copied = copy_image(f"{registry.host}/app:1", where, progress=told.append)
         assert copied.digest == image.manifest.digest
         assert sum(event.bytes for event in told if event.descriptor.digest == layer.digest) == layer.size
-        assert verify_image(where).wrong == ()
+        assert verify_image(where).problems == ()
 
 
 @pytest.mark.parametrize("at", [5, 20, 1_000_000, 2_999_000, 3_000_915])
@@ -296,9 +298,9 @@ def test_a_docker_archive_of_random_bytes(tmp_path, registry, size):
     write_layout(str(tmp_path / "l"), [image.manifest.descriptor], image.all_blobs, image.blobs)
     copy_image(f"oci:{tmp_path}/l", where)
     copy_image(where, f"oci:{tmp_path}/o")
-    assert verify_image(f"oci:{tmp_path}/o").wrong == ()
+    assert verify_image(f"oci:{tmp_path}/o").problems == ()
     pushed = copy_image(where, f"{registry.host}/app:1")
-    assert verify_image(f"{registry.host}/app@{pushed.digest}").wrong == ()
+    assert verify_image(f"{registry.host}/app@{pushed.digest}").problems == ()
 
 
 @pytest.mark.parametrize("status, most", [(500, 3), (404, 1), (403, 1)])
@@ -311,7 +313,7 @@ def test_a_source_that_fails_is_not_tried_again_by_whom_it_is_read_for(registry,
     registry.faults = [Fault("blob get", reference=layer.digest, status=status)]
     registry.reset_requests()
     with pytest.raises(RegistryError, match=f"GET .*{layer.digest}.*: {status}"):
-        access = Access(retry=RetryPolicy(attempts=3, base=0.001))
+        access = RegistryAccess(retry=RetryPolicy(attempts=3, base=0.001))
         copy_image(f"{registry.host}/app:1", f"{other.host}/app:1", access=access)
     asked = [r for r in registry.requests if r.operation == "blob get" and r.reference == layer.digest]
     assert len(asked) == most
@@ -386,7 +388,10 @@ class TestForeignLayers:
 
     def test_nowhere_names_each_place_that_was_tried(self, registry, other, foreign, web):
         del web.files["/layer"]
-        with pytest.raises(RegistryError, match=r"to be had nowhere: .*gone answered 404; .*layer answered 404"):
+        with pytest.raises(
+            RegistryError,
+            match=r"cannot download .*gone returned status 404; .*layer returned status 404",
+        ):
             copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
 
     def test_a_docker_archive_holds_them(self, registry, foreign, tmp_path):

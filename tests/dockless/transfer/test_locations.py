@@ -29,10 +29,10 @@ def test_in_a_registry(text):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("oci:", "names no path"),
-        ("oci::v1", "names no path"),
-        ("dir:x", "no place that Dockless knows"),
-        ("docker-daemon:x:1", "no place that Dockless knows"),
+        ("oci:", "has no valid path"),
+        ("oci::v1", "has no valid path"),
+        ("dir:x", "unsupported location"),
+        ("docker-daemon:x:1", "unsupported location"),
         ("docker-archive:f:Bad Name", "invalid reference|invalid repository"),
         ("Bad Name", "invalid"),
         ("https://ghcr.io/a", "remove https"),

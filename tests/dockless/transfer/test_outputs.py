@@ -8,7 +8,7 @@ import image_spec
 import pytest
 from real_tools import DockerRegistry, containers_storage, need, run
 
-from dockless import Image, Index, InlineFile, Layer, RegistryClient
+from dockless import Image, ImageIndex, InlineFile, Layer, RegistryClient
 
 # More than one member of gzip in the first layer; a whiteout in the second.
 LARGE = b"".join(n.to_bytes(4, "big") for n in range(600_000))
@@ -117,6 +117,6 @@ def test_every_document_passes_the_schemas(place, image):
     valid(manifest, "image-manifest-schema")
     valid(config, "config-schema")
     valid(docker_config, "config-schema")
-    valid(Index([image]).document.raw, "image-index-schema")
+    valid(ImageIndex([image]).index_bytes, "image-index-schema")
     for descriptor in (root, json.loads(manifest)["config"], *json.loads(manifest)["layers"]):
         valid(json.dumps(descriptor), "content-descriptor")

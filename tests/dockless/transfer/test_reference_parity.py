@@ -11,7 +11,6 @@ import pytest
 from made_images import make_image
 
 from dockless import (
-    Access,
     Credentials,
     CredentialsError,
     Descriptor,
@@ -19,6 +18,7 @@ from dockless import (
     Image,
     InlineFile,
     Layer,
+    RegistryAccess,
     RegistryBlobSource,
     RegistryClient,
     RegistryError,
@@ -157,7 +157,7 @@ class TestRegistryClient:
         for image_format in ("oci", "docker"):
             image = Image.scratch(image_format=image_format).add_layer(HELLO)
             image.save(f"{registry.host}/app:{image_format}")
-            assert registry.manifest("app", image_format).media_type == image.documents.manifest.media_type
+            assert registry.manifest("app", image_format).media_type == json.loads(image.manifest_bytes)["mediaType"]
 
     def test_delete(self, registry):
         digest = built().save(f"{registry.host}/app:1").digest
@@ -182,7 +182,7 @@ class TestSigningIn:
 
     def test_a_token_that_ends_is_renewed(self):
         with Registry(auth=TokenAuth(USERS, lifetime=300)) as registry:
-            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             image = Image.scratch()
             with access:
                 for n in range(3):
@@ -193,7 +193,7 @@ class TestSigningIn:
 
     def test_a_mount_asks_for_both_repositories(self):
         with Registry(auth=TokenAuth(USERS)) as registry:
-            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             built().save(f"{registry.host}/one", access=access)
             pushed = copy_image(f"{registry.host}/one", f"{registry.host}/two", access=access)
             assert (pushed.blobs_mounted, pushed.bytes_sent) == (2, 0)
@@ -258,7 +258,7 @@ class TestSigningIn:
 
     def test_authorization_does_not_follow_a_redirect_to_another_host(self):
         with Registry(profile=PROFILES["strict"]._replace(blob_redirect=307), auth=BasicAuth(USERS)) as registry:
-            access = Access(credentials={registry.host: Credentials("alice", "alice's secret")})
+            access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             built().save(f"{registry.host}/app", access=access)
             registry.reset_requests()
             Image.from_registry(f"{registry.host}/app", access=access)
@@ -269,7 +269,7 @@ class TestSigningIn:
 
     def test_an_access_token_outright(self):
         with Registry(auth=TokenAuth()) as locked:
-            access = Access(credentials={locked.host: Credentials(registry_token="abc")})
+            access = RegistryAccess(credentials={locked.host: Credentials(registry_token="abc")})
             with pytest.raises(RegistryError):
                 built().save(f"{locked.host}/app", access=access)
             assert "Bearer abc" in {request.headers["Authorization"] for request in locked.requests}

@@ -4,6 +4,7 @@ import inspect
 import pydoc
 import subprocess
 import sys
+import typing
 
 import pytest
 
@@ -12,7 +13,7 @@ from dockless import errors
 
 
 def test_every_name_is_there_and_no_other():
-    assert set(dockless._HOMES) == set(dockless.__all__)
+    assert set(dockless._MODULES) == set(dockless.__all__)
     assert dockless.__all__ == sorted(dockless.__all__)
     assert dir(dockless) == sorted([*dockless.__all__, "__version__"])
     for name in dockless.__all__:
@@ -24,6 +25,9 @@ def test_every_name_is_there_and_no_other():
 def documented():
     for name in dockless.__all__:
         value = getattr(dockless, name)
+        if typing.get_origin(value):
+            # A type alias has a comment instead.
+            continue
         yield name, value
         if inspect.isclass(value):
             for method, found in vars(value).items():
@@ -34,7 +38,14 @@ def documented():
 
 # They raise nothing of ours, whatever they are given.
 HARMLESS = {
-    *("Access.explain", "Descriptor.to_json", "Digest.of", "LayerSpec.to_json"),
+    *(
+        "BuiltLayer.to_json",
+        "RegistryAccess.explain",
+        "Location.named",
+        "Descriptor.to_json",
+        "Digest.of",
+        "LayerSpec.to_json",
+    ),
     *("Layer.from_spec", "Layer.from_tarball", "Platform.matches", "Platform.normalized", "Platform.to_json"),
 }
 # Where the shape of a thing is defined by others, its page says where.
@@ -47,7 +58,7 @@ SOURCES = {
     "Image.from_layout": "image-layout.md",
     "Image.with_annotations": "annotations.md",
     "Image.with_config": "RFC 7396",
-    "Index": "image-index.md",
+    "ImageIndex": "image-index.md",
     "LayerSpec": "layer.md",
     "Layer.from_tarball": "POSIX",
     "Platform": "config.md",
@@ -89,7 +100,7 @@ def test_every_source_is_of_something_that_is_there():
         assert SOURCES[name] in text, name
 
 
-@pytest.mark.parametrize("name", ["Image", "Index", "Access", "copy_image", "verify_image"])
+@pytest.mark.parametrize("name", ["Image", "ImageIndex", "RegistryAccess", "copy_image", "verify_image"])
 def test_arguments_are_typed(name):
     value = getattr(dockless, name)
     functions = (

@@ -16,7 +16,7 @@ from dockless.transfer.verify import verify_image
 def wrong(where):
     """What verify says: of what it finds, or of why it can open nothing."""
     try:
-        return "\n".join(verify_image(str(where)).wrong)
+        return "\n".join(verify_image(str(where)).problems)
     except DocklessError as error:
         assert "\n" not in str(error)
         return str(error)
@@ -51,7 +51,7 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
         (lambda f: f.update({"0.tar": tar_of({"f0": b"eno"})}), "is damaged: its digest is"),
         (lambda f: f.update({"2.tar": tar_of({"f0": b"eerht"})}), "is damaged: its digest is"),
         (lambda f: f.update({"0.tar": f["0.tar"][:700]}), "cut off|damaged"),
-        (lambda f: f.update({"0.tar": gzip.compress(tar_of({"f0": b"eno"}))}), "does not match its diff id"),
+        (lambda f: f.update({"0.tar": gzip.compress(tar_of({"f0": b"eno"}))}), "does not match its diff ID"),
         (lambda f: f.pop("1.tar"), r"lacks the layer 1\.tar"),
         (lambda f: f.pop("d.json"), r"has no file d\.json"),
         (lambda f: f.update({"c.json": b"{"}), r"c\.json.*not a valid JSON"),
@@ -66,7 +66,7 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
 )
 def test_a_damaged_docker_archive(tmp_path, change, reason):
     (tmp_path / "good").write_bytes(docker_archive())
-    assert verify_image(f"docker-archive:{tmp_path}/good").wrong == ()
+    assert verify_image(f"docker-archive:{tmp_path}/good").problems == ()
     (tmp_path / "bad").write_bytes(docker_archive(change))
     said = wrong(f"docker-archive:{tmp_path}/bad")
     assert re.search(reason, said), said
@@ -92,9 +92,9 @@ def test_a_damaged_tar_around_it(tmp_path, damage, reason):
 
 def test_all_images_of_a_docker_archive_are_checked_or_the_one_that_is_named(tmp_path):
     (tmp_path / "a").write_bytes(docker_archive(lambda f: f.update({"2.tar": tar_of({"f0": b"eerht"})})))
-    assert len(verify_image(f"docker-archive:{tmp_path}/a").wrong) == 1
+    assert len(verify_image(f"docker-archive:{tmp_path}/a").problems) == 1
     found = verify_image(f"docker-archive:{tmp_path}/a:app:1")
-    assert (found.wrong, found.manifests) == ((), 1)
+    assert (found.problems, found.manifests) == ((), 1)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def made(tmp_path_factory):
 def test_what_other_tools_write_is_right(made, place):
     kind, _, path = place.partition(":")
     found = verify_image(f"{kind}:{made}/{path}")
-    assert found.wrong == ()
+    assert found.problems == ()
     assert found.blobs >= 2
     # Plain layers, with the large file in one of them.
     assert kind != "docker-archive" or found.bytes > 3_000_000

@@ -10,7 +10,6 @@ import pytest
 
 import dockless
 from dockless import (
-    Access,
     Digest,
     DocklessError,
     Image,
@@ -20,6 +19,7 @@ from dockless import (
     LayerError,
     Platform,
     Reference,
+    RegistryAccess,
     RegistryError,
     copy_image,
 )
@@ -73,10 +73,10 @@ def test_files(files):
         ({"env": ["A=1"]}, "invalid env: ['A=1'] is not a mapping"),
         ({"env": {"A": 1}}, 'invalid env: 1 is not a string; write "1"'),
         ({"labels": {"a": None}}, "invalid labels: None is not a string"),
-        ({"cmd": "ls"}, "cmd is text, not a list"),
+        ({"cmd": "ls"}, "cmd is a string, not a list"),
         ({"cmd": ["ls", 1]}, "invalid cmd: 1 is not a string"),
         ({"exposed_ports": [80]}, 'invalid exposed_ports: 80 is not a string; write "80"'),
-        ({"volumes": "/data"}, "volumes is text, not a list; write ['/data']"),
+        ({"volumes": "/data"}, "volumes is a string, not a list; write ['/data']"),
         ({"user": 1000}, "invalid user: 1000 is not a string"),
         ({"working_dir": Path("/app")}, "invalid working_dir: PosixPath('/app') is not a string"),
         ({"created": datetime(2024, 1, 1)}, "invalid created: datetime.datetime"),
@@ -103,29 +103,32 @@ def test_annotations(annotations):
     with pytest.raises(InvalidValueError, match="annotation"):
         IMAGE.with_annotations(annotations)
     with pytest.raises(InvalidValueError, match="annotation"):
-        dockless.Index([IMAGE], annotations=annotations)
+        dockless.ImageIndex([IMAGE], annotations=annotations)
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: IMAGE.add_layer("src"), "'src' is no layer; write Layer.from_files"),
-        (lambda: IMAGE.replace_layer(SHA, {"/app": "src"}), "is no layer; write Layer.from_files"),
-        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls="http://x/y"), "urls is text, not a list"),
-        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["file:///x"]), "is no plain url"),
-        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["https://u:secret@x/y"]), "https://x/y is no plain url"),
+        (lambda: IMAGE.add_layer("src"), "'src' is not a layer; write Layer.from_files"),
+        (lambda: IMAGE.replace_layer(SHA, {"/app": "src"}), "is not a layer; write Layer.from_files"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls="http://x/y"), "urls is a string, not a list"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["file:///x"]), "is not a valid URL"),
+        (lambda: IMAGE.add_remote_layer(SHA, SHA, 3, urls=["https://u:secret@x/y"]), "https://x/y is not a valid URL"),
         (lambda: IMAGE.remove_layer(0), "invalid digest '0'"),
-        (lambda: IMAGE.save(Path("out")), "is no place, but a PosixPath; write a registry reference, oci:DIR"),
-        (lambda: IMAGE.save(["oci:out"]), "is no place, but a list"),
-        (lambda: IMAGE.save("oci:out", tags="latest"), "tags is text, not a list; write ['latest']"),
-        (lambda: IMAGE.sync(None), "None is no place"),
-        (lambda: copy_image(Path("x"), "oci:out"), "is no place"),
-        (lambda: Image.load(None), "None is no place"),
+        (lambda: IMAGE.save(Path("out")), "a location must be text, not PosixPath: "),
+        (lambda: IMAGE.save(["oci:out"]), "a location must be text, not list"),
+        (lambda: IMAGE.save("oci:out", tags="latest"), "tags is a string, not a list; write ['latest']"),
+        (lambda: IMAGE.prefetch(None), "a location must be text, not NoneType"),
+        (lambda: copy_image(Path("x"), "oci:out"), "a location must be text, not PosixPath"),
+        (lambda: Image.load(None), "a location must be text, not NoneType"),
         (lambda: Image.from_registry(Reference.parse("a.example/b")), "is not a reference but a Reference"),
         (lambda: Image.scratch(None), "invalid platform 'None'"),
         (lambda: Platform.parse(("linux", "amd64")), "invalid platform"),
         (lambda: Digest(None), "invalid digest 'None'"),
-        (lambda: Access(credentials={"a.example": ("user", "secret")}), "what a.example is given is no Credentials"),
+        (
+            lambda: RegistryAccess(credentials={"a.example": ("user", "secret")}),
+            "the credentials for a.example must be a `Credentials` object",
+        ),
     ],
 )
 def test_arguments(call, says, tmp_path, monkeypatch):
@@ -189,5 +192,5 @@ def test_threads(tmp_path, threads):
 
 @pytest.mark.parametrize("tags", [None, 5, [1]])
 def test_tags_that_are_none(tmp_path, tags):
-    with pytest.raises(InvalidValueError, match="not a list of texts"):
+    with pytest.raises(InvalidValueError, match="not a list of strings"):
         Image.scratch().save(f"oci:{tmp_path}/o", tags=tags)

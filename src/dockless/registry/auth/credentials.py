@@ -56,7 +56,10 @@ class CredentialProvider(Protocol):
 
 
 class ResolvedCredentials(NamedTuple):
-    """The credentials for a host, None for anonymous access, and each source that was searched with its result."""
+    """The credentials for a host, None for anonymous access, and each source that was searched with its result.
+
+    A credential provider raises CredentialsError.
+    """
 
     credentials: Credentials | None
     searched: tuple[str, ...]

@@ -28,7 +28,10 @@ _DRAIN_TIMEOUT = 1.0
 
 
 class HttpResponse:
-    """A response whose body is read from the network as it is asked for. Read the body to its end, or close it."""
+    """A response whose body is read from the network on demand. Read the body to its end, or close the response.
+
+    Reading raises RegistryConnectionError for a connection that breaks or is too slow.
+    """
 
     def __init__(self, response: Response, method: str, url: str, clock: Clock, proxy: str | None) -> None:
         self._response = response

@@ -53,7 +53,8 @@ class HttpRequest(NamedTuple):
 class HttpSession:
     """Sends requests to one registry and to the hosts that it refers to. Safe for threads.
 
-    At most `jobs` requests are in flight; a response whose head has arrived no longer counts.
+    At most `jobs` requests are in flight; a response whose head has arrived no longer counts. A request raises
+    RegistryConnectionError for failures of the connection.
     """
 
     def __init__(self, *, jobs: int, trust: Trust, clock: Clock, environ: Mapping[str, str]) -> None:

@@ -1,0 +1,150 @@
+"""Images as trees: an index lists manifests, a manifest names its config and layers. Every document is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dockless.blobs import BlobSource, rewrite_hint
+from dockless.errors import DocklessError, InvalidDocumentError, LayoutError, RegistryError
+from dockless.oci.canonical_json import DEFAULT_LIMIT
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Index, Manifest, parse_manifest
+
+# Nested indexes are rare; deeper ones are an attack or an error.
+_MAX_DEPTH = 4
+# The largest list of platforms seen has a few dozen; buildkit doubles it with attestations.
+_MAX_MANIFESTS = 10_000
+
+
+def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
+    """Return the bytes of a manifest, index or config, of the size and digest that `descriptor` names.
+
+    `label` names the document in errors. Raises InvalidDocumentError for more than 4 MiB, LayoutError for bytes that
+    do not match the descriptor, and what `source` raises.
+    """
+    if descriptor.size > DEFAULT_LIMIT:
+        raise InvalidDocumentError(f"{label} has {descriptor.size} bytes", cause=f"the limit is {DEFAULT_LIMIT} bytes")
+    try:
+        return _read_verified(source, descriptor, label)
+    except RegistryError as error:
+        if not error.damaged_once:
+            raise
+        return _read_verified(source, descriptor, label)
+
+
+def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
+    with source.open(descriptor) as file:
+        # One byte more shows a blob that is too long.
+        data = file.read(descriptor.size + 1)
+    if len(data) == descriptor.size and Digest.of(data) == descriptor.digest:
+        return data
+    if len(data) < descriptor.size:
+        cause = f"it has {len(data)} bytes, not {descriptor.size}"
+    elif len(data) > descriptor.size:
+        cause = f"it has more than {descriptor.size} bytes"
+    else:
+        cause = f"its digest is {Digest.of(data)}"
+    raise LayoutError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))
+
+
+def read_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> Manifest | Index:
+    """Return the manifest or index that `descriptor` names. Raises as `read_document`, InvalidDocumentError."""
+    return parse_manifest(read_document(source, descriptor, label), label, media_type=descriptor.media_type)
+
+
+def read_image(source: BlobSource, manifest: Manifest, label: str) -> ImageDocuments:
+    """Return the manifest with its config. Raises as `read_document`, InvalidDocumentError."""
+    config = read_document(source, manifest.config, f"the config {manifest.config.digest} of {label}")
+    return ImageDocuments.read(manifest, config, label)
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """A manifest or index of a tree; `listed` is its descriptor in the index above, None for a root."""
+
+    document: Manifest | Index
+    label: str
+    listed: Descriptor | None
+
+
+class ImageWalker:
+    """Visits manifests and indexes, each once, an index after everything that it lists.
+
+    `on_error` is called for each document that cannot be read, which is then left out; by default its error is raised.
+    """
+
+    def __init__(self, source: BlobSource, on_error: Callable[[DocklessError], None] | None = None) -> None:
+        self._source = source
+        self._on_error = on_error
+        self._seen: set[Digest] = set()
+
+    def walk(self, root: Manifest | Index, label: str) -> Iterator[TreeNode]:
+        """Yield the documents below `root`, then `root`. `label` names the image in errors."""
+        self._seen.add(root.digest)
+        return self._walk(TreeNode(root, label, None), label, 0)
+
+    def walk_listed(self, listed: Descriptor, label: str) -> Iterator[TreeNode]:
+        """Yield what `walk` yields for the document that a descriptor names, unless it was visited before."""
+        return self._walk_listed(listed, label, label, 0)
+
+    def _walk_listed(self, listed: Descriptor, label: str, image: str, depth: int) -> Iterator[TreeNode]:
+        if listed.digest in self._seen:
+            return
+        self._seen.add(listed.digest)
+        try:
+            if depth > _MAX_DEPTH:
+                raise InvalidDocumentError(f"{label} is nested in more than {_MAX_DEPTH} indexes")
+            if len(self._seen) > _MAX_MANIFESTS:
+                raise InvalidDocumentError(f"{label} is one of more than {_MAX_MANIFESTS} manifests")
+            node = TreeNode(read_manifest(self._source, listed, label), label, listed)
+        except DocklessError as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
+            return
+        yield from self._walk(node, image, depth)
+
+    def _walk(self, node: TreeNode, image: str, depth: int) -> Iterator[TreeNode]:
+        if isinstance(node.document, Index):
+            for child in node.document.manifests:
+                yield from self._walk_listed(child, f"{image} ({child.platform or child.digest})", image, depth + 1)
+        yield node
+
+
+@dataclass(frozen=True)
+class ImageTree:
+    """A root and everything below it.
+
+    `documents` are manifests and indexes by digest, an index after everything that it lists, the root last; `blobs`
+    are configs and layers by digest.
+    """
+
+    root: Manifest | Index
+    documents: Mapping[Digest, Manifest | Index]
+    blobs: Mapping[Digest, Descriptor]
+
+    @classmethod
+    def of(cls, root: Manifest | Index, documents: Sequence[Manifest | Index]) -> ImageTree:
+        """Return the tree of documents in the order that `documents` describes."""
+        blobs: dict[Digest, Descriptor] = {}
+        for document in documents:
+            if isinstance(document, Manifest):
+                for blob in (document.config, *document.layers):
+                    blobs.setdefault(blob.digest, blob)
+        return cls(root, {document.digest: document for document in documents}, blobs)
+
+    @classmethod
+    def read(cls, root: Manifest | Index, source: BlobSource, label: str) -> ImageTree:
+        """Return the tree below `root`, read from `source`; `label` names the image in errors.
+
+        Raises as `read_document`, and InvalidDocumentError for nesting over 4 deep or more than 10,000 manifests.
+        """
+        return cls.of(root, [node.document for node in ImageWalker(source).walk(root, label)])
+
+    @property
+    def all_blobs(self) -> list[Descriptor]:
+        """Everything that a layout holds: configs and layers, then the documents that name them."""
+        return [*self.blobs.values(), *(document.descriptor for document in self.documents.values())]

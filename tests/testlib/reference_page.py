@@ -1,0 +1,117 @@
+"""The reference page of the public API, made from the signatures and docstrings of `dockless`.
+
+.cache/test-3.9/bin/python tests/testlib/reference_page.py --write    # replaces docs/reference.md
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/reference.md"
+_INTRODUCTION = """\
+# Reference
+
+The public API of the library: the names that `import dockless` provides. Other modules may change in any release. This
+page is generated from the docstrings. The [cookbook](cookbook.md) shows the API in use.
+
+All errors are a `DocklessError`. Sizes are in bytes.
+"""
+_GROUPS = {
+    "Images": ("Image", "ImageIndex", "ImageLayer"),
+    "Layers": ("Layer", "LayerSpec", "Source", "InlineFile", "Buildable", "BuiltLayer"),
+    "Copy and verify": ("copy_image", "verify_image", "VerifyResult", "PrefetchResult", "PushResult", "PushResult"),
+    "Locations and registries": ("Location", "Reference", "RegistryAccess", "Credentials", "RetryPolicy"),
+    "Progress": ("Progress", "ProgressEvent"),
+    "Errors": (
+        *("DocklessError", "InvalidValueError", "InvalidDocumentError", "LayerError", "LayoutError", "RegistryError"),
+        "CredentialsError",
+    ),
+}
+_REST = "Registry client and data of the specifications"
+
+
+def render() -> str:
+    """Return the content that docs/reference.md must have."""
+    import dockless
+
+    groups = {title: [name for name in names if name in dockless.__all__] for title, names in _GROUPS.items()}
+    grouped = {name for names in groups.values() for name in names}
+    groups[_REST] = [name for name in dockless.__all__ if name not in grouped]
+    lines = [_INTRODUCTION]
+    for title, names in groups.items():
+        lines.append(f"## {title}\n")
+        for name in names:
+            lines += [*_entry(name, getattr(dockless, name)), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _entry(name: str, value: object) -> Iterator[str]:
+    yield f"### {name}\n"
+    if typing.get_origin(value):
+        yield f"A type: `{str(value).replace('typing.', '').replace('collections.abc.', '')}`"
+        return
+    if inspect.isfunction(value):
+        yield f"```python\n{_signature(name, value)}\n```\n"
+        yield _text(value)
+        return
+    if not issubclass(typing.cast(type, value), BaseException) and _has_constructor(typing.cast(type, value)):
+        yield f"```python\n{_signature(name, value)}\n```\n"
+    yield _text(value)
+    for member, found in vars(value).items():
+        function = getattr(found, "__func__", found)
+        if member.startswith("_"):
+            continue
+        if isinstance(found, property):
+            yield f"\n- `{member}`: {_text(found)}"
+        elif inspect.isfunction(function):
+            yield f"\n```python\n{_signature(f'{name}.{member}', function)}\n```\n"
+            yield _text(function)
+
+
+def _has_constructor(kind: type) -> bool:
+    return "Protocol" not in {base.__name__ for base in kind.__mro__} and kind.__name__ != "Image"
+
+
+def _text(value: object) -> str:
+    return inspect.getdoc(value) or ""
+
+
+def _signature(name: str, value: object) -> str:
+    """Return a call as it is written, the same on every interpreter; one line for each long argument."""
+    function = inspect.signature(typing.cast(typing.Callable[..., object], value))
+    parts, star = [], False
+    for parameter in function.parameters.values():
+        if parameter.name in ("self", "cls", "_cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            parts.append("*")
+        star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        text = prefix + parameter.name
+        if parameter.annotation is not parameter.empty:
+            text += f": {_type(parameter.annotation)}"
+        if parameter.default is not parameter.empty:
+            default = getattr(parameter.default, "__name__", None) or repr(parameter.default)
+            text += f" = {default}" if ":" in text else f"={default}"
+        parts.append(text)
+    returned = function.return_annotation
+    end = "" if returned is function.empty or inspect.isclass(value) else f" -> {_type(returned)}"
+    line = f"{name}({', '.join(parts)}){end}"
+    return line if len(line) <= 100 else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
+
+
+def _type(annotation: object) -> str:
+    if isinstance(annotation, typing.ForwardRef):
+        return annotation.__forward_arg__
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "src"))
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(render())
