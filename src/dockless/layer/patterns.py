@@ -88,9 +88,10 @@ class Patterns:
         self._for_files, self._for_directories = for_files[::-1], for_directories[::-1]
 
     def match(self, path: bytes, is_directory: bool) -> bool | None:
-        """Return True if the last pattern for `path` ignores it, False if that pattern begins with `!`, else None.
+        """Return what the last pattern that matches `path` says: False if the pattern begins with `!`, else True.
 
-        `path` is relative to the place of the patterns. A pattern for a directory above `path` is not one for `path`.
+        None if no pattern matches. `path` is relative to the place of the patterns. A pattern that matches a directory
+        above `path` does not match `path`.
         """
         text = path.decode("latin-1")
         for pattern in self._for_directories if is_directory else self._for_files:

@@ -104,7 +104,7 @@ class LayerSpec(NamedTuple):
 
     @property
     def has_patterns(self) -> bool:
-        """Whether a field may hold patterns. pathspec evaluates these."""
+        """Whether the layer has patterns, or names of files that may hold patterns. pathspec evaluates patterns."""
         return bool(self.ignores or self.ignore_files or self.modes or self.owners)
 
     def to_json(self) -> dict[str, Any]:
