@@ -15,10 +15,12 @@ from pants_dockless.util_rules.tools import (
     COMPRESSIONS,
     EXPORT_MODULES,
     layer_modules,
+    layer_packages,
     module_files,
     script,
 )
 
+from dockless.layer import LayerSpec
 from dockless.testing import Registry
 
 MAIN = Path(pants_dockless.__file__).parent / "scripts/build_layer.py"
@@ -37,7 +39,7 @@ def lay_out(tools: Path, program: str, modules: tuple, *packages: str) -> None:
 @pytest.fixture
 def sandbox(tmp_path):
     """A directory with the program, its modules and a source; run(...) runs it there."""
-    lay_out(tmp_path / "__dockless", MAIN.name, layer_modules("gzip"), "deflate")
+    lay_out(tmp_path / "__dockless", MAIN.name, layer_modules("gzip", False), "deflate")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.txt").write_text("a")
 
@@ -95,18 +97,32 @@ LIST = (
 )
 
 
+@pytest.mark.parametrize("patterns", [False, True])
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_the_modules_of_a_layer_process_are_those_that_it_imports(tmp_path, compression):
+def test_the_modules_of_a_layer_process_are_those_that_it_imports(tmp_path, compression, patterns):
     """Too few break the build; one too many makes an edit of it rebuild every layer."""
-    lay_out(tmp_path, MAIN.name, layer_modules(compression), *COMPRESSIONS[compression].packages)
+    lay_out(tmp_path, MAIN.name, layer_modules(compression, patterns), *layer_packages(compression, patterns))
+    fields = "modes={'/a': '0600'}, " * patterns
     code = (
         "import build_layer\n"
         "from dockless.layer.spec import InlineFile\n"
-        f"spec = build_layer.LayerSpec(compression={compression!r}, hardlinks=True, ignores=('*.pyc',),\n"
-        f"    modes={{'/a': '0600'}}, inline_files={{'/a': InlineFile('x')}})\n"
+        f"spec = build_layer.LayerSpec(compression={compression!r}, hardlinks=True, {fields}\n"
+        "    inline_files={'/a': InlineFile('x')})\n"
         "build_layer.build_layer(spec, sys.argv[1])"
     )
-    assert imported(tmp_path, code) == set(layer_modules(compression))
+    assert imported(tmp_path, code) == set(layer_modules(compression, patterns))
+
+
+@pytest.mark.parametrize(
+    "field", [{"ignores": ["*.pyc"]}, {"ignore_files": [".ig"]}, {"modes": {"*.txt": "0600"}}, {"owners": {"*": "1:1"}}]
+)
+def test_pathspec_is_a_part_of_the_layer_processes_that_have_patterns_alone(sandbox, tmp_path, field):
+    (tmp_path / "in/.ig").write_text("*.pyc")
+    described = {**spec(), **field}
+    assert LayerSpec.from_json(described).has_patterns and not LayerSpec.from_json(spec()).has_patterns
+    assert "No module named" in sandbox(described).stderr
+    lay_out(tmp_path / "__dockless", MAIN.name, layer_modules("gzip", True), "pathspec")
+    assert sandbox(described).returncode == 0
 
 
 def test_the_modules_of_the_archive_process_are_those_that_it_imports(tmp_path):

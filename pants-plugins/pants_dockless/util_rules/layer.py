@@ -199,7 +199,7 @@ async def build_layer(target: Target, context: BuildContext) -> tuple:
         target.address,
         f"Build the layer of {target.address}",
         context.python,
-        context.tools.for_layer(spec.compression),
+        context.tools.for_layer(spec),
         (BUILD_LAYER, _SPEC, _BLOBS),
         await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
         # Not `blobs`: some caches want each directory inside an output directory as a blob, which Pants does not send.

@@ -14,6 +14,7 @@ from pants.engine.rules import collect_rules, rule
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
+from dockless.layer.spec import LayerSpec
 from pants_dockless import _compat
 from pants_dockless.util_rules.interpreter import launcher
 
@@ -34,13 +35,15 @@ LAYER_MODULES = (
     "dockless.layer.spec",
     "dockless.layer.tar_writer",
     "dockless.layer.walk",
-    "dockless.layer.wildmatch",
     "dockless.oci.descriptor",
     "dockless.oci.digest",
     "dockless.oci.media_types",
     "dockless.oci.platform",
     "dockless.tar.header",
 )
+# What a layer with patterns needs beside them.
+PATTERN_MODULES = ("dockless.layer.patterns",)
+PATTERN_PACKAGES = ("pathspec",)
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,33 @@ EXPORT_PACKAGES = ("zstandard",)
 
 @dataclass(frozen=True)
 class Tools:
-    """The tree of the layer builder for each compression, and that of the program that writes archives."""
+    """The trees of the layer builder, and that of the program that writes archives.
 
-    layer: FrozenDict[str, Digest]
+    The builder has a tree for each compression, of layers without patterns and of layers with patterns.
+    """
+
+    layer: FrozenDict[tuple[str, bool], Digest]
     export: Digest
 
-    def for_layer(self, compression: str) -> Digest:
-        """Return the tree for a compression such as `gzip:6`; the builder reports a name that does not exist."""
-        return self.layer.get(compression.partition(":")[0], self.layer["none"])
+    def for_layer(self, spec: LayerSpec) -> Digest:
+        """Return the tree for a layer. The builder reports a compression that does not exist."""
+        name = spec.compression.partition(":")[0]
+        return self.layer[name if name in COMPRESSIONS else "none", spec.has_patterns]
 
 
-def layer_modules(compression: str) -> tuple[str, ...]:
-    """Return the names of all modules that the layer builder imports for `compression`."""
-    return (*LAYER_MODULES, *(f"dockless.layer.compression.{name}" for name in COMPRESSIONS[compression].modules))
+def layer_modules(compression: str, patterns: bool) -> tuple[str, ...]:
+    """Return the names of all modules that the layer builder imports for `compression`, and for `patterns` if true."""
+    names = COMPRESSIONS[compression].modules
+    return (
+        *LAYER_MODULES,
+        *(f"dockless.layer.compression.{name}" for name in names),
+        *(PATTERN_MODULES if patterns else ()),
+    )
+
+
+def layer_packages(compression: str, patterns: bool) -> tuple[str, ...]:
+    """Return the names of the packages that the layer builder imports."""
+    return (*COMPRESSIONS[compression].packages, *(PATTERN_PACKAGES if patterns else ()))
 
 
 async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -> Digest:
@@ -115,12 +132,11 @@ async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -
 
 @rule(desc="Collect the programs that make bytes", level=LogLevel.DEBUG)
 async def collect_tools() -> Tools:
+    kinds = [(name, patterns) for name in COMPRESSIONS for patterns in (False, True)]
     layers = await _compat.concurrently(
-        _tree(BUILD_LAYER, layer_modules(name), needed.packages) for name, needed in COMPRESSIONS.items()
+        _tree(BUILD_LAYER, layer_modules(*kind), layer_packages(*kind)) for kind in kinds
     )
-    return Tools(
-        FrozenDict(dict(zip(COMPRESSIONS, layers))), await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES)
-    )
+    return Tools(FrozenDict(dict(zip(kinds, layers))), await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES))
 
 
 def script(name: str) -> FileContent:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from dockless.errors import LayerError
 from dockless.layer.spec import encoded
-from dockless.layer.wildmatch import Pattern, parse_pattern
+
+if TYPE_CHECKING:
+    from dockless.layer.patterns import Patterns
 
 _MAX_IGNORE_FILE = 1024 * 1024
 
 
-def compile_patterns(lines: Iterable[bytes], where: str) -> list[Pattern]:
-    """The patterns, in order. Raises LayerError, naming `where`, for one that cannot be read."""
-    found = []
-    for line in lines:
-        try:
-            pattern = parse_pattern(line)
-        except ValueError as error:
-            raise LayerError(
-                f"{where} has a pattern that cannot be read: {os.fsdecode(line)!r}", cause=str(error)
-            ) from None
-        if pattern is not None:
-            found.append(pattern)
-    return found
+def compile_patterns(lines: Iterable[bytes], where: str) -> Patterns:
+    """Return the patterns. Raises LayerError, naming `where`, for a pattern that cannot be read."""
+    # A layer without patterns does without pathspec.
+    from dockless.layer.patterns import Patterns
+
+    return Patterns(lines, where)
 
 
 class Ignores:
@@ -34,7 +30,7 @@ class Ignores:
     def __init__(self, names: Iterable[str], patterns: Iterable[str], origin: str) -> None:
         self._names = tuple(encoded(name) for name in names)
         patterns = tuple(patterns)
-        self._specs: tuple[tuple[int, list[Pattern]], ...] = ()
+        self._specs: tuple[tuple[int, Patterns], ...] = ()
         if patterns:
             self._specs = ((0, compile_patterns(map(encoded, patterns), f"`ignores` of {origin}")),)
 
@@ -62,10 +58,9 @@ class Ignores:
     def ignored(self, relative: bytes, is_folder: bool) -> bool:
         """Whether this entry is left out. Of one in an ignored folder nobody asks: as in git, it cannot be had back."""
         for depth, patterns in self._specs:
-            path = relative[depth:]
-            for pattern in reversed(patterns):
-                if pattern.matches(path, is_folder):
-                    return not pattern.keeps
+            ignored = patterns.match(relative[depth:], is_folder)
+            if ignored is not None:
+                return ignored
         return False
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from dockless.errors import LayerError
 from dockless.layer.ignore import compile_patterns
 from dockless.layer.spec import encoded
-from dockless.layer.wildmatch import Pattern
 
 # Stands for the default mode of a file whose executable bit is read when the file is opened.
 BY_EXECUTABLE_BIT = -1
@@ -27,10 +26,6 @@ def file_mode(executable: bool) -> int:
 def resolved_mode(mode: int, st_mode: int) -> int:
     """Return `mode`, or the default mode of a file with the status `st_mode` if `mode` is BY_EXECUTABLE_BIT."""
     return file_mode(bool(st_mode & stat.S_IXUSR)) if mode == BY_EXECUTABLE_BIT else mode
-
-
-def _are_for(patterns: Iterable[Pattern], path: bytes, is_folder: bool) -> bool:
-    return any(pattern.matches(path, is_folder) for pattern in patterns if not pattern.keeps)
 
 
 class PermissionRules(Generic[T]):
@@ -56,15 +51,15 @@ class PermissionRules(Generic[T]):
     def find(self, name: bytes, default: T) -> T:
         inherited = self._inherited(name.rpartition(b"/")[0])
         found = default
-        for n, (pattern, parsed, value) in enumerate(self._rules):
-            if n in inherited or _are_for(parsed, name, False):
+        for n, (pattern, patterns, value) in enumerate(self._rules):
+            if n in inherited or patterns.match(name, False):
                 self._unused.pop(pattern, None)
                 found = value
         return found
 
     def _inherited(self, folder: bytes) -> frozenset[int]:
         if folder not in self._of_folders:
-            own = (n for n, (_, parsed, _) in enumerate(self._rules) if _are_for(parsed, folder, True))
+            own = (n for n, (_, patterns, _) in enumerate(self._rules) if patterns.match(folder, True))
             self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
         return self._of_folders[folder]
 

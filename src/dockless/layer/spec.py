@@ -102,6 +102,11 @@ class LayerSpec(NamedTuple):
     follow_symlinks: bool = False
     hardlinks: bool = False
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether the layer has patterns, or names of files that may hold patterns. pathspec evaluates patterns."""
+        return bool(self.ignores or self.ignore_files or self.modes or self.owners)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for `from_json`."""
         return {

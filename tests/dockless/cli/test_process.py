@@ -47,7 +47,8 @@ def of_packages(modules, names):
 def test_the_version_is_said_without_importing_what_works():
     loaded = loaded_by("--version")
     assert {name for name in loaded if name.startswith("dockless.") and not name.startswith("dockless.cli")} == set()
-    assert of_packages(loaded, "requests urllib3 tqdm ssl socket http email json hashlib logging pathlib deflate") == []
+    assert of_packages(loaded, "requests urllib3 tqdm ssl socket http email json hashlib logging pathlib") == []
+    assert of_packages(loaded, "deflate pathspec") == []
 
 
 def test_a_build_to_disk_knows_no_network(tmp_path):
@@ -55,6 +56,14 @@ def test_a_build_to_disk_knows_no_network(tmp_path):
     (tmp_path / "file").write_text("hello")
     loaded = loaded_by("build", f"oci:{tmp_path}/out", "--add", f"{tmp_path}/file:/file")
     assert of_packages(loaded, "requests urllib3 ssl http email certifi") == []
+
+
+@pytest.mark.parametrize("patterns", [(), ("--ignore", "*.pyc"), ("--ignore-file", ".ignored")])
+def test_pathspec_is_imported_only_where_there_are_patterns(tmp_path, patterns):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/.ignored").write_text("*.pyc")
+    loaded = loaded_by("build", f"oci:{tmp_path}/out", "--add", f"{tmp_path}/src:/src", *patterns)
+    assert bool(of_packages(loaded, "pathspec")) is bool(patterns)
 
 
 def test_version_and_module(start):

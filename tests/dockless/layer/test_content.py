@@ -1,18 +1,12 @@
 """What goes into a layer, and where."""
 
 import os
-import re
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from dockless.errors import LayerError
 from dockless.layer import InlineFile, Layer, LayerSpec, Source, source_date_epoch
-from dockless.layer.walk import collect_entries
-from dockless.layer.wildmatch import parse_pattern
-from dockless.tar.header import FILE
 
 
 def test_parents_have_entries_except_those_that_every_base_has(build, tree):
@@ -214,71 +208,6 @@ def test_ignore_rules_are_gits(build, tree, patterns, ignore_files):
     ).stdout
     git = {os.fsdecode(name) for name in listed.split(b"\0") if name}
     assert mine == git
-
-
-@pytest.fixture(scope="module")
-def git_tree(tmp_path_factory):
-    """A folder that git looks at, with all names of a few at three levels."""
-    root = tmp_path_factory.mktemp("git")
-    names = ["a", "b", "ab", "a.b", ".a", "a b", "A", "7", "\u00e9", "\\", "!a", "#a", "[a]", "a-"]
-    folders = ("", "a/", "b/", "a/b/", "ab/a/", "a.b/")
-    for folder in folders:
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    for folder in folders:
-        for name in names:
-            if not (root / folder / name).exists():
-                (root / folder / name).write_text("")
-    subprocess.run(["git", "init", "-q", root], check=True)
-    (root / ".git/info").mkdir(exist_ok=True)
-    return root
-
-
-_PIECES = [
-    "*",
-    "**",
-    "?",
-    "/",
-    "a",
-    "b",
-    "ab",
-    ".",
-    " ",
-    "-",
-    "\\a",
-    "\\ ",
-    "\u00e9",
-    "A",
-    "7",
-    "[",
-    "]",
-    "[ab]",
-    "[!a]",
-]
-_PIECES += ["[^b-z]", "[[:alpha:]]", "[[:digit:][:upper:]]", "[]a]", "[a-", "[\\]a]", "**/", "/**", "/**/", "!", "#"]
-_PATTERNS = st.builds(
-    lambda keeps, pieces: keeps + "".join(pieces),
-    st.sampled_from(["", "", "!"]),
-    st.lists(st.sampled_from(_PIECES), min_size=1, max_size=5),
-)
-
-
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(patterns=st.lists(_PATTERNS, min_size=1, max_size=4))
-def test_so_they_are_whatever_the_patterns(git_tree, patterns):
-    for pattern in patterns:
-        # Of `a**/b` git compares two pointers that have nothing to do with each other (wildmatch.c, prev_p < text).
-        assume(not re.search(r"[^/!]\*\*|\*\*[^/*]", re.sub(r"\*\*+", "**", pattern)))
-        try:
-            parse_pattern(os.fsencode(pattern))
-        except ValueError:
-            # git is silent about these, and matches nothing.
-            return
-    (git_tree / ".git/info/exclude").write_text("\n".join(patterns) + "\n", encoding="utf-8")
-    command = ["git", "-c", "core.excludesFile=/dev/null", "ls-files", "-z", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=git_tree, capture_output=True, check=True).stdout
-    found = collect_entries(LayerSpec(sources=(Source(str(git_tree), "/"),), ignores=(*patterns, "/.git")))
-    mine = {entry.name for entry in found if entry.kind == FILE and not entry.name.startswith(b".git/")}
-    assert mine == {name for name in listed.split(b"\0") if name}
 
 
 @pytest.mark.parametrize("place", ["a-folder", "a-link", "a-fifo"])
