@@ -1,13 +1,12 @@
 """The web service of testprojects on a Python base of Debian packages: locked, packaged offline, published, run."""
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
-from real_tools import need, run
+from real_tools import free_port, need, run
 
 PACKAGES = (
     *("libc6", "zlib1g", "libexpat1", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
@@ -67,9 +66,7 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
     assert docker_registry.requests() == []
     checkout.pants(registries, "publish", "testprojects/service:image")
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ("--detach", "--network=host", "--tls-verify=false", "--env", f"PORT={port}")
     name = podman("run", *options, f"{host}/service:latest").out.strip().splitlines()[-1]
     try:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import pytest
+from locks import locked
 from pants_command import pants_command, write_config
 
 from dockless.layer.ignore import Ignores
@@ -54,6 +57,19 @@ def run(
     return found
 
 
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 for a program that cannot choose one.
+
+    It is below those that the system chooses from: no other socket is given the port before the program listens.
+    """
+    for port in random.SystemRandom().sample(range(10_000, 30_000), 100):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port was found")
+
+
+# Programs that run at the same time do not share locks either.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -61,7 +77,9 @@ netns = "none"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
 runtime = "runc"
+tmp_dir = "{folder}/tmp"
 """
 
 
@@ -72,7 +90,7 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
     # podman refuses a runroot of more than 50 characters.
     folder = Path(tempfile.mkdtemp(prefix="dl-"))
     config = folder / "containers.conf"
-    config.write_text(CONTAINERS_CONF)
+    config.write_text(CONTAINERS_CONF.format(folder=folder))
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
     storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
 
@@ -169,7 +187,8 @@ class Checkout:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         config = caches / "pants.toml"
-        self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
+        with locked(caches):
+            self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
 
     def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
         before = os.umask(umask)
