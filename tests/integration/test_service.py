@@ -2,11 +2,12 @@
 
 import shutil
 import subprocess
-import time
 import urllib.request
+from contextlib import suppress
 
 import pytest
 from real_tools import free_port, need, run
+from waiting import wait_until
 
 PACKAGES = (
     *("libc6", "zlib1g", "libexpat1", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
@@ -77,10 +78,13 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
 
 def _answer(url: str, logs) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(150):
-        try:
-            with opener.open(url, timeout=5) as answer:
-                return answer.read()
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer: {logs()}")
+
+    def read() -> bytes:
+        with suppress(OSError), opener.open(url, timeout=30) as answer:
+            return answer.read()
+        return b""
+
+    try:
+        return wait_until(read, "the answer of the service")
+    except AssertionError as error:
+        raise AssertionError(logs()) from error

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Optional
 import pytest
 from locks import locked
 from pants_command import pants_command, write_config
+from waiting import wait_until
 
 from dockless.layer.ignore import Ignores
 
@@ -48,7 +49,7 @@ def run(
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=300,
+        timeout=600,
         **options,
     )
     found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
@@ -124,15 +125,17 @@ class DockerRegistry:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
             )
-        self.host = ""
-        for _ in range(200):
-            for line in self.log.read_text().splitlines():
-                if "listening on " in line:
-                    self.host = line.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",")
-            if self.host:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"docker-registry did not start: {self.log.read_text()}")
+        try:
+            self.host = wait_until(self._listening, "the start of docker-registry")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _listening(self) -> str:
+        """Returns the address that the registry listens on, by its log; empty before it does."""
+        text = self.log.read_text()
+        assert self.process.poll() is None, f"docker-registry did not start: {text}"
+        return text.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",") if "listening on " in text else ""
 
     def requests(self) -> list[str]:
         """`METHOD PATH` of what was asked since `forget`."""
@@ -144,7 +147,7 @@ class DockerRegistry:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 def sources() -> Iterator[str]:
@@ -217,7 +220,7 @@ class Checkout:
     def close(self) -> None:
         """Ends pantsd, and returns when it is gone."""
         daemons = self.daemons()
-        for signal_number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+        for signal_number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
             for daemon in filter(_is_running, daemons):
                 with suppress(ProcessLookupError):
                     os.kill(daemon, signal_number)
