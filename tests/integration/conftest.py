@@ -1,39 +1,12 @@
 """Real Pants, real registries, real runtimes: each is gone when its test is."""
 
+import os
 import shlex
 from functools import partial
 
 import pytest
 from pants_command import VARIABLE, is_another_pants, pants_command
 from real_tools import Checkout, DockerRegistry, containers_storage, need, run
-
-MEASURED = pytest.StashKey[list]()
-
-
-@pytest.fixture(scope="session")
-def measured(request):
-    """Adds a line to those that are printed after the tests: measured("what: numbers")."""
-    return request.config.stash.setdefault(MEASURED, []).append
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    lines = item.config.stash.get(MEASURED, [])
-    # A report also comes back from a worker of pytest-xdist.
-    report.user_properties += [("measured", line) for line in lines]
-    lines.clear()
-    return report
-
-
-def pytest_terminal_summary(terminalreporter):
-    reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    properties = [found for report in reports for found in getattr(report, "user_properties", ())]
-    lines = [value for name, value in properties if name == "measured"]
-    if lines:
-        terminalreporter.section("measured")
-    for line in lines:
-        terminalreporter.write_line(line)
 
 
 def pytest_report_header():
@@ -64,12 +37,16 @@ def locked_registry(tmp_path):
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory):
-    return tmp_path_factory.mktemp("caches")
+    """Pants' home, store and caches, which all workers share: what one has built, another need not build again."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, caches):
-    """One checkout and one pantsd for the tests of a module."""
+    """One checkout and one daemon of Pants for the tests of a module."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), caches)
     yield made
     made.close()

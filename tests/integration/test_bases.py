@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from pants_output import ONLY_DOCKLESS
 from real_tools import need, run
 
 BUILD = """
@@ -30,6 +31,14 @@ container_image(
 """
 
 HERE = ("web:image", "web:above", "web:many")
+
+
+@pytest.fixture(scope="module")
+def checkout(checkout):
+    """Pants without the Python backend: of the targets, only those of testprojects/service are of it."""
+    shutil.rmtree(checkout.folder / "testprojects/service")
+    checkout.env.update(ONLY_DOCKLESS)
+    return checkout
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,17 @@ import socket
 
 import pytest
 from packaging.version import Version
+from pants_output import ONLY_DOCKLESS
 from real_tools import run
 
 HELLO = "testprojects/hello:image"
+
+
+@pytest.fixture(scope="module")
+def checkout(checkout):
+    """Pants without the Python backend: no target here is of it."""
+    checkout.env.update(ONLY_DOCKLESS)
+    return checkout
 
 
 def registry(host: str) -> str:
@@ -32,38 +40,11 @@ def test_a_registry_that_is_not_there(checkout):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
-    done = checkout.pants(registry(host), "publish", HELLO, ok=False)
+        done = checkout.pants(registry(host), "publish", HELLO, ok=False)
     assert done.code != 0
     line = only_line(done.err, "error: testprojects/hello:image: ")
     assert host in line and "refused" in line
     assert "Traceback" not in done.err
-
-
-def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
-    done = checkout.pants(
-        registry(locked_registry.host),
-        "-ldebug",
-        "publish",
-        HELLO,
-        ok=False,
-        **login(tmp_path, locked_registry.host, "C4n4ry"),
-    )
-    assert done.code != 0
-    line = only_line(done.err, "error: testprojects/hello:image: ")
-    assert locked_registry.host in line and "401" in line and "alice" in line
-    everything = (
-        done.out
-        + done.err
-        + "".join(path.read_text(errors="replace") for path in checkout.folder.glob(".pants.d/**/*.log"))
-    )
-    for secret in ("C4n4ry", base64.b64encode(b"alice:C4n4ry").decode()):
-        assert secret not in everything
-    found = run(
-        *("skopeo", "list-tags", "--tls-verify=false", "--creds", "alice:s3cret"),
-        f"docker://{locked_registry.host}/image",
-        ok=False,
-    )
-    assert found.code != 0, "there is a repository, so something was pushed"
 
 
 def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
@@ -120,3 +101,31 @@ container_image(name="image", layers=[":wrong"], skip_push=True)
         assert done.code == 0
         assert "skipped:image skipped (by `skip_push` on skipped:image)." in done.err
         assert "Build the layer" not in done.err
+
+
+def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
+    # Another level of logging starts another daemon: this test is the last of the file.
+    done = checkout.pants(
+        registry(locked_registry.host),
+        "-ldebug",
+        "publish",
+        HELLO,
+        ok=False,
+        **login(tmp_path, locked_registry.host, "C4n4ry"),
+    )
+    assert done.code != 0
+    line = only_line(done.err, "error: testprojects/hello:image: ")
+    assert locked_registry.host in line and "401" in line and "alice" in line
+    everything = (
+        done.out
+        + done.err
+        + "".join(path.read_text(errors="replace") for path in checkout.folder.glob(".pants.d/**/*.log"))
+    )
+    for secret in ("C4n4ry", base64.b64encode(b"alice:C4n4ry").decode()):
+        assert secret not in everything
+    found = run(
+        *("skopeo", "list-tags", "--tls-verify=false", "--creds", "alice:s3cret"),
+        f"docker://{locked_registry.host}/image",
+        ok=False,
+    )
+    assert found.code != 0, "there is a repository, so something was pushed"

@@ -1,13 +1,13 @@
 """The web service of testprojects on a Python base of Debian packages: locked, packaged offline, published, run."""
 
 import shutil
-import socket
 import subprocess
-import time
 import urllib.request
+from contextlib import suppress
 
 import pytest
-from real_tools import need, run
+from real_tools import free_port, need, run
+from waiting import wait_until
 
 PACKAGES = (
     *("libc6", "zlib1g", "libexpat1", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
@@ -67,9 +67,7 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
     assert docker_registry.requests() == []
     checkout.pants(registries, "publish", "testprojects/service:image")
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ("--detach", "--network=host", "--tls-verify=false", "--env", f"PORT={port}")
     name = podman("run", *options, f"{host}/service:latest").out.strip().splitlines()[-1]
     try:
@@ -80,10 +78,13 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
 
 def _answer(url: str, logs) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(150):
-        try:
-            with opener.open(url, timeout=5) as answer:
-                return answer.read()
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"no answer: {logs()}")
+
+    def read() -> bytes:
+        with suppress(OSError), opener.open(url, timeout=30) as answer:
+            return answer.read()
+        return b""
+
+    try:
+        return wait_until(read, "the answer of the service")
+    except AssertionError as error:
+        raise AssertionError(logs()) from error

@@ -19,7 +19,7 @@ def is_at_hand(version: str) -> bool:
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.12", "3.14"])
-def test_other_interpreters_make_the_digests_of_the_lock(version, tmp_path, capsys):
+def test_other_interpreters_make_the_digests_of_the_lock(version, tmp_path, measured):
     python = ROOT / f".cache/library-{version}/bin/python"
     if not shutil.which(python):
         if is_at_hand(version) and os.environ.get("CI") == "true":
@@ -27,5 +27,4 @@ def test_other_interpreters_make_the_digests_of_the_lock(version, tmp_path, caps
         pytest.skip(f"NOT TESTED: {python} is missing; ./run-tests makes it where CPython {version} is at hand")
     last = compare_with_lock([str(python)], "--directory", str(tmp_path), cases=len(CASES))
     assert f"CPython {version}." in last
-    with capsys.disabled():
-        print(f"\n{last}")
+    measured(f"digests.lock: {last}")

@@ -3,7 +3,7 @@
 Compressors choose their code by what the processor can do, so each level of x86-64 and two cores of aarch64 run them,
 known answers of every gzip level included. On aarch64 Debian's CPython runs with the wheels for that architecture;
 `./run-tests` unpacks both below .cache/aarch64. QEMU does not emulate AVX-512 (x86-64-v4): the tests of the library run
-natively, which shows in the line that is printed first.
+natively, on what the first of the lines that are printed says.
 """
 
 import os
@@ -100,11 +100,12 @@ def build_on(processor: Processor, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
-def test_other_processors_make_the_digests_of_the_lock(architecture, tmp_path, capsys):
+def test_other_processors_make_the_digests_of_the_lock(architecture, tmp_path, measured):
     parts = [AARCH64 / "python", AARCH64 / "site"] if architecture == "aarch64" else [Path(X86_LOADER)]
     need(Path(f"qemu-{architecture}"), *parts)
     chosen = [processor for processor in PROCESSORS if processor.architecture == architecture]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         lines = list(pool.map(build_on, chosen, [tmp_path] * len(chosen)))
-    with capsys.disabled():
-        print("", f"This machine: {x86_level() if on_debian_for_amd64() else platform.machine()}", *lines, sep="\n")
+    measured(f"This machine: {x86_level() if on_debian_for_amd64() else platform.machine()}")
+    for line in lines:
+        measured(line)

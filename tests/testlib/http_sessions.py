@@ -27,7 +27,7 @@ def http_session(context=None, *, clock=None, jobs=1, **environ):
         yield session
 
 
-def exchange(session, url, method="GET", body=None, *, timeout=5.0, **headers):
+def exchange(session, url, method="GET", body=None, *, timeout=30.0, **headers):
     """Return the status and the whole body of the response."""
     response = session.send(HttpRequest(method, url, headers, body, timeout))
     return response.status, b"".join(iter(lambda: response.read_some(1 << 20), b""))

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from locks import locked
+
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "DOCKLESS_TEST_PANTS"
 _PEX_CLI = "pex-cli"
@@ -69,10 +71,10 @@ def _wanted_pex(folder: Path, env: Mapping[str, str]) -> str:
 def _pex(version: str) -> Path:
     """Pex itself as one executable file, made once for each version."""
     pex = ROOT / f".cache/pex/pex-{version}"
-    if pex.exists():
-        return pex
     pex.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=pex.parent) as folder:
+    with locked(pex.parent), tempfile.TemporaryDirectory(dir=pex.parent) as folder:
+        if pex.exists():
+            return pex
         site = f"{folder}/site"
         install = ["pip", "--disable-pip-version-check", "install", "--quiet", "--target", site, f"pex=={version}"]
         subprocess.run([sys.executable, "-m", *install], check=True)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import pytest
+from locks import locked
 from pants_command import pants_command, write_config
+from waiting import wait_until
 
 from dockless.layer.ignore import Ignores
 
@@ -45,7 +49,7 @@ def run(
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=300,
+        timeout=600,
         **options,
     )
     found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
@@ -54,6 +58,19 @@ def run(
     return found
 
 
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 for a program that cannot choose one.
+
+    It is below those that the system chooses from: no other socket is given the port before the program listens.
+    """
+    for port in random.SystemRandom().sample(range(10_000, 30_000), 100):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port was found")
+
+
+# Programs that run at the same time do not share locks either.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -61,7 +78,9 @@ netns = "none"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
 runtime = "runc"
+tmp_dir = "{folder}/tmp"
 """
 
 
@@ -72,7 +91,7 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
     # podman refuses a runroot of more than 50 characters.
     folder = Path(tempfile.mkdtemp(prefix="dl-"))
     config = folder / "containers.conf"
-    config.write_text(CONTAINERS_CONF)
+    config.write_text(CONTAINERS_CONF.format(folder=folder))
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
     storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
 
@@ -106,15 +125,17 @@ class DockerRegistry:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
             )
-        self.host = ""
-        for _ in range(200):
-            for line in self.log.read_text().splitlines():
-                if "listening on " in line:
-                    self.host = line.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",")
-            if self.host:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"docker-registry did not start: {self.log.read_text()}")
+        try:
+            self.host = wait_until(self._listening, "the start of docker-registry")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _listening(self) -> str:
+        """Returns the address that the registry listens on, by its log; empty before it does."""
+        text = self.log.read_text()
+        assert self.process.poll() is None, f"docker-registry did not start: {text}"
+        return text.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",") if "listening on " in text else ""
 
     def requests(self) -> list[str]:
         """`METHOD PATH` of what was asked since `forget`."""
@@ -126,7 +147,7 @@ class DockerRegistry:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 def sources() -> Iterator[str]:
@@ -169,7 +190,8 @@ class Checkout:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         config = caches / "pants.toml"
-        self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
+        with locked(caches):
+            self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
 
     def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
         before = os.umask(umask)
@@ -198,7 +220,7 @@ class Checkout:
     def close(self) -> None:
         """Ends pantsd, and returns when it is gone."""
         daemons = self.daemons()
-        for signal_number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+        for signal_number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
             for daemon in filter(_is_running, daemons):
                 with suppress(ProcessLookupError):
                     os.kill(daemon, signal_number)

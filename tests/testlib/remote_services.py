@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from real_tools import ROOT, need, run
+from real_tools import ROOT, free_port, need, run
 
 BUILDGRID = ROOT / ".cache/buildgrid/bin"
 BUILDBOX = ROOT / ".cache/buildbox"
@@ -37,12 +37,6 @@ instances:
     services: [!action-cache {{cache: *results}}, !cas {{storage: *cas}}, !bytestream {{storage: *cas}}]
 thread-pool-size: 100
 """
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class InputFile(NamedTuple):

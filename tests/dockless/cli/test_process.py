@@ -13,6 +13,7 @@ import time
 
 import pytest
 from made_images import layout_of, make_image
+from waiting import wait_until
 
 from dockless.testing import Fault, Registry
 
@@ -116,28 +117,20 @@ def test_serve_fails_as_it_is_told(start, tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_pull_leaves_nothing(start, tmp_path, number, status):
     image = make_image(os.urandom(3_000_000))
-    with Registry(faults=[Fault(on="blob get", rate=300_000)]) as registry:
+    with Registry(faults=[Fault(on="blob get", rate=30_000)]) as registry:
         for blob in (image.manifest.config, *image.manifest.layers):
             registry.put_blob("app", image.blobs[blob.digest])
         registry.put_manifest("app", image.manifest.raw, image.manifest.media_type, "1")
         process = start("copy", f"{registry.host}/app:1", "oci:out")
         layer = image.manifest.layers[0].digest
-        _until(lambda: any(layer in str(request) for request in registry.requests))
+        wait_until(lambda: any(layer in str(request) for request in registry.requests))
         time.sleep(0.3)
         process.send_signal(number)
         began = time.monotonic()
         code, _, err = lines_of(process)
-        assert code == status and time.monotonic() - began < 2
+        assert code == status and time.monotonic() - began < 20
         assert "Traceback" not in err
         assert sorted(os.listdir(tmp_path)) == ["home"]
-
-
-def _until(condition):
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours(start, tmp_path, registry):

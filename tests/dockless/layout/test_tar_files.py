@@ -73,7 +73,7 @@ def test_names_that_climb_are_nobodys(tmp_path):
     [
         (tar_of({"a": b"x" * 5000})[:3000], "is cut off"),
         (b"PK\3\4" + b"x" * 600, "wrong checksum"),
-        (gzip.compress(tar_of({"a": b""}))[:-10], "is cut off"),
+        (gzip.compress(tar_of({"a": b""}), mtime=0)[:-10], "is cut off"),
         (b"BZh91AY" + b"x" * 600, "bzip2"),
     ],
 )

@@ -237,7 +237,7 @@ def test_a_failure_stops_the_other_uploads(connect, make):
             if descriptor.digest != small:
                 begun.set()
                 return Trickle(image.source.open(descriptor))
-            begun.wait(5)
+            begun.wait(60)
             raise InvalidDocumentError("no such layer")
 
     class Trickle:

@@ -37,8 +37,8 @@ class Client:
 
     def connect(self):
         if self.context:
-            return http.client.HTTPSConnection(self.host, timeout=10, context=self.context)
-        return http.client.HTTPConnection(self.host, timeout=10)
+            return http.client.HTTPSConnection(self.host, timeout=30, context=self.context)
+        return http.client.HTTPConnection(self.host, timeout=30)
 
     def __call__(self, method, target, body=None, connection=None, **headers):
         """Headers are written with `_` for `-`. Targets may be whole URLs of this host."""

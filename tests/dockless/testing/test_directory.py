@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 import dockless
 from dockless.errors import InvalidValueError
@@ -94,10 +94,7 @@ def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
         connection.putheader("Content-Length", str(len(blob)))
         connection.endheaders()
         connection.send(blob[: 3 << 20])
-        until = time.monotonic() + 10
-        while not any(path.stat().st_size >= 3 << 20 for path in tmp_path.glob("uploads/*/data")):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: any(path.stat().st_size >= 3 << 20 for path in tmp_path.glob("uploads/*/data")))
         process.send_signal(signal.SIGKILL)
         process.wait()
         connection.close()

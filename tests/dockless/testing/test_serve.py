@@ -34,7 +34,7 @@ def test_signals_end_it(helpers, tmp_path, number, status):
     connection = call.connect()
     assert call("GET", "/v2/", connection=connection).status == 200
     process.send_signal(number)
-    assert process.wait(5) == status
+    assert process.wait(30) == status
     connection.close()
     assert process.communicate() == (b"", b"")
 

@@ -283,7 +283,7 @@ def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch
         try:
             with pytest.raises(RegistryError):
                 exchange(behind_tls, f"https://{host}/")
-            assert time.monotonic() - begin < 5
+            assert time.monotonic() - begin < 20
         finally:
             done.set()
 

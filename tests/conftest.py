@@ -1,0 +1,74 @@
+"""How the tests are divided among workers, and what a test keeps to so that it can run beside all others.
+
+`./run-tests` starts one pytest for each interpreter, all at the same time, each with several workers of pytest-xdist.
+The tests of a file run on one worker, one after the other (`--dist loadfile`), and files run beside each other.
+`pytest` without `-n` runs everything in one process.
+
+- A service (registry, proxy, daemon) listens on a port that the system chooses (port 0) and keeps its files below
+  `tmp_path` or `tmp_path_factory`, which differ for each worker. Nothing is written to the checkout, to the home
+  directory or to a fixed path below /tmp.
+- A fixture of module scope is made once for a file, a fixture of session scope once for each worker. What all workers
+  share is a directory whose users lock it themselves, as Pants' store does; see `caches` in integration/conftest.py.
+- A fixture stops what it started, also after a failure. `Checkout.close` waits for the end of Pants' daemon.
+- A port where nobody listens is a socket that is bound and does not listen, and stays open for the whole test. A
+  program that cannot choose a port gets one from `real_tools.free_port`.
+- Other tests use the processor and start processes. A test waits for a state that it observes
+  (`waiting.wait_until`), or injects a clock. A limit of time is only there to end a test that hangs: 20 seconds and
+  more. A test that looks at processes looks at the descendants of its own.
+- Names of parametrized tests are the same in every process: no time, no random bytes, no order of a set.
+"""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+MEASURED = pytest.StashKey[list]()
+
+# The files that take longest are begun first, so that no worker is left alone with one of them at the end.
+_FIRST = ("integration", "reproducibility", "packaging", "pants_dockless", "fault_injection")
+
+
+@pytest.fixture(scope="session")
+def measured(pytestconfig):
+    """Adds a line to those that are printed after the tests: measured("what: numbers")."""
+    return pytestconfig.stash.setdefault(MEASURED, []).append
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    lines = item.config.stash.get(MEASURED, [])
+    # A report also comes back from a worker.
+    report.user_properties += [("measured", line) for line in lines]
+    lines.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [found for report in reports for found in getattr(report, "user_properties", ())]
+    lines = [value for name, value in properties if name == "measured"]
+    if lines:
+        terminalreporter.section("measured")
+    for line in lines:
+        terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.path.relative_to(config.rootpath / "tests").parts[0]))
+
+
+def _turn(directory: str) -> int:
+    return _FIRST.index(directory) if directory in _FIRST else len(_FIRST)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Names a long value by its beginning and its length. The name of a test is sent along with every report."""
+    if isinstance(val, (str, bytes)) and len(val) > 300:
+        return f"{argname}-{val[:40]!a}-{len(val)}"
+    return None
