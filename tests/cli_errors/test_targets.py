@@ -12,7 +12,7 @@ from pants.engine.addresses import Address
 from pants.engine.fs import DigestContents
 from pants.util.frozendict import FrozenDict
 from pants_backend import make_backend
-from pants_dockless.goals.publish import PublishImageFieldSet, PublishImageRequest
+from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 from rows import case, row
 
 PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
@@ -23,7 +23,7 @@ DICT = "must be a dictionary of string -> string, but was"
 LIST = "must be an iterable of strings (e.g. a list of strings), but was"
 PLATFORM = "write os/architecture, such as linux/amd64"
 LARGE = "registries and runtimes accept at most 4194304"
-ABSOLUTE = "is not absolute; begin it with /"
+ABSOLUTE = "is not absolute; begin the path with /"
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ IMAGES = [
     ),
     case(
         *("B24", "glob", 'dependencies=["app:glob"]'),
-        "TARGET: field `dependencies`: app:glob (files) gives no file; depend on files, resources or a package such as "
-        "pex_binary or archive",
+        "TARGET: field `dependencies`: the target app:glob of the type `files` provides no file; depend on files, "
+        "resources or a package such as pex_binary or archive",
     ),
     case("B27", "absolute", 'dependencies=["app:absolute"]', 'app/absolute": Absolute symlink: "/etc/passwd"'),
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
@@ -224,7 +224,7 @@ IMAGES = [
         "B44",
         "twice",
         'platforms=["linux/amd64", "linux/x86_64"]',
-        "TARGET: field `platforms`: linux/amd64 stands twice",
+        "TARGET: field `platforms`: duplicate platform linux/amd64",
     ),
     case(
         *("B45", "annotations", 'annotations={"a": "x" * (4 << 20)}'),
@@ -240,13 +240,24 @@ IMAGES = [
     ),
     case(
         *("B47", "base", 'base="app:f"'),
-        "TARGET: field `base`: app:f is a file; name a base_image, a container_image, or a reference with a digest",
+        "TARGET: field `base`: the target app:f has the type `file`, not `container_image`; use the address of a "
+        "base_image or a container_image, or a reference with a digest",
+    ),
+    case(
+        *("B47", "base of nothing", 'base="app:glob"'),
+        "TARGET: field `base`: the address names no target; use the address of a base_image or a container_image, or a "
+        "reference with a digest",
     ),
     case(
         *("B47", "layers", 'layers=["app:f"]'),
-        "TARGET: field `layers`: app:f is a file, not an image_layer; put it in `dependencies`, or in an image_layer",
+        "TARGET: field `layers`: the target app:f has the type `file`, not `image_layer`; move the address to "
+        "`dependencies` of this target or of an image_layer",
     ),
-    case("B47", "image", 'dependencies=["app:image"]', "TARGET: field `dependencies`: app:image is a container_image"),
+    case(
+        *("B47", "image", 'dependencies=["app:image"]'),
+        "TARGET: field `dependencies`: the target app:image has the type `container_image`; depend on the content "
+        "of the image",
+    ),
     case(
         *("B47", "no folder", 'base="nothing:x"'),
         "The file or directory 'nothing' does not exist on disk in the workspace, so the address 'nothing:x' from the "
@@ -259,7 +270,7 @@ LAYERS = [
     case("B37", "text", 'mtime="abc", dependencies=["app:f"]', "TARGET: field `mtime`: SOURCE_DATE_EPOCH is 'abc'; "),
     case(
         *("B37", "unset", 'mtime="SOURCE_DATE_EPOCH", dependencies=["app:f"]'),
-        "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set it to seconds since 1970",
+        "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set the variable to a number of seconds since 1970",
     ),
     case(
         *("B77", "unknown", 'compression="lzma", dependencies=["app:f"]'),
@@ -329,13 +340,13 @@ def test_what_works(packaged, tmp_path, fields, reference):
 def test_nowhere_is_not_docker_hub(backend, packaged, tmp_path):
     packaged('repository="acme/app"')
     address = Address(tmp_path.name, target_name="image")
-    request = PublishImageRequest(
-        PublishImageFieldSet.create(backend.get_target(address)), (backend.package(str(address)),)
+    request = PublishContainerImageRequest(
+        PublishContainerImageFieldSet.create(backend.get_target(address)), (backend.package(str(address)),)
     )
     line = backend.refusal(lambda: backend.request(PublishProcesses, [request]))
     assert line == (
-        f"{address}: field `registries`: there is nowhere to publish to: the field names no registry and no entry of "
-        "[dockless.registries] has `default = true`; name a registry in the field or set `skip_push=True`"
+        f"{address}: field `registries`: no destination to publish to: the field names no registry, and no entry of "
+        "[dockless.registries] has `default = true`; add a registry to the field or set `skip_push=True`"
     )
 
 
@@ -366,7 +377,9 @@ def test_publishing_needs_no_dist(backend, packaged, tmp_path):
     packaged('registries=["x.y"], dependencies=["app:f"]')
     address = Address(tmp_path.name, target_name="image")
     package = backend.package(str(address))
-    request = PublishImageRequest(PublishImageFieldSet.create(backend.get_target(address)), (package,))
+    request = PublishContainerImageRequest(
+        PublishContainerImageFieldSet.create(backend.get_target(address)), (package,)
+    )
     (published,) = backend.request(PublishProcesses, [request])
     assert not os.path.exists(f"{backend.build_root}/dist")
     sent = {

@@ -166,9 +166,15 @@ def test_layers_are_removed(files):
         (f'base="reg.example/x@{BASE_LAYER}"', "field `base`: base_images.lock has no entry for reg.example/x@sha256:"),
         ('base=":base", platforms=["linux/s390x"]', "not locked for linux/s390x: it is locked for linux/amd64, linux/"),
         ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
-        ('base=":base", platforms=["linux/arm64", "linux/arm64/v8"]', "field `platforms`: linux/arm64 stands twice"),
-        ('base=":f"', "field `base`: app:f is a file"),
-        ('base=":image", platforms=["linux/arm64"]', "the base has no image for linux/arm64: it has linux/amd64"),
+        (
+            'base=":base", platforms=["linux/arm64", "linux/arm64/v8"]',
+            "field `platforms`: duplicate platform linux/arm64",
+        ),
+        ('base=":f"', "field `base`: the target app:f has the type `file`"),
+        (
+            'base=":image", platforms=["linux/arm64"]',
+            "the base has no image for linux/arm64: the platforms of the base are linux/amd64",
+        ),
         (f'base=":base", remove_layers=["{DIFF_ID[:-1]}0"]', "no layer sha256:"),
         ('exposed_ports=["80/xyz"]', "field `exposed_ports`: '80/xyz' is not a port"),
         ('volumes=["data"]', "field `volumes`: 'data' is not absolute"),
@@ -216,7 +222,9 @@ def test_a_docker_archive_of_two_platforms_is_refused(backend):
     backend.write_files(
         {"BUILD": 'container_image(name="x", output="docker-archive", platforms=["linux/amd64", "linux/arm64"])'}
     )
-    assert "//:x: field `output`: a docker-archive holds one platform" in backend.refusal(lambda: backend.package(":x"))
+    assert "//:x: field `output`: a docker-archive contains only one platform" in backend.refusal(
+        lambda: backend.package(":x")
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,6 +233,6 @@ def test_a_docker_archive_of_two_platforms_is_refused(backend):
 )
 def test_a_reference_that_is_not_pinned(backend, base):
     backend.write_files({"app/BUILD": f'container_image(name="image", base="{base}")'})
-    said = f"app:image: field `base`: '{base}' is a reference without a digest; declare `base_image"
+    said = f"app:image: field `base`: '{base}' is a reference without a digest; add the target `base_image"
     with pytest.raises(Exception, match=re.escape(said)):
         backend.get_target(Address("app", target_name="image"))

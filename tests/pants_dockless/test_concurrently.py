@@ -35,8 +35,8 @@ def warnings_are_errors(monkeypatch):
     "layers, said",
     [
         # Before any other has begun, while others wait for the engine, and in a process.
-        ([":f", ":good", ":wrong"], "app:f is a file, not an image_layer"),
-        ([":good", ":f", ":wrong"], "app:f is a file, not an image_layer"),
+        ([":f", ":good", ":wrong"], "the target app:f has the type `file`, not `image_layer`"),
+        ([":good", ":f", ":wrong"], "the target app:f has the type `file`, not `image_layer`"),
         ([":good", ":wrong", ":refused"], "the path 'relative' is not absolute"),
         ([":good", ":without", ":refused"], "app:missing"),
         ([":good", ":refused"], "/nothing"),

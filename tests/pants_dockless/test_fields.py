@@ -41,7 +41,7 @@ def test_a_frozen_dict_is_read_as_a_dict(field):
 @pytest.mark.parametrize("field", SINGLE)
 @pytest.mark.parametrize("raw", [[":a"], (":a",), {":a": ":b"}, FrozenDict({":a": ":b"})])
 def test_a_field_of_one_string_takes_no_collection(field, raw):
-    with pytest.raises(InvalidFieldTypeException, match="one string"):
+    with pytest.raises(InvalidFieldTypeException, match="a string"):
         field(raw, ADDRESS)
 
 

@@ -143,9 +143,12 @@ def test_equal_files_become_hard_links_when_asked(layer):
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ('contents={"/a": ":conf"}', "app:layer: field `contents`: '/a' is to be one file, and :conf gives 3"),
+        (
+            'contents={"/a": ":conf"}',
+            "app:layer: field `contents`: the path '/a' requires exactly one file, but :conf provides 3 files",
+        ),
         ('contents={"/a": ":nothing"}', ":nothing"),
-        ('contents={"/a": ":layer2"}', "app:layer: field `contents`: app:layer2 is a layer"),
+        ('contents={"/a": ":layer2"}', "app:layer: field `contents`: the target app:layer2 has the type `image_layer`"),
         ('contents={"/a/../b": ":main"}', "contains '..'"),
         ('dependencies=[":main"], strip_prefix="src"', "app:layer: field `strip_prefix`: no path begins with src/"),
         ('dependencies=[":conf", ":main"], strip_prefix="app/conf"', None),

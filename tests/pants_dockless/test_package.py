@@ -4,7 +4,7 @@ import json
 import tarfile
 
 import pytest
-from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.field_sets import PushImageFieldSet
 
 from dockless.oci.digest import Digest
 
@@ -154,7 +154,7 @@ def test_a_push_is_packaged_as_its_plan(backend):
         ('user="4294967296"', "app:bad: field `user`: 4294967296 is more than"),
         ('labels={"": "x"}', "app:bad: field `labels`: a label's key is empty"),
         ('entrypoint=[""]', "app:bad: field `entrypoint`: the program's name is empty"),
-        ('registries=["@nowhere"]', "app:bad: field `registries`: there is no registry @nowhere"),
+        ('registries=["@nowhere"]', "app:bad: field `registries`: unknown registry @nowhere"),
         (
             'registries=["https://x.y"]',
             "app:bad: field `registries`: invalid registry 'https://x.y'; remove https://",
@@ -165,11 +165,20 @@ def test_a_push_is_packaged_as_its_plan(backend):
         ('registries=["x.y"], repository="{"', "app:bad: field `repository`: invalid "),
         ('registries=["x.y"], image_tags=["a b"]', "app:bad: field `image_tags`: invalid tag 'a b'"),
         ('registries=["x.y"], image_tags=["{pants.nothing}"]', "app:bad: field `image_tags`: invalid value"),
-        ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: there is no tag"),
-        ('layers=[":files"]', "app:bad: field `layers`: app/a.txt:files is a file, not an image_layer"),
-        ('dependencies=[":layer"]', "app:bad: field `dependencies`: app:layer is a layer; put it in `layers`"),
-        ('dependencies=[":image"]', "app:bad: field `dependencies`: app:image is a container_image"),
-        ('dependencies=[":push"]', "app:bad: field `dependencies`: app:push is a push_image"),
+        ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: no tag is given"),
+        (
+            'layers=[":files"]',
+            "app:bad: field `layers`: the target app/a.txt:files has the type `file`, not `image_layer`",
+        ),
+        (
+            'dependencies=[":layer"]',
+            "app:bad: field `dependencies`: the target app:layer has the type `image_layer`; move the address to `la",
+        ),
+        (
+            'dependencies=[":image"]',
+            "app:bad: field `dependencies`: the target app:image has the type `container_image`",
+        ),
+        ('dependencies=[":push"]', "app:bad: field `dependencies`: the target app:push has the type `push_image`"),
         ('directory="/a/../b", dependencies=[":files"]', "app:bad"),
     ],
 )
@@ -209,13 +218,13 @@ container_image(name="image", dependencies=[":moved"])
         }
     )
     line = backend.refusal(lambda: backend.package("a:image"))
-    assert "a:image: field `dependencies`: a:moved (relocated_files) gives no file" in line
+    assert "a:image: field `dependencies`: the target a:moved of the type `relocated_files` provides no file" in line
 
 
 def test_a_push_of_something_else_is_refused(backend):
     backend.write_files({**FILES, "p/BUILD": 'push_image(name="push", image="app:layer")'})
     line = backend.refusal(lambda: backend.package("p:push", PushImageFieldSet))
-    assert "p:push: field `image`: app:layer is a image_layer, not a container_image" in line
+    assert "p:push: field `image`: the target app:layer has the type `image_layer`, not `container_image`" in line
 
 
 def test_a_transitive_exclude_is_refused_and_not_ignored(backend):

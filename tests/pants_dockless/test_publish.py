@@ -6,12 +6,12 @@ import pytest
 from pants.core.goals import publish as publish_goal
 from pants.core.goals.publish import PublishProcesses
 from pants.engine.fs import DigestContents
-from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.field_sets import PushImageFieldSet
 from pants_dockless.goals.publish import (
-    PublishImageFieldSet,
-    PublishImageRequest,
-    PublishPushFieldSet,
-    PublishPushRequest,
+    PublishContainerImageFieldSet,
+    PublishContainerImageRequest,
+    PublishPushImageFieldSet,
+    PublishPushImageRequest,
 )
 from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
 
@@ -39,12 +39,12 @@ def publish(backend):
         backend.set_options([f"--dockless-registries={registries!r}"], env=env, env_inherit={"PATH"})
         if address == "image":
             package = backend.package("app:image")
-            field_set = PublishImageFieldSet.create(backend.get_target(package_address("image")))
-            request = PublishImageRequest(field_set, (package,))
+            field_set = PublishContainerImageFieldSet.create(backend.get_target(package_address("image")))
+            request = PublishContainerImageRequest(field_set, (package,))
         else:
             package = backend.package("app:push", PushImageFieldSet)
-            field_set = PublishPushFieldSet.create(backend.get_target(package_address("push")))
-            request = PublishPushRequest(field_set, (package,))
+            field_set = PublishPushImageFieldSet.create(backend.get_target(package_address("push")))
+            request = PublishPushImageRequest(field_set, (package,))
         return backend.request(PublishProcesses, [request])
 
     return run
@@ -141,7 +141,7 @@ def test_only_with_skip_push_is_a_target_skipped_before_it_is_packaged(backend, 
 def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish):
     backend.write_files(build(""))
     line = backend.refusal(lambda: publish(registries={}))
-    assert line.startswith("app:image: field `registries`: there is nowhere to publish to")
+    assert line.startswith("app:image: field `registries`: no destination to publish to")
     assert "\n" not in line
 
 
@@ -201,7 +201,9 @@ def test_two_targets_that_publish_to_one_tag(backend):
         for name in names:
             pushed = name == "push"
             kind, request = (
-                (PublishPushFieldSet, PublishPushRequest) if pushed else (PublishImageFieldSet, PublishImageRequest)
+                (PublishPushImageFieldSet, PublishPushImageRequest)
+                if pushed
+                else (PublishContainerImageFieldSet, PublishContainerImageRequest)
             )
             package = backend.package(f"app:{name}", *([PushImageFieldSet] if pushed else []))
             field_set = kind.create(backend.get_target(package_address(name)))
@@ -212,7 +214,8 @@ def test_two_targets_that_publish_to_one_tag(backend):
     for first, second, tag in (("one", "other", "2"), ("other", "one", "2"), ("same", "push", "1")):
         names = " and ".join(sorted((f"app:{first}", f"app:{second}")))
         said = (
-            f"one.example:5000/acme/app:{tag} would be two images: {names} both publish to it; give one of them another"
+            f"two different images would be published to one.example:5000/acme/app:{tag}: both {names} publish to this "
+            "reference; change the tags or the repository of one of the targets"
         )
         with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {said}"):
             published(first, second)

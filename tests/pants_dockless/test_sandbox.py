@@ -140,20 +140,22 @@ def test_a_lockfile_that_is_broken_is_written_anew(lock, tmp_path, broken):
     done = lock(broken)
     assert done.returncode == 0, done.stderr
     (notice,) = json.loads(done.stdout)
-    assert notice.startswith("the lockfile that is there") and notice.endswith("; it is written anew")
+    assert notice.startswith("the existing lockfile") and notice.endswith("; the lockfile is replaced")
     assert lock((tmp_path / "new").read_text()).stdout == "[]"
 
 
 def test_an_update_of_what_is_no_base_is_an_error(lock, tmp_path):
     done = lock('{"version": 1, "bases": {}}', "reg.example/bsuy:1")
     assert done.returncode == 1
-    assert done.stderr.endswith("[dockless].update_bases names reg.example/bsuy:1, which is no base here\n")
+    assert done.stderr.endswith(
+        "[dockless].update_bases names reg.example/bsuy:1, which is not the reference of a base image\n"
+    )
 
 
 def test_a_base_that_cannot_be_locked_is_told_with_who_names_it(lock, tmp_path):
     with Registry() as registry:
         reference = f"{registry.host}/nothing:1"
-        base = {"reference": reference, "platforms": [], "named": "app:base: field `reference`", "insecure": False}
+        base = {"reference": reference, "platforms": [], "used_by": "app:base: field `reference`", "insecure": False}
         done = lock("", bases=(base,))
     assert done.returncode == 1 and not (tmp_path / "new").exists()
     assert done.stderr.startswith(f"error: app:base: field `reference`: GET {registry.url}/v2/nothing/manifests/1: 404")

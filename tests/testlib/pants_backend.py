@@ -24,9 +24,8 @@ from pants.engine.internals.scheduler import ExecutionError
 from pants.engine.rules import QueryRule
 from pants.testutil.rule_runner import RuleRunner
 from pants_dockless import register
-from pants_dockless.goals.package import PushImageFieldSet
-from pants_dockless.goals.publish import PublishImageRequest, PublishPushRequest
-from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
+from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.goals.publish import PublishContainerImageRequest, PublishPushImageRequest
 
 assert package_dists
 
@@ -78,8 +77,8 @@ def make_backend() -> Backend:
             *system_binaries.rules(),
             QueryRule(BuiltPackage, [ContainerImageFieldSet]),
             QueryRule(BuiltPackage, [PushImageFieldSet]),
-            QueryRule(PublishProcesses, [PublishImageRequest]),
-            QueryRule(PublishProcesses, [PublishPushRequest]),
+            QueryRule(PublishProcesses, [PublishContainerImageRequest]),
+            QueryRule(PublishProcesses, [PublishPushImageRequest]),
             *_queries_of_newer_pants(),
         ],
         target_types=[

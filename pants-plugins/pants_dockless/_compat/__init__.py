@@ -1,16 +1,19 @@
-"""The one room that knows the generation of Pants' rule API.
+"""Compatibility layer over the two generations of the Pants rule API: `Get` and call-by-name.
 
-Rules are written once, over plain async helpers of this module: `await engine.run_process(...)`. Two modules provide
-them, with equal names and signatures. By version and not by which import works: an unrelated ImportError would choose
-the wrong half silently.
+Rules call the coroutine functions of this module, as in `await _compat.run_process(process)`. Two modules implement
+them, with the same names and signatures. The version of Pants selects the module. Catching ImportError instead would
+select the wrong module without notice when an import fails for another reason.
+
+Everything that depends on the version of Pants, or that Pants defines in `pants.engine.internals`, is in this package.
 """
 
 from typing import Any
 
 from packaging.version import Version
+from pants.engine.internals.session import RunId
 from pants.version import PANTS_SEMVER
 
-# 2.29 is the first release that has every rule called here by name; 2.32 is the first without `Get`.
+# In 2.29 and later, every rule that is used here can be called by name. In 2.32 and later, `Get` does not exist.
 if Version("2.29.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.call_by_name import (
         add_prefix,
@@ -62,6 +65,7 @@ else:
 
 
 __all__ = [
+    "RunId",
     "add_prefix",
     "build_package",
     "concurrently",

@@ -1,13 +1,14 @@
-"""Writes an image's archive in a sandbox: `export_image.py PLAN`.
+"""Writes an image as an archive: `export_image.py PLAN`.
 
-Exit status: 0 done, 1 the layout cannot be written as that (one line on stderr begins with `error: `).
+Exit status: 0 if the archive was written, 1 if the image cannot be written in this format. In the latter case, stderr
+is one line that begins with `error: `.
 """
 
 import json
 import os
 import sys
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library and what lies beside this file.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
@@ -21,13 +22,15 @@ from dockless.oci.reference import Reference
 
 
 def main(plan_path: str) -> int:
+    """Write the archive, print its size as JSON and return the exit status."""
     with open(plan_path, "rb") as file:
         plan = json.load(file)
     try:
         layout = OciLayout(plan["layout"])
         root = layout.root()
-        if plan["kind"] == "docker-archive":
+        if plan["format"] == "docker-archive":
             manifest = layout.manifest(root)
+            assert isinstance(manifest, Manifest), "an index cannot be a docker-archive"
             with layout.open(manifest.config) as file:
                 image = ImageDocuments.read(manifest, file.read(), str(root.digest))
             references = [Reference.parse(text) for text in plan["references"]]
@@ -41,16 +44,16 @@ def main(plan_path: str) -> int:
     return 0
 
 
-def blobs_of(layout: OciLayout, root: Descriptor) -> list:
-    """All that the archive holds: the root and everything below it."""
-    found = [root]
+def blobs_of(layout: OciLayout, root: Descriptor) -> list[Descriptor]:
+    """Return the descriptors of all blobs in the archive: the root and its descendants."""
+    descriptors = [root]
     document = layout.manifest(root)
     if isinstance(document, Index):
         for child in document.manifests:
-            found += blobs_of(layout, child)
+            descriptors += blobs_of(layout, child)
     elif isinstance(document, Manifest):
-        found += [document.config, *document.layers]
-    return found
+        descriptors += [document.config, *document.layers]
+    return descriptors
 
 
 if __name__ == "__main__":

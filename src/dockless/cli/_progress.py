@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from dockless.cli._output import size_text
+from dockless._units import format_size
 from dockless.cli._signals import stop
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _check_stop(event: ProgressEvent) -> None:
 def _line(event: ProgressEvent) -> None:
     stop.check()
     if event.kind in _HOW:
-        size = size_text(event.descriptor.size)
+        size = format_size(event.descriptor.size)
         _tell(f"{event.descriptor.digest} {_HOW[event.kind]} ({size})")
     elif event.kind == "tagged":
         _tell(f"{event.reference} is {event.descriptor.digest}")

@@ -26,7 +26,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli._output import print_json, size_text
+    from dockless._units import format_size
+    from dockless.cli._output import print_json
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
     from dockless.transfer.verify import verify_image
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in found.wrong:
             print(line)
         if not arguments.quiet:
-            looked = f"{found.manifests} manifests, {found.blobs} blobs, {size_text(found.bytes)}"
+            looked = f"{found.manifests} manifests, {found.blobs} blobs, {format_size(found.bytes)}"
             left = f"; {len(found.elsewhere)} foreign layers are elsewhere" if found.elsewhere else ""
             print(f"{len(found.wrong) or 'nothing'} wrong in {looked}{left}", file=sys.stderr)
     if found.wrong:
