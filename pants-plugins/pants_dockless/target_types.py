@@ -820,9 +820,8 @@ class ContainerImageTarget(Target):
                 name="image",
                 base=":python",
                 layers=[":settings"],
-                dependencies=[":server"],
-                directory="/app",
-                entrypoint=["/app/src/server.pex"],
+                contents={"/app/server": ":server"},
+                entrypoint=["/app/server"],
                 image_tags=["1.2.3", "latest"],
             )
         """

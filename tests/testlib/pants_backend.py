@@ -1,4 +1,4 @@
-"""A RuleRunner with the backend in it."""
+"""A RuleRunner with the rules and targets of the backend."""
 
 import json
 
@@ -31,7 +31,7 @@ assert package_dists
 
 
 class Backend(RuleRunner):
-    """A RuleRunner that speaks of images."""
+    """A RuleRunner with methods to package images."""
 
     def package(self, address: str, field_set_type=ContainerImageFieldSet) -> BuiltPackage:
         target = self.get_target(_address(address))
@@ -45,10 +45,10 @@ class Backend(RuleRunner):
         (path,) = [path for path in files if path.endswith(".json") and "/blobs/" not in path and "index" not in path]
         return json.loads(files[path])
 
-    def refusal(self, ask) -> str:
-        """The one line that `ask` fails with."""
+    def error_line(self, call) -> str:
+        """Return the message of the error that `call` raises."""
         with pytest.raises(ExecutionError) as caught:
-            ask()
+            call()
         (error,) = caught.value.wrapped_exceptions
         return str(error)
 
