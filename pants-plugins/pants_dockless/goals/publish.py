@@ -82,22 +82,7 @@ class PublishPushImageFieldSet(_PublishImageFieldSet):
     required_fields = (ImageField, RegistriesField)
 
 
-@rule
-async def publish_container_image(
-    request: PublishContainerImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
-) -> PublishProcesses:
-    """Return the processes that push the image of a `container_image`."""
-    return await _publish(request, python, options, run)
-
-
-@rule
-async def publish_push_image(
-    request: PublishPushImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
-) -> PublishProcesses:
-    """Return the processes that push the image of a `push_image`."""
-    return await _publish(request, python, options, run)
-
-
+# Before the rules: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
 async def _publish(
     request: PublishRequest[Any], python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
 ) -> PublishProcesses:
@@ -142,6 +127,22 @@ async def _publish(
             )
         )
     return PublishProcesses(packages)
+
+
+@rule
+async def publish_container_image(
+    request: PublishContainerImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
+) -> PublishProcesses:
+    """Return the processes that push the image of a `container_image`."""
+    return await _publish(request, python, options, run)
+
+
+@rule
+async def publish_push_image(
+    request: PublishPushImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
+) -> PublishProcesses:
+    """Return the processes that push the image of a `push_image`."""
+    return await _publish(request, python, options, run)
 
 
 def _skipped(
