@@ -129,7 +129,9 @@ def test_compression(layer, name, suffix):
 )
 def test_missing_compressor(layer, backend, monkeypatch, name, package, module):
     """A missing package, as `zstandard` on free-threaded CPython 3.14, affects only layers that require the package."""
-    monkeypatch.setattr(tools, "find_spec", lambda import_name: None if import_name == module else find_spec(import_name))
+    monkeypatch.setattr(
+        tools, "find_spec", lambda import_name: None if import_name == module else find_spec(import_name)
+    )
     line = backend.error_line(lambda: layer(f'dependencies=[":main"], compression="{name}"'))
     assert line.startswith(f"app:layer: `compression`: {name} needs the package {package}, which is not installed")
     assert "; install " in line

@@ -7,10 +7,14 @@ select the wrong module without notice when an import fails for another reason.
 Everything that depends on the version of Pants, or that Pants defines in `pants.engine.internals`, is in this package.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Union
 
 from packaging.version import Version
+from pants.core.goals.package import PackageFieldSet
 from pants.engine.internals.session import RunId
+from pants.engine.rules import Rule
+from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
 
 # In 2.29 and later, every rule that is used here can be called by name. In 2.32 and later, `Get` does not exist.
@@ -51,16 +55,17 @@ else:
         snapshot,
     )
 
-# 2.32 is the first release that asks whether to publish a target before it packages it.
+# Pants 2.32 and later ask whether to skip a target before they package the target.
 if Version("2.32.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.skip_publish import skip_publish_request, skip_publish_rules
 else:
 
-    def skip_publish_request(publish_field_set: Any, package_field_set: Any) -> Any:
-        """Not asked for by this release."""
+    def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
+        """Return None: this release does not ask."""
         return None
 
-    def skip_publish_rules() -> list:
+    def skip_publish_rules() -> Iterable[Union[Rule, UnionRule]]:
+        """Return no rules."""
         return []
 
 
