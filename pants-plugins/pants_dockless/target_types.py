@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from pants.core.goals.package import OutputPathField
 from pants.engine.addresses import Address, UnparsedAddressInputs
@@ -108,7 +108,9 @@ class ContentsField(SpecialCasedDependencies):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[Mapping[str, str]], address: Address
+    ) -> Optional[tuple[str, ...]]:
         """Check the dictionary and convert each entry to `PATH <- ADDRESS`."""
         if raw_value is None:
             return super().compute_value(None, address)
@@ -345,10 +347,11 @@ class MtimeField(StringField):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:
+    def compute_value(cls, raw_value: Union[str, int, None], address: Address) -> Optional[str]:
         """Accept an integer as well as a string."""
-        is_integer = isinstance(raw_value, int) and not isinstance(raw_value, bool)
-        return super().compute_value(str(raw_value) if is_integer else raw_value, address)
+        if isinstance(raw_value, int) and not isinstance(raw_value, bool):
+            raw_value = str(raw_value)
+        return super().compute_value(raw_value, address)  # type: ignore[arg-type]
 
 
 class FollowSymlinksField(BoolField):
@@ -424,7 +427,9 @@ class BaseField(SpecialCasedDependencies):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[str], address: Address
+    ) -> Optional[tuple[str, ...]]:
         """Reject references without a digest."""
         value = super().compute_value(single_address(cls, raw_value, address), address)
         if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
@@ -750,7 +755,9 @@ class ImageField(SpecialCasedDependencies):
     help = "The address of the `container_image` to push."
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[str], address: Address
+    ) -> Optional[tuple[str, ...]]:
         """Convert the address to a sequence."""
         return super().compute_value(single_address(cls, raw_value, address), address)
 
