@@ -159,7 +159,7 @@ def test_package_of_push_image(backend):
             'registries=["https://x.y"]',
             "app:bad: field `registries`: invalid registry 'https://x.y'; remove https://",
         ),
-        ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; write no user"),
+        ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; remove the user"),
         ('registries=["x.y"], repository="Team/App"', "app:bad: field `repository`: invalid repository 'Team/App'"),
         ('registries=["x.y"], repository="{nothing}"', "app:bad: field `repository`: invalid value '{nothing}'"),
         ('registries=["x.y"], repository="{"', "app:bad: field `repository`: invalid "),
