@@ -244,9 +244,8 @@ IMAGES = [
         "base_image or a container_image, or a reference with a digest",
     ),
     case(
-        *("B47", "base of nothing", 'base="app:glob"'),
-        "TARGET: field `base`: the address names no target; use the address of a base_image or a container_image, or a "
-        "reference with a digest",
+        *("B47", "generator", 'base="app:glob"'),
+        "TARGET: field `base`: the target app:glob has the type `files`, not `container_image`; use the address of a ",
     ),
     case(
         *("B47", "layers", 'layers=["app:f"]'),

@@ -119,5 +119,5 @@ async def find_reference(field: BaseField) -> str:
     """
     if field.reference:
         return field.reference
-    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
-    return next((target[ReferenceField].value or "" for target in targets if target.has_field(ReferenceField)), "")
+    target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
+    return target[ReferenceField].value or "" if target.has_field(ReferenceField) else ""

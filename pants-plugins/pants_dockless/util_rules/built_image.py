@@ -11,7 +11,7 @@ from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Manifest
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError, wrong_target_type
+from pants_dockless.errors import wrong_target_type
 from pants_dockless.field_sets import ContainerImageFieldSet
 from pants_dockless.target_types import ContainerImageDependenciesField
 from pants_dockless.util_rules.base_images import RemoteLayer
@@ -78,11 +78,8 @@ async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
 
     Raises TargetError with this hint if the address is the address of another target.
     """
-    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
-    if not targets:
-        # The address of a target generator, such as `files`, that generates no target.
-        raise TargetError(field.address, field.alias, "the address names no target", hint=hint)
-    if not targets[0].has_field(ContainerImageDependenciesField):
-        raise wrong_target_type(field.address, field.alias, targets[0], "container_image", hint)
-    package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(targets[0])))
+    target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
+    if not target.has_field(ContainerImageDependenciesField):
+        raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
+    package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
     return image_artifact(package).image
