@@ -29,7 +29,7 @@ def main(plan_path: str) -> int:
         root = layout.manifest(layout.root())
         with ExitStack() as stack:
             clients: dict[str, RegistryClient] = {}
-            routes: dict[Digest, RegistryContent] = {}
+            routes: dict[Digest, RegistryBlobSource] = {}
             mounts: dict[Digest, tuple[str, ...]] = {}
             for registry, insecure in [
                 (plan["registry"], plan["insecure"]),
