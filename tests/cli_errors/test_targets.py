@@ -144,7 +144,7 @@ IMAGES = [
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
     case(
         *("B30", "file and folder", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
-        "TARGET: /x is both a directory and not a directory: a file or link of app:f; app:g puts /x/y in it",
+        "TARGET: /x is both a directory and not a directory: app:f has a file or link there; app:g has /x/y",
     ),
     case(
         *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
@@ -182,7 +182,7 @@ IMAGES = [
     case("B38", "no name", 'env={"": "x"}', "TARGET: field `env`: an environment name is empty; write NAME: value"),
     case(
         *("B38", "=", 'env={"A=B": "x"}'),
-        "TARGET: field `env`: the environment name 'A=B' contains '='; write the value as the value",
+        "TARGET: field `env`: the environment name 'A=B' contains '='; write NAME: value",
     ),
     case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A contains a NUL byte"),
     case("B39", "string", 'entrypoint="python"', of_pants("entrypoint", LIST, "python")),
