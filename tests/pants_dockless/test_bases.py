@@ -164,7 +164,10 @@ def test_remove_layers(files):
             "field `base`: base_images.lock has no entry for reg.example/absent:1; run `pants gener",
         ),
         (f'base="reg.example/x@{BASE_LAYER}"', "field `base`: base_images.lock has no entry for reg.example/x@sha256:"),
-        ('base=":base", platforms=["linux/s390x"]', "not locked for linux/s390x: it is locked for linux/amd64, linux/"),
+        (
+            'base=":base", platforms=["linux/s390x"]',
+            "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; list the",
+        ),
         ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
         (
             'base=":base", platforms=["linux/arm64", "linux/arm64/v8"]',

@@ -160,7 +160,7 @@ def test_hardlinks(layer):
         ('dependencies=[":main"], modes={"*": "9"}', "app:layer: `modes`: '9' is not a mode"),
         ('dependencies=[":main"], owner="root"', "app:layer: `owner`: 'root' is not an owner"),
         ('dependencies=[":main"], owners={"*": "1"}', "app:layer: `owners`: '1' is not an owner"),
-        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: there is no 'bzip2'"),
+        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: 'bzip2' is not a compression"),
         ('dependencies=[":main"], compression="gzip:99"', "app:layer: `compression`: gzip has no level '99'"),
         ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
         ('inline_files={"/a/": "x"}', "app:layer: `inline_files`: '/a/' is not the path of a file"),

@@ -87,13 +87,13 @@ async def find_locked_base(field: BaseField, reference: str, options: Dockless) 
 
 def base_for_platform(locked: LockedBase, platform: Platform, field: BaseField) -> Base:
     """Return a locked base for one platform. Raises TargetError if the platform is not locked."""
+    hint = f"list the platform in `platforms` of the base_image, if there is one, and run `{_LOCK_COMMAND}`"
     try:
         image = locked.image(platform)
+        hint = f"run `{_LOCK_COMMAND}`"
         documents = image.documents
     except DocklessError as error:
-        raise TargetError(
-            field.address, field.alias, error.problem, cause=error.cause, hint=f"run `{_LOCK_COMMAND}`"
-        ) from None
+        raise TargetError(field.address, field.alias, error.problem, cause=error.cause, hint=hint) from None
     reference = locked.reference
     return Base(
         documents,
