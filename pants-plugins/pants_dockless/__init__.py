@@ -1,1 +1,1 @@
-"""The Pants backend: targets, options and rules over the library `dockless`."""
+"""Pants backend: targets, options and rules that build and publish images with the library `dockless`."""

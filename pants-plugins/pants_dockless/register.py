@@ -1,13 +1,20 @@
-"""What Pants loads."""
+"""Entry point of the backend: Pants reads its target types and rules here."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pants.engine.target import Target
 
 from pants_dockless.goals import generate_lockfiles, package, publish
 from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
 from pants_dockless.util_rules import interpreter, tools
 
 
-def target_types() -> list:
+def target_types() -> Iterable[type[Target]]:
+    """Return the target types of the backend."""
     return [BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget]
 
 
-def rules() -> list:
+def rules() -> Iterable[Any]:
+    """Return the rules of the backend."""
     return [*interpreter.rules(), *tools.rules(), *generate_lockfiles.rules(), *package.rules(), *publish.rules()]

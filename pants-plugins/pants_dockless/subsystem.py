@@ -1,4 +1,4 @@
-"""The options `[dockless]`."""
+"""The options of the section `[dockless]`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 from pants.option.option_types import DictOption, IntOption, ShellStrListOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
-from pants.util.strutil import help_text
+from pants.util.strutil import softwrap
 
 from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_registry
 
 ALL_DEFAULT_REGISTRIES = "<all default registries>"
-_KEYS = {
+_REGISTRY_KEYS: dict[str, type] = {
     "address": str,
     "default": bool,
     "repository": str,
@@ -24,54 +24,61 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class RegistryOptions:
-    """One entry of `[dockless].registries`, or a registry written out in a BUILD file."""
+    """An entry of `[dockless].registries`, or a registry that a BUILD file names by its address."""
 
     address: str
     alias: str = ""
     default: bool = False
     repository: str = ""
     skip_push: bool = False
-    extra_image_tags: tuple = ()
+    extra_image_tags: tuple[str, ...] = ()
     insecure: bool = False
 
     @classmethod
-    def from_option(cls, alias: str, found: Any) -> "RegistryOptions":
-        where = f"[dockless.registries.{alias}]"
-        if not isinstance(found, dict):
-            raise InvalidValueError(f"{where} is not a table", hint='write it as {address = "host:port"}')
-        for key, value in found.items():
-            if key not in _KEYS:
-                raise InvalidValueError(f"{where} has the unknown key `{key}`", hint=f"known are {', '.join(_KEYS)}")
-            if not isinstance(value, _KEYS[key]):
-                raise InvalidValueError(f"{where}.{key} must be a {_KEYS[key].__name__}", cause=f"it is {value!r}")
-        if "address" not in found:
-            raise InvalidValueError(f"{where} has no `address`", hint='write address = "host:port"')
-        tags = found.get("extra_image_tags", [])
+    def from_option(cls, alias: str, entry: Any) -> "RegistryOptions":
+        """Check an entry of `[dockless].registries`. Raises InvalidValueError."""
+        section = f"[dockless.registries.{alias}]"
+        if not isinstance(entry, dict):
+            raise InvalidValueError(f"{section} is not a table", hint='write {address = "host:port"}')
+        for key, value in entry.items():
+            if key not in _REGISTRY_KEYS:
+                known = ", ".join(_REGISTRY_KEYS)
+                raise InvalidValueError(f"{section} has the unknown key `{key}`", hint=f"the known keys are {known}")
+            if not isinstance(value, _REGISTRY_KEYS[key]):
+                expected = _REGISTRY_KEYS[key].__name__
+                raise InvalidValueError(f"{section}.{key} must be a {expected}", cause=f"the value is {value!r}")
+        if "address" not in entry:
+            raise InvalidValueError(f"{section} has no `address`", hint='write address = "host:port"')
+        tags = entry.get("extra_image_tags", [])
         if not all(isinstance(tag, str) for tag in tags):
-            raise InvalidValueError(f"{where}.extra_image_tags must be a list of strings", cause=f"it is {tags!r}")
+            raise InvalidValueError(
+                f"{section}.extra_image_tags must be a list of strings", cause=f"the value is {tags!r}"
+            )
         try:
-            address = check_registry(found["address"])
+            address = check_registry(entry["address"])
         except InvalidValueError as error:
-            raise InvalidValueError(f"{where}.address: {error.problem}", hint=error.hint) from None
+            raise InvalidValueError(f"{section}.address: {error.problem}", hint=error.hint) from None
         return cls(
             address=address,
             alias=alias,
-            default=found.get("default", alias == "default"),
-            repository=found.get("repository", ""),
-            skip_push=found.get("skip_push", False),
+            default=entry.get("default", alias == "default"),
+            repository=entry.get("repository", ""),
+            skip_push=entry.get("skip_push", False),
             extra_image_tags=tuple(tags),
-            insecure=found.get("insecure", False),
+            insecure=entry.get("insecure", False),
         )
 
 
 class Dockless(Subsystem):
+    """The options of the section `[dockless]`."""
+
     options_scope = "dockless"
-    help = "Container images without Docker."
+    help = "Options for building and publishing container images without Docker."
 
     _registries = DictOption[Any](
-        help=help_text(
+        help=softwrap(
             f"""
-            The registries that images are published to. Each entry:
+            The registries that images are published to. Each registry is a table:
 
                 [dockless.registries.my-alias]
                 address = "registry.example.com:443"
@@ -81,76 +88,110 @@ class Dockless(Subsystem):
                 extra_image_tags = ["latest"]
                 insecure = false
 
-            Targets name a registry by `@my-alias`, by its address, or as `{ALL_DEFAULT_REGISTRIES}`, which stands for
-            those that have `default = true` or the alias `default`. `repository` outranks a target's own, which it can
-            name as `{{target_repository}}`. `insecure` allows plain http and unverified TLS; loopback addresses need no
-            such permission for plain http.
+            Only `address` is required. A target refers to a registry by its alias, as in `@my-alias`, by its address,
+            or by `{ALL_DEFAULT_REGISTRIES}`, which means all registries with `default = true` and the registry with
+            the alias `default`.
+
+            `repository` overrides the repository of each target that is pushed to the registry. The placeholder
+            `{{target_repository}}` is the repository of the target.
+
+            If `skip_push` is true, `publish` does not push to the registry. `extra_image_tags` are pushed in addition
+            to the tags of each target.
+
+            If `insecure` is true, plain HTTP and TLS certificates that cannot be verified are accepted. Plain HTTP is
+            always accepted for loopback addresses.
             """
         ),
         fromfile=True,
     )
     default_repository = StrOption(
         default="{name}",
-        help=help_text(
+        help=softwrap(
             """
-            The repository of an image whose target names none. It may hold {name} (the target's), {directory} and
-            {parent_directory} (the last two parts of the path to its BUILD file) and {full_directory} (all of them).
+            The repository of images that do not set the `repository` field.
+
+            The value may contain the placeholders `{name}` (the name of the target), `{directory}` and
+            `{parent_directory}` (the last two components of the path of the BUILD file) and `{full_directory}` (the
+            whole path). For example, `{parent_directory}/{name}`.
             """
         ),
     )
     default_compression = StrOption(
         default="gzip",
-        help="How layers are compressed whose target does not say: `gzip`, `gzip-single`, `zstd` or `none`, "
-        "with a level as in `gzip:6`.",
+        help=softwrap(
+            """
+            The compression of layers that do not set the `compression` field: `gzip`, `gzip-single`, `zstd` or `none`.
+            A compression level may follow, as in `gzip:6`.
+            """
+        ),
     )
     lockfile = StrOption(
         default="base_images.lock",
-        help="The file in which base images are pinned. `generate-lockfiles --resolve=base-images` writes it.",
+        help=softwrap(
+            """
+            The path of the lockfile that pins base images, relative to the build root. The command
+            `generate-lockfiles --resolve=base-images` writes the lockfile.
+            """
+        ),
     )
     update_bases = StrListOption(
         default=[],
-        help="With `generate-lockfiles`: only these references, as BUILD files have them, are looked up again; "
-        "the others stay as they are pinned. None: all are.",
+        help=softwrap(
+            """
+            The references that `generate-lockfiles --resolve=base-images` resolves again, written as in the BUILD
+            files. All other bases keep their pins. By default, all bases are resolved again.
+            """
+        ),
     )
     platforms = StrListOption(
-        default=["linux/amd64"], help="The platforms of images and bases whose targets do not say."
+        default=["linux/amd64"],
+        help=softwrap(
+            """
+            The platforms of images and base images that do not set the `platforms` field, such as `linux/amd64` and
+            `linux/arm64/v8`.
+            """
+        ),
     )
-    jobs = IntOption(default=4, help="How many blobs one publish uploads at the same time.")
+    jobs = IntOption(default=4, help="The maximum number of parallel blob uploads for each published image.")
     env_vars = ShellStrListOption(
         default=[],
-        help=help_text(
+        help=softwrap(
             """
-            More environment variables that publishing may read, as NAME or NAME=value: those of your credential
-            helpers. It reads the usual ones of docker, podman, proxies, CA bundles, Google and AWS without being told.
+            Additional environment variables for programs that connect to registries. Entries are strings in the form
+            `ENV_VAR=value` to use explicitly, or just `ENV_VAR` to copy the value of a variable in Pants's own
+            environment.
+
+            The usual variables of Docker, Podman, proxies, CA bundles, Google Cloud and AWS are always passed. Add the
+            variables that your credential helpers need.
             """
         ),
     )
 
     def registries(self, *names: str) -> Iterator[RegistryOptions]:
-        """The registries that a target's `registries` field names. Raises InvalidValueError."""
-        configured = [RegistryOptions.from_option(alias, found) for alias, found in self._registries.items()]
+        """Return the registries for names in a `registries` field: aliases and addresses. Raises InvalidValueError."""
+        configured = [RegistryOptions.from_option(alias, entry) for alias, entry in self._registries.items()]
         for name in names:
             if name == ALL_DEFAULT_REGISTRIES:
                 yield from sorted((r for r in configured if r.default), key=lambda r: (r.address, r.alias))
             elif name.startswith("@"):
-                found = [r for r in configured if r.alias == name[1:]]
-                if not found:
-                    there = ", ".join(sorted(f"@{r.alias}" for r in configured)) or "none"
+                matching = [r for r in configured if r.alias == name[1:]]
+                if not matching:
+                    aliases = ", ".join(sorted(f"@{r.alias}" for r in configured))
                     raise InvalidValueError(
-                        f"there is no registry {name}",
-                        cause=f"[dockless].registries has {there}",
-                        hint=f"add [dockless.registries.{name[1:]}] to pants.toml or name another",
+                        f"unknown registry {name}",
+                        cause=f"[dockless].registries defines {aliases or 'no registry'}",
+                        hint=f"add [dockless.registries.{name[1:]}] to pants.toml or use another registry",
                     )
-                yield from found
+                yield from matching
             else:
                 address = check_registry(name)
                 yield next((r for r in configured if r.address == address), RegistryOptions(address))
 
     def is_insecure(self, address: str) -> bool:
-        """Whether plain http and unverified TLS are allowed for a registry. Raises InvalidValueError."""
+        """Return whether plain HTTP and unverified TLS are allowed for a registry. Raises InvalidValueError."""
         return next(self.registries(address)).insecure
 
     def check(self) -> None:
-        """Raises InvalidValueError for options that no target can work with."""
+        """Raise InvalidValueError if an option has a value that no target can be built with."""
         if self.jobs < 1:
-            raise InvalidValueError(f"[dockless].jobs must be 1 or more, it is {self.jobs}")
+            raise InvalidValueError("[dockless].jobs must be 1 or more", cause=f"the value is {self.jobs}")

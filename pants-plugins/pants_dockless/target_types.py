@@ -1,8 +1,8 @@
-"""All targets of the backend and their fields. No engine calls."""
+"""All targets of the backend and their fields. This module calls no rules."""
 
 import re
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from pants.core.goals.package import OutputPathField
 from pants.engine.addresses import Address, UnparsedAddressInputs
@@ -18,58 +18,100 @@ from pants.engine.target import (
     StringSequenceField,
     Target,
 )
-from pants.util.strutil import help_text
+from pants.util.strutil import help_text, softwrap
 
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
-# What is no folder's name: a host with a port, and the registries that most images come from.
+# Strings that cannot be the first component of an address: a host with a port, and well-known registries.
 _REGISTRY = re.compile(
     r"[^/:]+:[0-9]+/|(?:localhost|docker\.io|ghcr\.io|quay\.io|mcr\.microsoft\.com|public\.ecr\.aws|registry\.k8s\.io"
     r"|(?:[^/]+\.)?gcr\.io|[^/]+\.(?:pkg\.dev|azurecr\.io|amazonaws\.com))/"
 )
 
+_PLACEHOLDERS = softwrap(
+    """
+    The value may contain the placeholders `{name}` (the name of the target), `{directory}` and `{parent_directory}`
+    (the last two components of the path of the BUILD file), `{full_directory}` (the whole path) and `{pants.hash}` (the
+    64 hexadecimal digits of the image's digest).
+    """
+)
 
-def one_string(field: Any, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-    """The value of a field that is one string, as the sequence that SpecialCasedDependencies is."""
+
+def single_address(field: type[SpecialCasedDependencies], raw_value: Any, address: Address) -> Optional[tuple[str]]:
+    """Return the value of a field that is one string as a sequence, which SpecialCasedDependencies expects."""
     if raw_value is not None and not isinstance(raw_value, str):
-        raise InvalidFieldTypeException(address, field.alias, raw_value, expected_type="one string")
+        raise InvalidFieldTypeException(address, field.alias, raw_value, expected_type="a string")
     return None if raw_value is None else (raw_value,)
 
 
-class ContentField(Dependencies):
+# -- The content of a layer: fields of `image_layer` and `container_image` --
+
+
+class ContentDependenciesField(Dependencies):
+    """The `dependencies` of a target that builds a layer."""
+
     help = help_text(
         """
-        What the layer holds: files, resources and packages such as `pex_binary` or `archive`. A file keeps its path
-        from the repository's root, a package has its output path; `strip_prefix` takes leading folders away and
-        `directory` is put before. Files that these files depend on come along, and so do the dependencies of a plain
-        `target`; what a package depends on is inside it.
+        Addresses of the files, resources and packages (such as `pex_binary` or `archive`) in the layer.
+
+        A file keeps its path relative to the build root, and a package has its output path. Use `strip_prefix` to
+        remove leading directories from these paths, and `directory` to set the directory of the image that contains
+        them.
+
+        The dependencies of files, resources and `target` targets are included. The dependencies of packages are not:
+        the package itself contains what it needs.
+
+        Example:
+
+            image_layer(
+                name="config",
+                dependencies=[":config_files"],
+                strip_prefix="src/app",
+                directory="/etc/app",
+            )
         """
     )
 
 
-class LayerContentField(ContentField):
-    """Of an `image_layer`, which is a layer and no image."""
+class ImageLayerDependenciesField(ContentDependenciesField):
+    """The `dependencies` of an `image_layer`."""
 
 
-class ImageContentField(ContentField):
-    """Of a `container_image`: one layer on top of those in `layers`."""
+class ContainerImageDependenciesField(ContentDependenciesField):
+    """The `dependencies` of a `container_image`: the content of a layer on top of those in `layers`."""
 
 
 class ContentsField(SpecialCasedDependencies):
-    """A dict of path -> address, kept as `PATH <- ADDRESS` so that Pants knows the dependencies."""
+    """A dictionary of path -> address. The value is a sequence of `PATH <- ADDRESS`, the form that Pants expects."""
 
     alias = "contents"
     help = help_text(
         """
-        Path in the image -> address of what is put there, as in `{"/app/server": ":server", "/etc/app/": ":config"}`.
-        With a trailing slash the files go into that folder, with their paths from the folder of their BUILD file, a
-        package with the name of its file; without one, the path names the one file that the address gives. `directory`
-        and `strip_prefix` do not touch these.
+        A dictionary of path in the image -> address of the content at that path.
+
+        If the path ends with a slash, it is a directory that receives all files of the address. Files keep their paths
+        relative to their BUILD file, and a package keeps its file name. Otherwise, the path is the path of a file, and
+        the address must provide exactly one file.
+
+        The fields `directory` and `strip_prefix` do not apply to `contents`.
+
+        Example:
+
+            image_layer(
+                name="app",
+                contents={
+                    "/app/server": ":server",
+                    "/etc/app/": ":config_files",
+                },
+            )
         """
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[Mapping[str, str]], address: Address
+    ) -> Optional[tuple[str, ...]]:
+        """Check the dictionary and convert each entry to `PATH <- ADDRESS`."""
         if raw_value is None:
             return super().compute_value(None, address)
         if not isinstance(raw_value, Mapping) or not all(
@@ -82,154 +124,258 @@ class ContentsField(SpecialCasedDependencies):
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Each path and its address, as they were written."""
-        return tuple((path, given) for path, _, given in (item.rpartition(" <- ") for item in self.value or ()))
+        """The path and the address of each entry, as written in the BUILD file."""
+        return tuple((path, address) for path, _, address in (item.rpartition(" <- ") for item in self.value or ()))
 
     def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
-        return self.inputs_of(*(given for _, given in self.pairs))
+        """Return the addresses of all entries."""
+        return self.inputs_of(*(address for _, address in self.pairs))
 
-    def inputs_of(self, *given: str) -> UnparsedAddressInputs:
+    def inputs_of(self, *addresses: str) -> UnparsedAddressInputs:
+        """Return these addresses as addresses of the field."""
         return UnparsedAddressInputs(
-            given,
+            addresses,
             owning_address=self.address,
             description_of_origin=f"the `{self.alias}` from the target {self.address}",
         )
 
 
 class DirectoryField(StringField):
+    """The directory of the image that contains the dependencies."""
+
     alias = "directory"
     default = "/"
-    help = "The folder of the image under which everything in `dependencies` is put, such as `/app`."
-
-
-class StripPrefixField(StringField):
-    alias = "strip_prefix"
     help = help_text(
         """
-        Leading folders to take away from the paths of what `dependencies` gives, such as `src/python`. Packages whose
-        path does not begin with it keep their path.
+        The absolute path of the directory in the image that contains the files of `dependencies`. For example, with
+        `directory="/app"` the file `src/server.py` has the path `/app/src/server.py`.
         """
     )
 
 
+class StripPrefixField(StringField):
+    """Leading directories to remove from the paths of the dependencies."""
+
+    alias = "strip_prefix"
+    help = help_text(
+        """
+        Leading directories to remove from the paths of `dependencies`, such as `src/python`. A dependency whose paths
+        do not begin with the prefix keeps its paths, but at least one dependency must have the prefix.
+        """
+    )
+
+
+class CompressionField(StringField):
+    """The compression of the layer."""
+
+    alias = "compression"
+    help = help_text(
+        """
+        The compression of the layer, with an optional level, as in `gzip:6`:
+
+          - `gzip`: gzip with several members.
+          - `gzip-single`: gzip with one member, for programs that read only the first member.
+          - `zstd`: Zstandard.
+          - `none`: no compression.
+
+        The default is `[dockless].default_compression`. `gzip-single` and `zstd` require the extras `gzip-single` and
+        `zstd` of the distribution `dockless`.
+        """
+    )
+
+
+LAYER_FIELDS = (ContentsField, DirectoryField, StripPrefixField, CompressionField)
+
+
+# -- The entries of a layer: fields of `image_layer` alone --
+
+
 class IgnoresField(StringSequenceField):
+    """Patterns of files to exclude."""
+
     alias = "ignores"
     help = help_text(
         """
-        Patterns of files to leave out, as in a .gitignore file, relative to the repository's root: `*.pyc`,
-        `/app/tmp/`, `!keep.pyc`.
+        Patterns of files to exclude from the layer. The patterns have the syntax of `.gitignore` files and are relative
+        to the build root.
+
+        Example:
+
+            ignores=["*.pyc", "/src/app/tmp/", "!keep.pyc"]
         """
     )
 
 
 class IgnoreFilesField(StringSequenceField):
+    """Names of files that contain patterns of files to exclude."""
+
     alias = "ignore_files"
     help = help_text(
         """
-        Names of files among the content, such as `.dockerignore`, that hold such patterns for the folder they lie in
-        and those below.
+        Names of files with patterns of files to exclude, such as `[".dockerignore"]`. The patterns have the syntax of
+        `.gitignore` files. They apply to the directory that contains the file and to its subdirectories.
         """
     )
 
 
 class KeepIgnoreFilesField(BoolField):
+    """Whether the layer contains the ignore files."""
+
     alias = "keep_ignore_files"
     default = True
-    help = "Whether the files that `ignore_files` names are packed themselves."
+    help = "If true, the layer contains the files that `ignore_files` names."
 
 
 class ModesField(DictStringToStringField):
+    """Modes of files and directories, by pattern."""
+
     alias = "modes"
     help = help_text(
         """
-        Pattern of paths in the image, as in a .gitignore file -> octal mode of the files that match, such as
-        `{"/app/bin/*": "0755", "*.key": "0600"}`. The longest pattern wins, and each must match something. By default a
-        file has 0755 if it is executable, else 0644.
+        A dictionary of pattern -> octal mode. The patterns have the syntax of `.gitignore` files and match paths in the
+        image. If several patterns match a path, the longest pattern applies. A pattern that matches no path is an
+        error.
+
+        By default, the mode of a directory or an executable file is 0755, and the mode of any other file is 0644.
+
+        Example:
+
+            modes={"/app/bin/*": "0755", "*.key": "0600"}
         """
     )
 
 
 class OwnerField(StringField):
+    """The owner of all entries that come from dependencies and contents."""
+
     alias = "owner"
     default = "0:0"
-    help = "The `uid:gid`, in digits, of everything in the layer that comes from `dependencies` and `contents`."
+    help = (
+        "The owner of everything in `dependencies` and `contents`: a numeric user ID and group ID, as in `1000:1000`."
+    )
 
 
 class OwnersField(DictStringToStringField):
+    """Owners of files and directories, by pattern."""
+
     alias = "owners"
-    help = "Pattern of paths in the image, as for `modes` -> `uid:gid`, such as `{'/var/lib/app': '1000:1000'}`."
+    help = help_text(
+        """
+        A dictionary of pattern -> owner, for paths whose owner differs from the field `owner`. Patterns have the same
+        syntax and precedence as in the field `modes`.
+
+        Example:
+
+            owners={"/var/lib/app": "1000:1000"}
+        """
+    )
 
 
 class SymlinksField(DictStringToStringField):
+    """Symbolic links to create."""
+
     alias = "symlinks"
-    help = "Symlinks to make: path in the image -> target, such as `{'/usr/local/bin/app': '/app/server'}`."
+    help = help_text(
+        """
+        Symbolic links to create: a dictionary of path in the image -> target of the link.
+
+        Example:
+
+            symlinks={"/usr/local/bin/app": "/app/server"}
+        """
+    )
 
 
 class InlineFilesField(DictStringToStringField):
+    """Files to create from text in the BUILD file."""
+
     alias = "inline_files"
-    help = "Files to make: path in the image -> text. They have mode 0644 unless `modes` says otherwise."
+    help = help_text(
+        r"""
+        Files to create: a dictionary of path in the image -> text. The mode of these files is 0644 unless the field
+        `modes` sets another mode.
+
+        Example:
+
+            inline_files={"/etc/app/version": "1.2.3\n"}
+        """
+    )
 
 
 class DirectoriesField(DictStringToStringField):
+    """Directories to create."""
+
     alias = "directories"
     help = help_text(
         """
-        Folders to make: path in the image -> octal mode, such as `{"/var/cache/app": "0700"}`. Folders that every base
-        has, such as /tmp, have an entry in the layer only if they are named here.
+        Directories to create: a dictionary of path in the image -> octal mode. Directories that every base image has,
+        such as `/tmp`, have an entry in the layer only if this field names them.
+
+        Example:
+
+            directories={"/var/cache/app": "0700"}
         """
     )
 
 
 class WhiteoutsField(StringSequenceField):
+    """Paths to remove from lower layers."""
+
     alias = "whiteouts"
     help = help_text(
         """
-        Paths to take away from the layers below. With a trailing slash: all that they have in that folder, which itself
-        stays.
+        Absolute paths to remove from lower layers. A trailing slash removes the contents of a directory and keeps the
+        directory.
+
+        Example:
+
+            whiteouts=["/etc/motd", "/var/cache/apt/"]
         """
     )
 
 
 class MtimeField(StringField):
+    """The modification time of all entries."""
+
     alias = "mtime"
     default = "0"
     help = help_text(
         """
-        The modification time of everything in the layer: seconds since 1970, or `"SOURCE_DATE_EPOCH"` for the value of
-        that environment variable.
+        The modification time of everything in the layer, in seconds since 1970-01-01 UTC. The value
+        `"SOURCE_DATE_EPOCH"` means the value of the environment variable with that name.
         """
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:
-        number = isinstance(raw_value, int) and not isinstance(raw_value, bool)
-        return super().compute_value(str(raw_value) if number else raw_value, address)
+    def compute_value(cls, raw_value: Union[str, int, None], address: Address) -> Optional[str]:
+        """Accept an integer as well as a string."""
+        if isinstance(raw_value, int) and not isinstance(raw_value, bool):
+            raw_value = str(raw_value)
+        return super().compute_value(raw_value, address)  # type: ignore[arg-type]
 
 
-class CompressionField(StringField):
-    alias = "compression"
+class FollowSymlinksField(BoolField):
+    """Whether the layer contains the targets of symbolic links."""
+
+    alias = "follow_symlinks"
+    default = False
+    help = "If true, the layer contains the file or directory that a symbolic link points to instead of the link."
+
+
+class HardlinksField(BoolField):
+    """Whether identical files are stored once."""
+
+    alias = "hardlinks"
+    default = False
     help = help_text(
         """
-        How the layer is compressed: `gzip` (the default), `gzip-single` for readers that stop after the first gzip
-        member, `zstd` or `none`; with a level as in `gzip:6`. `[dockless].default_compression` by default.
+        If true, files with the same content, mode and owner are stored once: the first file contains the data, and the
+        other files are hard links to the first file.
         """
     )
 
 
-class FollowSymlinksField(BoolField):
-    alias = "follow_symlinks"
-    default = False
-    help = "Whether to pack what a symlink leads to, instead of the symlink."
-
-
-class HardlinksField(BoolField):
-    alias = "hardlinks"
-    default = False
-    help = "Whether files with the same content, mode and owner are stored once, the others as hard links to it."
-
-
-PLACE_FIELDS = (ContentsField, DirectoryField, StripPrefixField, CompressionField)
-ENTRY_FIELDS = (
+IMAGE_LAYER_FIELDS = (
     IgnoresField,
     IgnoreFilesField,
     KeepIgnoreFilesField,
@@ -246,34 +392,60 @@ ENTRY_FIELDS = (
 )
 
 
+# -- Images: fields of `container_image` --
+
+
+class LayersField(SpecialCasedDependencies):
+    """The layers of the image."""
+
+    alias = "layers"
+    help = help_text(
+        """
+        Addresses of `image_layer` targets, from the lowest layer to the highest. The content of `dependencies` and
+        `contents` is another layer on top of these layers.
+        """
+    )
+
+
 class BaseField(SpecialCasedDependencies):
-    """One address or one reference; only an address is a dependency."""
+    """The base of the image: an address or a reference. Only an address is a dependency."""
 
     alias = "base"
     help = help_text(
         """
-        What the image stands on: the address of a `base_image` or of another `container_image`, or a reference with a
-        digest (`registry/repository@sha256:...`). Nothing: from scratch. Bases of registries are pinned in the lockfile
-        `[dockless].lockfile`, which `generate-lockfiles --resolve=base-images` writes.
+        The image that this image is based on: the address of a `base_image` or of another `container_image`, or a
+        reference with a digest. By default, the image has no base.
+
+        Images of registries are pinned in the lockfile `[dockless].lockfile`, which the command
+        `generate-lockfiles --resolve=base-images` writes.
+
+        Examples:
+
+            base=":python"
+            base="docker.io/library/python@sha256:..."
         """
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        value = super().compute_value(one_string(cls, raw_value, address), address)
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[str], address: Address
+    ) -> Optional[tuple[str, ...]]:
+        """Reject references without a digest."""
+        value = super().compute_value(single_address(cls, raw_value, address), address)
         if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
             raise InvalidFieldException(
-                f"{address}: field `base`: {value[0]!r} is a reference without a digest; declare "
-                f"`base_image(reference={value[0]!r})` and name that, or write registry/repository@sha256:..."
+                f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
+                f"`base_image(reference={value[0]!r})` and use its address, or write registry/repository@sha256:..."
             )
         return value
 
     @property
     def reference(self) -> str:
-        """The reference, where the field is one, else empty."""
+        """The reference, or an empty string if the value is an address."""
         return self.value[0] if self.value and "@sha256:" in self.value[0] else ""
 
     def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
+        """Return the address, or nothing if the value is a reference."""
         return UnparsedAddressInputs(
             () if self.reference else self.value or (),
             owning_address=self.address,
@@ -282,186 +454,347 @@ class BaseField(SpecialCasedDependencies):
 
 
 class RemoveLayersField(StringSequenceField):
+    """Layers of the base that the image does not contain."""
+
     alias = "remove_layers"
-    help = "Digests of layers of the base (of the blob or of what is inside) that the image leaves out."
-
-
-class ReferenceField(StringField):
-    alias = "reference"
-    required = True
-    help = "Where the image is: `registry/repository:tag`, as `docker pull` takes it; with or without a digest."
-
-
-class BasePlatformsField(StringSequenceField):
-    alias = "platforms"
-    help = 'The platforms to pin, such as `["linux/amd64"]`. `[dockless].platforms` by default.'
-
-
-_PLACEHOLDERS = """
-It may hold placeholders: {name} (the target's name), {directory} and {parent_directory} (the last two parts of the path
-to the BUILD file), {full_directory} (the whole path) and {pants.hash} (the 64 digits of the image's digest).
-"""
-
-
-class RegistriesField(StringSequenceField):
-    alias = "registries"
-    default = (ALL_DEFAULT_REGISTRIES,)
-    help = help_text(
-        f"""
-        Where `publish` pushes to: `@alias` of an entry of `[dockless].registries`, a host with its port, or
-        `{ALL_DEFAULT_REGISTRIES}`.
-        """
-    )
-
-
-class RepositoryField(StringField):
-    alias = "repository"
-    help = help_text(
-        f"""
-        The repository in the registry, such as `team/{{name}}`. `[dockless].default_repository` by default; a
-        registry's own `repository` outranks it. {_PLACEHOLDERS}
-        """
-    )
-
-
-class ImageTagsField(StringSequenceField):
-    alias = "image_tags"
-    default = ("latest",)
-    help = f"The tags that `publish` gives the image. They are no part of its digest. {_PLACEHOLDERS}"
-
-
-class SkipPushField(BoolField):
-    alias = "skip_push"
-    default = False
-    help = "Whether `publish` leaves this out."
-
-
-class CopyForeignLayersField(BoolField):
-    alias = "copy_foreign_layers"
-    default = False
     help = help_text(
         """
-        Whether `publish` pushes the base's foreign (non-distributable) layers too, from the base's registry or else
-        from the first of their urls that works, without credentials. By default they are left where they are.
+        Layers of the base that the image does not contain, each as the digest of the layer's blob or as a diff ID.
+
+        Example:
+
+            remove_layers=["sha256:..."]
         """
     )
-
-
-PUSH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField, CopyForeignLayersField)
-
-
-class LayersField(SpecialCasedDependencies):
-    alias = "layers"
-    help = "Addresses of `image_layer` targets, lowest first. What `dependencies` gives is a layer on top of them."
 
 
 class PlatformsField(StringSequenceField):
+    """The platforms of the image."""
+
     alias = "platforms"
     help = help_text(
         """
-        The platforms of the image, such as `["linux/amd64", "linux/arm64"]`. More than one makes an index of one image
-        each, on the base's image for that platform and with the same layers. `[dockless].platforms` by default.
+        The platforms of the image, such as `["linux/amd64", "linux/arm64"]`. The default is `[dockless].platforms`.
+
+        For several platforms the result is an image index with an image for each platform. Each image is based on the
+        base image for its platform. All images have the same additional layers.
         """
     )
 
 
 class FormatField(StringField):
+    """The media types of the image."""
+
     alias = "format"
     valid_choices = ("oci", "docker")
-    help = "The family of media types, `oci` or `docker`. As the base has it by default, else `oci`."
+    help = help_text(
+        """
+        The media types of the image: `oci` or `docker`. The default is the format of the base, or `oci` if the image
+        has no base.
+        """
+    )
 
 
 class AnnotationsField(DictStringToStringField):
+    """Annotations of the manifest."""
+
     alias = "annotations"
-    help = "Annotations of the image's manifest."
+    help = help_text(
+        """
+        Annotations of the image manifest.
+
+        Example:
+
+            annotations={"org.opencontainers.image.version": "1.2.3"}
+        """
+    )
+
+
+class EntrypointField(StringSequenceField):
+    """The entrypoint in the image config."""
+
+    alias = "entrypoint"
+    help = 'The program that the image runs, with its first arguments, such as `["/app/server", "--verbose"]`.'
+
+
+class CmdField(StringSequenceField):
+    """The default arguments in the image config."""
+
+    alias = "cmd"
+    help = help_text(
+        """
+        The default arguments of `entrypoint`. If the image has no `entrypoint`, the first item is the program. The
+        arguments of a command such as `podman run` replace `cmd`.
+        """
+    )
+
+
+class EnvField(DictStringToStringField):
+    """Environment variables in the image config."""
+
+    alias = "env"
+    help = help_text(
+        """
+        Environment variables of the program, in addition to those of the base. `$NAME` and `${NAME}` in a value refer
+        to variables of the base.
+
+        Example:
+
+            env={"PORT": "8080", "PATH": "/app/bin:$PATH"}
+        """
+    )
+
+
+class WorkdirField(StringField):
+    """The working directory in the image config."""
+
+    alias = "workdir"
+    help = "The absolute path of the working directory in which the program starts."
+
+
+class UserField(StringField):
+    """The user in the image config."""
+
+    alias = "user"
+    help = "The user that runs the program: `user`, `uid`, `user:group` or `uid:gid`, such as `1000:1000`."
+
+
+class LabelsField(DictStringToStringField):
+    """Labels in the image config."""
+
+    alias = "labels"
+    help = help_text(
+        """
+        Labels of the image, in addition to those of the base.
+
+        Example:
+
+            labels={"org.opencontainers.image.source": "https://example.com/acme/app"}
+        """
+    )
+
+
+class ExposedPortsField(StringSequenceField):
+    """Exposed ports in the image config."""
+
+    alias = "exposed_ports"
+    help = 'The ports that the program listens on, such as `["8080/tcp", "8125/udp"]`. The default protocol is TCP.'
+
+
+class VolumesField(StringSequenceField):
+    """Volumes in the image config."""
+
+    alias = "volumes"
+    help = 'Absolute paths at which volumes are expected to be mounted, such as `["/var/lib/app"]`.'
+
+
+class StopSignalField(StringField):
+    """The stop signal in the image config."""
+
+    alias = "stop_signal"
+    help = "The signal that a container runtime sends to stop the program, such as `SIGTERM`."
 
 
 class HealthcheckField(StringSequenceField):
+    """The health check in the image config."""
+
     alias = "healthcheck"
-    help = 'How a runtime tells whether the program is well: `["CMD", "/app/health"]`, `["CMD-SHELL", "..."]`.'
+    help = help_text(
+        """
+        The command that a container runtime runs to check the health of the program. The first item is `CMD`, followed
+        by a program and its arguments, or `CMD-SHELL`, followed by a command line.
+
+        Example:
+
+            healthcheck=["CMD", "/app/health", "--timeout=1"]
+        """
+    )
 
 
 class OutputField(StringField):
+    """The form in which `package` writes the image."""
+
     alias = "output"
     valid_choices = ("oci-layout", "oci-archive", "docker-archive", "metadata")
     default = "oci-layout"
     help = help_text(
         """
-        What `package` writes beside the `.json` file: an OCI layout (a folder), an archive for `podman load`
-        (`oci-archive`) or `docker load` (`docker-archive`), or nothing (`metadata`). Archives hold the layers of the
-        base too, which are fetched for them.
+        The form in which `package` writes the image, in addition to the `.json` file with the metadata:
+
+          - `oci-layout`: a directory with an OCI image layout.
+          - `oci-archive`: a tar file with an OCI image layout, for `podman load`.
+          - `docker-archive`: a tar file for `docker load`.
+          - `metadata`: only the `.json` file.
+
+        Archives contain the layers of the base, which `package` downloads.
         """
     )
 
 
 class IncludeBaseLayersField(BoolField):
+    """Whether the OCI layout contains the layers of the base."""
+
     alias = "include_base_layers"
     default = False
-    help = "Whether the OCI layout that `package` writes holds the layers of the base too, which are fetched for it."
+    help = "If true, the OCI layout contains the layers of the base, which `package` downloads."
 
 
-class EntrypointField(StringSequenceField):
-    alias = "entrypoint"
-    help = 'The program that the image runs and its first arguments, such as `["/app/server"]`.'
+# -- Base images --
 
 
-class CmdField(StringSequenceField):
-    alias = "cmd"
-    help = "Arguments after `entrypoint` (or the program, without one), which whoever runs the image can replace."
+class ReferenceField(StringField):
+    """The reference of a base image."""
+
+    alias = "reference"
+    required = True
+    help = help_text(
+        """
+        The reference of the image, as in `docker pull`: with a tag, a digest or both.
+
+        Example:
+
+            reference="docker.io/library/python:3.12-slim"
+        """
+    )
 
 
-class EnvField(DictStringToStringField):
-    alias = "env"
-    help = 'Environment variables, such as `{"PORT": "8080"}`.'
+class BasePlatformsField(StringSequenceField):
+    """The platforms of a base image to pin."""
+
+    alias = "platforms"
+    help = help_text(
+        """
+        The platforms of the image to pin, such as `["linux/amd64", "linux/arm64"]`. The default is
+        `[dockless].platforms`.
+        """
+    )
 
 
-class WorkdirField(StringField):
-    alias = "workdir"
-    help = "The folder in which the program starts, absolute."
+# -- Publishing: fields of `container_image` and `push_image` --
 
 
-class UserField(StringField):
-    alias = "user"
-    help = "The user that the program runs as: `user`, `uid`, `user:group` or `uid:gid`."
+class RegistriesField(StringSequenceField):
+    """The registries to push to."""
+
+    alias = "registries"
+    default = (ALL_DEFAULT_REGISTRIES,)
+    help = help_text(
+        f"""
+        The registries that `publish` pushes the image to. Each item is the alias of an entry of
+        `[dockless].registries`, prefixed with `@`, the address of a registry, or `{ALL_DEFAULT_REGISTRIES}`.
+
+        Example:
+
+            registries=["@production", "registry.example.com:5000"]
+        """
+    )
 
 
-class LabelsField(DictStringToStringField):
-    alias = "labels"
-    help = "Labels in the image's config."
+class RepositoryField(StringField):
+    """The repository to push to."""
+
+    alias = "repository"
+    help = help_text(
+        f"""
+        The repository in the registry, such as `team/{{name}}`. The default is `[dockless].default_repository`. The
+        `repository` of an entry of `[dockless].registries` takes precedence.
+
+        {_PLACEHOLDERS}
+        """
+    )
 
 
-class ExposedPortsField(StringSequenceField):
-    alias = "exposed_ports"
-    help = 'Ports that the program listens on, such as `["8080/tcp"]`.'
+class ImageTagsField(StringSequenceField):
+    """The tags to push."""
+
+    alias = "image_tags"
+    default = ("latest",)
+    help = help_text(
+        f"""
+        The tags that `publish` gives to the image. Tags do not change the digest of the image.
+
+        {_PLACEHOLDERS}
+
+        Example:
+
+            image_tags=["1.2.3", "latest"]
+        """
+    )
 
 
-class VolumesField(StringSequenceField):
-    alias = "volumes"
-    help = "Folders that whoever runs the image is to mount something on, absolute."
+class SkipPushField(BoolField):
+    """Whether `publish` skips the target."""
+
+    alias = "skip_push"
+    default = False
+    help = "If true, `publish` does not push this image."
 
 
-class StopSignalField(StringField):
-    alias = "stop_signal"
-    help = "The signal that asks the program to stop, such as `SIGTERM`."
+class CopyForeignLayersField(BoolField):
+    """Whether `publish` pushes foreign layers."""
+
+    alias = "copy_foreign_layers"
+    default = False
+    help = help_text(
+        """
+        If true, `publish` also pushes the foreign (non-distributable) layers of the base. They are downloaded from the
+        registry of the base or, if the registry does not have them, without credentials from the URLs in the manifest.
+        By default, foreign layers are not pushed: the manifest refers to their URLs.
+        """
+    )
+
+
+PUBLISH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField, CopyForeignLayersField)
+
+
+class ImageField(SpecialCasedDependencies):
+    """The address of an image: one address, in a field type that `dependencies` and `dependents` know."""
+
+    alias = "image"
+    required = True
+    help = "The address of the `container_image` to push."
+
+    @classmethod
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Optional[str], address: Address
+    ) -> Optional[tuple[str, ...]]:
+        """Convert the address to a sequence."""
+        return super().compute_value(single_address(cls, raw_value, address), address)
+
+
+# -- Targets --
 
 
 class ImageLayerTarget(Target):
+    """A layer that images can share."""
+
     alias = "image_layer"
-    core_fields = (*COMMON_TARGET_FIELDS, LayerContentField, *PLACE_FIELDS, *ENTRY_FIELDS)
+    core_fields = (*COMMON_TARGET_FIELDS, ImageLayerDependenciesField, *LAYER_FIELDS, *IMAGE_LAYER_FIELDS)
     help = help_text(
         """
-        One layer, for the `layers` of any number of images: built once, pushed once. Its bytes depend on the content
-        and the paths alone.
+        A layer of container images. Any number of `container_image` targets can use the layer, which is built once and
+        pushed to each repository once. The bytes of the layer depend only on its content, its paths and its fields.
+
+        Example:
+
+            image_layer(
+                name="settings",
+                dependencies=[":config_files"],
+                directory="/etc/app",
+                modes={"*.key": "0600"},
+            )
         """
     )
 
 
 class ContainerImageTarget(Target):
+    """A container image."""
+
     alias = "container_image"
     core_fields = (
         *COMMON_TARGET_FIELDS,
-        ImageContentField,
-        *PLACE_FIELDS,
+        ContainerImageDependenciesField,
+        *LAYER_FIELDS,
         LayersField,
         BaseField,
         RemoveLayersField,
@@ -481,45 +814,57 @@ class ContainerImageTarget(Target):
         OutputField,
         IncludeBaseLayersField,
         OutputPathField,
-        *PUSH_FIELDS,
+        *PUBLISH_FIELDS,
     )
     help = help_text(
         """
-        A container image. `package` writes it as an OCI layout, with its digest beside it in a `.json` file; `publish`
-        pushes it. The same sources give the same digest on every machine.
+        A container image. `package` writes the image as an OCI image layout, together with a `.json` file that contains
+        the digest. `publish` pushes the image to registries. The same sources give the same digest on every machine.
+
+        Example:
+
+            container_image(
+                name="image",
+                base=":python",
+                layers=[":settings"],
+                contents={"/app/server": ":server"},
+                entrypoint=["/app/server"],
+                image_tags=["1.2.3", "latest"],
+            )
         """
     )
-
-
-class ImageField(SpecialCasedDependencies):
-    """One address; a SpecialCasedDependencies all the same, so that `dependencies` and `dependents` know it."""
-
-    alias = "image"
-    required = True
-    help = "The address of the `container_image` to push."
-
-    @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[tuple[str, ...]]:
-        return super().compute_value(one_string(cls, raw_value, address), address)
 
 
 class PushImageTarget(Target):
+    """Another destination of an image."""
+
     alias = "push_image"
-    core_fields = (*COMMON_TARGET_FIELDS, ImageField, OutputPathField, *PUSH_FIELDS)
+    core_fields = (*COMMON_TARGET_FIELDS, ImageField, OutputPathField, *PUBLISH_FIELDS)
     help = help_text(
         """
-        Another destination for an image. `publish` pushes to it; `package` writes its plan, a `.json` file with the
-        image's digest and the references.
+        Another destination of a `container_image`. `publish` pushes the image to this destination. `package` writes a
+        `.json` file with the digest of the image and the references.
+
+        Example:
+
+            push_image(name="mirror", image=":image", registries=["mirror.example.com:5000"])
         """
     )
 
 
 class BaseImageTarget(Target):
+    """An image of a registry that other images are based on."""
+
     alias = "base_image"
     core_fields = (*COMMON_TARGET_FIELDS, ReferenceField, BasePlatformsField)
     help = help_text(
         """
-        An image of a registry to put others on. Its manifest and config are pinned in the lockfile
-        `[dockless].lockfile`, so that packaging needs no network.
+        An image in a registry that `container_image` targets are based on. The command
+        `generate-lockfiles --resolve=base-images` pins the manifest and the config of the image in the lockfile
+        `[dockless].lockfile`, so that `package` does not connect to the registry.
+
+        Example:
+
+            base_image(name="python", reference="docker.io/library/python:3.12-slim", platforms=["linux/amd64"])
         """
     )

@@ -1,6 +1,6 @@
-"""The rows that are of BUILD files: each wrong field is one line that names target, field and what to do.
+"""Invalid BUILD files: each error is one line that names the target, the field and what to do.
 
-One engine serves all: each target has a folder of its own.
+All tests share one engine. Each target has its own directory.
 """
 
 import json
@@ -12,7 +12,7 @@ from pants.engine.addresses import Address
 from pants.engine.fs import DigestContents
 from pants.util.frozendict import FrozenDict
 from pants_backend import make_backend
-from pants_dockless.goals.publish import PublishImageFieldSet, PublishImageRequest
+from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 from rows import case, row
 
 PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
@@ -23,7 +23,7 @@ DICT = "must be a dictionary of string -> string, but was"
 LIST = "must be an iterable of strings (e.g. a list of strings), but was"
 PLATFORM = "write os/architecture, such as linux/amd64"
 LARGE = "registries and runtimes accept at most 4194304"
-ABSOLUTE = "is not absolute; begin it with /"
+ABSOLUTE = "is not absolute; begin the path with /"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ container_image(name="image")
 
 @pytest.fixture
 def packaged(backend, tmp_path):
-    """`packaged(fields)`: the files of an image with these fields. Its target is `NAME:image`."""
+    """packaged(fields) returns the files of an image with these fields, whose target is `NAME:image`."""
 
     def call(fields, kind="container_image"):
         text = f'{kind}(name="image", {fields})\n' if kind == "container_image" else ""
@@ -67,10 +67,10 @@ def packaged(backend, tmp_path):
 
 @pytest.fixture
 def refused(backend, packaged, tmp_path):
-    """`refused(fields)`: the one line, the target in it as TARGET."""
+    """refused(fields) returns the error line, with the target replaced by TARGET and its directory by FOLDER."""
 
     def call(fields, kind="container_image"):
-        line = backend.refusal(lambda: packaged(fields, kind))
+        line = backend.error_line(lambda: packaged(fields, kind))
         assert "\n" not in line and line.isprintable()
         assert not os.path.exists(f"{backend.build_root}/dist")
         name = "layer" if kind == "image_layer" else "image"
@@ -80,7 +80,7 @@ def refused(backend, packaged, tmp_path):
 
 
 def spellings(raw):
-    """How Pants quotes a value of a BUILD file: as it stands there, or, on newer Pants, frozen."""
+    """Return the representations of a value in errors of Pants: as in the BUILD file or, in later releases, frozen."""
     if isinstance(raw, dict):
         return (raw, FrozenDict(raw))
     return (raw, tuple(raw)) if isinstance(raw, list) else (raw,)
@@ -137,22 +137,22 @@ IMAGES = [
     ),
     case(
         *("B24", "glob", 'dependencies=["app:glob"]'),
-        "TARGET: field `dependencies`: app:glob (files) gives no file; depend on files, resources or a package such as "
-        "pex_binary or archive",
+        "TARGET: field `dependencies`: the target app:glob of the type `files` provides no file; depend on files, "
+        "resources or a package such as pex_binary or archive",
     ),
     case("B27", "absolute", 'dependencies=["app:absolute"]', 'app/absolute": Absolute symlink: "/etc/passwd"'),
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
     case(
         *("B30", "file and folder", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
-        "TARGET: /x is both a directory and not a directory: a file or link of app:f; app:g puts /x/y in it",
+        "TARGET: /x is both a directory and not a directory: app:f has a file or link there; app:g has /x/y",
     ),
     case(
         *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
         "TARGET: two sources for /app/f.txt: app:f and app:g",
     ),
     *(
-        case("B32", f"contents {text}", f'contents={{"{text}": "app:f"}}', f"TARGET: `contents`: the path {said}")
-        for text, said in (
+        case("B32", f"contents {text}", f'contents={{"{text}": "app:f"}}', f"TARGET: `contents`: the path {message}")
+        for text, message in (
             ("", f"'' {ABSOLUTE}"),
             ("a", f"'a' {ABSOLUTE}"),
             ("/a/../b", "'/a/../b' contains '..'; write the path without '..'"),
@@ -162,9 +162,9 @@ IMAGES = [
     *(
         case(
             *("B32", f"directory {text}", f'directory="{text}", dependencies=["app:f"]'),
-            f"TARGET: `directory`: the path {said}",
+            f"TARGET: `directory`: the path {message}",
         )
-        for text, said in (
+        for text, message in (
             ("", f"'' {ABSOLUTE}"),
             ("srv", f"'srv' {ABSOLUTE}"),
             ("/..", "'/..' contains '..'; write the path without '..'"),
@@ -182,7 +182,7 @@ IMAGES = [
     case("B38", "no name", 'env={"": "x"}', "TARGET: field `env`: an environment name is empty; write NAME: value"),
     case(
         *("B38", "=", 'env={"A=B": "x"}'),
-        "TARGET: field `env`: the environment name 'A=B' contains '='; write the value as the value",
+        "TARGET: field `env`: the environment name 'A=B' contains '='; write NAME: value",
     ),
     case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A contains a NUL byte"),
     case("B39", "string", 'entrypoint="python"', of_pants("entrypoint", LIST, "python")),
@@ -224,7 +224,7 @@ IMAGES = [
         "B44",
         "twice",
         'platforms=["linux/amd64", "linux/x86_64"]',
-        "TARGET: field `platforms`: linux/amd64 stands twice",
+        "TARGET: field `platforms`: duplicate platform linux/amd64",
     ),
     case(
         *("B45", "annotations", 'annotations={"a": "x" * (4 << 20)}'),
@@ -240,13 +240,23 @@ IMAGES = [
     ),
     case(
         *("B47", "base", 'base="app:f"'),
-        "TARGET: field `base`: app:f is a file; name a base_image, a container_image, or a reference with a digest",
+        "TARGET: field `base`: the target app:f has the type `file`, not `container_image`; use the address of a "
+        "base_image or a container_image, or a reference with a digest",
+    ),
+    case(
+        *("B47", "generator", 'base="app:glob"'),
+        "TARGET: field `base`: the target app:glob has the type `files`, not `container_image`; use the address of a ",
     ),
     case(
         *("B47", "layers", 'layers=["app:f"]'),
-        "TARGET: field `layers`: app:f is a file, not an image_layer; put it in `dependencies`, or in an image_layer",
+        "TARGET: field `layers`: the target app:f has the type `file`, not `image_layer`; move the address to "
+        "`dependencies` of this target or of an image_layer",
     ),
-    case("B47", "image", 'dependencies=["app:image"]', "TARGET: field `dependencies`: app:image is a container_image"),
+    case(
+        *("B47", "image", 'dependencies=["app:image"]'),
+        "TARGET: field `dependencies`: the target app:image has the type `container_image`; depend on the content "
+        "of the image",
+    ),
     case(
         *("B47", "no folder", 'base="nothing:x"'),
         "The file or directory 'nothing' does not exist on disk in the workspace, so the address 'nothing:x' from the "
@@ -259,7 +269,7 @@ LAYERS = [
     case("B37", "text", 'mtime="abc", dependencies=["app:f"]', "TARGET: field `mtime`: SOURCE_DATE_EPOCH is 'abc'; "),
     case(
         *("B37", "unset", 'mtime="SOURCE_DATE_EPOCH", dependencies=["app:f"]'),
-        "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set it to seconds since 1970",
+        "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set the variable to a number of seconds since 1970",
     ),
     case(
         *("B77", "unknown", 'compression="lzma", dependencies=["app:f"]'),
@@ -279,16 +289,16 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("fields, said", IMAGES)
-def test_fields_of_images(refused, fields, said):
+@pytest.mark.parametrize("fields, message", IMAGES)
+def test_fields_of_images(refused, fields, message):
     line = refused(fields)
-    assert any(text in line for text in (said if isinstance(said, tuple) else (said,)))
+    assert any(text in line for text in (message if isinstance(message, tuple) else (message,)))
     assert "S3CR3T" not in line
 
 
-@pytest.mark.parametrize("fields, said", LAYERS)
-def test_fields_of_layers(refused, fields, said):
-    assert refused(fields, "image_layer").startswith(said)
+@pytest.mark.parametrize("fields, message", LAYERS)
+def test_fields_of_layers(refused, fields, message):
+    assert refused(fields, "image_layer").startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -303,10 +313,10 @@ def test_fields_of_layers(refused, fields, said):
         case("B42", "1 MB", 'labels={"a": "x" * 1000000}', "Labels", {"a": "x" * 1_000_000}),
     ],
 )
-def test_values_that_are_kept(packaged, tmp_path, fields, key, value):
+def test_valid_config_values(packaged, tmp_path, fields, key, value):
     files = packaged(fields)
-    said = json.loads(files[f"{tmp_path.name}/image.json"])
-    config = json.loads(files[f"{tmp_path.name}/image/blobs/sha256/{said['config_digest'][7:]}"])
+    metadata = json.loads(files[f"{tmp_path.name}/image.json"])
+    config = json.loads(files[f"{tmp_path.name}/image/blobs/sha256/{metadata['config_digest'][7:]}"])
     assert config["config"] == {key: value}
 
 
@@ -319,36 +329,36 @@ def test_values_that_are_kept(packaged, tmp_path, fields, key, value):
         case("B43", "upper case", 'registries=["x.y"], platforms=["Linux/AMD64"]', "x.y/image:latest"),
     ],
 )
-def test_what_works(packaged, tmp_path, fields, reference):
-    said = json.loads(packaged(fields)[f"{tmp_path.name}/image.json"])
-    assert said["references"] == [reference]
-    assert said["platforms"] == ["linux/amd64"]
+def test_valid_references(packaged, tmp_path, fields, reference):
+    metadata = json.loads(packaged(fields)[f"{tmp_path.name}/image.json"])
+    assert metadata["references"] == [reference]
+    assert metadata["platforms"] == ["linux/amd64"]
 
 
 @row("B09")
-def test_nowhere_is_not_docker_hub(backend, packaged, tmp_path):
+def test_no_default_registry(backend, packaged, tmp_path):
     packaged('repository="acme/app"')
     address = Address(tmp_path.name, target_name="image")
-    request = PublishImageRequest(
-        PublishImageFieldSet.create(backend.get_target(address)), (backend.package(str(address)),)
+    request = PublishContainerImageRequest(
+        PublishContainerImageFieldSet.create(backend.get_target(address)), (backend.package(str(address)),)
     )
-    line = backend.refusal(lambda: backend.request(PublishProcesses, [request]))
+    line = backend.error_line(lambda: backend.request(PublishProcesses, [request]))
     assert line == (
-        f"{address}: field `registries`: there is nowhere to publish to: the field names no registry and no entry of "
-        "[dockless.registries] has `default = true`; name a registry in the field or set `skip_push=True`"
+        f"{address}: field `registries`: no destination to publish to: the field names no registry, and no entry of "
+        "[dockless.registries] has `default = true`; add a registry to the field or set `skip_push=True`"
     )
 
 
 @row("B47")
-def test_an_address_of_nothing(backend):
+def test_unknown_address(backend):
     backend.write_files({"b47/BUILD": 'container_image(name="image", base=":nothing")'})
-    line = backend.refusal(lambda: backend.package("b47:image"))
-    # Pants' own words, of several lines, with what there is.
+    line = backend.error_line(lambda: backend.package("b47:image"))
+    # The error of Pants has several lines.
     assert line.startswith("The address b47:nothing from the `base` from the target b47:image does not exist.\n")
 
 
 @row("B48")
-def test_a_cycle_of_bases(backend):
+def test_cycle_of_bases(backend):
     backend.write_files(
         {
             "b48/BUILD": 'container_image(name="a", base=":b")\ncontainer_image(name="b", base=":a")\n'
@@ -356,17 +366,19 @@ def test_a_cycle_of_bases(backend):
         }
     )
     for name in ("a", "self"):
-        line = backend.refusal(lambda name=name: backend.package(f"b48:{name}"))
+        line = backend.error_line(lambda name=name: backend.package(f"b48:{name}"))
         assert line.startswith("The dependency graph contained a cycle:\n") and f"b48:{name}" in line
 
 
 @row("B75")
-def test_publishing_needs_no_dist(backend, packaged, tmp_path):
-    """What is pushed is what was built, out of Pants' store: the copy in dist may be changed or gone."""
+def test_publish_does_not_read_dist(backend, packaged, tmp_path):
+    """The pushed image comes from the store of Pants, so that the copy in dist may be changed or missing."""
     packaged('registries=["x.y"], dependencies=["app:f"]')
     address = Address(tmp_path.name, target_name="image")
     package = backend.package(str(address))
-    request = PublishImageRequest(PublishImageFieldSet.create(backend.get_target(address)), (package,))
+    request = PublishContainerImageRequest(
+        PublishContainerImageFieldSet.create(backend.get_target(address)), (package,)
+    )
     (published,) = backend.request(PublishProcesses, [request])
     assert not os.path.exists(f"{backend.build_root}/dist")
     sent = {

@@ -62,7 +62,7 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
     "fields, said",
     [
         ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' contains '='"),
-        ('registries=["@nowhere"]', "wrong:image: field `registries`: there is no registry @nowhere"),
+        ('registries=["@nowhere"]', "wrong:image: field `registries`: unknown registry @nowhere"),
     ],
 )
 def test_a_wrong_field_writes_nothing(checkout, fields, said):
@@ -78,7 +78,7 @@ def test_a_wrong_field_writes_nothing(checkout, fields, said):
 def test_nowhere_to_publish_to_fails(checkout):
     done = checkout.pants("--dockless-registries={}", "publish", HELLO, ok=False)
     assert done.code != 0
-    assert "testprojects/hello:image: field `registries`: there is nowhere to publish to" in done.err
+    assert "testprojects/hello:image: field `registries`: no destination to publish to" in done.err
 
 
 def test_skip_push_comes_before_packaging_where_pants_asks(checkout):

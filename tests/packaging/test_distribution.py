@@ -62,7 +62,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(built):
         files = {name: found.read(name) for name in found.namelist()}
     about = {name: data for name, data in files.items() if ".dist-info/" in name}
     assert {name: data for name, data in files.items() if name not in about} == sources()
-    assert "dockless/py.typed" in files
+    assert {"dockless/py.typed", "pants_dockless/py.typed"} <= set(files)
     (metadata,) = (data.decode() for name, data in about.items() if name.endswith("/METADATA"))
     assert "Requires-Python: >=3.9" in metadata and "Requires-Dist: pantsbuild" not in metadata
     assert any(name.endswith("/licenses/LICENSE") for name in about)

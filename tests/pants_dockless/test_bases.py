@@ -1,4 +1,4 @@
-"""Images on bases, without a registry: the lockfile is all that packaging may read."""
+"""Images with base images, without a registry: `package` reads only the lockfile."""
 
 import io
 import json
@@ -23,7 +23,7 @@ DIFF_ID = Digest.of(b"what is inside it")
 
 
 def pinned(reference: str, *platforms: str, image_format: str = "oci"):
-    """A base as `generate-lockfiles` would have pinned it, with one layer of 10 GiB."""
+    """Return a locked base with one layer of 10 GiB."""
     blobs = {}
     children = []
     for platform in map(Platform.parse, platforms):
@@ -77,25 +77,25 @@ def files(backend):
     backend.write_files({**FILES, "base_images.lock": lockfile.to_bytes().decode()})
 
     def read(address: str) -> tuple:
-        """The description of an image, and its documents by digest."""
-        found = backend.files(backend.package(address))
+        """Return the metadata of an image, and its documents by digest."""
+        files = backend.files(backend.package(address))
         name = address.partition(":")[2]
-        said = json.loads(found[f"app/{name}.json"])
-        blobs = {"sha256:" + p.rsplit("/", 1)[1]: data for p, data in found.items() if "/blobs/" in p}
-        return said, blobs
+        metadata = json.loads(files[f"app/{name}.json"])
+        blobs = {"sha256:" + p.rsplit("/", 1)[1]: data for p, data in files.items() if "/blobs/" in p}
+        return metadata, blobs
 
     return read
 
 
-def manifest_and_config(said: dict, blobs: dict) -> tuple:
-    return json.loads(blobs[said["digest"]]), json.loads(blobs[said["config_digest"]])
+def manifest_and_config(metadata: dict, blobs: dict) -> tuple:
+    return json.loads(blobs[metadata["digest"]]), json.loads(blobs[metadata["config_digest"]])
 
 
-def test_a_base_is_built_upon_without_its_layers(files):
-    said, blobs = files("app:image")
-    manifest, config = manifest_and_config(said, blobs)
+def test_image_with_base_does_not_contain_base_layers(files):
+    metadata, blobs = files("app:image")
+    manifest, config = manifest_and_config(metadata, blobs)
     assert manifest["layers"][0]["digest"] == BASE_LAYER
-    assert said["layers"][0] == {
+    assert metadata["layers"][0] == {
         "digest": BASE_LAYER,
         "diff_id": DIFF_ID,
         "media_type": mt.layer_media_type("gzip"),
@@ -103,7 +103,7 @@ def test_a_base_is_built_upon_without_its_layers(files):
         "source": "reg.example/base",
     }
     assert BASE_LAYER not in blobs
-    assert said["size"] > HUGE
+    assert metadata["size"] > HUGE
     assert config["config"] == {
         "Env": ["PATH=/own/bin:/base/bin", "KEPT=1"],
         "Cmd": ["new"],
@@ -115,116 +115,127 @@ def test_a_base_is_built_upon_without_its_layers(files):
     assert manifest["annotations"]["org.opencontainers.image.base.digest"].startswith("sha256:")
 
 
-def test_an_image_of_the_repository_is_a_base(files):
+def test_base_in_the_repository(files):
     below, _ = files("app:image")
-    said, blobs = files("app:above")
-    _, config = manifest_and_config(said, blobs)
-    assert [layer["digest"] for layer in said["layers"]] == [layer["digest"] for layer in below["layers"]]
-    # Its own layer is shared, the base's is still elsewhere.
-    assert said["layers"][1]["digest"] in blobs and said["layers"][0]["source"] == "reg.example/base"
+    metadata, blobs = files("app:above")
+    _, config = manifest_and_config(metadata, blobs)
+    assert [layer["digest"] for layer in metadata["layers"]] == [layer["digest"] for layer in below["layers"]]
+    # The layout contains the layer of the image below, but not the layer of the base image.
+    assert metadata["layers"][1]["digest"] in blobs and metadata["layers"][0]["source"] == "reg.example/base"
     assert config["config"]["WorkingDir"] == "/w" and config["config"]["Cmd"] == ["new"]
 
 
 def test_several_platforms_make_an_index(files):
-    said, blobs = files("app:many")
-    index = json.loads(blobs[said["digest"]])
-    assert said["media_type"] == mt.OCI_INDEX
-    assert said["platforms"] == ["linux/amd64", "linux/arm64"]
+    metadata, blobs = files("app:many")
+    index = json.loads(blobs[metadata["digest"]])
+    assert metadata["media_type"] == mt.OCI_INDEX
+    assert metadata["platforms"] == ["linux/amd64", "linux/arm64"]
     assert [child["platform"]["architecture"] for child in index["manifests"]] == ["amd64", "arm64"]
     for child in index["manifests"]:
         config = json.loads(blobs[json.loads(blobs[child["digest"]])["config"]["digest"]])
         assert config["architecture"] == child["platform"]["architecture"]
-    # Both images share the layers: each is listed once.
-    assert len(said["layers"]) == 2
+    # Both images have the same layers, which are listed once.
+    assert len(metadata["layers"]) == 2
 
 
-def test_docker_bases_keep_docker_types_unless_told_otherwise(files):
-    said, blobs = files("app:dock")
-    manifest, _ = manifest_and_config(said, blobs)
-    assert said["media_type"] == mt.DOCKER_MANIFEST
+def test_format_is_the_format_of_the_base_by_default(files):
+    metadata, blobs = files("app:dock")
+    manifest, _ = manifest_and_config(metadata, blobs)
+    assert metadata["media_type"] == mt.DOCKER_MANIFEST
     assert {layer["mediaType"] for layer in manifest["layers"]} == {mt.DOCKER_LAYER_GZIP}
-    said, blobs = files("app:converted")
-    manifest, _ = manifest_and_config(said, blobs)
-    assert said["media_type"] == mt.OCI_MANIFEST
+    metadata, blobs = files("app:converted")
+    manifest, _ = manifest_and_config(metadata, blobs)
+    assert metadata["media_type"] == mt.OCI_MANIFEST
     assert {layer["mediaType"] for layer in manifest["layers"]} == {mt.layer_media_type("gzip")}
 
 
-def test_layers_are_removed(files):
-    said, blobs = files("app:less")
-    _, config = manifest_and_config(said, blobs)
-    assert len(said["layers"]) == 1 == len(config["rootfs"]["diff_ids"]) == len(config["history"])
-    assert BASE_LAYER not in json.dumps(said)
+def test_remove_layers(files):
+    metadata, blobs = files("app:less")
+    _, config = manifest_and_config(metadata, blobs)
+    assert len(metadata["layers"]) == 1 == len(config["rootfs"]["diff_ids"]) == len(config["history"])
+    assert BASE_LAYER not in json.dumps(metadata)
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         (
             'base=":absent"',
             "field `base`: base_images.lock has no entry for reg.example/absent:1; run `pants gener",
         ),
         (f'base="reg.example/x@{BASE_LAYER}"', "field `base`: base_images.lock has no entry for reg.example/x@sha256:"),
-        ('base=":base", platforms=["linux/s390x"]', "not locked for linux/s390x: it is locked for linux/amd64, linux/"),
+        (
+            'base=":base", platforms=["linux/s390x"]',
+            "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; list the",
+        ),
         ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
-        ('base=":base", platforms=["linux/arm64", "linux/arm64/v8"]', "field `platforms`: linux/arm64 stands twice"),
-        ('base=":f"', "field `base`: app:f is a file"),
-        ('base=":image", platforms=["linux/arm64"]', "the base has no image for linux/arm64: it has linux/amd64"),
+        (
+            'base=":base", platforms=["linux/arm64", "linux/arm64/v8"]',
+            "field `platforms`: duplicate platform linux/arm64",
+        ),
+        ('base=":f"', "field `base`: the target app:f has the type `file`"),
+        (
+            'base=":image", platforms=["linux/arm64"]',
+            "the base has no image for linux/arm64: the platforms of the base are linux/amd64",
+        ),
         (f'base=":base", remove_layers=["{DIFF_ID[:-1]}0"]', "no layer sha256:"),
         ('exposed_ports=["80/xyz"]', "field `exposed_ports`: '80/xyz' is not a port"),
         ('volumes=["data"]', "field `volumes`: 'data' is not absolute"),
         ('stop_signal="TERM!"', "field `stop_signal`: 'TERM!' is not a signal"),
     ],
 )
-def test_a_wrong_base_is_named_in_one_line(files, backend, fields, said):
+def test_invalid_base_fields(files, backend, fields, message):
     backend.write_files({"app/BUILD": FILES["app/BUILD"] + f'container_image(name="bad", {fields})\n'})
-    line = backend.refusal(lambda: backend.package("app:bad"))
-    assert "app:bad" in line and said in line
+    line = backend.error_line(lambda: backend.package("app:bad"))
+    assert "app:bad" in line and message in line
     assert "\n" not in line
 
 
-def test_a_damaged_lockfile_is_named(files, backend):
+def test_invalid_lockfile(files, backend):
     text = json.loads(Lockfile.of([pinned("reg.example/base:1", "linux/amd64")]).to_bytes())
     text["bases"]["reg.example/base:1"]["platforms"]["linux/amd64"]["config"]["content"].append("")
     backend.write_files({"base_images.lock": json.dumps(text)})
-    line = backend.refusal(lambda: backend.package("app:image"))
+    line = backend.error_line(lambda: backend.package("app:image"))
     assert "does not match its digest" in line and line.count("sha256:") == 2
     backend.write_files({"base_images.lock": "not json"})
-    assert "base_images.lock is not a valid JSON document" in backend.refusal(lambda: backend.package("app:image"))
+    assert "base_images.lock is not a valid JSON document" in backend.error_line(lambda: backend.package("app:image"))
 
 
 @pytest.mark.parametrize("output", ["oci-archive", "docker-archive"])
-def test_archives_hold_everything_and_are_the_same_bytes(backend, output):
+def test_archives_are_complete_and_do_not_change_the_digest(backend, output):
     text = f'file(name="f", source="f.txt")\ncontainer_image(name="image", dependencies=[":f"], output="{output}")\n'
     backend.write_files({"app/f.txt": "f", "app/BUILD": text})
     files = backend.files(backend.package("app:image"))
     assert sorted(files) == ["app/image.json", "app/image.tar"]
-    said = json.loads(files["app/image.json"])
+    metadata = json.loads(files["app/image.json"])
     with tarfile.open(fileobj=io.BytesIO(files["app/image.tar"])) as tar:
         names = tar.getnames()
     if output == "oci-archive":
-        assert f"blobs/sha256/{said['digest'][7:]}" in names and "index.json" in names
+        assert f"blobs/sha256/{metadata['digest'][7:]}" in names and "index.json" in names
     else:
-        assert f"{said['config_digest'][7:]}.json" in names and "manifest.json" in names
+        assert f"{metadata['config_digest'][7:]}.json" in names and "manifest.json" in names
     backend.write_files({"app/BUILD": text.replace(output, "metadata")})
     files = backend.files(backend.package("app:image"))
     assert sorted(files) == ["app/image.json"]
-    # The image is the same, however it is written.
-    assert json.loads(files["app/image.json"])["digest"] == said["digest"]
+    # The form of the output does not change the image.
+    assert json.loads(files["app/image.json"])["digest"] == metadata["digest"]
 
 
-def test_a_docker_archive_of_two_platforms_is_refused(backend):
+def test_docker_archive_with_two_platforms(backend):
     backend.write_files(
         {"BUILD": 'container_image(name="x", output="docker-archive", platforms=["linux/amd64", "linux/arm64"])'}
     )
-    assert "//:x: field `output`: a docker-archive holds one platform" in backend.refusal(lambda: backend.package(":x"))
+    assert "//:x: field `output`: a docker-archive contains only one platform" in backend.error_line(
+        lambda: backend.package(":x")
+    )
 
 
 @pytest.mark.parametrize(
     "base",
     ["localhost:5000/base/busy:1", "docker.io/library/python:3.12", "ghcr.io/a/b", "1.dkr.ecr.x.amazonaws.com/a:1"],
 )
-def test_a_reference_that_is_not_pinned(backend, base):
+def test_reference_without_digest(backend, base):
     backend.write_files({"app/BUILD": f'container_image(name="image", base="{base}")'})
-    said = f"app:image: field `base`: '{base}' is a reference without a digest; declare `base_image"
-    with pytest.raises(Exception, match=re.escape(said)):
+    message = f"app:image: field `base`: '{base}' is a reference without a digest; add the target `base_image"
+    with pytest.raises(Exception, match=re.escape(message)):
         backend.get_target(Address("app", target_name="image"))

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-# Of one image, so that the rules of its layers run side by side.
+# The layers of one image, so that their rules run concurrently.
 BUILD = """
 file(name="f", source="f.txt")
 file(name="missing", source="missing.txt")
@@ -18,10 +18,10 @@ container_image(name="image", layers=LAYERS, dependencies=[":f"])
 
 @contextmanager
 def warnings_are_errors(monkeypatch):
-    """Warnings about coroutines are raised where nobody catches them, in a finalizer: they are errors all the same."""
+    """Fail on warnings about coroutines, which are raised in finalizers and therefore cannot be caught."""
     raised = []
     monkeypatch.setattr("sys.unraisablehook", raised.append)
-    # Those of tests before this one.
+    # Warnings of earlier tests.
     gc.collect()
     raised.clear()
     with warnings.catch_warnings():
@@ -32,23 +32,23 @@ def warnings_are_errors(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "layers, said",
+    "layers, message",
     [
-        # Before any other has begun, while others wait for the engine, and in a process.
-        ([":f", ":good", ":wrong"], "app:f is a file, not an image_layer"),
-        ([":good", ":f", ":wrong"], "app:f is a file, not an image_layer"),
+        # One fails before the others have started, while they wait for the engine, or in a process.
+        ([":f", ":good", ":wrong"], "the target app:f has the type `file`, not `image_layer`"),
+        ([":good", ":f", ":wrong"], "the target app:f has the type `file`, not `image_layer`"),
         ([":good", ":wrong", ":refused"], "the path 'relative' is not absolute"),
         ([":good", ":without", ":refused"], "app:missing"),
         ([":good", ":refused"], "/nothing"),
     ],
 )
-def test_when_one_of_several_fails_the_others_are_closed(backend, monkeypatch, layers, said):
+def test_other_coroutines_are_closed_when_one_fails(backend, monkeypatch, layers, message):
     backend.write_files({"app/f.txt": "f", "app/BUILD": BUILD.replace("LAYERS", repr(layers))})
     with warnings_are_errors(monkeypatch):
-        assert said in backend.refusal(lambda: backend.package("app:image"))
+        assert message in backend.error_line(lambda: backend.package("app:image"))
 
 
-def test_the_check_sees_a_coroutine_that_is_never_awaited(monkeypatch):
+def test_warnings_about_coroutines_are_detected(monkeypatch):
     async def forgotten():
         pass
 

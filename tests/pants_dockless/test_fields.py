@@ -1,4 +1,4 @@
-"""Newer Pants freezes what a BUILD file holds before a field sees it: a list is a tuple there, a dict a FrozenDict."""
+"""Later releases of Pants freeze the values in BUILD files: a list becomes a tuple, a dictionary a FrozenDict."""
 
 import pytest
 from pants.engine.addresses import Address
@@ -26,13 +26,13 @@ SEQUENCES = [
 
 
 @pytest.mark.parametrize("field", SEQUENCES)
-def test_a_tuple_is_read_as_a_list(field):
+def test_sequence_fields_accept_tuples(field):
     plain = field([":a", ":b"], ADDRESS)
     assert field((":a", ":b"), ADDRESS).value == plain.value == (":a", ":b")
 
 
 @pytest.mark.parametrize("field", MAPPINGS)
-def test_a_frozen_dict_is_read_as_a_dict(field):
+def test_mapping_fields_accept_frozen_dicts(field):
     plain = field({"/b": ":b", "/a": ":a"}, ADDRESS)
     assert plain.value
     assert field(FrozenDict({"/b": ":b", "/a": ":a"}), ADDRESS).value == plain.value
@@ -40,12 +40,12 @@ def test_a_frozen_dict_is_read_as_a_dict(field):
 
 @pytest.mark.parametrize("field", SINGLE)
 @pytest.mark.parametrize("raw", [[":a"], (":a",), {":a": ":b"}, FrozenDict({":a": ":b"})])
-def test_a_field_of_one_string_takes_no_collection(field, raw):
-    with pytest.raises(InvalidFieldTypeException, match="one string"):
+def test_single_address_fields_reject_collections(field, raw):
+    with pytest.raises(InvalidFieldTypeException, match="a string"):
         field(raw, ADDRESS)
 
 
 @pytest.mark.parametrize("raw", [[":a"], (":a",), {"/a": 1}, FrozenDict({"/a": (":a",)})])
-def test_contents_takes_only_strings(raw):
+def test_contents_rejects_values_that_are_not_strings(raw):
     with pytest.raises(InvalidFieldTypeException, match="a dictionary of path -> address"):
         ContentsField(raw, ADDRESS)

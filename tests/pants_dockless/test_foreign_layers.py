@@ -1,4 +1,4 @@
-"""Foreign layers of a base, in the processes that publish and that fetch for archives, run as Pants runs them."""
+"""Foreign layers of a base in the programs that push images and download layers, which run as Pants runs them."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def web():
 
 @pytest.fixture
 def image(web):
-    """Its first layer is foreign: neither in a layout nor in the base's registry."""
+    """An image whose first layer is foreign: neither a layout nor the registry of the base contains the layer."""
     image = make_image(b"windows", b"own", urls=[f"{web.url}/gone", f"{web.url}/layer"])
     web.files["/layer"] = image.blobs[image.manifest.layers[0].digest]
     return image
@@ -50,7 +50,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def publish(run, tmp_path, image):
-    """publish(registry, copy) pushes the image, which stands on a base in the same registry."""
+    """publish(registry, copy) pushes the image, whose base is in the same registry."""
     foreign, *held = image.manifest.layers
     blobs = [image.manifest.descriptor, image.manifest.config, *held]
     write_layout(str(tmp_path / "image"), [image.manifest.descriptor], blobs, image.blobs)
@@ -73,14 +73,14 @@ def publish(run, tmp_path, image):
     return publish
 
 
-def test_left_where_they_are_unless_asked_for(publish, image, web):
+def test_foreign_layers_are_pushed_only_with_copy_foreign_layers(publish, image, web):
     foreign = image.manifest.layers[0].digest
     with Registry() as registry:
         done = publish(registry, False)
         assert done.returncode == 0, done.stderr
         assert foreign not in registry.blobs("app")
         assert web.requests == []
-        # The tag names the image already; its foreign layer is missing all the same.
+        # The tag already exists, but the foreign layer is missing.
         done = publish(registry, True)
         assert done.returncode == 0, done.stderr
         assert registry.blob("app", foreign) == image.blobs[foreign]
@@ -89,7 +89,7 @@ def test_left_where_they_are_unless_asked_for(publish, image, web):
     assert not any("authorization" in map(str.lower, headers) for _, headers in web.requests)
 
 
-def test_one_that_is_to_be_had_nowhere_is_named_and_the_tag_is_not_made(publish, image, web):
+def test_missing_foreign_layer_fails_before_the_tag_is_created(publish, image, web):
     del web.files["/layer"]
     with Registry() as registry:
         done = publish(registry, True)
@@ -103,7 +103,7 @@ def test_one_that_is_to_be_had_nowhere_is_named_and_the_tag_is_not_made(publish,
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_fetched_for_archives_and_verified(run, image, web, tmp_path, damaged):
+def test_foreign_layers_are_downloaded_for_archives_and_verified(run, image, web, tmp_path, damaged):
     layer = image.manifest.layers[0]
     if damaged:
         web.files["/layer"] = b"x" * layer.size

@@ -1,4 +1,4 @@
-"""Signals to the program that `publish` runs in the foreground: one never leads to a traceback, whenever it arrives."""
+"""Signals to the program that `publish` runs in the foreground: they never cause a traceback."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from pants_dockless.util_rules.processes import interactive_argv, registry_progr
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.testing import Registry
 
-# Seconds from the start: the shell, CPython's own start, imports, the push.
+# Seconds since the start of the program: the shell, the start of CPython, the imports and the push.
 MOMENTS = [n / 100 for n in (0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 13, 16, 20, 25, 30, 40)]
 
 
@@ -59,7 +59,7 @@ def start(tmp_path):
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_push_without_a_traceback(start, number, status):
+def test_push_exits_on_signals_without_traceback(start, number, status):
     ended = set()
     for moment in MOMENTS:
         with Registry() as registry:
@@ -69,11 +69,11 @@ def test_a_signal_ends_a_push_without_a_traceback(start, number, status):
             output, _ = process.communicate(timeout=30)
         assert "Traceback" not in output and "Exception ignored" not in output and "Error" not in output, moment
         ended.add(process.returncode)
-    # The shell and CPython's start end by the signal itself; what was pushed before the signal is done.
+    # The shell and CPython are killed by the signal; a push that is complete before the signal exits with status 0.
     assert ended <= {status, -number, 0} and status in ended
 
 
-def test_the_environment_is_deleted_when_it_was_read(start, tmp_path):
+def test_environment_file_is_deleted_after_reading(start, tmp_path):
     with Registry() as registry:
         process = start(registry)
         output, _ = process.communicate(timeout=30)

@@ -28,7 +28,7 @@ archive(name="tar", format="tar", files=[":main"])
 
 @pytest.fixture
 def layer(backend):
-    """The members of the one layer of an image whose layer has these fields, by name."""
+    """layer(fields) returns the members of the layer with these fields, by name."""
 
     def build(fields: str, more: str = "", options: tuple = ()) -> dict:
         backend.set_options(options, env_inherit={"PATH"}, env=build.env)
@@ -37,10 +37,10 @@ def layer(backend):
         )
         backend.write_files({**FILES, "app/BUILD": text, "lib/BUILD": 'file(name="x", source="x.txt")'})
         files = backend.files(backend.package("app:image"))
-        (said,) = json.loads(files["app/image.json"])["layers"]
-        blob = files["app/image/blobs/sha256/" + said["digest"][7:]]
-        build.media_type = said["media_type"]
-        if not said["media_type"].endswith("gzip"):
+        (metadata,) = json.loads(files["app/image.json"])["layers"]
+        blob = files["app/image/blobs/sha256/" + metadata["digest"][7:]]
+        build.media_type = metadata["media_type"]
+        if not metadata["media_type"].endswith("gzip"):
             return {"blob": blob}
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as tar:
             return {member.name: member for member in tar.getmembers()}
@@ -49,16 +49,18 @@ def layer(backend):
     return build
 
 
-def test_contents_put_files_where_they_are_said(layer):
-    found = layer('contents={"/usr/local/bin/serve": ":run", "/etc/app/": ":conf", "/opt/": ":tar", "/data/": "lib:x"}')
-    assert sorted(found) == [
+def test_contents_sets_the_paths_of_files(layer):
+    members = layer(
+        'contents={"/usr/local/bin/serve": ":run", "/etc/app/": ":conf", "/opt/": ":tar", "/data/": "lib:x"}'
+    )
+    assert sorted(members) == [
         *("data", "data/x.txt", "etc/app", "etc/app/conf"),
         *("etc/app/conf/.layerignore", "etc/app/conf/a.ini", "etc/app/conf/b.ini"),
         *("opt/tar.tar", "usr/local/bin/serve"),
     ]
 
 
-def test_contents_are_dependencies_that_pants_knows(backend):
+def test_contents_are_dependencies(backend):
     backend.write_files({**FILES, "app/BUILD": TARGETS + 'image_layer(name="layer", contents={"/a": ":main"})'})
     target = backend.get_target(Address("app", target_name="layer"))
     (field,) = [field for field in target.field_values.values() if isinstance(field, SpecialCasedDependencies)]
@@ -66,48 +68,48 @@ def test_contents_are_dependencies_that_pants_knows(backend):
     assert DependenciesRequest and QueryRule and Addresses
 
 
-def test_prefixes_are_stripped_and_packages_keep_their_path(layer):
-    found = layer('dependencies=[":conf", ":tar"], strip_prefix="app/conf", directory="/srv/x"')
-    assert sorted(found) == [
+def test_strip_prefix_keeps_paths_of_packages(layer):
+    members = layer('dependencies=[":conf", ":tar"], strip_prefix="app/conf", directory="/srv/x"')
+    assert sorted(members) == [
         *("srv/x", "srv/x/.layerignore", "srv/x/a.ini", "srv/x/app", "srv/x/app/tar.tar", "srv/x/b.ini"),
     ]
 
 
-def test_ignore_rules(layer):
-    found = layer(
+def test_ignore_patterns(layer):
+    members = layer(
         'dependencies=[":conf", ":main"], ignores=["*.py"], ignore_files=[".layerignore"], keep_ignore_files=False'
     )
-    assert sorted(found) == ["app", "app/conf", "app/conf/a.ini"]
+    assert sorted(members) == ["app", "app/conf", "app/conf/a.ini"]
 
 
-def test_modes_owners_and_time(layer):
-    found = layer(
+def test_modes_owners_and_mtime(layer):
+    members = layer(
         'dependencies=[":conf", ":run"], owner="7:8", owners={"a.ini": "1:2"}, mtime=1700000000,'
         'modes={"*.ini": "0600", "app/conf/a.ini": "0400"}'
     )
-    facts = {name: (oct(m.mode), m.uid, m.gid, m.mtime) for name, m in found.items()}
+    facts = {name: (oct(m.mode), m.uid, m.gid, m.mtime) for name, m in members.items()}
     assert facts["app/conf/a.ini"] == ("0o400", 1, 2, 1700000000)
     assert facts["app/conf/b.ini"] == ("0o600", 7, 8, 1700000000)
     assert facts["app/run.sh"] == ("0o644", 7, 8, 1700000000)
 
 
-def test_what_comes_from_no_source(layer):
-    found = layer(
+def test_entries_without_source_files(layer):
+    members = layer(
         'inline_files={"/etc/motd": "hi\\n"}, symlinks={"/usr/bin/x": "../lib/x"}, directories={"/tmp": "1777"},'
         'whiteouts=["/etc/passwd", "/opt/old/"], modes={"motd": "0600"}'
     )
-    assert sorted(found) == ["etc/.wh.passwd", "etc/motd", "opt/old/.wh..wh..opq", "tmp", "usr/bin/x"]
-    assert found["etc/motd"].mode == 0o600
-    assert found["tmp"].mode == 0o1777
-    assert found["usr/bin/x"].linkname == "../lib/x"
+    assert sorted(members) == ["etc/.wh.passwd", "etc/motd", "opt/old/.wh..wh..opq", "tmp", "usr/bin/x"]
+    assert members["etc/motd"].mode == 0o600
+    assert members["tmp"].mode == 0o1777
+    assert members["usr/bin/x"].linkname == "../lib/x"
 
 
 def test_source_date_epoch(layer, backend):
     layer.env["SOURCE_DATE_EPOCH"] = "86400"
-    found = layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"')
-    assert found["app/main.py"].mtime == 86400
+    members = layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"')
+    assert members["app/main.py"].mtime == 86400
     layer.env.clear()
-    line = backend.refusal(lambda: layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"'))
+    line = backend.error_line(lambda: layer('dependencies=[":main"], mtime="SOURCE_DATE_EPOCH"'))
     assert "app:layer: field `mtime`: SOURCE_DATE_EPOCH is not set" in line
 
 
@@ -125,27 +127,32 @@ def test_compression(layer, name, suffix):
     "name, package, module",
     [("zstd", "zstandard", "zstandard"), ("gzip-single", "zlib-ng", "zlib_ng"), ("gzip", "deflate", "deflate")],
 )
-def test_a_compressor_that_is_not_installed(layer, backend, monkeypatch, name, package, module):
-    """As `zstandard`, which has no wheel for free-threaded CPython 3.14: only layers that need it cannot be built."""
-    monkeypatch.setattr(tools, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
-    line = backend.refusal(lambda: layer(f'dependencies=[":main"], compression="{name}"'))
+def test_missing_compressor(layer, backend, monkeypatch, name, package, module):
+    """A missing package, as `zstandard` on free-threaded CPython 3.14, affects only layers that require the package."""
+    monkeypatch.setattr(
+        tools, "find_spec", lambda import_name: None if import_name == module else find_spec(import_name)
+    )
+    line = backend.error_line(lambda: layer(f'dependencies=[":main"], compression="{name}"'))
     assert line.startswith(f"app:layer: `compression`: {name} needs the package {package}, which is not installed")
     assert "; install " in line
     assert layer('dependencies=[":main"], compression="none"')
 
 
-def test_equal_files_become_hard_links_when_asked(layer):
+def test_hardlinks(layer):
     more = 'inline_files={"/a": "same", "/b": "same"}'
     assert not any(member.islnk() for member in layer(more).values())
     assert layer(f"{more}, hardlinks=True")["b"].linkname == "a"
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
-        ('contents={"/a": ":conf"}', "app:layer: field `contents`: '/a' is to be one file, and :conf gives 3"),
+        (
+            'contents={"/a": ":conf"}',
+            "app:layer: field `contents`: the path '/a' requires exactly one file, but :conf provides 3 files",
+        ),
         ('contents={"/a": ":nothing"}', ":nothing"),
-        ('contents={"/a": ":layer2"}', "app:layer: field `contents`: app:layer2 is a layer"),
+        ('contents={"/a": ":layer2"}', "app:layer: field `contents`: the target app:layer2 has the type `image_layer`"),
         ('contents={"/a/../b": ":main"}', "contains '..'"),
         ('dependencies=[":main"], strip_prefix="src"', "app:layer: field `strip_prefix`: no path begins with src/"),
         ('dependencies=[":conf", ":main"], strip_prefix="app/conf"', None),
@@ -153,7 +160,7 @@ def test_equal_files_become_hard_links_when_asked(layer):
         ('dependencies=[":main"], modes={"*": "9"}', "app:layer: `modes`: '9' is not a mode"),
         ('dependencies=[":main"], owner="root"', "app:layer: `owner`: 'root' is not an owner"),
         ('dependencies=[":main"], owners={"*": "1"}', "app:layer: `owners`: '1' is not an owner"),
-        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: there is no 'bzip2'"),
+        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: 'bzip2' is not a compression"),
         ('dependencies=[":main"], compression="gzip:99"', "app:layer: `compression`: gzip has no level '99'"),
         ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
         ('inline_files={"/a/": "x"}', "app:layer: `inline_files`: '/a/' is not the path of a file"),
@@ -163,16 +170,16 @@ def test_equal_files_become_hard_links_when_asked(layer):
         ('contents={"/app/main.py": ":run"}, dependencies=[":main"]', "two sources for /app/main.py"),
     ],
 )
-def test_a_wrong_field_of_a_layer_is_named_in_one_line(layer, backend, fields, said):
+def test_invalid_layer_fields(layer, backend, fields, message):
     more = 'image_layer(name="layer2")'
-    if said is None:
+    if message is None:
         assert "app/main.py" in layer(fields, more)
         return
-    line = backend.refusal(lambda: layer(fields, more))
-    assert said in line
-    assert "\n" not in line.strip() or ":nothing" in said
+    line = backend.error_line(lambda: layer(fields, more))
+    assert message in line
+    assert "\n" not in line.strip() or ":nothing" in message
 
 
-def test_contents_must_map_paths_to_addresses(backend):
+def test_contents_must_be_a_dictionary(backend):
     backend.write_files({"app/BUILD": 'image_layer(name="layer", contents=["a"])'})
-    assert "contents" in backend.refusal(lambda: backend.get_target(Address("app", target_name="layer")))
+    assert "contents" in backend.error_line(lambda: backend.get_target(Address("app", target_name="layer")))

@@ -4,7 +4,7 @@ import json
 import tarfile
 
 import pytest
-from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.field_sets import PushImageFieldSet
 
 from dockless.oci.digest import Digest
 
@@ -37,23 +37,23 @@ def names(layer: bytes) -> list:
         return [member.name for member in tar.getmembers()]
 
 
-def test_an_image_is_a_layout_and_its_description(backend):
+def test_package_writes_layout_and_metadata(backend):
     backend.write_files(FILES)
     files = backend.files(backend.package("app:image"))
-    said = json.loads(files["app/image.json"])
-    assert set(said) == {
+    metadata = json.loads(files["app/image.json"])
+    assert set(metadata) == {
         *("address", "digest", "config_digest", "media_type", "size", "platforms", "layers", "references"),
     }
-    assert said["address"] == "app:image"
-    assert said["platforms"] == ["linux/amd64"]
-    assert said["references"] == ["localhost:5000/image:latest"]
+    assert metadata["address"] == "app:image"
+    assert metadata["platforms"] == ["linux/amd64"]
+    assert metadata["references"] == ["localhost:5000/image:latest"]
     for path, data in files.items():
         if "/blobs/" in path:
             assert Digest.of(data).hex == path.rsplit("/", 1)[1]
-    manifest = json.loads(files["app/image/blobs/sha256/" + said["digest"][7:]])
-    config = json.loads(files["app/image/blobs/sha256/" + said["config_digest"][7:]])
-    assert json.loads(files["app/image/index.json"])["manifests"][0]["digest"] == said["digest"]
-    assert [layer["digest"] for layer in manifest["layers"]] == [layer["digest"] for layer in said["layers"]]
+    manifest = json.loads(files["app/image/blobs/sha256/" + metadata["digest"][7:]])
+    config = json.loads(files["app/image/blobs/sha256/" + metadata["config_digest"][7:]])
+    assert json.loads(files["app/image/index.json"])["manifests"][0]["digest"] == metadata["digest"]
+    assert [layer["digest"] for layer in manifest["layers"]] == [layer["digest"] for layer in metadata["layers"]]
     lower, upper = (files["app/image/blobs/sha256/" + layer["digest"][7:]] for layer in manifest["layers"])
     assert names(lower) == ["opt/app", "opt/app/a.txt", "opt/app/sub", "opt/app/sub/b.sh"]
     assert names(upper) == ["srv/app", "srv/app/a.txt", "srv/app/sub", "srv/app/sub/b.sh"]
@@ -71,10 +71,10 @@ def test_an_image_is_a_layout_and_its_description(backend):
     }
     assert len(config["history"]) == 2
     assert config["created"] == "1970-01-01T00:00:00Z"
-    assert said["size"] == sum(len(data) for path, data in files.items() if "/blobs/" in path)
+    assert metadata["size"] == sum(len(data) for path, data in files.items() if "/blobs/" in path)
 
 
-def test_the_digest_knows_content_and_paths_alone(backend):
+def test_digest_depends_on_content_and_not_on_destinations(backend):
     backend.write_files(FILES)
     first = backend.description("app:image")
     backend.write_files({"app/BUILD": FILES["app/BUILD"].replace('registries=["localhost:5000"]', 'image_tags=["9"]')})
@@ -85,15 +85,15 @@ def test_the_digest_knows_content_and_paths_alone(backend):
     assert backend.description("app:image")["digest"] != first["digest"]
 
 
-def test_an_image_may_be_empty(backend):
+def test_empty_image(backend):
     backend.write_files({"BUILD": 'container_image(name="none")'})
-    said = backend.description(":none")
-    assert said["layers"] == []
-    # A literal, because nothing but our own writers decides it.
-    assert said["digest"] == "sha256:a64bba914792ce6db2b3e44d811f91bc729e70e564385031ab932ed927db1a0b"
+    metadata = backend.description(":none")
+    assert metadata["layers"] == []
+    # A literal, because no compressor or other dependency has an influence on the digest.
+    assert metadata["digest"] == "sha256:a64bba914792ce6db2b3e44d811f91bc729e70e564385031ab932ed927db1a0b"
 
 
-def test_packages_and_moved_files_are_content(backend):
+def test_packages_and_relocated_files(backend):
     backend.write_files(
         {
             **FILES,
@@ -117,7 +117,7 @@ container_image(name="image", dependencies=[":all"])
     ]
 
 
-def test_files_bring_the_files_they_depend_on(backend):
+def test_dependencies_of_files_are_included(backend):
     backend.write_files(
         {
             **FILES,
@@ -133,7 +133,7 @@ container_image(name="image", dependencies=[":c"])
     assert names(files["more/image/blobs/sha256/" + layer["digest"][7:]]) == ["app", "app/a.txt", "more", "more/c.txt"]
 
 
-def test_a_push_is_packaged_as_its_plan(backend):
+def test_package_of_push_image(backend):
     backend.write_files(FILES)
     package = backend.package("app:push", PushImageFieldSet)
     assert [artifact.relpath for artifact in package.artifacts] == ["app/push.json"]
@@ -145,7 +145,7 @@ def test_a_push_is_packaged_as_its_plan(backend):
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ('env={"": "x"}', "app:bad: field `env`: an environment name is empty"),
         ('env={"A=B": "x"}', "app:bad: field `env`: the environment name 'A=B' contains '='"),
@@ -154,34 +154,43 @@ def test_a_push_is_packaged_as_its_plan(backend):
         ('user="4294967296"', "app:bad: field `user`: 4294967296 is more than"),
         ('labels={"": "x"}', "app:bad: field `labels`: a label's key is empty"),
         ('entrypoint=[""]', "app:bad: field `entrypoint`: the program's name is empty"),
-        ('registries=["@nowhere"]', "app:bad: field `registries`: there is no registry @nowhere"),
+        ('registries=["@nowhere"]', "app:bad: field `registries`: unknown registry @nowhere"),
         (
             'registries=["https://x.y"]',
             "app:bad: field `registries`: invalid registry 'https://x.y'; remove https://",
         ),
-        ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; write no user"),
+        ('registries=["u:hunter2@x.y"]', "app:bad: field `registries`: invalid registry 'x.y'; remove the user"),
         ('registries=["x.y"], repository="Team/App"', "app:bad: field `repository`: invalid repository 'Team/App'"),
         ('registries=["x.y"], repository="{nothing}"', "app:bad: field `repository`: invalid value '{nothing}'"),
         ('registries=["x.y"], repository="{"', "app:bad: field `repository`: invalid "),
         ('registries=["x.y"], image_tags=["a b"]', "app:bad: field `image_tags`: invalid tag 'a b'"),
         ('registries=["x.y"], image_tags=["{pants.nothing}"]', "app:bad: field `image_tags`: invalid value"),
-        ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: there is no tag"),
-        ('layers=[":files"]', "app:bad: field `layers`: app/a.txt:files is a file, not an image_layer"),
-        ('dependencies=[":layer"]', "app:bad: field `dependencies`: app:layer is a layer; put it in `layers`"),
-        ('dependencies=[":image"]', "app:bad: field `dependencies`: app:image is a container_image"),
-        ('dependencies=[":push"]', "app:bad: field `dependencies`: app:push is a push_image"),
+        ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: no tag is given"),
+        (
+            'layers=[":files"]',
+            "app:bad: field `layers`: the target app/a.txt:files has the type `file`, not `image_layer`",
+        ),
+        (
+            'dependencies=[":layer"]',
+            "app:bad: field `dependencies`: the target app:layer has the type `image_layer`; move the address to `la",
+        ),
+        (
+            'dependencies=[":image"]',
+            "app:bad: field `dependencies`: the target app:image has the type `container_image`",
+        ),
+        ('dependencies=[":push"]', "app:bad: field `dependencies`: the target app:push has the type `push_image`"),
         ('directory="/a/../b", dependencies=[":files"]', "app:bad"),
     ],
 )
-def test_a_wrong_field_is_named_in_one_line(backend, fields, said):
+def test_invalid_image_fields(backend, fields, message):
     backend.write_files({**FILES, "app/BUILD": FILES["app/BUILD"] + f'\ncontainer_image(name="bad", {fields})\n'})
-    line = backend.refusal(lambda: backend.package("app:bad"))
-    assert said in line
+    line = backend.error_line(lambda: backend.package("app:bad"))
+    assert message in line
     assert "\n" not in line
     assert "hunter2" not in line
 
 
-def test_two_sources_for_one_path_are_both_named(backend):
+def test_two_sources_for_one_path(backend):
     backend.write_files(
         {
             **FILES,
@@ -193,12 +202,12 @@ container_image(name="image", dependencies=[":moved", "app:files"])
 """,
         }
     )
-    line = backend.refusal(lambda: backend.package("b:image"))
+    line = backend.error_line(lambda: backend.package("b:image"))
     assert "b:image" in line and "app/a.txt" in line and "app:files" in line and "b:moved" in line
     assert "\n" not in line
 
 
-def test_a_dependency_that_gives_nothing_is_named(backend):
+def test_dependency_without_files(backend):
     backend.write_files(
         {
             "a/BUILD": """
@@ -208,18 +217,18 @@ container_image(name="image", dependencies=[":moved"])
 """
         }
     )
-    line = backend.refusal(lambda: backend.package("a:image"))
-    assert "a:image: field `dependencies`: a:moved (relocated_files) gives no file" in line
+    line = backend.error_line(lambda: backend.package("a:image"))
+    assert "a:image: field `dependencies`: the target a:moved of the type `relocated_files` provides no file" in line
 
 
-def test_a_push_of_something_else_is_refused(backend):
+def test_push_image_of_a_layer(backend):
     backend.write_files({**FILES, "p/BUILD": 'push_image(name="push", image="app:layer")'})
-    line = backend.refusal(lambda: backend.package("p:push", PushImageFieldSet))
-    assert "p:push: field `image`: app:layer is a image_layer, not a container_image" in line
+    line = backend.error_line(lambda: backend.package("p:push", PushImageFieldSet))
+    assert "p:push: field `image`: the target app:layer has the type `image_layer`, not `container_image`" in line
 
 
-def test_a_transitive_exclude_is_refused_and_not_ignored(backend):
-    """A file that somebody excludes must not be shipped."""
+def test_transitive_excludes_are_rejected(backend):
+    """An image must not contain a file that its target excludes."""
     backend.write_files(
         {
             "app/f.txt": "f",

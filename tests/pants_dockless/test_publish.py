@@ -6,14 +6,13 @@ import pytest
 from pants.core.goals import publish as publish_goal
 from pants.core.goals.publish import PublishProcesses
 from pants.engine.fs import DigestContents
-from pants_dockless.goals.package import PushImageFieldSet
+from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.goals.publish import (
-    PublishImageFieldSet,
-    PublishImageRequest,
-    PublishPushFieldSet,
-    PublishPushRequest,
+    PublishContainerImageFieldSet,
+    PublishContainerImageRequest,
+    PublishPushImageFieldSet,
+    PublishPushImageRequest,
 )
-from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
 
 REGISTRIES = {
     "one": {"address": "one.example:5000", "default": True, "extra_image_tags": ["stable"]},
@@ -39,12 +38,12 @@ def publish(backend):
         backend.set_options([f"--dockless-registries={registries!r}"], env=env, env_inherit={"PATH"})
         if address == "image":
             package = backend.package("app:image")
-            field_set = PublishImageFieldSet.create(backend.get_target(package_address("image")))
-            request = PublishImageRequest(field_set, (package,))
+            field_set = PublishContainerImageFieldSet.create(backend.get_target(package_address("image")))
+            request = PublishContainerImageRequest(field_set, (package,))
         else:
             package = backend.package("app:push", PushImageFieldSet)
-            field_set = PublishPushFieldSet.create(backend.get_target(package_address("push")))
-            request = PublishPushRequest(field_set, (package,))
+            field_set = PublishPushImageFieldSet.create(backend.get_target(package_address("push")))
+            request = PublishPushImageRequest(field_set, (package,))
         return backend.request(PublishProcesses, [request])
 
     return run
@@ -61,26 +60,26 @@ def plan(backend, published) -> dict:
     return json.loads(next(file.content for file in files if file.path == "plan.json"))
 
 
-def test_one_process_pushes_all_tags_of_one_repository(backend, publish):
+def test_one_process_pushes_all_tags(backend, publish):
     backend.write_files(build('image_tags=["1", "2"]'))
     (published,) = publish()
     assert published.names == tuple(f"one.example:5000/image:{tag}" for tag in ("1", "2", "stable"))
     assert published.description.startswith("one.example:5000/image@sha256:")
-    said = plan(backend, published)
-    assert (said["registry"], said["repository"], said["tags"]) == ("one.example:5000", "image", ["1", "2", "stable"])
-    assert said["insecure"] is False
+    push = plan(backend, published)
+    assert (push["registry"], push["repository"], push["tags"]) == ("one.example:5000", "image", ["1", "2", "stable"])
+    assert push["insecure"] is False
     assert published.data["digest"] == backend.description("app:image")["digest"]
     assert published.data["target"].spec == "app:image"
 
 
-def test_registries_outrank_the_repository_and_may_be_insecure(backend, publish):
+def test_repository_of_a_registry_takes_precedence(backend, publish):
     backend.write_files(build('registries=["@two", "two.example"], repository="team/x"'))
     (published,) = publish()
     assert published.names == ("two.example/mirror/team/x:latest",)
     assert plan(backend, published)["insecure"] is True
 
 
-def test_foreign_layers_are_copied_where_the_target_says_so(backend, publish):
+def test_copy_foreign_layers(backend, publish):
     backend.write_files(build(""))
     (published,) = publish()
     assert plan(backend, published)["copy_foreign_layers"] is False
@@ -89,14 +88,14 @@ def test_foreign_layers_are_copied_where_the_target_says_so(backend, publish):
     assert plan(backend, published)["copy_foreign_layers"] is True
 
 
-def test_push_image_pushes_the_image_elsewhere(backend, publish):
+def test_push_image(backend, publish):
     backend.write_files(build(""))
     (published,) = publish("push")
     assert published.names == ("two.example/mirror/app/push:latest",)
     assert published.data["target"].spec == "app:push"
 
 
-def test_skipping_is_said_and_runs_nothing(backend, publish):
+def test_skip_push(backend, publish):
     backend.write_files(build('registries=["@off", "@one"]'))
     off, one = publish()
     assert off.process is None and "skip_push" in off.description
@@ -110,11 +109,11 @@ def test_skipping_is_said_and_runs_nothing(backend, publish):
 
 
 @pytest.mark.parametrize("address", ["image", "push"])
-def test_only_with_skip_push_is_a_target_skipped_before_it_is_packaged(backend, address):
-    """From Pants 2.32 on; before, a target is packaged whether it is pushed or not."""
+def test_skip_push_before_packaging(backend, address):
+    """In Pants 2.32 and later. Earlier releases package targets with `skip_push`."""
     publish_kind, package_kind = {
-        "image": (PublishImageFieldSet, ContainerImageFieldSet),
-        "push": (PublishPushFieldSet, PushImageFieldSet),
+        "image": (PublishContainerImageFieldSet, ContainerImageFieldSet),
+        "push": (PublishPushImageFieldSet, PushImageFieldSet),
     }[address]
 
     def check(fields):
@@ -138,15 +137,15 @@ def test_only_with_skip_push_is_a_target_skipped_before_it_is_packaged(backend, 
     assert skipped.data["publisher"] == "dockless"
 
 
-def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish):
+def test_no_destination(backend, publish):
     backend.write_files(build(""))
-    line = backend.refusal(lambda: publish(registries={}))
-    assert line.startswith("app:image: field `registries`: there is nowhere to publish to")
+    line = backend.error_line(lambda: publish(registries={}))
+    assert line.startswith("app:image: field `registries`: no destination to publish to")
     assert "\n" not in line
 
 
 @pytest.mark.parametrize(
-    "registries, said",
+    "registries, message",
     [
         ({"x": "y"}, "[dockless.registries.x] is not a table"),
         ({"x": {}}, "[dockless.registries.x] has no `address`"),
@@ -160,14 +159,14 @@ def test_nowhere_to_publish_to_is_an_error_that_names_the_field(backend, publish
         ({"x": {"address": "a.b", "default": True, "repository": "A"}}, "[dockless.registries.x].repository"),
     ],
 )
-def test_wrong_options_are_named(backend, publish, registries, said):
+def test_invalid_registry_options(backend, publish, registries, message):
     backend.write_files(build(""))
-    line = backend.refusal(lambda: publish(registries=registries))
-    assert said in line
+    line = backend.error_line(lambda: publish(registries=registries))
+    assert message in line
     assert "\n" not in line
 
 
-def test_no_secret_of_the_environment_is_in_argv_or_in_a_file(backend, publish):
+def test_environment_is_only_in_a_private_file(backend, publish):
     backend.write_files(build(""))
     (published,) = publish(AWS_SECRET_ACCESS_KEY="C4n4ry")
     process = published.process.process
@@ -177,7 +176,7 @@ def test_no_secret_of_the_environment_is_in_argv_or_in_a_file(backend, publish):
     path = Path(plan(backend, published)["environment"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert json.loads(path.read_text())["AWS_SECRET_ACCESS_KEY"] == "C4n4ry"
-    # The next run deletes what was never read.
+    # The next run deletes the file if the program has not read it.
     publish()
     assert not path.exists()
 
@@ -191,8 +190,8 @@ push_image(name="push", image=":other", repository="acme/app", image_tags=["1"])
 """
 
 
-def test_two_targets_that_publish_to_one_tag(backend):
-    """The same image may; two images are an error that names both, before anything is pushed."""
+def test_conflicting_references(backend):
+    """Two targets may publish the same image to a reference. Two images are an error before anything is pushed."""
     backend.write_files({"app/f.txt": "f", "app/BUILD": TWO_IMAGES})
     options = [f"--dockless-registries={REGISTRIES!r}"]
 
@@ -201,7 +200,9 @@ def test_two_targets_that_publish_to_one_tag(backend):
         for name in names:
             pushed = name == "push"
             kind, request = (
-                (PublishPushFieldSet, PublishPushRequest) if pushed else (PublishImageFieldSet, PublishImageRequest)
+                (PublishPushImageFieldSet, PublishPushImageRequest)
+                if pushed
+                else (PublishContainerImageFieldSet, PublishContainerImageRequest)
             )
             package = backend.package(f"app:{name}", *([PushImageFieldSet] if pushed else []))
             field_set = kind.create(backend.get_target(package_address(name)))
@@ -211,15 +212,16 @@ def test_two_targets_that_publish_to_one_tag(backend):
     published("other", "push")
     for first, second, tag in (("one", "other", "2"), ("other", "one", "2"), ("same", "push", "1")):
         names = " and ".join(sorted((f"app:{first}", f"app:{second}")))
-        said = (
-            f"one.example:5000/acme/app:{tag} would be two images: {names} both publish to it; give one of them another"
+        message = (
+            f"two different images would be published to one.example:5000/acme/app:{tag}: both {names} publish to this "
+            "reference; change the tags or the repository of one of the targets"
         )
-        with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {said}"):
+        with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {message}"):
             published(first, second)
 
 
 @pytest.mark.parametrize("order", [["@a", "@b"], ["@b", "@a"]])
-def test_two_aliases_of_one_place_push_what_either_wants(backend, publish, order):
+def test_two_aliases_of_the_same_repository(backend, publish, order):
     registries = {
         "a": {"address": "one.example", "insecure": True},
         "b": {"address": "one.example", "skip_push": True, "extra_image_tags": ["b"]},

@@ -1,4 +1,4 @@
-"""The program that runs in a layer's sandbox, run as Pants runs it."""
+"""The programs that run in sandboxes, which run as Pants runs them."""
 
 import json
 import re
@@ -27,7 +27,7 @@ MAIN = Path(pants_dockless.__file__).parent / "scripts/build_layer.py"
 
 
 def lay_out(tools: Path, program: str, modules: tuple, *packages: str) -> None:
-    """Write what Pants puts beside a program: its modules, and packages."""
+    """Write the files that Pants puts next to a program: its modules and packages."""
     for file in (script(program), *module_files(modules)):
         (tools / file.path).parent.mkdir(parents=True, exist_ok=True)
         (tools / file.path).write_bytes(file.content)
@@ -56,16 +56,16 @@ def spec(destination: str = "/srv") -> dict:
     return {"sources": [{"path": "in", "destination": destination, "origin": "app:files"}]}
 
 
-def test_a_layer_is_built_and_described(sandbox, tmp_path):
+def test_build_layer_writes_blob_and_description(sandbox, tmp_path):
     done = sandbox(spec())
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    layer = json.loads(done.stdout)
     (blob,) = (tmp_path / "blobs/sha256").iterdir()
-    assert said["descriptor"]["digest"] == f"sha256:{blob.name}"
-    assert said["descriptor"]["size"] == blob.stat().st_size
+    assert layer["descriptor"]["digest"] == f"sha256:{blob.name}"
+    assert layer["descriptor"]["size"] == blob.stat().st_size
 
 
-def test_a_mistake_is_one_line_and_leaves_no_blob(sandbox, tmp_path):
+def test_errors_are_one_line_and_leave_no_blob(sandbox, tmp_path):
     done = sandbox(spec("/a/../b"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
@@ -73,15 +73,15 @@ def test_a_mistake_is_one_line_and_leaves_no_blob(sandbox, tmp_path):
     assert sandbox({"sources": [], "unheard_of": 1}).stderr.startswith("error: the layer spec has the unknown")
 
 
-def test_start_up_is_short_and_knows_no_network(sandbox):
-    """Each layer is a process: what it imports is what it costs. How much that is, is for a benchmark to say."""
+def test_build_layer_imports_few_modules_and_no_network(sandbox):
+    """Each layer is built by a process whose imports take most of the start-up time."""
     modules = set(re.findall(r"import time:\s+\d+ \|\s+\d+ \|\s+(\S+)", sandbox(spec(), "-X", "importtime").stderr))
     assert not modules & {"socket", "ssl", "http.client", "urllib.request", "requests", "urllib3", "tarfile", "email"}
     assert len(modules) < 150
 
 
 def imported(tools: Path, code: str) -> set:
-    """The modules of the library that `code` imports, packages without code of their own apart."""
+    """Return the modules of the library that `code` imports, apart from empty packages."""
     done = subprocess.run(
         (sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{code}\n{LIST}", tools),
         capture_output=True,
@@ -125,14 +125,14 @@ def test_pathspec_is_a_part_of_the_layer_processes_that_have_patterns_alone(sand
     assert sandbox(described).returncode == 0
 
 
-def test_the_modules_of_the_archive_process_are_those_that_it_imports(tmp_path):
+def test_export_modules_are_the_imported_modules(tmp_path):
     lay_out(tmp_path, "export_image.py", EXPORT_MODULES)
     assert imported(tmp_path, "import export_image") == set(EXPORT_MODULES)
 
 
 @pytest.fixture
 def lock(tmp_path):
-    """`lock(old, *update)` runs the program that writes the lockfile of `bases` (none), as Pants runs it."""
+    """lock(old, *update) runs the program that writes the lockfile, as Pants runs it."""
 
     def run(old: str, *update: str, bases: tuple = ()) -> subprocess.CompletedProcess:
         (tmp_path / "old").write_text(old)
@@ -151,25 +151,27 @@ def lock(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["<<<<<<< HEAD\n{}", "{}", '{"version": 99}', ""])
-def test_a_lockfile_that_is_broken_is_written_anew(lock, tmp_path, broken):
-    """It is the command that the errors name."""
+def test_invalid_lockfile_is_replaced(lock, tmp_path, broken):
+    """Errors about an invalid lockfile tell users to run this program."""
     done = lock(broken)
     assert done.returncode == 0, done.stderr
     (notice,) = json.loads(done.stdout)
-    assert notice.startswith("the lockfile that is there") and notice.endswith("; it is written anew")
+    assert notice.startswith("the existing lockfile") and notice.endswith("; the lockfile is replaced")
     assert lock((tmp_path / "new").read_text()).stdout == "[]"
 
 
-def test_an_update_of_what_is_no_base_is_an_error(lock, tmp_path):
+def test_update_of_an_unknown_base(lock, tmp_path):
     done = lock('{"version": 1, "bases": {}}', "reg.example/bsuy:1")
     assert done.returncode == 1
-    assert done.stderr.endswith("[dockless].update_bases names reg.example/bsuy:1, which is no base here\n")
+    assert done.stderr.endswith(
+        "[dockless].update_bases names reg.example/bsuy:1, which is not the reference of a base image\n"
+    )
 
 
-def test_a_base_that_cannot_be_locked_is_told_with_who_names_it(lock, tmp_path):
+def test_error_names_the_targets_that_use_a_base(lock, tmp_path):
     with Registry() as registry:
         reference = f"{registry.host}/nothing:1"
-        base = {"reference": reference, "platforms": [], "named": "app:base: field `reference`", "insecure": False}
+        base = {"reference": reference, "platforms": [], "used_by": "app:base: field `reference`", "insecure": False}
         done = lock("", bases=(base,))
     assert done.returncode == 1 and not (tmp_path / "new").exists()
     assert done.stderr.startswith(f"error: app:base: field `reference`: GET {registry.url}/v2/nothing/manifests/1: 404")

@@ -1,4 +1,4 @@
-"""A RuleRunner with the backend in it."""
+"""A RuleRunner with the rules and targets of the backend."""
 
 import json
 
@@ -24,15 +24,14 @@ from pants.engine.internals.scheduler import ExecutionError
 from pants.engine.rules import QueryRule
 from pants.testutil.rule_runner import RuleRunner
 from pants_dockless import register
-from pants_dockless.goals.package import PushImageFieldSet
-from pants_dockless.goals.publish import PublishImageRequest, PublishPushRequest
-from pants_dockless.util_rules.image_fields import ContainerImageFieldSet
+from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.goals.publish import PublishContainerImageRequest, PublishPushImageRequest
 
 assert package_dists
 
 
 class Backend(RuleRunner):
-    """A RuleRunner that speaks of images."""
+    """A RuleRunner with methods to package images."""
 
     def package(self, address: str, field_set_type=ContainerImageFieldSet) -> BuiltPackage:
         target = self.get_target(_address(address))
@@ -46,10 +45,10 @@ class Backend(RuleRunner):
         (path,) = [path for path in files if path.endswith(".json") and "/blobs/" not in path and "index" not in path]
         return json.loads(files[path])
 
-    def refusal(self, ask) -> str:
-        """The one line that `ask` fails with."""
+    def error_line(self, call) -> str:
+        """Return the message of the error that `call` raises."""
         with pytest.raises(ExecutionError) as caught:
-            ask()
+            call()
         (error,) = caught.value.wrapped_exceptions
         return str(error)
 
@@ -78,8 +77,8 @@ def make_backend() -> Backend:
             *system_binaries.rules(),
             QueryRule(BuiltPackage, [ContainerImageFieldSet]),
             QueryRule(BuiltPackage, [PushImageFieldSet]),
-            QueryRule(PublishProcesses, [PublishImageRequest]),
-            QueryRule(PublishProcesses, [PublishPushRequest]),
+            QueryRule(PublishProcesses, [PublishContainerImageRequest]),
+            QueryRule(PublishProcesses, [PublishPushImageRequest]),
             *_queries_of_newer_pants(),
         ],
         target_types=[

@@ -1,16 +1,23 @@
-"""The one room that knows the generation of Pants' rule API.
+"""Compatibility layer over the two generations of the Pants rule API: `Get` and call-by-name.
 
-Rules are written once, over plain async helpers of this module: `await engine.run_process(...)`. Two modules provide
-them, with equal names and signatures. By version and not by which import works: an unrelated ImportError would choose
-the wrong half silently.
+Rules call the coroutine functions of this module, as in `await _compat.run_process(process)`. Two modules implement
+them, with the same names and signatures. The version of Pants selects the module. Catching ImportError instead would
+select the wrong module without notice when an import fails for another reason.
+
+Everything that depends on the version of Pants, or that Pants defines in `pants.engine.internals`, is in this package.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Union
 
 from packaging.version import Version
+from pants.core.goals.package import PackageFieldSet
+from pants.engine.internals.session import RunId
+from pants.engine.rules import Rule
+from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
 
-# 2.29 is the first release that has every rule called here by name; 2.32 is the first without `Get`.
+# In 2.29 and later, every rule that is used here can be called by name. In 2.32 and later, `Get` does not exist.
 if Version("2.29.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.call_by_name import (
         add_prefix,
@@ -48,20 +55,22 @@ else:
         snapshot,
     )
 
-# 2.32 is the first release that asks whether to publish a target before it packages it.
+# Pants 2.32 and later ask whether to skip a target before they package the target.
 if Version("2.32.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.skip_publish import skip_publish_request, skip_publish_rules
 else:
 
-    def skip_publish_request(publish_field_set: Any, package_field_set: Any) -> Any:
-        """Not asked for by this release."""
+    def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
+        """Return None: this release does not ask."""
         return None
 
-    def skip_publish_rules() -> list:
+    def skip_publish_rules() -> Iterable[Union[Rule, UnionRule]]:
+        """Return no rules."""
         return []
 
 
 __all__ = [
+    "RunId",
     "add_prefix",
     "build_package",
     "concurrently",

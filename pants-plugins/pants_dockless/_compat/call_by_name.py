@@ -1,4 +1,7 @@
-"""The helpers over rules called by name, for Pants from 2.29."""
+"""The functions of `_compat` on rules that are called by name, for Pants 2.29 and later."""
+
+# Types are checked with the oldest supported version of Pants, which does not have these modules.
+# mypy: disable-error-code="import-not-found, attr-defined, no-any-return"
 
 from typing import Any
 
@@ -38,63 +41,76 @@ from pants_dockless._compat.coroutines import closing_all
 
 
 async def create_digest(request: CreateDigest) -> Digest:
+    """Return the digest of a tree with these files, symbolic links and directories."""
     return await intrinsics.create_digest(request)
 
 
 async def merge_digests(request: MergeDigests) -> Digest:
+    """Return the digest of the union of these trees."""
     return await intrinsics.merge_digests(request)
 
 
 async def add_prefix(request: AddPrefix) -> Digest:
+    """Return the digest of a tree that contains another tree in a directory."""
     return await intrinsics.add_prefix(request)
 
 
 async def snapshot(digest: Digest) -> Snapshot:
+    """Return the paths of the files and directories of a tree."""
     return await intrinsics.digest_to_snapshot(digest)
 
 
 async def digest_contents(digest: Digest) -> DigestContents:
+    """Return the files of a tree with their content."""
     return await intrinsics.get_digest_contents(digest)
 
 
 async def digest_entries(digest: Digest) -> DigestEntries:
+    """Return the files, symbolic links and directories of a tree, without content."""
     return await intrinsics.get_digest_entries(digest)
 
 
 async def path_globs(request: PathGlobs) -> Digest:
+    """Return the digest of the files in the repository that match globs."""
     return await intrinsics.path_globs_to_digest(request)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:
-    """Runs to the end, whatever the exit code: what a process says of its failure is for the caller to word."""
+    """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await execute_process(process, **implicitly())
 
 
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:
+    """Return the targets with these addresses. Target generators are replaced by their targets."""
     return await graph.resolve_targets(**implicitly({request: UnparsedAddressInputs}))
 
 
 async def resolve_dependencies(request: DependenciesRequest) -> Targets:
+    """Return the direct dependencies of a target."""
     return await graph.resolve_targets(**implicitly({request: DependenciesRequest}))
 
 
 async def hydrate_sources(request: HydrateSourcesRequest) -> HydratedSources:
+    """Return the source files of a target."""
     return await graph.hydrate_sources(request, **implicitly())
 
 
-async def field_sets_per_target(request: FieldSetsPerTargetRequest) -> FieldSetsPerTarget:
+async def field_sets_per_target(request: FieldSetsPerTargetRequest[Any]) -> FieldSetsPerTarget[Any]:
+    """Return the field sets that apply to each target."""
     return await graph.find_valid_field_sets(request, **implicitly())
 
 
 async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage:
+    """Return the result of packaging a target."""
     return await environment_aware_package(request)
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
+    """Return the environment variables of the user that a request names."""
     return await environment_vars_subset(request, **implicitly())
 
 
-async def concurrently(*coroutines: Any) -> tuple:
-    """Runs coroutines (or one iterable of them) side by side. When one fails, the others are closed."""
-    with closing_all(coroutines) as todo:
-        return await rules.concurrently(todo)
+async def concurrently(*coroutines: Any) -> tuple[Any, ...]:
+    """Run coroutines, given as arguments or as one iterable, concurrently. If one fails, the others are closed."""
+    with closing_all(coroutines) as opened:
+        return await rules.concurrently(opened)

@@ -1,4 +1,4 @@
-"""What both generations' `concurrently` does with coroutines beside running them."""
+"""Cleanup of coroutines, shared by both implementations of `concurrently`."""
 
 import inspect
 from collections.abc import Iterator
@@ -7,16 +7,17 @@ from typing import Any
 
 
 @contextmanager
-def closing_all(coroutines: tuple) -> Iterator[tuple]:
-    """The coroutines given to `concurrently`, one by one or as one iterable; at the end all of them are closed.
+def closing_all(coroutines: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield the coroutines that are passed to `concurrently`, as arguments or as one iterable. Close them at exit.
 
-    When one fails, others may have been suspended or not even started: Python would warn that those were never awaited.
+    If one coroutine fails, others may be suspended or may not have started. Python would warn that those coroutines
+    were never awaited.
     """
-    given: tuple[Any, ...] = coroutines
+    opened: tuple[Any, ...] = coroutines
     if len(coroutines) == 1 and not inspect.iscoroutine(coroutines[0]):
-        given = tuple(coroutines[0])
+        opened = tuple(coroutines[0])
     try:
-        yield given
+        yield opened
     finally:
-        for coroutine in given:
+        for coroutine in opened:
             coroutine.close()

@@ -1,5 +1,6 @@
-"""The helpers over `Get`, for Pants up to 2.28."""
+"""The functions of `_compat` on `Get`, for Pants 2.28 and earlier."""
 
+from collections.abc import Generator
 from typing import Any
 
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
@@ -30,103 +31,116 @@ from pants_dockless._compat.coroutines import closing_all
 
 
 async def create_digest(request: CreateDigest) -> Digest:
+    """Return the digest of a tree with these files, symbolic links and directories."""
     return await Get(Digest, CreateDigest, request)
 
 
 async def merge_digests(request: MergeDigests) -> Digest:
+    """Return the digest of the union of these trees."""
     return await Get(Digest, MergeDigests, request)
 
 
 async def add_prefix(request: AddPrefix) -> Digest:
+    """Return the digest of a tree that contains another tree in a directory."""
     return await Get(Digest, AddPrefix, request)
 
 
 async def snapshot(digest: Digest) -> Snapshot:
+    """Return the paths of the files and directories of a tree."""
     return await Get(Snapshot, Digest, digest)
 
 
 async def digest_contents(digest: Digest) -> DigestContents:
+    """Return the files of a tree with their content."""
     return await Get(DigestContents, Digest, digest)
 
 
 async def digest_entries(digest: Digest) -> DigestEntries:
+    """Return the files, symbolic links and directories of a tree, without content."""
     return await Get(DigestEntries, Digest, digest)
 
 
 async def path_globs(request: PathGlobs) -> Digest:
+    """Return the digest of the files in the repository that match globs."""
     return await Get(Digest, PathGlobs, request)
 
 
 async def run_process(process: Process) -> FallibleProcessResult:
-    """Runs to the end, whatever the exit code: what a process says of its failure is for the caller to word."""
+    """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await Get(FallibleProcessResult, Process, process)
 
 
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:
+    """Return the targets with these addresses. Target generators are replaced by their targets."""
     return await Get(Targets, UnparsedAddressInputs, request)
 
 
 async def resolve_dependencies(request: DependenciesRequest) -> Targets:
+    """Return the direct dependencies of a target."""
     return await Get(Targets, DependenciesRequest, request)
 
 
 async def hydrate_sources(request: HydrateSourcesRequest) -> HydratedSources:
+    """Return the source files of a target."""
     return await Get(HydratedSources, HydrateSourcesRequest, request)
 
 
-async def field_sets_per_target(request: FieldSetsPerTargetRequest) -> FieldSetsPerTarget:
+async def field_sets_per_target(request: FieldSetsPerTargetRequest[Any]) -> FieldSetsPerTarget[Any]:
+    """Return the field sets that apply to each target."""
     return await Get(FieldSetsPerTarget, FieldSetsPerTargetRequest, request)
 
 
 async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage:
+    """Return the result of packaging a target."""
     return await Get(BuiltPackage, EnvironmentAwarePackageRequest, request)
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
+    """Return the environment variables of the user that a request names."""
     return await Get(EnvironmentVars, EnvironmentVarsRequest, request)
 
 
-class _Round:
-    """What the engine takes as one round of parallel requests."""
+class _Requests:
+    """An awaitable that passes several requests to the engine at once, as `MultiGet` does."""
 
-    def __init__(self, requests: Any) -> None:
+    def __init__(self, requests: tuple[Any, ...]) -> None:
         self.requests = requests
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[tuple[Any, ...], Any, Any]:
         return (yield self.requests)
 
 
-async def concurrently(*coroutines: Any) -> tuple:
-    """Runs coroutines (or one iterable of them) side by side, as the function of this name does in later Pants.
+async def concurrently(*coroutines: Any) -> tuple[Any, ...]:
+    """Run coroutines, given as arguments or as one iterable, concurrently. If one fails, the others are closed.
 
-    `MultiGet` takes only `Get`s. So each coroutine is run up to what it asks of the engine, all that they ask is asked
-    in one round, and each goes on with its own answer, until all have returned.
+    `MultiGet` accepts `Get` objects but no coroutines. Therefore each coroutine runs until it sends a request to the
+    engine, the requests of all coroutines are sent together, and each coroutine continues with its own result.
     """
-    with closing_all(coroutines) as todo:
-        return await _run_in_rounds(todo)
+    with closing_all(coroutines) as opened:
+        return await _run_in_rounds(opened)
 
 
-async def _run_in_rounds(todo: tuple) -> tuple:
-    results: list = [None] * len(todo)
-    waiting: list = []
+async def _run_in_rounds(coroutines: tuple[Any, ...]) -> tuple[Any, ...]:
+    results: list[Any] = [None] * len(coroutines)
+    pending: list[tuple[int, Any]] = []
 
-    def advance(n: int, answer: Any) -> None:
+    def advance(n: int, value: Any) -> None:
         try:
-            waiting.append((n, todo[n].send(answer)))
-        except StopIteration as returned:
-            results[n] = returned.value
+            pending.append((n, coroutines[n].send(value)))
+        except StopIteration as stop:
+            results[n] = stop.value
 
-    for n in range(len(todo)):
+    for n in range(len(coroutines)):
         advance(n, None)
-    while waiting:
-        asked, waiting = waiting, []
-        flat: list = []
-        for _, wanted in asked:
-            flat.extend(wanted if isinstance(wanted, (tuple, list)) else (wanted,))
-        answers = iter(await _Round(tuple(flat)))
-        for n, wanted in asked:
-            if isinstance(wanted, (tuple, list)):
-                advance(n, tuple(next(answers) for _ in wanted))
+    while pending:
+        current, pending = pending, []
+        requests: list[Any] = []
+        for _, request in current:
+            requests.extend(request if isinstance(request, (tuple, list)) else (request,))
+        values = iter(await _Requests(tuple(requests)))
+        for n, request in current:
+            if isinstance(request, (tuple, list)):
+                advance(n, tuple(next(values) for _ in request))
             else:
-                advance(n, next(answers))
+                advance(n, next(values))
     return tuple(results)

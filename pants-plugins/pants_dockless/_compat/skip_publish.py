@@ -1,24 +1,29 @@
-"""Skipping a publish before anything is packaged, which Pants from 2.32 on asks for."""
+"""Skips targets with `skip_push` before they are packaged, for Pants 2.32 and later."""
 
-from typing import Any
+# Types are checked with the oldest supported version of Pants, which does not have these classes.
+# mypy: disable-error-code="attr-defined, misc"
+
+from collections.abc import Iterable
+from typing import Any, Union
 
 from pants.core.goals.package import PackageFieldSet
 from pants.core.goals.publish import CheckSkipRequest, CheckSkipResult
-from pants.engine.rules import collect_rules, rule
+from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 
 
 class SkipPushRequest(CheckSkipRequest):
-    """Made only for targets with `skip_push`."""
+    """A request to skip a target, which always has `skip_push`."""
 
 
-def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> SkipPushRequest:
+def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
+    """Return the request for a target with `skip_push`."""
     return SkipPushRequest(publish_fs=publish_field_set, package_fs=package_field_set)
 
 
 @rule
 async def skip_publish(request: SkipPushRequest) -> CheckSkipResult:
-    # What it would be called in a registry may depend on the digest, which is known when it is packaged.
+    """Report the target as skipped. Its references are not known, because they may contain the digest."""
     return CheckSkipResult.skip(
         names=(str(request.address),),
         description=f"(by `{request.publish_fs.skip_push.alias}` on {request.address})",
@@ -26,5 +31,6 @@ async def skip_publish(request: SkipPushRequest) -> CheckSkipResult:
     )
 
 
-def skip_publish_rules() -> list:
+def skip_publish_rules() -> Iterable[Union[Rule, UnionRule]]:
+    """Return the rules of this module."""
     return [*collect_rules(), UnionRule(CheckSkipRequest, SkipPushRequest)]

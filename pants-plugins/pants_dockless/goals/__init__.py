@@ -1,1 +1,1 @@
-"""What each goal does with an image: one file a goal."""
+"""The goals `package`, `publish` and `generate-lockfiles` for container images, one module for each goal."""

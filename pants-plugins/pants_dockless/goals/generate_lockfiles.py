@@ -1,10 +1,11 @@
-"""`pants generate-lockfiles --resolve=base-images`: pins the bases. The one goal that asks registries for them."""
+"""The goal `generate-lockfiles`: pins base images. No other rule resolves tags."""
 
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Union
 
-from pants.base.glob_match_error_behavior import GlobMatchErrorBehavior
 from pants.core.goals.generate_lockfiles import (
     GenerateLockfile,
     GenerateLockfileResult,
@@ -14,9 +15,9 @@ from pants.core.goals.generate_lockfiles import (
     UserGenerateLockfiles,
 )
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants.engine.fs import CreateDigest, FileContent, PathGlobs
-from pants.engine.rules import collect_rules, rule
-from pants.engine.target import AllTargets
+from pants.engine.fs import CreateDigest, FileContent
+from pants.engine.rules import Rule, collect_rules, rule
+from pants.engine.target import AllTargets, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
@@ -26,7 +27,7 @@ from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
-from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms
+from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms, read_optional_file
 from pants_dockless.util_rules.processes import run_registry_client
 
 logger = logging.getLogger(__name__)
@@ -37,22 +38,32 @@ _NEW = "new.lock"
 
 
 class KnownBaseImagesRequest(KnownUserResolveNamesRequest):
-    pass
+    """A request for the name of the resolve."""
 
 
 class RequestedBaseImages(RequestedUserResolveNames):
-    pass
+    """A request for the base images to pin."""
+
+
+@dataclass(frozen=True)
+class BaseToLock:
+    """A reference, the platforms to pin, and the targets and fields that use the reference."""
+
+    reference: str
+    platforms: tuple[str, ...]
+    used_by: str
 
 
 @dataclass(frozen=True)
 class LockBaseImages(GenerateLockfile):
-    """`wanted`: each reference, the platforms to pin of it, and the targets and fields that name it."""
+    """A request to write the lockfile."""
 
-    wanted: tuple[tuple[str, tuple[str, ...], str], ...]
+    bases: tuple[BaseToLock, ...]
 
 
 @rule
-async def known_base_images(_: KnownBaseImagesRequest, options: Dockless) -> KnownUserResolveNames:
+async def known_base_images(_: KnownBaseImagesRequest) -> KnownUserResolveNames:
+    """Declare the resolve `base-images`."""
     return KnownUserResolveNames((RESOLVE,), "[dockless].lockfile", RequestedBaseImages)
 
 
@@ -60,58 +71,58 @@ async def known_base_images(_: KnownBaseImagesRequest, options: Dockless) -> Kno
 async def requested_base_images(
     _: RequestedBaseImages, all_targets: AllTargets, options: Dockless
 ) -> UserGenerateLockfiles:
-    wanted, named = {}, {}
-    for target in all_targets:
-        if target.has_field(ReferenceField):
-            field, platforms = target[ReferenceField], target[BasePlatformsField]
-            text = field.value
-        elif target.has_field(BaseField) and target[BaseField].reference:
-            field, platforms = target[BaseField], target[PlatformsField]
-            text = target[BaseField].reference
-        else:
-            continue
+    """Collect the references of all targets in the repository. Raises TargetError."""
+    platforms: dict[str, set[str]] = {}
+    used_by: dict[str, set[str]] = {}
+    for target, field, text in _references(all_targets):
         try:
             reference = str(Reference.parse(text))
         except DocklessError as error:
-            raise TargetError.of(target.address, field.alias, error) from None
-        found = parse_platforms(target.address, platforms.alias, platforms.value, options)
-        wanted.setdefault(reference, set()).update(map(str, found))
-        named.setdefault(reference, []).append(f"{target.address}: field `{field.alias}`")
-    if not wanted:
+            raise TargetError.from_error(target.address, field, error) from None
+        platforms_field = target[BasePlatformsField if target.has_field(BasePlatformsField) else PlatformsField]
+        target_platforms = parse_platforms(target.address, platforms_field.alias, platforms_field.value, options)
+        platforms.setdefault(reference, set()).update(map(str, target_platforms))
+        used_by.setdefault(reference, set()).add(f"{target.address}: field `{field}`")
+    if not platforms:
         return UserGenerateLockfiles(())
     bases = tuple(
-        (reference, tuple(sorted(platforms)), ", ".join(sorted(named[reference])))
-        for reference, platforms in sorted(wanted.items())
+        BaseToLock(reference, tuple(sorted(platforms[reference])), ", ".join(sorted(used_by[reference])))
+        for reference in sorted(platforms)
     )
     return UserGenerateLockfiles(
-        (LockBaseImages(resolve_name=RESOLVE, lockfile_dest=options.lockfile, diff=False, wanted=bases),)
+        (LockBaseImages(resolve_name=RESOLVE, lockfile_dest=options.lockfile, diff=False, bases=bases),)
     )
+
+
+def _references(targets: Iterable[Target]) -> Iterator[tuple[Target, str, str]]:
+    """Return the targets that use an image of a registry, the alias of the field, and the reference."""
+    for target in targets:
+        if target.has_field(ReferenceField):
+            yield target, ReferenceField.alias, target[ReferenceField].value or ""
+        elif target.has_field(BaseField) and target[BaseField].reference:
+            yield target, BaseField.alias, target[BaseField].reference
 
 
 @rule(desc="Pin base images", level=LogLevel.INFO)
 async def lock_base_images(
     request: LockBaseImages, python: PythonBuildStandaloneBinary, options: Dockless
 ) -> GenerateLockfileResult:
-    old = await _compat.digest_contents(
-        await _compat.path_globs(
-            PathGlobs([request.lockfile_dest], glob_match_error_behavior=GlobMatchErrorBehavior.ignore)
-        )
-    )
+    """Write the lockfile: the manifest and the config of each base image."""
+    old = await read_optional_file(request.lockfile_dest)
     plan = {
         "bases": [
             {
-                "reference": reference,
-                "platforms": platforms,
-                "named": named,
-                "insecure": options.is_insecure(Reference.parse(reference).registry),
+                "reference": base.reference,
+                "platforms": base.platforms,
+                "used_by": base.used_by,
+                "insecure": options.is_insecure(Reference.parse(base.reference).registry),
             }
-            for reference, platforms, named in request.wanted
+            for base in request.bases
         ],
-        "old": _OLD if old else None,
+        "old": _OLD if old is not None else None,
         "new": _NEW,
         "update": [str(Reference.parse(reference)) for reference in options.update_bases],
     }
-    # What a tag names is not a function of anything that Pants knows: the program is never cached.
     output = await run_registry_client(
         None,
         "Pin base images",
@@ -119,19 +130,20 @@ async def lock_base_images(
         _PROGRAM,
         plan,
         options,
-        inputs=(FileContent(_OLD, old[0].content),) if old else (),
+        inputs=(FileContent(_OLD, old),) if old is not None else (),
         output_files=(_NEW,),
     )
     for notice in json.loads(output.stdout):
         logger.warning(notice)
-    made = await _compat.digest_contents(output.digest)
-    if not made:
+    files = await _compat.digest_contents(output.digest)
+    if not files:
         raise DocklessError("the lockfile was not written", hint="run the command again without --remote-execution")
-    digest = await _compat.create_digest(CreateDigest([FileContent(request.lockfile_dest, made[0].content)]))
+    digest = await _compat.create_digest(CreateDigest([FileContent(request.lockfile_dest, files[0].content)]))
     return GenerateLockfileResult(digest, RESOLVE, request.lockfile_dest)
 
 
-def rules() -> list:
+def rules() -> Iterable[Union[Rule, UnionRule]]:
+    """Return the rules of this module."""
     return [
         *collect_rules(),
         UnionRule(GenerateLockfile, LockBaseImages),

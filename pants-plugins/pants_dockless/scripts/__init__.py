@@ -1,1 +1,1 @@
-"""Programs that run inside a Pants process. Thin: the library does the work."""
+"""Programs that run in processes of Pants. The library does the work."""

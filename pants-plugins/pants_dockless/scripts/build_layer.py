@@ -1,13 +1,14 @@
-"""Builds one layer in a sandbox: `build_layer.py SPEC BLOBS` writes BLOBS/<hex> and prints the layer as JSON.
+"""Builds a layer: `build_layer.py SPEC BLOBS` writes the file BLOBS/<hex> and describes the layer as JSON on stdout.
 
-Exit status: 0 done, 1 the sources or the spec are wrong (one line on stderr begins with `error: `).
+Exit status: 0 if the layer was built, 1 if the sources or the spec are invalid. In the latter case, stderr is one line
+that begins with `error: `.
 """
 
 import json
 import os
 import sys
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library and what lies beside this file.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
@@ -16,6 +17,7 @@ from dockless.layer.spec import LayerSpec
 
 
 def main(spec_path: str, blobs: str) -> int:
+    """Build the layer and return the exit status."""
     try:
         with open(spec_path, "rb") as file:
             spec = LayerSpec.from_json(json.load(file))

@@ -1,13 +1,14 @@
-"""Writes an image's archive in a sandbox: `export_image.py PLAN`.
+"""Writes an image as an archive: `export_image.py PLAN`.
 
-Exit status: 0 done, 1 the layout cannot be written as that (one line on stderr begins with `error: `).
+Exit status: 0 if the archive was written, 1 if the image cannot be written in this format. In the latter case, stderr
+is one line that begins with `error: `.
 """
 
 import json
 import os
 import sys
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library and what lies beside this file.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from dockless.errors import DocklessError
@@ -15,17 +16,21 @@ from dockless.image_tree import ImageTree, read_image
 from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
 from dockless.layout.oci_layout import OciLayout
+from dockless.oci.manifest import Manifest
 from dockless.oci.reference import Reference
 
 
 def main(plan_path: str) -> int:
+    """Write the archive, print its size as JSON and return the exit status."""
     with open(plan_path, "rb") as file:
         plan = json.load(file)
     try:
         layout = OciLayout(plan["layout"])
         root = layout.root()
-        if plan["kind"] == "docker-archive":
-            image = read_image(layout, layout.manifest(root), root.digest)
+        if plan["format"] == "docker-archive":
+            manifest = layout.manifest(root)
+            assert isinstance(manifest, Manifest), "an index cannot be a docker-archive"
+            image = read_image(layout, manifest, root.digest)
             references = [Reference.parse(text) for text in plan["references"]]
             write_docker_archive(plan["archive"], image, references, layout)
         else:

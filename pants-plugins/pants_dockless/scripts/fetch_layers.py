@@ -1,15 +1,23 @@
-"""Fetches layers: `fetch_layers.py PLAN` writes each to a directory of blobs, through a cache. Never cached."""
+"""Downloads layers: `fetch_layers.py PLAN` writes them to a cache directory and links them to a directory of blobs.
+
+Pants never caches the result of this program.
+"""
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from registry_program import raise_on_signals, read_plan, run
+from registry_program import raise_on_signals, read_plan, run  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from dockless.registry import RegistryClient
 
 
 def main(plan_path: str) -> int:
+    """Download the layers that the cache does not contain and return the exit status."""
     plan = read_plan(plan_path)
 
     from dockless.errors import DocklessError
@@ -17,7 +25,7 @@ def main(plan_path: str) -> int:
 
     raise_on_signals()
     os.makedirs(plan["blobs"])
-    clients = {}
+    clients: dict[str, RegistryClient] = {}
     try:
         for layer in plan["layers"]:
             path = os.path.join(plan["cache"], layer["digest"].partition(":")[2])
@@ -36,19 +44,22 @@ def main(plan_path: str) -> int:
     return 0
 
 
-def is_cached(path: str, layer: dict) -> bool:
-    """Return whether the cache has the layer, undamaged: another program may have written there."""
+def is_cached(path: str, layer: dict[str, Any]) -> bool:
+    """Return whether the cache contains the layer. The digest is verified, because other programs can write there."""
     from dockless.oci.digest import Digest
 
     try:
         with open(path, "rb") as file:
-            return os.fstat(file.fileno()).st_size == layer["size"] and Digest.of_file(file) == layer["digest"]
+            return os.fstat(file.fileno()).st_size == layer["size"] and Digest.of_file(file) == str(layer["digest"])
     except OSError:
         return False
 
 
-def download(client: object, layer: dict, path: str) -> None:
-    """Download a layer from its registry, a foreign layer else from its URLs. `path` appears when it is verified."""
+def download(client: "RegistryClient", layer: dict[str, Any], path: str) -> None:
+    """Download a layer from its registry or, if it is a foreign layer, from one of its URLs.
+
+    The file is created when the layer has been verified.
+    """
     from dockless._atomic import atomic_file
     from dockless.layout.blob_copy import copy_blob
     from dockless.oci.descriptor import Descriptor
@@ -58,7 +69,7 @@ def download(client: object, layer: dict, path: str) -> None:
     from dockless.registry.http.url_policy import is_loopback, split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
-    # Only foreign layers come with URLs, and only theirs are followed.
+    # Only foreign layers have URLs in the plan, and only the URLs of foreign layers are used.
     media_type = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
     descriptor = Descriptor(media_type, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
     content = ForeignLayerSource(
@@ -72,7 +83,7 @@ def download(client: object, layer: dict, path: str) -> None:
 
 
 def link(path: str, destination: str) -> None:
-    """Make `destination` the file at `path`, as a hard link where the file system can."""
+    """Create `destination` as a hard link to `path`, or as a copy if the file system does not support the link."""
     import shutil
 
     try:

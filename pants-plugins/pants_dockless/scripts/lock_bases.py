@@ -1,47 +1,43 @@
-"""Pins base images: `lock_bases.py PLAN` writes a lockfile and prints notices as a JSON list. Never cached."""
+"""Pins base images: `lock_bases.py PLAN` writes a lockfile and prints notices as a JSON list.
+
+Pants never caches the result of this program.
+"""
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any, Optional
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from registry_program import raise_on_signals, read_plan, run
+from registry_program import raise_on_signals, read_plan, run  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from dockless.lockfile import LockedBase, Lockfile
+    from dockless.oci.descriptor import Descriptor
 
 
 def main(plan_path: str) -> int:
+    """Write the lockfile and return the exit status."""
     plan = read_plan(plan_path)
 
-    from dockless.errors import DocklessError, InvalidValueError
+    from dockless.errors import DocklessError
     from dockless.lockfile import Lockfile
-    from dockless.oci.reference import Reference
 
     raise_on_signals()
-    who = ""
+    prefix = ""
+    bases, notices = [], []
     try:
-        old = Lockfile({})
-        bases, notices = [], []
-        if plan["old"]:
-            try:
-                with open(plan["old"], "rb") as file:
-                    old = Lockfile.from_bytes(file.read(), "the lockfile that is there")
-            except DocklessError as error:
-                # A merge's conflict, say: this is the command that mends it.
-                notices.append(f"{error}; it is written anew")
-        known = {str(Reference.parse(wanted["reference"])) for wanted in plan["bases"]}
-        for name in plan["update"]:
-            if name not in known:
-                raise InvalidValueError(
-                    f"[dockless].update_bases names {name}, which is no base here",
-                    hint=", ".join(known) and f"there is {', '.join(known)}",
-                )
-        for wanted in plan["bases"]:
-            who = f"{wanted['named']}: "
-            base, notice = lock(wanted, old, plan["update"])
+        check_updates(plan)
+        old, notice = read_old_lockfile(plan["old"])
+        notices += [notice] if notice else []
+        for entry in plan["bases"]:
+            prefix = f"{entry['used_by']}: "
+            base, notice = lock(entry, old, plan["update"])
             bases.append(base)
-            notices += notice
+            notices += [notice] if notice else []
     except DocklessError as error:
-        print(f"error: {who}{error}", file=sys.stderr)
+        print(f"error: {prefix}{error}", file=sys.stderr)
         return 1
     with open(plan["new"], "wb") as file:
         file.write(Lockfile.of(bases).to_bytes())
@@ -51,30 +47,70 @@ def main(plan_path: str) -> int:
     return 0
 
 
-def lock(wanted: dict, old: object, update: list) -> tuple:
-    """The base as it is to be locked, and what is to be said of it."""
+def check_updates(plan: dict[str, Any]) -> None:
+    """Raise InvalidValueError if `[dockless].update_bases` names a reference that no target uses."""
+    from dockless.errors import InvalidValueError
+    from dockless.oci.reference import Reference
+
+    known = {str(Reference.parse(entry["reference"])) for entry in plan["bases"]}
+    for reference in plan["update"]:
+        if reference not in known:
+            raise InvalidValueError(
+                f"[dockless].update_bases names {reference}, which is not the reference of a base image",
+                hint=f"the references are {', '.join(sorted(known))}" if known else "",
+            )
+
+
+def read_old_lockfile(path: Optional[str]) -> "tuple[Lockfile, str]":
+    """Return the existing lockfile, empty if there is none, and a notice if the file is invalid.
+
+    An invalid lockfile, such as one with merge conflicts, is replaced: this program is the way to repair the file.
+    """
+    from dockless.errors import DocklessError
+    from dockless.lockfile import Lockfile
+
+    if path is None:
+        return Lockfile({}), ""
+    try:
+        with open(path, "rb") as file:
+            return Lockfile.from_bytes(file.read(), "the existing lockfile"), ""
+    except DocklessError as error:
+        return Lockfile({}), f"{error}; the lockfile is replaced"
+
+
+def lock(entry: dict[str, Any], old: "Lockfile", update: list[str]) -> "tuple[LockedBase, str]":
+    """Return the locked base for an entry of the plan, and a notice if the digest has changed.
+
+    With `update`, a base that is not in the list keeps the pins in the old lockfile, provided that all platforms of the
+    entry are locked.
+    """
     from dockless.lockfile import lock_base
     from dockless.oci.platform import Platform
     from dockless.oci.reference import Reference
     from dockless.registry import RegistryBlobSource, RegistryClient
 
-    reference = Reference.parse(wanted["reference"])
-    platforms = [Platform.parse(text) for text in wanted["platforms"]]
-    before = old.bases.get(str(reference))
-    kept = before is not None and update and str(reference) not in update
-    if kept and all(any(image.platform.matches(p) for image in before.images) for p in platforms):
-        return before, []
-    with RegistryClient(reference.registry, insecure=wanted["insecure"]) as client:
+    reference = Reference.parse(entry["reference"])
+    platforms = [Platform.parse(text) for text in entry["platforms"]]
+    previous = old.bases.get(str(reference))
+    if (
+        previous is not None
+        and update
+        and str(reference) not in update
+        and all(any(image.platform.matches(platform) for image in previous.images) for platform in platforms)
+    ):
+        return previous, ""
+    with RegistryClient(reference.registry, insecure=entry["insecure"]) as client:
         root = client.get_manifest(reference.repository, reference.version).parse(str(reference))
         content = RegistryBlobSource(client, reference.repository)
 
-        def fetch(descriptor: object) -> bytes:
+        def fetch(descriptor: "Descriptor") -> bytes:
             with content.open(descriptor) as file:
                 return file.read()
 
         base = lock_base(reference, platforms, root, fetch)
-    moved = before is not None and before.digest != base.digest
-    return base, [f"{reference} moved from {before.digest} to {base.digest}"] if moved else []
+    if previous is None or previous.digest == base.digest:
+        return base, ""
+    return base, f"the digest of {reference} has changed from {previous.digest} to {base.digest}"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""Pushes one image to one repository: `push_image.py PLAN`. Run by `pants publish`, never cached."""
+"""Pushes an image to a repository: `push_image.py PLAN`. Pants never caches the result of this program."""
 
 import os
 import sys
 
-# Pants runs this with `-I -S`: nothing is importable but the standard library.
+# Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from registry_program import raise_on_signals, read_plan, run
+from registry_program import raise_on_signals, read_plan, run  # type: ignore[import-not-found]
 
 
 def main(plan_path: str) -> int:
+    """Push the image and return the exit status."""
     plan = read_plan(plan_path)
 
-    from contextlib import ExitStack
+    from contextlib import ExitStack, closing
 
-    from dockless.blobs import RoutedBlobs
+    from dockless.blobs import BlobSource, RoutedBlobs
     from dockless.errors import DocklessError
     from dockless.layout.oci_layout import OciLayout
     from dockless.oci.digest import Digest
@@ -27,7 +28,9 @@ def main(plan_path: str) -> int:
         layout = OciLayout(os.path.join(os.path.dirname(plan_path), plan["layout"]))
         root = layout.manifest(layout.root())
         with ExitStack() as stack:
-            clients, routes, mounts = {}, {}, {}
+            clients: dict[str, RegistryClient] = {}
+            routes: dict[Digest, RegistryBlobSource] = {}
+            mounts: dict[Digest, tuple[str, ...]] = {}
             for registry, insecure in [
                 (plan["registry"], plan["insecure"]),
                 *((layer["registry"], layer["insecure"]) for layer in plan["remote"]),
@@ -40,12 +43,11 @@ def main(plan_path: str) -> int:
                 routes[digest] = RegistryBlobSource(clients[layer["registry"]], layer["repository"])
                 if layer["registry"] == plan["registry"]:
                     mounts[digest] = (layer["repository"],)
-            content = RoutedBlobs(layout, routes)
+            content: BlobSource = RoutedBlobs(layout, routes)
             if plan["copy_foreign_layers"]:
                 bases = {layer["registry"] for layer in plan["remote"]}
                 local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)
-                content = ForeignLayerSource(content, local=local)
-                stack.callback(content.close)
+                content = stack.enter_context(closing(ForeignLayerSource(content, local=local)))
             pushed = push(
                 root,
                 content,

@@ -1,30 +1,32 @@
-"""Starts a program that speaks to registries: signals, plan, imports and environment. Lies beside the program.
+"""Runs a program that connects to registries: signals, plan, import path and environment.
 
-Exit status of all programs: 0 done, 1 failed (one line on stderr begins with `error: `), 130 and 143 interrupted.
+Exit status of all programs: 0 on success, 1 on failure (stderr is one line that begins with `error: `), 130 or 143
+after SIGINT or SIGTERM.
 """
 
 import os
 import signal
 import sys
+from typing import Any, Callable, NoReturn
 
 
 def exit_on_signals() -> None:
-    """End the process on SIGINT and SIGTERM, without a traceback: nothing has begun, or all is done."""
+    """Exit immediately on SIGINT and SIGTERM, without a traceback. For use while there is nothing to clean up."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 
 
 def raise_on_signals() -> None:
-    """Raise SystemExit on SIGINT and SIGTERM, so that what has begun is cleaned up."""
+    """Raise SystemExit on SIGINT and SIGTERM, so that the program cleans up."""
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def run(main) -> None:
-    """Run `main` with the plan's path, the one argument, and exit with its status."""
-    report = sys.unraisablehook
-    # A signal that arrives in a finalizer or a callback would be printed there.
-    sys.unraisablehook = lambda found: None if found.exc_type is SystemExit else report(found)
+def run(main: Callable[[str], int]) -> NoReturn:
+    """Call `main` with the path of the plan, which is the only argument, and exit with the returned status."""
+    default_hook = sys.unraisablehook
+    # The default hook prints a SystemExit that a signal raises in a finalizer or a callback.
+    sys.unraisablehook = lambda error: None if error.exc_type is SystemExit else default_hook(error)
     try:
         status = main(*sys.argv[1:])
     finally:
@@ -32,12 +34,12 @@ def run(main) -> None:
     sys.exit(status)
 
 
-def read_plan(path: str) -> dict:
-    """Read the plan, make its packages importable and load the environment from its file, which is deleted."""
+def read_plan(path: str) -> dict[str, Any]:
+    """Read the plan, extend the import path, and load the environment from its file, which is deleted."""
     import json
 
     with open(path, "rb") as file:
-        plan = json.load(file)
+        plan: dict[str, Any] = json.load(file)
     sys.path[:0] = plan["import_from"]
     if "environment" in plan:
         try:
@@ -45,11 +47,11 @@ def read_plan(path: str) -> dict:
                 os.environ.update(json.load(file))
             os.unlink(plan["environment"])
         except OSError as error:
-            print(f"error: cannot read the environment of this run: {error.strerror}; run it again", file=sys.stderr)
+            print(f"error: cannot read the environment: {error.strerror}; run the command again", file=sys.stderr)
             sys.exit(1)
     return plan
 
 
-# When this module is imported: the imports that follow take most of the start-up time.
+# At import time, because the following imports take most of the start-up time.
 exit_on_signals()
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -1,1 +1,1 @@
-"""Rules between the goals and the library: one family a file."""
+"""Rules and helpers that the goals share. They connect Pants to the library `dockless`."""

@@ -1,7 +1,7 @@
-"""What images stand on: pinned bases out of the lockfile, or other images of the repository."""
+"""Base images of registries: the lockfile that pins them, and their documents and layers."""
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
 from pants.base.glob_match_error_behavior import GlobMatchErrorBehavior
 from pants.engine.addresses import Address
@@ -18,12 +18,12 @@ from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, ReferenceField
 
 RESOLVE = "base-images"
-COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"
+_LOCK_COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"
 
 
 @dataclass(frozen=True)
 class RemoteLayer:
-    """A layer that is in no tree of ours: its digest, and where it is. Only foreign layers have urls."""
+    """A layer of a base that is only in a registry. `size` is in bytes. Only foreign layers have URLs."""
 
     digest: str
     size: int
@@ -34,57 +34,71 @@ class RemoteLayer:
 
 @dataclass(frozen=True)
 class Base:
-    """A base for one platform: its documents and what of its layers is elsewhere."""
+    """A base image for one platform.
+
+    `name` and `digest` are the reference and the digest for the annotations `org.opencontainers.image.base.*`; both are
+    empty for a base in the repository. `remote_layers` are the layers of the base that only a registry has.
+    """
 
     documents: ImageDocuments
-    name: str
-    digest: str
-    remote: tuple[RemoteLayer, ...]
+    name: str = ""
+    digest: str = ""
+    remote_layers: tuple[RemoteLayer, ...] = ()
 
 
-def parse_platforms(address: Address, alias: str, values: Optional[tuple], options: Dockless) -> tuple[Platform, ...]:
-    """The platforms that a field or else the option names. Raises TargetError."""
+def parse_platforms(
+    address: Address, alias: str, values: Optional[tuple[str, ...]], options: Dockless
+) -> tuple[Platform, ...]:
+    """Return the platforms in a field or, if the field is empty, in `[dockless].platforms`. Raises TargetError."""
+    source = alias if values else "[dockless].platforms"
     try:
-        found = tuple(Platform.parse(text) for text in values or options.platforms)
+        platforms = tuple(Platform.parse(text) for text in values or options.platforms)
     except DocklessError as error:
-        raise TargetError.of(address, alias if values else "[dockless].platforms", error) from None
-    twice = next((p for p in found if found.count(p) > 1), None)
-    if twice is not None or not found:
-        raise TargetError(address, alias, f"{twice} stands twice" if twice else "there is no platform")
-    return found
+        raise TargetError.from_error(address, source, error) from None
+    if not platforms:
+        raise TargetError(address, source, "no platform is given", hint="add a platform, such as linux/amd64")
+    duplicate = next((platform for platform in platforms if platforms.count(platform) > 1), None)
+    if duplicate is not None:
+        raise TargetError(address, source, f"duplicate platform {duplicate}")
+    return platforms
 
 
 async def read_lockfile(options: Dockless) -> Lockfile:
-    """The lockfile; empty where there is none. Raises InvalidDocumentError for one that was damaged."""
-    digest = await _compat.path_globs(
-        PathGlobs([options.lockfile], glob_match_error_behavior=GlobMatchErrorBehavior.ignore)
-    )
-    contents = await _compat.digest_contents(digest)
-    return Lockfile.from_bytes(contents[0].content, options.lockfile) if contents else Lockfile({})
+    """Read the lockfile. A lockfile that does not exist is empty. Raises InvalidDocumentError."""
+    content = await read_optional_file(options.lockfile)
+    return Lockfile.from_bytes(content, options.lockfile) if content is not None else Lockfile({})
 
 
-async def locked_base(field: Any, address: Address, reference: str, options: Dockless) -> LockedBase:
-    """The entry of a reference that the field of a target names. Raises TargetError that says how to get one."""
+async def read_optional_file(path: str) -> Optional[bytes]:
+    """Return the content of a file in the repository, or None if the file does not exist."""
+    digest = await _compat.path_globs(PathGlobs([path], glob_match_error_behavior=GlobMatchErrorBehavior.ignore))
+    files = await _compat.digest_contents(digest)
+    return files[0].content if files else None
+
+
+async def find_locked_base(field: BaseField, reference: str, options: Dockless) -> LockedBase:
+    """Return the entry of a reference in the lockfile. Raises TargetError."""
     try:
         lockfile = await read_lockfile(options)
-        return lockfile.base(Reference.parse(reference), options.lockfile, COMMAND)
+        return lockfile.base(Reference.parse(reference), options.lockfile, _LOCK_COMMAND)
     except DocklessError as error:
-        raise TargetError.of(address, field.alias, error) from None
+        raise TargetError.from_error(field.address, field.alias, error) from None
 
 
-def base_for(locked: LockedBase, platform: Platform, field: Any, address: Address) -> Base:
-    """A locked base for one platform. Raises TargetError that lists those which there are."""
+def base_for_platform(locked: LockedBase, platform: Platform, field: BaseField) -> Base:
+    """Return a locked base for one platform. Raises TargetError if the platform is not locked."""
+    hint = f"list the platform in `platforms` of the base_image, if there is one, and run `{_LOCK_COMMAND}`"
     try:
         image = locked.image(platform)
+        hint = f"run `{_LOCK_COMMAND}`"
         documents = image.documents
     except DocklessError as error:
-        error.hint = f"run `{COMMAND}`"
-        raise TargetError.of(address, field.alias, error) from None
+        raise TargetError(field.address, field.alias, error.problem, cause=error.cause, hint=hint) from None
     reference = locked.reference
     return Base(
         documents,
         str(reference._replace(digest=None)),
-        locked.digest,
+        str(locked.digest),
         tuple(
             RemoteLayer(
                 str(layer.digest),
@@ -98,10 +112,12 @@ def base_for(locked: LockedBase, platform: Platform, field: Any, address: Addres
     )
 
 
-async def reference_of(field: BaseField, address: Address) -> str:
-    """The reference that `base` names, itself or through a `base_image`; empty for an image of the repository."""
+async def find_reference(field: BaseField) -> str:
+    """Return the reference in the field `base` or in the `base_image` that the field names.
+
+    The result is empty if the field names another target.
+    """
     if field.reference:
         return field.reference
-    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
-    target = targets[0]
-    return target[ReferenceField].value if target.has_field(ReferenceField) else ""
+    target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
+    return target[ReferenceField].value or "" if target.has_field(ReferenceField) else ""

@@ -1,6 +1,6 @@
-"""Where an image is pushed to: the push fields and the options, made into references."""
+"""Destinations of an image: the repositories and tags that the fields and options of a target name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pants.engine.addresses import Address
@@ -16,7 +16,7 @@ from pants_dockless.target_types import ImageTagsField, RegistriesField, Reposit
 
 @dataclass(frozen=True)
 class Destination:
-    """One repository and the tags that the image gets there."""
+    """A repository, and the tags of the image in this repository."""
 
     registry: str
     repository: str
@@ -26,6 +26,7 @@ class Destination:
 
     @property
     def references(self) -> tuple[str, ...]:
+        """A reference for each tag."""
         return tuple(str(Reference(self.registry, self.repository, tag)) for tag in self.tags)
 
 
@@ -37,26 +38,28 @@ def find_destinations(
     options: Dockless,
     digest: ContentDigest,
 ) -> tuple[Destination, ...]:
-    """All destinations that the push fields of a target name, for an image of this digest. Raises TargetError."""
+    """Return the destinations of an image with the digest `digest`. Raises TargetError."""
     try:
         options.check()
-        named = tuple(dict.fromkeys(options.registries(*(registries.value or ()))))
+        registry_options = tuple(dict.fromkeys(options.registries(*(registries.value or ()))))
     except InvalidValueError as error:
-        raise TargetError.of(address, registries.alias, error) from None
+        raise TargetError.from_error(address, registries.alias, error) from None
     context = _placeholders(address, options.default_repository, repository, digest)
-    found = {}
-    for registry in named:
-        place = (registry.address, _repository(address, context, registry, repository, options))
-        # Two aliases may stand for one repository: then it is one push, with the tags of both.
-        before = found.get(place)
-        tags = (*(before.tags if before else ()), *_tags(address, context, registry, image_tags))
-        tags = tuple(dict.fromkeys(tags))
+    destinations: dict[tuple[str, str], Destination] = {}
+    for registry in registry_options:
+        key = (registry.address, _repository(address, context, registry, repository, options))
+        # Two aliases may name the same repository: the image is pushed once, with the tags of both.
+        previous = destinations.get(key)
+        tags = (*(previous.tags if previous else ()), *_tags(address, context, registry, image_tags))
         if not tags:
-            raise TargetError(address, image_tags.alias, "there is no tag", hint="write at least one tag")
-        insecure = registry.insecure or bool(before and before.insecure)
-        skip_push = registry.skip_push and (before is None or before.skip_push)
-        found[place] = Destination(*place, tags, insecure, skip_push)
-    return tuple(found.values())
+            raise TargetError(address, image_tags.alias, "no tag is given", hint="add at least one tag")
+        destinations[key] = Destination(
+            *key,
+            tuple(dict.fromkeys(tags)),
+            insecure=registry.insecure or bool(previous and previous.insecure),
+            skip_push=registry.skip_push and (previous is None or previous.skip_push),
+        )
+    return tuple(destinations.values())
 
 
 def _placeholders(
@@ -84,30 +87,34 @@ def _repository(
     options: Dockless,
 ) -> str:
     if registry.repository:
-        where, template = f"[dockless.registries.{registry.alias}].repository", registry.repository
+        source, template = f"[dockless.registries.{registry.alias}].repository", registry.repository
     elif field.value is not None:
-        where, template = field.alias, field.value
+        source, template = field.alias, field.value
     else:
-        where, template = "[dockless].default_repository", options.default_repository
-    return _checked(address, where, template, context, check_repository)
+        source, template = "[dockless].default_repository", options.default_repository
+    return _interpolate(address, source, template, context, check_repository)
 
 
 def _tags(
     address: Address, context: InterpolationContext, registry: RegistryOptions, field: ImageTagsField
 ) -> Iterator[str]:
     for tag in field.value or ():
-        yield _checked(address, field.alias, tag, context, check_tag)
+        yield _interpolate(address, field.alias, tag, context, check_tag)
     for tag in registry.extra_image_tags:
-        yield _checked(address, f"[dockless.registries.{registry.alias}].extra_image_tags", tag, context, check_tag)
+        source = f"[dockless.registries.{registry.alias}].extra_image_tags"
+        yield _interpolate(address, source, tag, context, check_tag)
 
 
-def _checked(address: Address, where: str, template: str, context: InterpolationContext, check) -> str:
-    source = InterpolationContext.TextSource(options_scope=where)
+def _interpolate(
+    address: Address, source: str, template: str, context: InterpolationContext, check: Callable[[str], str]
+) -> str:
+    """Replace the placeholders in the value of the field or option `source`, and check the result."""
     try:
-        return check(context.format(template, source=source))
+        return check(context.format(template, source=InterpolationContext.TextSource(options_scope=source)))
     except InvalidValueError as error:
-        raise TargetError.of(address, where, error) from None
+        raise TargetError.from_error(address, source, error) from None
     except (InterpolationError, ValueError, IndexError, AttributeError) as error:
-        # Pants words a wrong placeholder on several lines; the last says what is wrong and what there is.
-        said = str(error).strip().splitlines()[-1] if str(error).strip() else "it cannot be formatted"
-        raise TargetError(address, where, f"invalid value {template!r}", cause=said) from None
+        # Pants describes an unknown placeholder in several lines. The last line names the known placeholders.
+        lines = str(error).strip().splitlines()
+        cause = lines[-1] if lines else "a placeholder cannot be formatted"
+        raise TargetError(address, source, f"invalid value {template!r}", cause=cause) from None

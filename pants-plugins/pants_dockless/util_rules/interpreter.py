@@ -1,18 +1,19 @@
-"""The interpreter of cached processes, under a name that is the same on every machine.
+"""The interpreter of cached processes, with a path that is the same on every machine.
 
-Pants' own `PythonBuildStandaloneBinary` is the absolute path of the interpreter that runs Pants. In the arguments of a
-process it would make the cache key depend on the checkout and the user.
+`PythonBuildStandaloneBinary` of Pants has the absolute path of the interpreter that runs Pants. In the arguments of a
+process, this path would make the cache key depend on the machine and the user.
 """
 
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.fs import FileContent
 from pants.engine.process import Process, ProcessCacheScope
-from pants.engine.rules import collect_rules, rule
+from pants.engine.rules import Rule, collect_rules, rule
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
@@ -22,17 +23,17 @@ TOOLS = "__dockless"
 _LAUNCHER = "python.sh"
 _CACHE = FrozenDict({"dockless_python": ".dockless-python"})
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
-# Compiled packages are inputs of the processes: they fit one version of CPython on one platform.
+# Compiled packages are inputs of the processes, and require one version of CPython on one platform.
 _LINK = f".dockless-python/{sys.implementation.cache_tag}-{sysconfig.get_platform()}/python"
 
-# The link is replaced atomically, because other runs of Pants share it.
+# The link is replaced atomically, because several runs of Pants may use it at the same time.
 _MAKE_LINK = """
 if [ -x "$1" ] && [ "$(readlink "$2")" != "$1" ]; then
   mkdir -p "${2%/*}" && rm -f "$2.$$" && ln -s "$1" "$2.$$" && mv -f "$2.$$" "$2"
 fi
 """
 
-# A remote worker may never have run the process that makes the link.
+# The process that creates the link may not have run on a remote worker.
 _LAUNCH = f"""#!/bin/sh
 if [ -x {_LINK} ]; then
   exec {_LINK} "$@"
@@ -48,9 +49,9 @@ exit 1
 
 @dataclass(frozen=True)
 class SharedPython:
-    """How cached processes run CPython: the first arguments, and the named caches that these refer to.
+    """The first arguments of cached processes that run CPython, and the named caches that these arguments refer to.
 
-    `argv` refers to files of the tree that is mounted at `TOOLS`; `launcher` is one of them.
+    `argv` refers to the file that `launcher` returns, in the tree at the path `TOOLS`.
     """
 
     argv: tuple[str, ...]
@@ -58,14 +59,15 @@ class SharedPython:
 
 
 def launcher() -> FileContent:
-    """Return the script that `SharedPython.argv` starts, for the tree at `TOOLS`."""
+    """Return the shell script that `SharedPython.argv` runs."""
     return FileContent(_LAUNCHER, _LAUNCH.encode())
 
 
 @rule(desc="Find the interpreter of cached processes", level=LogLevel.DEBUG)
 async def share_python(python: PythonBuildStandaloneBinary) -> SharedPython:
+    """Create a link to the interpreter at a path that does not depend on the machine."""
     if not os.path.isabs(python.path):
-        # In a Docker or remote environment Pants installs an interpreter under a relative path.
+        # In a Docker or remote environment, Pants installs an interpreter at a relative path.
         return SharedPython((python.path,), PythonBuildStandaloneBinary.APPEND_ONLY_CACHES)
     await _compat.run_process(
         Process(
@@ -80,5 +82,6 @@ async def share_python(python: PythonBuildStandaloneBinary) -> SharedPython:
     return SharedPython(("/bin/sh", f"{TOOLS}/{_LAUNCHER}"), _CACHE)
 
 
-def rules() -> list:
-    return [*collect_rules()]
+def rules() -> Iterable[Rule]:
+    """Return the rules of this module."""
+    return collect_rules()

@@ -1,8 +1,9 @@
-"""Layers: built by the library in a sandboxed process, so that Pants caches them."""
+"""Builds layers with the library in sandboxed processes, whose results Pants caches."""
 
 import json
 import logging
 from dataclasses import dataclass
+from typing import Optional
 
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
@@ -26,7 +27,7 @@ from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.target_types import (
     CompressionField,
-    ContentField,
+    ContentDependenciesField,
     ContentsField,
     DirectoriesField,
     DirectoryField,
@@ -45,7 +46,13 @@ from pants_dockless.target_types import (
     WhiteoutsField,
 )
 from pants_dockless.util_rules.interpreter import SharedPython
-from pants_dockless.util_rules.layer_contents import Asked, collect_content, collect_named, common_folder, stripped
+from pants_dockless.util_rules.layer_contents import (
+    RequestedBy,
+    collect_dependencies,
+    collect_entry,
+    prefixes_to_strip,
+    relative_root,
+)
 from pants_dockless.util_rules.processes import check_blobs, run_builder
 from pants_dockless.util_rules.tools import BUILD_LAYER, Tools
 
@@ -58,7 +65,7 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer and the digest of a tree that holds its blob as an OCI layout does."""
+    """A layer. `digest` is the digest of a tree that contains the blob as an OCI image layout does."""
 
     built: BuiltLayer
     digest: Digest
@@ -68,7 +75,7 @@ class Layer:
 class BuildContext:
     """The interpreters and programs that build images.
 
-    `python` runs cached processes, `client_python` those that speak to registries.
+    `python` runs processes that Pants caches. `client_python` runs processes that connect to registries.
     """
 
     python: SharedPython
@@ -78,46 +85,82 @@ class BuildContext:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The sources of a layer, and the trees they are in."""
+class LayerSources:
+    """The sources of a layer, and the digests of the trees that contain them."""
 
     sources: tuple[Source, ...]
     trees: tuple[Digest, ...]
 
 
-async def gather_sources(target: Target) -> Sources:
-    """Each content in a folder of its own, so that what collides is told apart, and where it goes in the image."""
-    field, named = target[ContentField], target[ContentsField]
-    contents = await collect_content(field)
-    directory = _place(target.address, target[DirectoryField], target[DirectoryField].value)
-    prefixes = stripped(target[StripPrefixField].value, contents, Asked(target.address, StripPrefixField.alias))
-    found = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
-    for path, given in named.pairs:
-        _place(target.address, named, path)
-        for content in await collect_named(named, path, given):
-            if path.endswith("/"):
-                found.append((content, "", path, common_folder(content)))
-            else:
-                found.append((content, content.files[0], path, ""))
-    trees = await _compat.concurrently(
-        _compat.add_prefix(AddPrefix(content.digest, f"in/{n}")) for n, (content, _, _, _) in enumerate(found)
+async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
+    """Build the layer of an `image_layer`, or the layer with the own content of a `container_image`.
+
+    Returns None if the layer is empty. Raises TargetError.
+    """
+    sources = await _collect_sources(target)
+    spec = await _layer_spec(target, sources.sources, context.default_compression)
+    if spec._replace(compression="") == LayerSpec(compression=""):
+        return None
+    spec_digest = await _compat.create_digest(
+        CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
     )
-    listings = await _compat.concurrently(list_content(content.digest) for content, _, _, _ in found)
+    output = await run_builder(
+        target.address,
+        f"Build the layer of {target.address}",
+        context.python,
+        context.tools.for_layer(spec),
+        (BUILD_LAYER, _SPEC, _BLOBS),
+        await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
+        # Not `blobs`: some remote caches require a blob for each directory inside an output directory, which Pants does
+        # not upload.
+        output_directories=(_BLOBS,),
+    )
+    built = BuiltLayer.from_json(json.loads(output.stdout))
+    descriptor = built.descriptor
+    await check_blobs(
+        target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
+    )
+    for warning in built.warnings:
+        logger.warning(f"{target.address}: {warning}")
+    return Layer(built, output.digest)
+
+
+async def _collect_sources(target: Target) -> LayerSources:
+    """Collect the content of a layer. Each content has its own directory, so that the library detects conflicts."""
+    dependencies, entries = target[ContentDependenciesField], target[ContentsField]
+    contents = await collect_dependencies(dependencies)
+    directory = _check_path(target.address, target[DirectoryField], target[DirectoryField].value or "")
+    prefixes = prefixes_to_strip(
+        target[StripPrefixField].value, contents, RequestedBy(target.address, StripPrefixField.alias)
+    )
+    # Each content, the one file of the content that is copied (or all files), the destination, and the prefix to strip.
+    copies = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
+    for path, address in entries.pairs:
+        _check_path(target.address, entries, path)
+        for content in await collect_entry(entries, path, address):
+            if path.endswith("/"):
+                copies.append((content, "", path, relative_root(content)))
+            else:
+                copies.append((content, content.files[0], path, ""))
+    trees = await _compat.concurrently(
+        _compat.add_prefix(AddPrefix(content.digest, f"in/{n}")) for n, (content, _, _, _) in enumerate(copies)
+    )
+    listings = await _compat.concurrently(_list_tree(content.digest) for content, _, _, _ in copies)
     sources = tuple(
         Source(
             f"in/{n}/{file}" if file else f"in/{n}",
             destination,
             strip_prefix=prefix,
             origin=content.origin,
-            listing=_only(listings[n], file) if file else listings[n],
+            listing=_listing_of_file(listings[n], file) if file else listings[n],
         )
-        for n, (content, file, destination, prefix) in enumerate(found)
+        for n, (content, file, destination, prefix) in enumerate(copies)
     )
-    return Sources(sources, tuple(trees))
+    return LayerSources(sources, tuple(trees))
 
 
-async def list_content(digest: Digest) -> Listing:
-    """Return what a tree says about itself: the sandbox's file system is not asked."""
+async def _list_tree(digest: Digest) -> Listing:
+    """Return the entries of a tree. The library uses them instead of the metadata of the sandbox's file system."""
     entries = await _compat.digest_entries(digest)
     files = [entry for entry in entries if isinstance(entry, FileEntry)]
     return Listing(
@@ -128,39 +171,26 @@ async def list_content(digest: Digest) -> Listing:
     )
 
 
-def _only(listing: Listing, file: str) -> Listing:
-    """Return the listing of a source that is the one file `file`."""
+def _listing_of_file(listing: Listing, file: str) -> Listing:
+    """Return the listing of a source that consists of one file."""
     if file in listing.symlinks:
         return Listing(symlinks={"": listing.symlinks[file]})
     return Listing(("",), ("",) if file in listing.executables else ())
 
 
-def _place(address: Address, field: Field, path: str) -> str:
-    """`path`, if it says where in the image something goes. Raises TargetError."""
+def _check_path(address: Address, field: Field, path: str) -> str:
+    """Return `path` if it is a valid absolute path in the image. Raises TargetError."""
     try:
         if not path.startswith("/"):
-            raise LayerError(f"`{field.alias}`: the path {path!r} is not absolute", hint="begin it with /")
+            raise LayerError(f"`{field.alias}`: the path {path!r} is not absolute", hint="begin the path with /")
         image_path(path, field.alias)
     except LayerError as error:
-        raise TargetError.of(address, None, error) from None
+        raise TargetError.from_error(address, None, error) from None
     return path
 
 
-async def modification_time(address: Address, field: MtimeField) -> int:
-    """The time that the field says, out of the environment if it says so. Raises TargetError."""
-    try:
-        if field.value != _EPOCH:
-            return source_date_epoch(field.value or "0")
-        env = await _compat.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
-        if _EPOCH not in env:
-            raise LayerError(f"{_EPOCH} is not set", hint="set it to seconds since 1970")
-        return source_date_epoch(env[_EPOCH])
-    except LayerError as error:
-        raise TargetError.of(address, field.alias, error) from None
-
-
-async def describe_layer(target: Target, sources: tuple, default_compression: str) -> LayerSpec:
-    """The library's description of the layer that a target's fields make."""
+async def _layer_spec(target: Target, sources: tuple[Source, ...], default_compression: str) -> LayerSpec:
+    """Return the description of the layer for the library."""
     compression = target[CompressionField].value or default_compression
     if not target.has_field(ModesField):
         return LayerSpec(sources, compression=compression)
@@ -176,40 +206,21 @@ async def describe_layer(target: Target, sources: tuple, default_compression: st
         inline_files={path: InlineFile(text) for path, text in (target[InlineFilesField].value or {}).items()},
         directories=dict(target[DirectoriesField].value or {}),
         whiteouts=target[WhiteoutsField].value or (),
-        mtime=await modification_time(target.address, target[MtimeField]),
+        mtime=await _modification_time(target.address, target[MtimeField]),
         compression=compression,
         follow_symlinks=target[FollowSymlinksField].value,
         hardlinks=target[HardlinksField].value,
     )
 
 
-async def build_layer(target: Target, context: BuildContext) -> tuple:
-    """The layer of an `image_layer`, or the implicit one of a `container_image`.
-
-    A tuple of one `Layer`, or of none where nothing is to be in it.
-    """
-    sources = await gather_sources(target)
-    spec = await describe_layer(target, sources.sources, context.default_compression)
-    if spec._replace(compression="") == LayerSpec(compression=""):
-        return ()
-    spec_digest = await _compat.create_digest(
-        CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
-    )
-    output = await run_builder(
-        target.address,
-        f"Build the layer of {target.address}",
-        context.python,
-        context.tools.for_layer(spec),
-        (BUILD_LAYER, _SPEC, _BLOBS),
-        await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
-        # Not `blobs`: some caches want each directory inside an output directory as a blob, which Pants does not send.
-        output_directories=(_BLOBS,),
-    )
-    built = BuiltLayer.from_json(json.loads(output.stdout))
-    descriptor = built.descriptor
-    await check_blobs(
-        target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
-    )
-    for warning in built.warnings:
-        logger.warning(f"{target.address}: {warning}")
-    return (Layer(built, output.digest),)
+async def _modification_time(address: Address, field: MtimeField) -> int:
+    """Return the modification time in seconds since 1970. Raises TargetError."""
+    try:
+        if field.value != _EPOCH:
+            return source_date_epoch(field.value or "0")
+        env = await _compat.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
+        if _EPOCH not in env:
+            raise LayerError(f"{_EPOCH} is not set", hint="set the variable to a number of seconds since 1970")
+        return source_date_epoch(env[_EPOCH])
+    except LayerError as error:
+        raise TargetError.from_error(address, field.alias, error) from None

@@ -1,4 +1,4 @@
-"""What a layer is made of: files and packages, each kept apart with the address it came from."""
+"""Collects the content of a layer: files and packages, separately for each target that provides them."""
 
 from dataclasses import dataclass
 from typing import Optional
@@ -19,63 +19,121 @@ from pants.engine.target import (
 
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.target_types import ContentField, ContentsField, ImageContentField, ImageField, LayerContentField
+from pants_dockless.target_types import (
+    ContainerImageDependenciesField,
+    ContentDependenciesField,
+    ContentsField,
+    ImageField,
+    ImageLayerDependenciesField,
+)
 
 
 @dataclass(frozen=True)
 class Content:
-    """A tree of files, the address that gives it, and the folder that the address lies in."""
+    """A tree of files, and the address of the target that provides the tree.
+
+    `directory` is the directory of the target's BUILD file, or of the output of a package.
+    """
 
     digest: Digest
     files: tuple[str, ...]
     origin: str
-    folder: str
+    directory: str
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who wants content, to be named in errors."""
+class RequestedBy:
+    """The field for which content is collected; used in error messages."""
 
     address: Address
     field: str
 
     def error(self, problem: str, *, cause: str = "", hint: str = "") -> TargetError:
+        """Return an error of this field."""
         return TargetError(self.address, self.field, problem, cause=cause, hint=hint)
 
 
 @dataclass(frozen=True)
 class ContentTargets:
-    """The targets that content is taken from: packages whole, others by their sources."""
+    """The targets that provide content: the field sets of packages, and targets with source files."""
 
     packages: tuple[tuple[Address, PackageFieldSet], ...]
     sources: tuple[Target, ...]
 
 
-async def find_content_targets(asked: Asked, wanted: Targets) -> ContentTargets:
-    """`wanted` and what is reached from them. A package is a leaf: what it depends on is inside it."""
-    packages = []
-    sources = []
-    seen = set()
-    while wanted:
-        new = Targets(target for target in wanted if target.address not in seen)
-        seen.update(target.address for target in new)
-        found = await _compat.field_sets_per_target(FieldSetsPerTargetRequest(PackageFieldSet, new))
-        onward = []
-        for target, field_sets in zip(new, found.collection):
-            _refuse_images(asked, target)
+async def collect_dependencies(field: ContentDependenciesField) -> tuple[Content, ...]:
+    """Collect the content of the field `dependencies`. Raises TargetError."""
+    targets = await _compat.resolve_dependencies(DependenciesRequest(field))
+    return await _collect(RequestedBy(field.address, field.alias), targets)
+
+
+async def collect_entry(field: ContentsField, path: str, address: str) -> tuple[Content, ...]:
+    """Collect the content of an entry of the field `contents`. Raises TargetError."""
+    requested_by = RequestedBy(field.address, field.alias)
+    contents = await _collect(requested_by, await _compat.resolve_targets(field.inputs_of(address)))
+    count = sum(len(content.files) for content in contents)
+    if not path.endswith("/") and count != 1:
+        raise requested_by.error(
+            f"the path {path!r} requires exactly one file, but {address} provides {count} files",
+            hint="add a trailing slash to copy the files to this directory",
+        )
+    return contents
+
+
+async def _collect(requested_by: RequestedBy, direct: Targets) -> tuple[Content, ...]:
+    """Return the content of targets and of their dependencies, sorted by address.
+
+    Raises TargetError if one of the targets in `direct` provides no file.
+    """
+    targets = await _find_content_targets(requested_by, direct)
+    contents = await _compat.concurrently(
+        (
+            *(_package_content(address, field_set) for address, field_set in targets.packages),
+            *(_source_content(target) for target in targets.sources),
+        )
+    )
+    addresses = [*(address for address, _ in targets.packages), *(target.address for target in targets.sources)]
+    by_origin: dict[str, list[Content]] = {}
+    empty = set()
+    for address, content in zip(addresses, contents):
+        if content.files:
+            by_origin.setdefault(content.origin, []).append(content)
+        else:
+            empty.add(address)
+    for target in direct:
+        if target.address in empty or (target.address not in addresses and not target.has_field(Dependencies)):
+            raise requested_by.error(
+                f"the target {target.address} of the type `{target.alias}` provides no file",
+                hint="depend on files, resources or a package such as pex_binary or archive",
+            )
+    return await _compat.concurrently(_merge(tuple(parts)) for _, parts in sorted(by_origin.items()))
+
+
+async def _find_content_targets(requested_by: RequestedBy, targets: Targets) -> ContentTargets:
+    """Return `targets` and their transitive dependencies, apart from the dependencies of packages."""
+    packages: list[tuple[Address, PackageFieldSet]] = []
+    sources: list[Target] = []
+    visited: set[Address] = set()
+    while targets:
+        new = Targets(target for target in targets if target.address not in visited)
+        visited.update(target.address for target in new)
+        applicable = await _compat.field_sets_per_target(FieldSetsPerTargetRequest(PackageFieldSet, new))
+        dependencies = []
+        for target, field_sets in zip(new, applicable.collection):
+            _check_content_type(requested_by, target)
             if field_sets:
                 packages.extend((target.address, field_set) for field_set in field_sets)
                 continue
             if target.has_field(SourcesField):
                 sources.append(target)
             if target.has_field(Dependencies):
-                onward.append(target.get(Dependencies))
-        wanted = Targets(
+                dependencies.append(target.get(Dependencies))
+        targets = Targets(
             target
-            for targets in await _compat.concurrently(
-                _compat.resolve_dependencies(DependenciesRequest(dependencies)) for dependencies in onward
+            for resolved in await _compat.concurrently(
+                _compat.resolve_dependencies(DependenciesRequest(field)) for field in dependencies
             )
-            for target in targets
+            for target in resolved
         )
     return ContentTargets(
         tuple(sorted(packages, key=lambda p: (p[0], type(p[1]).__name__))),
@@ -83,104 +141,73 @@ async def find_content_targets(asked: Asked, wanted: Targets) -> ContentTargets:
     )
 
 
-def _refuse_images(asked: Asked, target: Target) -> None:
-    if target.has_field(LayerContentField):
-        raise asked.error(f"{target.address} is a layer", hint="put it in `layers`")
-    if target.has_field(ImageContentField) or target.has_field(ImageField):
-        raise asked.error(f"{target.address} is a {target.alias}", hint="depend on what is inside it instead")
+def _check_content_type(requested_by: RequestedBy, target: Target) -> None:
+    if target.has_field(ImageLayerDependenciesField):
+        raise requested_by.error(
+            f"the target {target.address} has the type `{target.alias}`", hint="move the address to `layers`"
+        )
+    if target.has_field(ContainerImageDependenciesField) or target.has_field(ImageField):
+        raise requested_by.error(
+            f"the target {target.address} has the type `{target.alias}`", hint="depend on the content of the image"
+        )
 
 
-async def hydrate_content(target: Target) -> Content:
+async def _source_content(target: Target) -> Content:
     hydrated = await _compat.hydrate_sources(
         HydrateSourcesRequest(
             target.get(SourcesField), for_sources_types=(FileSourceField, ResourceSourceField), enable_codegen=True
         )
     )
-    # The files of one generator come as one source: a thousand files are not a thousand folders in the sandbox.
+    # All files of a target generator are one content, so that the sandbox has one directory for them.
     origin = str(target.address.maybe_convert_to_target_generator())
     snapshot = hydrated.snapshot
     return Content(snapshot.digest, tuple(snapshot.files), origin, target.address.spec_path)
 
 
-async def package_content(address: Address, field_set: PackageFieldSet) -> Content:
+async def _package_content(address: Address, field_set: PackageFieldSet) -> Content:
     package = await _compat.build_package(EnvironmentAwarePackageRequest(field_set))
     snapshot = await _compat.snapshot(package.digest)
     paths = [artifact.relpath for artifact in package.artifacts if artifact.relpath]
-    folder = paths[0].rpartition("/")[0] if paths else ""
-    return Content(package.digest, tuple(snapshot.files), str(address), folder)
+    directory = paths[0].rpartition("/")[0] if paths else ""
+    return Content(package.digest, tuple(snapshot.files), str(address), directory)
 
 
-async def merge_content(contents: tuple[Content, ...]) -> Content:
+async def _merge(contents: tuple[Content, ...]) -> Content:
     digest = await _compat.merge_digests(MergeDigests(content.digest for content in contents))
     files = tuple(sorted({path for content in contents for path in content.files}))
-    return Content(digest, files, contents[0].origin, contents[0].folder)
+    return Content(digest, files, contents[0].origin, contents[0].directory)
 
 
-async def content_of(asked: Asked, direct: Targets) -> tuple:
-    """All that these targets give, a `Content` for each origin, in the order of their addresses.
+def relative_root(content: Content) -> str:
+    """Return the directory that paths in a directory of `contents` are relative to.
 
-    Raises TargetError for one of them that gives nothing: it was meant to give something.
+    The directory of the content if all files are below this directory; otherwise an empty string, the build root.
     """
-    targets = await find_content_targets(asked, direct)
-    contents = await _compat.concurrently(
-        (
-            *(package_content(address, field_set) for address, field_set in targets.packages),
-            *(hydrate_content(target) for target in targets.sources),
-        )
-    )
-    givers = [*(address for address, _ in targets.packages), *(target.address for target in targets.sources)]
-    by_origin = {}
-    empty = set()
-    for address, content in zip(givers, contents):
-        if content.files:
-            by_origin.setdefault(content.origin, []).append(content)
-        else:
-            empty.add(address)
-    for target in direct:
-        if target.address in empty or (target.address not in givers and not target.has_field(Dependencies)):
-            raise asked.error(
-                f"{target.address} ({target.alias}) gives no file",
-                hint="depend on files, resources or a package such as pex_binary or archive",
-            )
-    return await _compat.concurrently(merge_content(tuple(found)) for _, found in sorted(by_origin.items()))
+    is_below = all(path.startswith(f"{content.directory}/") for path in content.files)
+    return content.directory if content.directory and is_below else ""
 
 
-async def collect_content(field: ContentField) -> tuple:
-    """What `dependencies` gives."""
-    asked = Asked(field.address, field.alias)
-    return await content_of(asked, await _compat.resolve_dependencies(DependenciesRequest(field)))
+def prefixes_to_strip(
+    strip_prefix: Optional[str], contents: tuple[Content, ...], requested_by: RequestedBy
+) -> tuple[str, ...]:
+    """Return the prefix to remove from the paths of each content: `strip_prefix`, or an empty string.
 
-
-async def collect_named(field: ContentsField, path: str, given: str) -> tuple:
-    """What one entry of `contents` gives."""
-    asked = Asked(field.address, field.alias)
-    found = await content_of(asked, await _compat.resolve_targets(field.inputs_of(given)))
-    if not path.endswith("/") and sum(len(content.files) for content in found) != 1:
-        raise asked.error(
-            f"{path!r} is to be one file, and {given} gives {sum(len(content.files) for content in found)}",
-            hint="write a trailing slash to put them into that folder",
-        )
-    return found
-
-
-def common_folder(content: Content) -> str:
-    """The folder that the files of a content are counted from in `contents`: their BUILD file's, if they are in it."""
-    inside = all(path.startswith(f"{content.folder}/") for path in content.files)
-    return content.folder if content.folder and inside else ""
-
-
-def stripped(field: Optional[str], contents: tuple[Content, ...], asked: Asked) -> tuple[str, ...]:
-    """The prefix to strip from each content. Raises TargetError for one that fits nothing, or a part of a content."""
-    if not field:
+    Raises TargetError if no content has the prefix, or if only some files of a content have the prefix.
+    """
+    if not strip_prefix:
         return ("",) * len(contents)
-    prefix = field.strip("/")
-    found = []
+    prefix = strip_prefix.strip("/")
+    prefixes = []
     for content in contents:
-        fitting = [path for path in content.files if path.startswith(f"{prefix}/")]
-        if fitting and len(fitting) != len(content.files):
-            other = next(path for path in content.files if path not in fitting)
-            raise asked.error(f"{other} of {content.origin} does not begin with {prefix}/", hint="shorten the prefix")
-        found.append(prefix if fitting else "")
-    if contents and not any(found):
-        raise asked.error(f"no path begins with {prefix}/", hint=f"paths are such as {contents[0].files[0]}")
-    return tuple(found)
+        matching = [path for path in content.files if path.startswith(f"{prefix}/")]
+        if matching and len(matching) != len(content.files):
+            other = next(path for path in content.files if path not in matching)
+            raise requested_by.error(
+                f"the path {other} of {content.origin} does not begin with {prefix}/", hint="use a shorter prefix"
+            )
+        prefixes.append(prefix if matching else "")
+    if contents and not any(prefixes):
+        raise requested_by.error(
+            f"no path begins with {prefix}/", hint=f"use a prefix of the paths, such as {contents[0].files[0]}"
+        )
+    return tuple(prefixes)

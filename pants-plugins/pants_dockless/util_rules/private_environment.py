@@ -1,7 +1,8 @@
-"""Environment variables for programs that speak to registries, in files that only the user can read.
+"""Passes environment variables to programs that connect to registries, in files that only the user can read.
 
-Pants writes the environment of a process into its store and, with `--keep-sandboxes`, into the sandbox. The variables
-may be secrets (`AWS_SECRET_ACCESS_KEY`, the password of a proxy), so no process gets them as its environment.
+Pants writes the environment of a process to its store and, with `--keep-sandboxes`, to the sandbox. The variables may
+contain secrets, such as `AWS_SECRET_ACCESS_KEY` or the password of a proxy. Therefore they are never the environment of
+a process that Pants starts.
 """
 
 import atexit
@@ -12,16 +13,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pants.engine.internals.session import RunId
+from pants_dockless._compat import RunId
 
 _NAME = "environment.json"
-# By run: the directories of files that interactive processes read.
+# By run: the directories of the files that interactive processes read.
 _DIRECTORIES: dict[RunId, list[str]] = {}
 
 
 @contextmanager
 def private_environment(environment: Mapping[str, str]) -> Iterator[str]:
-    """The path of a file with `environment` as JSON, deleted at the end. The program deletes it when it has read it."""
+    """Write `environment` to a JSON file and yield its path.
+
+    The program deletes the file after reading it. At exit, the file is deleted in any case.
+    """
     directory = tempfile.mkdtemp(prefix="dockless-")
     try:
         yield _write(directory, environment)
@@ -30,13 +34,13 @@ def private_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def private_environment_of_run(run: RunId, environment: Mapping[str, str]) -> str:
-    """Write a file as `private_environment` does, for a program that is started when the rules have ended.
+    """Write `environment` to a JSON file and return its path, for a program that starts after the rules have ended.
 
-    A program that is never started leaves its file: it is deleted by the next run of the same process (pantsd runs one
-    at a time), or when the process ends.
+    The program deletes the file after reading it. If the program never starts, the file is deleted in the next run of
+    the same process (pantsd performs one run at a time) or when the process ends.
     """
-    for old in [old for old in _DIRECTORIES if old != run]:
-        _delete(_DIRECTORIES.pop(old))
+    for old_run in [key for key in _DIRECTORIES if key != run]:
+        _delete(_DIRECTORIES.pop(old_run))
     directory = tempfile.mkdtemp(prefix="dockless-")
     _DIRECTORIES.setdefault(run, []).append(directory)
     return _write(directory, environment)
@@ -49,7 +53,7 @@ def _write(directory: str, environment: Mapping[str, str]) -> str:
     return path
 
 
-def _delete(directories: list) -> None:
+def _delete(directories: list[str]) -> None:
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""Runs the programs of `pants_dockless.scripts`.
+"""Runs the programs in `pants_dockless.scripts`.
 
-A builder is a function of its inputs: Pants caches its results, locally and remotely. A registry client is never
-cached, and its environment, which may hold secrets, reaches it in a private file: Pants writes the environment of
-processes to its store.
+The output of a builder depends only on its inputs, so that Pants caches the result locally and remotely. The result of
+a registry client is never cached. A registry client receives its environment, which may contain secrets, in a private
+file, because Pants writes the environment of processes to its store.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import Any, Optional
 
@@ -29,7 +30,7 @@ from pants_dockless.util_rules.interpreter import TOOLS, SharedPython
 from pants_dockless.util_rules.private_environment import private_environment
 from pants_dockless.util_rules.tools import script
 
-# Variables that tell registry clients where to find credential stores and helpers, proxies and CA bundles.
+# The variables that registry clients use: credential stores and helpers, proxies, CA bundles.
 ENV_VARS = (
     *("PATH", "HOME", "LANG", "USER", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR"),
     *("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"),
@@ -40,8 +41,8 @@ ENV_VARS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
 )
 
-# How long a builder waits for the answer of a remote cache before it starts. With 0, a layer that takes less time than
-# the answer is always built, and uploaded, again.
+# The time that a builder waits for a remote cache before it starts. With 0, a layer that takes less time than a request
+# to the cache would always be built and uploaded again.
 _SPECULATION_DELAY_MILLIS = 2000
 _RUNNER = "registry_program.py"
 _PLAN = "plan.json"
@@ -55,7 +56,7 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a program: what it printed, and the tree that it wrote."""
+    """The standard output of a program and the digest of the tree that the program wrote."""
 
     stdout: bytes
     digest: Digest
@@ -72,7 +73,10 @@ async def run_builder(
     output_files: tuple[str, ...] = (),
     output_directories: tuple[str, ...] = (),
 ) -> Output:
-    """Run a program of the tree `tools`; `argv` begins with its name. Raises TargetError if the program fails."""
+    """Run a program in the tree `tools`. `argv` begins with the name of the program.
+
+    Raises TargetError if the program fails.
+    """
     result = await _compat.run_process(
         Process(
             argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
@@ -102,7 +106,10 @@ async def run_registry_client(
     output_files: tuple[str, ...] = (),
     output_directories: tuple[str, ...] = (),
 ) -> Output:
-    """Run a program that speaks to registries, on this machine. Raises TargetError or DocklessError if it fails."""
+    """Run a program that connects to registries, on this machine.
+
+    Raises TargetError, or DocklessError without an address, if the program fails.
+    """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     with private_environment(environment) as path:
         files = registry_program(program, plan, path)
@@ -122,10 +129,10 @@ async def run_registry_client(
 
 
 def registry_program(program: str, plan: dict[str, Any], environment: str) -> tuple[FileContent, ...]:
-    """Return the files of a program that speaks to registries: the program, its runner and its plan.
+    """Return the files of a program that connects to registries: the program, its runner and its plan.
 
-    `environment` is the path of a private file. The program imports from where Pants itself imports: it runs on this
-    machine and is never cached.
+    `environment` is the path of the private file with the environment. The program imports packages from the same
+    directories as Pants, because it runs on the same machine and is never cached.
     """
     document = json.dumps({**plan, "environment": environment, "import_from": import_roots()}).encode()
     return (script(program), script(_RUNNER), FileContent(_PLAN, document))
@@ -134,72 +141,74 @@ def registry_program(program: str, plan: dict[str, Any], environment: str) -> tu
 def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple[str, ...]:
     """Return the arguments of an InteractiveProcess that runs a registry program.
 
-    CPython prints a traceback for an interrupt that arrives before the program has set its own handler: SIGINT is
-    blocked until then, or ignored where `env` cannot block it.
+    CPython prints a traceback if SIGINT arrives before the program has installed a handler. Therefore SIGINT is blocked
+    until then, or ignored if `env` does not support `--block-signal`.
     """
     command = (python.path, "-I", "-S", f"{{chroot}}/{program}", f"{{chroot}}/{_PLAN}")
     return ("/bin/sh", "-c", _WITHOUT_INTERRUPTS, "sh", *command)
 
 
-# The library and the packages that it imports when it speaks to registries.
+# The library and the packages that it imports to connect to registries.
 _PACKAGES = ("dockless", "certifi", "charset_normalizer", "google.auth", "idna", "requests", "urllib3")
-# Those that google-auth or a SOCKS proxy needs; which ones depends on google-auth's version.
+# Packages that google-auth, depending on its version, and SOCKS proxies require.
 _OPTIONAL_PACKAGES = ("cachetools", "cffi", "cryptography", "pyasn1", "pyasn1_modules", "rsa", "socks")
 
 
-def import_roots() -> list:
-    """Return the directories that hold the library and the packages it imports, in the order of sys.path."""
+def import_roots() -> list[str]:
+    """Return the directories that contain the library and the packages that it imports, in the order of sys.path."""
     roots = set()
     for package in (*_PACKAGES, *_OPTIONAL_PACKAGES):
-        spec = _spec(package)
+        spec = _find_spec(package)
         if spec is None and package in _PACKAGES:
             raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
         if spec is not None:
-            for place in spec.submodule_search_locations or (spec.origin or "",):
-                roots.add(_parent(os.path.abspath(place), package.count(".") + 1))
+            for location in spec.submodule_search_locations or (spec.origin or "",):
+                roots.add(_ancestor(os.path.abspath(location), package.count(".") + 1))
     return [path for path in map(os.path.abspath, sys.path) if path in roots]
 
 
-def _spec(package: str):
+def _find_spec(package: str) -> Optional[ModuleSpec]:
     try:
         return find_spec(package)
     except ModuleNotFoundError:
-        # Of `google.auth`, where there is no `google`.
+        # For `google.auth`, if there is no package `google`.
         return None
 
 
-def _parent(path: str, levels: int) -> str:
-    return path if not levels else _parent(os.path.dirname(path), levels - 1)
+def _ancestor(path: str, levels: int) -> str:
+    return path if not levels else _ancestor(os.path.dirname(path), levels - 1)
 
 
 async def check_blobs(address: Address, digest: Digest, sizes: Mapping[str, int], origin: str) -> None:
-    """Raise TargetError unless a tree has a file `blobs/sha256/<hex>` for each of `sizes` (`sha256:<hex>` -> bytes).
+    """Raise TargetError unless a tree contains a file `blobs/sha256/<hex>` for each item of `sizes`.
 
-    No blob is read: Pants names the content of files by SHA-256, as OCI does.
+    `sizes` maps digests to sizes in bytes. `origin` names the process that wrote the tree. No blob is read: Pants
+    identifies the content of files by SHA-256, as OCI does.
     """
     entries = await _compat.digest_entries(digest)
-    found = {
+    actual_sizes = {
         f"sha256:{entry.file_digest.fingerprint}": entry.file_digest.serialized_bytes_length
         for entry in entries
         if isinstance(entry, FileEntry) and entry.path == f"blobs/sha256/{entry.file_digest.fingerprint}"
     }
     for blob, size in sizes.items():
-        if found.get(blob) != size:
+        if actual_sizes.get(blob) != size:
             raise output_missing(address, f"the blob {blob} of {size} bytes", origin)
 
 
 def output_missing(address: Address, output: str, origin: str) -> TargetError:
-    """Return the error for a process result that lacks `output`.
+    """Return the error for the result of a process that lacks `output`.
 
-    Pants has stored the result in the local cache: only another cache namespace makes Pants run the process again.
+    Pants has stored the result in the local cache. Pants runs the process again only in another cache namespace.
     """
     return TargetError(
         address,
         None,
         f"{origin} succeeded without its output, {output}",
-        cause="a remote cache or worker returned a result that is not complete",
-        hint="check the remote service; run again with --no-remote-cache-read --no-remote-execution "
-        "--process-execution-cache-namespace=NAME, where NAME is new, because Pants keeps the result on this machine",
+        cause="a remote cache or worker returned an incomplete result",
+        hint="check the remote service and run Pants again with --no-remote-cache-read --no-remote-execution "
+        "--process-execution-cache-namespace=NAME, where NAME is a new name, because Pants has cached the result on "
+        "this machine",
     )
 
 

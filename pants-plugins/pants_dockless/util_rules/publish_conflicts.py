@@ -1,33 +1,35 @@
-"""Which target of a run publishes to which reference: two of them cannot, unless it is the same image."""
+"""Detects targets that publish different images to the same reference in one run."""
 
 from collections.abc import Iterable
 
 from pants.engine.addresses import Address
-from pants.engine.internals.session import RunId
 
+from pants_dockless._compat import RunId
 from pants_dockless.errors import TargetError
 
-# By run: reference -> who was first, and the digest. Of past runs a few are kept: their rules may still be at work.
-_CLAIMS: dict[RunId, dict[str, tuple[Address, str]]] = {}
-_KEPT = 8
+# By run and reference: the first target that publishes to the reference, and the digest of the image. The entries of a
+# few earlier runs are kept, because their rules may still be running.
+_PUBLISHED: dict[RunId, dict[str, tuple[Address, str]]] = {}
+_KEPT_RUNS = 8
 
 
-def claim(run: RunId, references: Iterable[str], address: Address, digest: str) -> None:
-    """Notes that a target pushes an image there. Raises TargetError, naming both, where another pushes another image.
+def check_conflicts(run: RunId, references: Iterable[str], address: Address, digest: str) -> None:
+    """Record that a target publishes an image to `references`.
 
-    All that a run publishes is known before the first push begins: then nothing has been pushed.
+    Raises TargetError if another target publishes another image to one of them. Pants calls the rules of all targets
+    before the first push, so that nothing has been pushed when the error occurs.
     """
-    claims = _CLAIMS.setdefault(run, {})
-    for old in list(_CLAIMS)[:-_KEPT]:
-        _CLAIMS.pop(old, None)
+    published = _PUBLISHED.setdefault(run, {})
+    for old_run in list(_PUBLISHED)[:-_KEPT_RUNS]:
+        _PUBLISHED.pop(old_run, None)
     for reference in references:
-        other, there = claims.setdefault(reference, (address, digest))
-        if other != address and there != digest:
-            first, second = sorted((str(other), str(address)))
+        other_address, other_digest = published.setdefault(reference, (address, digest))
+        if other_address != address and other_digest != digest:
+            first, second = sorted((str(other_address), str(address)))
             raise TargetError(
                 address,
                 "image_tags",
-                f"{reference} would be two images",
-                cause=f"{first} and {second} both publish to it",
-                hint="give one of them another tag or repository",
+                f"two different images would be published to {reference}",
+                cause=f"both {first} and {second} publish to this reference",
+                hint="change the tags or the repository of one of the targets",
             )

@@ -1,6 +1,7 @@
-"""The programs that make bytes, as trees for a sandbox: exactly the modules and packages that each program imports.
+"""The trees of the programs that write layers and archives.
 
-Each file is a part of the cache key. An edit of a module that is not listed here rebuilds no layer.
+A tree contains exactly the modules and packages that its program imports. Each file is part of the cache key: a change
+to a module that is not listed here does not rebuild layers.
 """
 
 import os
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
-from pants.engine.rules import collect_rules, rule
+from pants.engine.rules import Rule, collect_rules, rule
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
@@ -48,7 +49,7 @@ PATTERN_PACKAGES = ("pathspec",)
 
 @dataclass(frozen=True)
 class Compression:
-    """What a compression needs: modules of `dockless.layer.compression`, and distributions that are installed."""
+    """The modules of `dockless.layer.compression` and the installed packages that a compression requires."""
 
     modules: tuple[str, ...]
     packages: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ EXPORT_MODULES = (
     "dockless.tar.reader",
     "dockless.tar.writer",
 )
-# The layers of a base may be compressed in any way.
+# The layers of a base may have any compression.
 EXPORT_PACKAGES = ("zstandard",)
 
 
@@ -123,14 +124,14 @@ def layer_packages(compression: str, patterns: bool) -> tuple[str, ...]:
 
 
 async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -> Digest:
-    # A package that is not installed is left out: the program says what that means.
+    # The program reports a package that is not installed.
     installed = [name for name in packages if find_spec(name) is not None]
     own = await _compat.create_digest(CreateDigest([script(program), launcher(), *module_files(modules)]))
     trees = await _compat.concurrently(_compat.create_digest(CreateDigest(_package_files(name))) for name in installed)
     return await _compat.merge_digests(MergeDigests((own, *trees)))
 
 
-@rule(desc="Collect the programs that make bytes", level=LogLevel.DEBUG)
+@rule(desc="Collect the programs that write layers and archives", level=LogLevel.DEBUG)
 async def collect_tools() -> Tools:
     kinds = [(name, patterns) for name in COMPRESSIONS for patterns in (False, True)]
     layers = await _compat.concurrently(
@@ -140,47 +141,48 @@ async def collect_tools() -> Tools:
 
 
 def script(name: str) -> FileContent:
-    """Return a program of `pants_dockless.scripts`."""
+    """Return the file of a program in `pants_dockless.scripts`."""
     with open(os.path.join(os.path.dirname(os.path.dirname(__file__)), "scripts", name), "rb") as file:
         return FileContent(name, file.read())
 
 
-def module_files(modules: Iterable[str]) -> list:
+def module_files(modules: Iterable[str]) -> list[FileContent]:
     """Return the files of modules of `dockless`, and an empty `__init__.py` for each package that is not listed."""
     (root,) = _locations("dockless")
-    found = {}
+    files: dict[str, bytes] = {}
     for module in sorted(modules):
         parts = module.split(".")
         for n in range(1, len(parts)):
-            found.setdefault("/".join((*parts[:n], "__init__.py")), b"")
+            files.setdefault("/".join((*parts[:n], "__init__.py")), b"")
         path = os.path.join(os.path.dirname(root), *parts)
         is_package = os.path.isdir(path)
         with open(os.path.join(path, "__init__.py") if is_package else path + ".py", "rb") as file:
-            found["/".join((*parts, "__init__.py")) if is_package else "/".join(parts) + ".py"] = file.read()
-    return [FileContent(path, content) for path, content in found.items()]
+            files["/".join((*parts, "__init__.py")) if is_package else "/".join(parts) + ".py"] = file.read()
+    return [FileContent(path, content) for path, content in files.items()]
 
 
-def _package_files(package: str) -> list:
-    """Return the files that are imported from an installed package."""
-    found = []
+def _package_files(package: str) -> list[FileContent]:
+    """Return the modules of an installed package."""
+    files = []
     for root in _locations(package):
         for directory, directories, names in os.walk(root):
             directories[:] = sorted(name for name in directories if name != "__pycache__")
             for name in sorted(names):
-                # The second backend of zstandard has 20 MB and is never loaded.
+                # `_cffi` is the second backend of zstandard. It has 20 MB and is never imported.
                 if name.endswith((".py", ".so", ".dylib")) and not name.startswith("_cffi."):
                     path = os.path.join(directory, name)
                     with open(path, "rb") as file:
-                        found.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
-    return found
+                        files.append(FileContent(os.path.join(package, os.path.relpath(path, root)), file.read()))
+    return files
 
 
-def _locations(package: str) -> list:
+def _locations(package: str) -> list[str]:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
     return list(spec.submodule_search_locations)
 
 
-def rules() -> list:
-    return [*collect_rules()]
+def rules() -> Iterable[Rule]:
+    """Return the rules of this module."""
+    return collect_rules()

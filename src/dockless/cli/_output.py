@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dockless._units import format_size
+
 if TYPE_CHECKING:
     from dockless.registry.push_result import PushResult
 
@@ -36,16 +38,7 @@ def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) 
         print(reference if reference.endswith(f"@{pushed.digest}") else f"{reference}@{pushed.digest}")
     if not arguments.quiet:
         print(
-            f"{pushed.blobs_sent} blobs sent ({size_text(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
+            f"{pushed.blobs_sent} blobs sent ({format_size(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
             f"{pushed.blobs_present} already present",
             file=sys.stderr,
         )
-
-
-def size_text(size: float) -> str:
-    """Return `size` in bytes with a decimal unit, as registries' web pages show it."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

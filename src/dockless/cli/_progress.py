@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from dockless.cli._output import size_text
+from dockless._units import format_size
 from dockless.cli._signals import interrupt
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _check_interrupt(event: ProgressEvent) -> None:
 def _print_event(event: ProgressEvent) -> None:
     interrupt.check()
     if event.kind in _ENDS:
-        size = size_text(event.descriptor.size)
+        size = format_size(event.descriptor.size)
         _print_line(f"{event.descriptor.digest} {_ENDS[event.kind]} ({size})")
     elif event.kind == "tagged":
         _print_line(f"{event.reference} is {event.descriptor.digest}")

@@ -27,7 +27,8 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dockless.cli._output import print_json, size_text
+    from dockless._units import format_size
+    from dockless.cli._output import print_json
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
     from dockless.transfer.verify import verify_image
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in result.problems:
             print(problem)
         if not arguments.quiet:
-            read = f"{result.manifests} manifests, {result.blobs} blobs, {size_text(result.bytes)}"
+            read = f"{result.manifests} manifests, {result.blobs} blobs, {format_size(result.bytes)}"
             foreign = f"; {len(result.foreign)} foreign layers were not verified" if result.foreign else ""
             print(f"{_count(result.problems)} found in {read}{foreign}", file=sys.stderr)
     if result.problems:

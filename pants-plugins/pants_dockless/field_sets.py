@@ -1,21 +1,20 @@
-"""The fields of a `container_image` as rules read them."""
+"""The fields that `package` reads from a `container_image` and a `push_image`."""
 
 from dataclasses import dataclass
 
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 
-from dockless.mutate.config_edit import ConfigEdit
-from pants_dockless.errors import TargetError
 from pants_dockless.target_types import (
     AnnotationsField,
     BaseField,
     CmdField,
+    ContainerImageDependenciesField,
     EntrypointField,
     EnvField,
     ExposedPortsField,
     FormatField,
     HealthcheckField,
-    ImageContentField,
+    ImageField,
     ImageTagsField,
     IncludeBaseLayersField,
     LabelsField,
@@ -35,9 +34,11 @@ from pants_dockless.target_types import (
 
 @dataclass(frozen=True)
 class ContainerImageFieldSet(PackageFieldSet):
-    required_fields = (ImageContentField,)
+    """The fields of a `container_image`, apart from the content of its own layer."""
 
-    content: ImageContentField
+    required_fields = (ContainerImageDependenciesField,)
+
+    dependencies: ContainerImageDependenciesField
     layers: LayersField
     base: BaseField
     remove_layers: RemoveLayersField
@@ -63,20 +64,15 @@ class ContainerImageFieldSet(PackageFieldSet):
     skip_push: SkipPushField
 
 
-def config_edit(field_set: ContainerImageFieldSet) -> ConfigEdit:
-    """What the fields say of the config, checked. Raises TargetError."""
-    edit = ConfigEdit(
-        entrypoint=field_set.entrypoint.value,
-        cmd=field_set.cmd.value,
-        env=field_set.env.value,
-        working_dir=field_set.workdir.value,
-        user=field_set.user.value,
-        labels=field_set.labels.value,
-        exposed_ports=field_set.exposed_ports.value,
-        volumes=field_set.volumes.value,
-        stop_signal=field_set.stop_signal.value,
-        healthcheck={"Test": list(field_set.healthcheck.value)} if field_set.healthcheck.value else None,
-    )
-    for name, error in edit.check():
-        raise TargetError.of(field_set.address, "workdir" if name == "working_dir" else name, error)
-    return edit
+@dataclass(frozen=True)
+class PushImageFieldSet(PackageFieldSet):
+    """The fields of a `push_image`."""
+
+    required_fields = (ImageField,)
+
+    image: ImageField
+    output_path: OutputPathField
+    registries: RegistriesField
+    repository: RepositoryField
+    image_tags: ImageTagsField
+    skip_push: SkipPushField

@@ -1,0 +1,85 @@
+"""The value of a built image, and how rules obtain the image of another target."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest
+from pants.engine.fs import Digest
+from pants.engine.target import SpecialCasedDependencies
+
+from dockless.oci.digest import Digest as ContentDigest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import Manifest
+from pants_dockless import _compat
+from pants_dockless.errors import wrong_target_type
+from pants_dockless.field_sets import ContainerImageFieldSet
+from pants_dockless.target_types import ContainerImageDependenciesField
+from pants_dockless.util_rules.base_images import RemoteLayer
+from pants_dockless.util_rules.destinations import Destination
+from pants_dockless.util_rules.layer import Layer
+
+
+@dataclass(frozen=True)
+class PlatformImage:
+    """The image for one platform. The documents are bytes, because values of Pants rules must be hashable."""
+
+    platform: str
+    media_type: str
+    manifest: bytes
+    config: bytes
+
+    @property
+    def documents(self) -> ImageDocuments:
+        """The parsed documents."""
+        manifest = Manifest.from_bytes(self.manifest, self.platform, media_type=self.media_type)
+        return ImageDocuments.read(manifest, self.config, self.platform)
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image or an image index.
+
+    `size` is the size of all documents and layers in bytes. `layout` is a tree with an OCI image layout, which does not
+    contain the `remote_layers`.
+    """
+
+    digest: ContentDigest
+    media_type: str
+    size: int
+    images: tuple[PlatformImage, ...]
+    layers: tuple[Layer, ...]
+    remote_layers: tuple[RemoteLayer, ...]
+    layout: Digest
+
+
+@dataclass(frozen=True)
+class ImageArtifact(BuiltPackageArtifact):
+    """The artifact of an image, with the values that `publish` needs. `built` is never None."""
+
+    built: Optional[BuiltImage] = None
+    destinations: tuple[Destination, ...] = ()
+
+    @property
+    def image(self) -> BuiltImage:
+        """The image."""
+        assert self.built is not None
+        return self.built
+
+
+def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
+    """Return the artifact of an image from the result of `package`."""
+    return next(
+        artifact for package in packages for artifact in package.artifacts if isinstance(artifact, ImageArtifact)
+    )
+
+
+async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
+    """Return the image of the `container_image` whose address is the value of `field`.
+
+    Raises TargetError with this hint if the address is the address of another target.
+    """
+    target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
+    if not target.has_field(ContainerImageDependenciesField):
+        raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
+    package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
+    return image_artifact(package).image
