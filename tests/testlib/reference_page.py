@@ -53,7 +53,7 @@ def render() -> str:
 def _entry(name: str, value: object) -> Iterator[str]:
     yield f"### {name}\n"
     if typing.get_origin(value):
-        yield f"A type: `{str(value).replace('typing.', '').replace('collections.abc.', '')}`"
+        yield f"A type: `{_alias(value)}`"
         return
     if inspect.isfunction(value):
         yield f"```python\n{_signature(name, value)}\n```\n"
@@ -71,6 +71,21 @@ def _entry(name: str, value: object) -> Iterator[str]:
         elif inspect.isfunction(function):
             yield f"\n```python\n{_signature(f'{name}.{member}', function)}\n```\n"
             yield _text(function)
+
+
+def _alias(value: object) -> str:
+    """Return a type as it is written, the same on every interpreter."""
+    if isinstance(value, typing.ForwardRef):
+        return value.__forward_arg__
+    if isinstance(value, list):
+        return f"[{', '.join(map(_alias, value))}]"
+    arguments = typing.get_args(value)
+    if typing.get_origin(value) is typing.Union:
+        return " | ".join(map(_alias, arguments))
+    name = "None" if value is type(None) else getattr(value, "__name__", None) or str(value).rpartition(".")[2]
+    if not arguments:
+        return name
+    return f"{typing.get_origin(value).__name__}[{', '.join(map(_alias, arguments))}]"
 
 
 def _has_constructor(kind: type) -> bool:
