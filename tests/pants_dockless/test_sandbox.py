@@ -38,7 +38,7 @@ def lay_out(tools: Path, program: str, modules: tuple, *packages: str) -> None:
 
 @pytest.fixture
 def sandbox(tmp_path):
-    """A directory with the program, its modules and a source; run(...) runs it there."""
+    """sandbox(spec) runs the program in a directory with its modules and a source."""
     lay_out(tmp_path / "__dockless", MAIN.name, layer_modules("gzip", False), "deflate")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.txt").write_text("a")
@@ -99,8 +99,8 @@ LIST = (
 
 @pytest.mark.parametrize("patterns", [False, True])
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_the_modules_of_a_layer_process_are_those_that_it_imports(tmp_path, compression, patterns):
-    """Too few break the build; one too many makes an edit of it rebuild every layer."""
+def test_layer_modules_are_the_imported_modules(tmp_path, compression, patterns):
+    """With a module too few, the build fails. With a module too many, a change to the module rebuilds all layers."""
     lay_out(tmp_path, MAIN.name, layer_modules(compression, patterns), *layer_packages(compression, patterns))
     fields = "modes={'/a': '0600'}, " * patterns
     code = (
@@ -116,7 +116,7 @@ def test_the_modules_of_a_layer_process_are_those_that_it_imports(tmp_path, comp
 @pytest.mark.parametrize(
     "field", [{"ignores": ["*.pyc"]}, {"ignore_files": [".ig"]}, {"modes": {"*.txt": "0600"}}, {"owners": {"*": "1:1"}}]
 )
-def test_pathspec_is_a_part_of_the_layer_processes_that_have_patterns_alone(sandbox, tmp_path, field):
+def test_pathspec_is_an_input_only_of_layers_with_patterns(sandbox, tmp_path, field):
     (tmp_path / "in/.ig").write_text("*.pyc")
     described = {**spec(), **field}
     assert LayerSpec.from_json(described).has_patterns and not LayerSpec.from_json(spec()).has_patterns

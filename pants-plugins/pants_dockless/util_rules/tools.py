@@ -42,7 +42,7 @@ LAYER_MODULES = (
     "dockless.oci.platform",
     "dockless.tar.header",
 )
-# What a layer with patterns needs beside them.
+# The additional modules and packages of layers with patterns.
 PATTERN_MODULES = ("dockless.layer.patterns",)
 PATTERN_PACKAGES = ("pathspec",)
 
@@ -94,22 +94,22 @@ EXPORT_PACKAGES = ("zstandard",)
 
 @dataclass(frozen=True)
 class Tools:
-    """The trees of the layer builder, and that of the program that writes archives.
+    """The digests of the trees: of the layer builder, and of the program that writes archives.
 
-    The builder has a tree for each compression, of layers without patterns and of layers with patterns.
+    The layer builder has a tree for each compression, both for layers without patterns and for layers with patterns.
     """
 
     layer: FrozenDict[tuple[str, bool], Digest]
     export: Digest
 
     def for_layer(self, spec: LayerSpec) -> Digest:
-        """Return the tree for a layer. The builder reports a compression that does not exist."""
+        """Return the tree for a layer. The layer builder reports an unknown compression."""
         name = spec.compression.partition(":")[0]
         return self.layer[name if name in COMPRESSIONS else "none", spec.has_patterns]
 
 
 def layer_modules(compression: str, patterns: bool) -> tuple[str, ...]:
-    """Return the names of all modules that the layer builder imports for `compression`, and for `patterns` if true."""
+    """Return the names of the modules that the layer builder imports for a compression, with or without patterns."""
     names = COMPRESSIONS[compression].modules
     return (
         *LAYER_MODULES,
@@ -133,6 +133,7 @@ async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -
 
 @rule(desc="Collect the programs that write layers and archives", level=LogLevel.DEBUG)
 async def collect_tools() -> Tools:
+    """Create the trees."""
     kinds = [(name, patterns) for name in COMPRESSIONS for patterns in (False, True)]
     layers = await _compat.concurrently(
         _tree(BUILD_LAYER, layer_modules(*kind), layer_packages(*kind)) for kind in kinds
