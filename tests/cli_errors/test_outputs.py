@@ -216,7 +216,8 @@ LAYOUTS = [
     ),
     case(
         *("B69", "other manifest", spoil(IMAGE.manifest.digest)),
-        f"layout: {IMAGE.manifest.digest} does not match its digest; the layout is damaged: write it again",
+        f"layout: {IMAGE.manifest.digest} is damaged: its digest is {X_OF[IMAGE.manifest.descriptor.size]}; "
+        f"write {blob(IMAGE.manifest.digest)} again",
     ),
     case(
         *("B69", "short layer", shorten(FIRST.digest)),
