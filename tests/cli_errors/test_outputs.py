@@ -168,7 +168,7 @@ def blob(digest):
     return f"layout/blobs/sha256/{digest.hex}"
 
 
-X_OF = {size: Digest.of(b"x" * size) for size in (FIRST.size, CONFIG.size)}
+X_OF = {size: Digest.of(b"x" * size) for size in (FIRST.size, CONFIG.size, len(IMAGE.manifest.raw))}
 LAYOUTS = [
     case(
         "B69",
