@@ -177,7 +177,7 @@ def test_a_manifest_of_others_that_is_too_large(refused, registry, tmp_path):
     raw = json.dumps({**image.manifest.json, "annotations": {"a": "x" * (4 << 20)}}).encode()
     root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
     layout_of(tmp_path / "large", root, blobs=image.blobs)
-    said = f"large: {root.digest} has {len(raw)} bytes: more than 4194304"
+    said = f"large: {root.digest} has {len(raw)} bytes: the limit is 4194304 bytes"
     assert refused("copy", "oci:large", f"{registry.host}/large") == said
     assert registry.requests == []
 

@@ -168,7 +168,7 @@ def blob(digest):
     return f"layout/blobs/sha256/{digest.hex}"
 
 
-X_OF = {size: Digest.of(b"x" * size) for size in (FIRST.size, CONFIG.size)}
+X_OF = {size: Digest.of(b"x" * size) for size in (FIRST.size, CONFIG.size, len(IMAGE.manifest.raw))}
 LAYOUTS = [
     case(
         "B69",
@@ -216,7 +216,8 @@ LAYOUTS = [
     ),
     case(
         *("B69", "other manifest", spoil(IMAGE.manifest.digest)),
-        f"layout: {IMAGE.manifest.digest} does not match its digest; the layout is damaged: write it again",
+        f"layout: {IMAGE.manifest.digest} is damaged: its digest is {X_OF[IMAGE.manifest.descriptor.size]}; "
+        f"write {blob(IMAGE.manifest.digest)} again",
     ),
     case(
         *("B69", "short layer", shorten(FIRST.digest)),

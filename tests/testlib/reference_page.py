@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ All errors are a `DocklessError`. Sizes are in bytes.
 _GROUPS = {
     "Images": ("Image", "ImageIndex", "ImageLayer"),
     "Layers": ("Layer", "LayerSpec", "Source", "InlineFile", "Buildable", "BuiltLayer"),
-    "Copy and verify": ("copy_image", "verify_image", "VerifyResult", "PrefetchResult", "PushResult", "PushResult"),
+    "Copy and verify": ("copy_image", "verify_image", "VerifyResult", "PrefetchResult", "PushResult"),
     "Locations and registries": ("Location", "Reference", "RegistryAccess", "Credentials", "RetryPolicy"),
     "Progress": ("Progress", "ProgressEvent"),
     "Errors": (
@@ -97,8 +99,9 @@ def _text(value: object) -> str:
 
 
 def _signature(name: str, value: object) -> str:
-    """Return a call as it is written, the same on every interpreter; one line for each long argument."""
+    """Return a call as it is written, independent of how an interpreter shows types."""
     function = inspect.signature(typing.cast(typing.Callable[..., object], value))
+    fields = field_types(value) if inspect.isclass(value) else {}
     parts, star = [], False
     for parameter in function.parameters.values():
         if parameter.name in ("self", "cls", "_cls"):
@@ -109,7 +112,7 @@ def _signature(name: str, value: object) -> str:
         prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         text = prefix + parameter.name
         if parameter.annotation is not parameter.empty:
-            text += f": {_type(parameter.annotation)}"
+            text += f": {fields.get(parameter.name) or _type(parameter.annotation)}"
         if parameter.default is not parameter.empty:
             default = getattr(parameter.default, "__name__", None) or repr(parameter.default)
             text += f" = {default}" if ":" in text else f"={default}"
@@ -120,10 +123,20 @@ def _signature(name: str, value: object) -> str:
     return line if len(line) <= 100 else f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
 
 
+def field_types(kind: type) -> dict[str, str]:
+    """Return the types of a class's fields as its source has them: other packages may rewrite those of a NamedTuple."""
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(node, ast.ClassDef)
+    return {
+        ast.unparse(item.target): ast.unparse(item.annotation) for item in node.body if isinstance(item, ast.AnnAssign)
+    }
+
+
 def _type(annotation: object) -> str:
-    if isinstance(annotation, typing.ForwardRef):
-        return annotation.__forward_arg__
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    if isinstance(annotation, str):
+        return annotation
+    # A forward reference, or a class.
+    return getattr(annotation, "__forward_arg__", None) or getattr(annotation, "__name__", str(annotation))
 
 
 if __name__ == "__main__":

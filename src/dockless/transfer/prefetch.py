@@ -57,16 +57,16 @@ def _prefetch(
         stack.enter_context(access)
         source = stack.enter_context(open_layer_sources(layer_sources, needed))
         client = access.client(reference)
-        crew = WorkerPool(access.jobs)
+        workers = WorkerPool(access.jobs)
         results: list[BlobResult] = []
 
         def ensure(layer: Descriptor) -> None:
             repositories = mount_from.get(layer.digest, ())
             results.append(
-                client.ensure_blob(reference.repository, layer, source, mount_from=repositories, stop=crew.stop)
+                client.ensure_blob(reference.repository, layer, source, mount_from=repositories, stop=workers.stop)
             )
 
-        crew.run([partial(ensure, layer) for layer in needed.values()])
+        workers.run([partial(ensure, layer) for layer in needed.values()])
     outcomes = [result.how for result in results]
     return PrefetchResult(
         blobs_sent=outcomes.count("sent"),

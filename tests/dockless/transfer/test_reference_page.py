@@ -4,7 +4,7 @@ import inspect
 import re
 import typing
 
-from reference_page import PAGE, render
+from reference_page import PAGE, field_types, render
 
 import dockless
 
@@ -47,7 +47,7 @@ def signatures():
                 for key, member in vars(value).items()
                 if key == "__init__" or not key.startswith("_")
             ]
-            members += [(name, typing.cast(typing.Any, value))] if "__annotations__" in vars(value) else []
+            yield from ((name, annotation) for annotation in field_types(value).values())
         for label, member in members:
             for annotation in getattr(member, "__annotations__", {}).values():
                 yield label, getattr(annotation, "__forward_arg__", str(annotation))
