@@ -5,6 +5,7 @@ A subcommand imports the library when it runs, so that `dockless --version` star
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -15,6 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from dockless.cli._signals import Interrupted, interrupt
 
+        report = sys.unraisablehook
+        # A signal during a finalizer would be printed as an ignored exception.
+        sys.unraisablehook = lambda found: None if found.exc_type is Interrupted else report(found)
         try:
             from dockless.cli._main import run
 
@@ -22,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Interrupted:
             # A second signal, during the cleanup after the first one.
             return 128 + interrupt.signal
+        finally:
+            sys.unraisablehook = report
     except KeyboardInterrupt:
         # Ctrl-C before the signal handlers are installed.
         return 130
