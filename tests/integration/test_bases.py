@@ -250,7 +250,7 @@ def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, bas
     assert "has changed from" not in other.err
     assert (web.folder / "base_images.lock").read_bytes() == before
     refused = lock(web, ok=False)
-    assert "it is one image, for linux/arm64" in refused.err
+    assert "the reference is a single image for linux/arm64" in refused.err
     assert (web.folder / "base_images.lock").read_bytes() == before
     run("umoci", "config", "--image", f"{base_layouts}:amd64", "--tag=moved", "--config.env=MOVED=1")
     run(*to, f"oci:{base_layouts}:moved", f"docker://{bases.host}/base/tools:1")
