@@ -1,9 +1,9 @@
-"""Dockless: build and publish container images without Docker, byte for byte the same on every machine.
+r"""Dockless: build and publish container images without Docker, byte for byte the same on every machine.
 
     from dockless import Image, Layer, InlineFile
 
     image = Image.from_registry("docker.io/library/python:3.12-slim", platform="linux/amd64")
-    image = image.add_layer(Layer.from_files({"/app": "./src", "/etc/motd": InlineFile("hi\\n", mode=0o600)}))
+    image = image.add_layer(Layer.from_files({"/app": "./src", "/etc/motd": InlineFile("hi\n", mode=0o600)}))
     image = image.with_config(working_dir="/app", cmd=["python", "main.py"], env={"PORT": "8080"})
     pushed = image.save("ghcr.io/acme/app", tags=["1.2.3", "latest"])
     print(pushed.digest, pushed.references)

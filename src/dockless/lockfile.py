@@ -66,6 +66,7 @@ class Lockfile(NamedTuple):
 
     @classmethod
     def of(cls, bases: Iterable[LockedBase]) -> Lockfile:
+        """Return the lockfile with these entries."""
         return cls({str(base.reference): base for base in bases})
 
     @classmethod

@@ -12,8 +12,9 @@ from pants.engine.addresses import Address
 from pants.engine.fs import DigestContents
 from pants.util.frozendict import FrozenDict
 from pants_backend import make_backend
-from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 from rows import case, row
+
+from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 
 PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
 HOST = "write host or host:port, such as ghcr.io or localhost:5000"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import digest_lock
 import pytest
-from digest_cases import UnfitFileSystem, Workspace
+from digest_cases import UnsuitableFileSystemError, Workspace
 from digest_run import ROOT, compare_with_lock
 
 LOCKED = digest_lock.read_lock()
@@ -23,7 +23,7 @@ COUNT = len(digest_lock.CASES)
 def test_digests_are_those_of_the_lock(kind, name, tmp_path):
     try:
         built = digest_lock.build(kind, name, str(tmp_path))
-    except UnfitFileSystem as error:
+    except UnsuitableFileSystemError as error:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"NOT TESTED: {error}")
@@ -113,5 +113,5 @@ def test_a_compressor_that_is_missing_is_an_error_and_writes_nothing(monkeypatch
 
 def test_a_file_system_that_changes_names_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "walk", lambda root: [(root, [], [b"readme"])])
-    with pytest.raises(UnfitFileSystem, match="does not keep the names"):
+    with pytest.raises(UnsuitableFileSystemError, match="does not keep the names"):
         Workspace(str(tmp_path)).write({"README": b""})

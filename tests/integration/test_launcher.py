@@ -50,4 +50,4 @@ def test_a_complete_environment_is_used_as_it_is(launcher):
     (launcher / ".venv/bin/python").write_text('#!/bin/sh\nshift 2\necho "$@"\n')
     (launcher / ".venv/bin/python").chmod(0o755)
     said = run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out
-    assert said == f"{launcher}/.venv/bin/pants package ::\n"
+    assert said == f"{launcher}/.venv/bin/pants --pants-config-files={launcher}/pants.2.17.toml package ::\n"

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from pants_dockless.util_rules.processes import ENV_VARS
 from pants_output import ONLY_DOCKLESS
 from real_tools import Checkout, DockerRegistry, Done, need, run
 from remote_services import BuildGrid
+
+from pants_dockless.util_rules.processes import ENV_VARS
 
 # Not a literal: this file is among the sources that are searched.
 MARK = f"secret-{uuid.uuid4().hex}"

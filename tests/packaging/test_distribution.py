@@ -77,6 +77,12 @@ def test_the_sdist_holds_what_the_wheel_is_made_of_and_what_the_tests_need(built
     assert {name: files.get(name) for name in here} == here
 
 
+def test_the_metadata_is_what_an_index_accepts(built):
+    python = ROOT / ".cache/lint/bin/python"
+    need(str(python))
+    run(python, "-m", "twine", "check", "--strict", *built.iterdir())
+
+
 def test_pants_loads_the_backend_from_the_wheel(built, tmp_path):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as found:

@@ -10,6 +10,7 @@ from pants.engine.target import (
     StringSequenceField,
 )
 from pants.util.frozendict import FrozenDict
+
 from pants_dockless.register import target_types
 from pants_dockless.target_types import BaseField, ContentsField, ImageField
 

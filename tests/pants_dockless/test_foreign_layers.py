@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pants_dockless
 import pytest
 from made_images import make_image
-from pants_dockless.util_rules.processes import import_roots
 from web_server import web_server
 
+import pants_dockless
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.testing import Registry
+from pants_dockless.util_rules.processes import import_roots
 
 SANDBOX = Path(pants_dockless.__file__).parent / "scripts"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from made_images import make_image
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants_dockless.util_rules.processes import interactive_argv, registry_program
 from waiting import wait_until
 
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.testing import Fault, Registry
+from pants_dockless.util_rules.processes import interactive_argv, registry_program
 
 # Seconds since the start of the program: the shell, the start of CPython, the imports and the push.
 MOMENTS = [n / 100 for n in (0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 13, 16, 20, 25, 30, 40)]

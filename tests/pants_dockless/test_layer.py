@@ -8,6 +8,7 @@ import pytest
 from pants.engine.addresses import Address, Addresses
 from pants.engine.rules import QueryRule
 from pants.engine.target import DependenciesRequest, SpecialCasedDependencies
+
 from pants_dockless.util_rules import tools
 
 FILES = {

@@ -4,9 +4,9 @@ import json
 import tarfile
 
 import pytest
-from pants_dockless.field_sets import PushImageFieldSet
 
 from dockless.oci.digest import Digest
+from pants_dockless.field_sets import PushImageFieldSet
 
 FILES = {
     "app/a.txt": "a",

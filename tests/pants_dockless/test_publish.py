@@ -6,6 +6,7 @@ import pytest
 from pants.core.goals import publish as publish_goal
 from pants.core.goals.publish import PublishProcesses
 from pants.engine.fs import DigestContents
+
 from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.goals.publish import (
     PublishContainerImageFieldSet,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pants.core.goals.publish import PublishProcesses
 from pants.engine.addresses import Address
-from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 
 import dockless
+from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -8,8 +8,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pants_dockless
 import pytest
+
+import pants_dockless
+from dockless.layer import LayerSpec
+from dockless.testing import Registry
 from pants_dockless.util_rules.processes import import_roots
 from pants_dockless.util_rules.tools import (
     COMPRESSIONS,
@@ -19,9 +22,6 @@ from pants_dockless.util_rules.tools import (
     module_files,
     script,
 )
-
-from dockless.layer import LayerSpec
-from dockless.testing import Registry
 
 MAIN = Path(pants_dockless.__file__).parent / "scripts/build_layer.py"
 

@@ -24,7 +24,7 @@ LEVELS = (
 )
 
 
-class UnfitFileSystem(Exception):
+class UnsuitableFileSystemError(Exception):
     """The file system does not keep names as they are (case, normalization, bytes that are not UTF-8)."""
 
 
@@ -68,7 +68,7 @@ class Workspace:
         self._trees: dict[str, list[tuple[bytes, Union[bytes, Link, None]]]] = {}
 
     def write(self, tree: Tree, name: str = "tree") -> str:
-        """Writes `tree` below the directory `name` and returns that directory. Raises UnfitFileSystem."""
+        """Writes `tree` below the directory `name` and returns that directory. Raises UnsuitableFileSystemError."""
         root = os.path.join(self.directory, os.fsencode(name))
         os.makedirs(root, exist_ok=True)
         inodes: dict[tuple[bytes, bool], bytes] = {}
@@ -102,7 +102,7 @@ class Workspace:
             with open(place, "xb") as file:
                 file.write(content)
         except OSError as error:
-            raise UnfitFileSystem(f"cannot create {place!r}: {error.strerror}") from error
+            raise UnsuitableFileSystemError(f"cannot create {place!r}: {error.strerror}") from error
         if self.disturb:
             os.chmod(place, 0o555 if executable else 0o400)
             os.utime(place, (1_000_000_007, 1_000_000_007))
@@ -164,7 +164,7 @@ def _check_names(root: bytes, paths: list) -> None:
         for name in (*directories, *files)
     }
     if listed != wanted:
-        raise UnfitFileSystem(f"{os.fsdecode(root)} does not keep the names {sorted(wanted ^ listed)}")
+        raise UnsuitableFileSystemError(f"{os.fsdecode(root)} does not keep the names {sorted(wanted ^ listed)}")
 
 
 LAYERS: dict[str, Callable[[Workspace], Layer]] = {}

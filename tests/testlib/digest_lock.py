@@ -22,7 +22,7 @@ from typing import Any, Optional
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from digest_cases import IMAGES, LAYERS, TESTPROJECTS, UnfitFileSystem, Workspace
+from digest_cases import IMAGES, LAYERS, TESTPROJECTS, UnsuitableFileSystemError, Workspace
 
 from dockless import DocklessError
 
@@ -33,14 +33,14 @@ Digests = Mapping[str, Mapping[str, Mapping[str, str]]]
 CASES = tuple((kind, name) for kind, cases in (("layers", LAYERS), ("images", IMAGES)) for name in sorted(cases))
 
 
-class CannotBuild(Exception):
+class BuildFailedError(Exception):
     """A case could not be built: which, and why."""
 
 
 def build(kind: str, name: str, directory: Optional[str] = None, **options: Any) -> dict[str, str]:
     """Builds a case in a directory of its own below `directory` and returns its digests.
 
-    `options` are those of Workspace. Raises DocklessError, UnfitFileSystem.
+    `options` are those of Workspace. Raises DocklessError, UnsuitableFileSystemError.
     """
     with tempfile.TemporaryDirectory(dir=directory) as made:
         work = Workspace(made, **options)
@@ -53,13 +53,13 @@ def build(kind: str, name: str, directory: Optional[str] = None, **options: Any)
 
 
 def build_all(cases: Iterable[tuple[str, str]], directory: Optional[str] = None, **options: Any) -> Digests:
-    """Builds `cases`, which are pairs of kind and name. Raises CannotBuild for the first that fails."""
+    """Builds `cases`, which are pairs of kind and name. Raises BuildFailedError for the first that fails."""
     built: dict[str, dict[str, dict[str, str]]] = {"layers": {}, "images": {}}
     for kind, name in cases:
         try:
             built[kind][name] = build(kind, name, directory, **options)
-        except (DocklessError, UnfitFileSystem) as error:
-            raise CannotBuild(f"{kind} {name}: {error}") from error
+        except (DocklessError, UnsuitableFileSystemError) as error:
+            raise BuildFailedError(f"{kind} {name}: {error}") from error
     return built
 
 
@@ -136,7 +136,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
             disturb=options.disturb,
             listed=options.listed,
         )
-    except CannotBuild as error:
+    except BuildFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.write or not options.patterns:

@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple, Optional
 from dockless.testing import Fault
 from dockless.testing.exchange import Exchange
 from dockless.testing.faults import FaultScript
-from dockless.testing.message import BrokenBody, Response, pieces
+from dockless.testing.message import BrokenBodyError, Response, pieces
 from dockless.testing.profiles import PROFILES
 from dockless.testing.routes import Routes
 from dockless.testing.server import Server
@@ -184,7 +184,7 @@ class FaultProxy(FaultyServer):
             answer = self._ask(connection, request)
             status, headers, body = answer.status, answer.getheaders(), answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise BrokenBody(f"the registry is gone: {error}") from None
+            raise BrokenBodyError(f"the registry is gone: {error}") from None
         finally:
             connection.close()
         passed = [(name, value) for name, value in headers if name.lower() not in _NOT_PASSED]

@@ -25,7 +25,7 @@ from the_command import Said
 
 from dockless.cli import main
 from dockless.registry.clock import Clock
-from dockless.testing.message import BrokenBody
+from dockless.testing.message import BrokenBodyError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Run:
         self.kill_registry()
         self.start_registry()
         self.proxy.up.set()
-        raise BrokenBody("the registry is gone")
+        raise BrokenBodyError("the registry is gone")
 
     def kill_registry(self):
         self.registry.process.kill()
@@ -179,7 +179,7 @@ class Run:
         """Sends it to the command, and waits until that has ended; its connection is at an end, too."""
         self.process.send_signal(number)
         self.process.wait(10)
-        raise BrokenBody("the client is gone")
+        raise BrokenBodyError("the client is gone")
 
     def _bound(self, troubles):
         def changed(value):
@@ -199,7 +199,7 @@ class Run:
     def _call(self, hook):
         try:
             hook(self)
-        except BrokenBody:
+        except BrokenBodyError:
             raise
         except Exception as error:
             self.failures.append(error)

@@ -23,6 +23,7 @@ from pants.engine.fs import DigestContents
 from pants.engine.internals.scheduler import ExecutionError
 from pants.engine.rules import QueryRule
 from pants.testutil.rule_runner import RuleRunner
+
 from pants_dockless import register
 from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.goals.publish import PublishContainerImageRequest, PublishPushImageRequest

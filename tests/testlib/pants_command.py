@@ -9,9 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from locks import locked
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "DOCKLESS_TEST_PANTS"
@@ -93,6 +99,6 @@ def _required(pattern: str) -> str:
 
 
 def _packages() -> list[str]:
-    """What Dockless needs beside Pants, as `requirements/pants.in` has it."""
-    lines = (ROOT / "requirements/pants.in").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith(("#", "pantsbuild."))]
+    """What Dockless needs beside Pants, with all extras, as pyproject.toml has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]

@@ -21,6 +21,7 @@ _EXAMPLE = """\
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `build`."""
     parser = add_command(commands, "build", "DESTINATION", "build an image and save it", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
     parser.add_argument("--base", metavar="SOURCE", help="the base image (default: none)")
@@ -79,6 +80,7 @@ def _repeatable(group: Any) -> Any:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Build an image as the arguments say, save it, and print the references."""
     from dockless.cli._output import print_saved
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import to_destination

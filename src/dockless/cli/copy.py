@@ -19,6 +19,7 @@ _EXAMPLE = """\
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `copy`."""
     parser = add_command(
         commands,
         "copy",
@@ -43,6 +44,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Copy an image as the arguments say, and print the references."""
     if arguments.platform and arguments.all_platforms:
         arguments.usage_error("--platform and --all-platforms cannot be combined")
     from dockless.cli._output import print_saved

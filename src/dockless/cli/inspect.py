@@ -21,6 +21,7 @@ _EXAMPLE = "  dockless inspect docker.io/library/alpine:3.20 --platform linux/ar
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `inspect`."""
     parser = add_command(
         commands,
         "inspect",
@@ -37,6 +38,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print what the arguments ask for: the document itself, or a summary."""
     if arguments.raw + arguments.config + arguments.json > 1:
         arguments.usage_error("--raw, --config and --json cannot be combined")
     from dockless.cli._output import print_json

@@ -15,6 +15,7 @@ _EXAMPLE = "  dockless serve --listen 127.0.0.1:5000 --data /tmp/registry\n"
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `serve`."""
     parser = add_command(commands, "serve", "", "run a registry for experiments and tests", _DESCRIPTION, _EXAMPLE)
     parser.add_argument(
         "--listen",
@@ -39,6 +40,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Serve a registry until a signal arrives."""
     from dockless.cli._output import print_json
     from dockless.testing import read_faults
     from dockless.testing.serve import serve

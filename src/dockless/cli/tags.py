@@ -8,6 +8,7 @@ from dockless.cli._options import Commands, access_of, add_command
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `tags`."""
     parser = add_command(
         commands,
         "tags",
@@ -21,6 +22,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the tags of a repository."""
     from dockless.cli._output import print_json
     from dockless.errors import InvalidValueError
     from dockless.transfer.locations import Location

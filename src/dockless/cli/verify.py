@@ -19,6 +19,7 @@ _EXAMPLE = "  dockless verify oci:build/app\n"
 
 
 def add_to(commands: Commands) -> None:
+    """Add the command `verify`."""
     parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
     parser.add_argument("--platform", metavar="OS/ARCH", help="verify only the image for this platform")
@@ -27,6 +28,7 @@ def add_to(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Verify an image and print its problems. The exit status is 1 if there are any."""
     from dockless._units import format_size
     from dockless.cli._output import print_json
     from dockless.cli._progress import progress_of

@@ -72,6 +72,7 @@ class EntryTable:
         self._entries: dict[bytes, Entry] = {}
 
     def add(self, entry: Entry) -> None:
+        """Add an entry. Raises LayerError if the path is taken by another entry."""
         name = entry.name
         if not name:
             if entry.kind != DIRECTORY:

@@ -38,6 +38,7 @@ class Ignores:
         return bool(self._names or self._specs)
 
     def is_ignore_file(self, name: bytes) -> bool:
+        """Return whether a file of this name holds ignore patterns."""
         return name in self._names
 
     def within(self, directory: bytes, relative: bytes, files: Collection[bytes]) -> Ignores:

@@ -42,13 +42,14 @@ class PermissionRules(Generic[T]):
             for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
         ]
         self._unused = dict.fromkeys(values)
-        # Which of them are for a folder or for one above it: most files have neighbours.
+        # Which of them are for a folder or for one above it: most files have neighbors.
         self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def find(self, name: bytes, default: T) -> T:
+        """Return the value of the last rule that matches the path `name`, or `default`."""
         inherited = self._inherited(name.rpartition(b"/")[0])
         found = default
         for n, (pattern, patterns, value) in enumerate(self._rules):

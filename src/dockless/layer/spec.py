@@ -15,8 +15,9 @@ _MAX_ID = 2**32 - 2
 
 
 class Listing(NamedTuple):
-    """The properties of a source that is a content-addressed tree. Paths are relative to the source; a source that is
-    one file or symlink has the empty path.
+    """The properties of a source that is a content-addressed tree.
+
+    Paths are relative to the source; a source that is one file or symlink has the empty path.
 
     files        paths of the files
     executables  those of `files` that have the executable bit

@@ -50,6 +50,7 @@ class DockerArchive:
             raise
 
     def close(self) -> None:
+        """Close the archive."""
         self._files.close()
 
     def names(self) -> list[str]:

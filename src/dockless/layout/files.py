@@ -31,6 +31,7 @@ class DirectoryFiles:
         self.where = directory
 
     def open(self, name: str) -> BinaryIO:
+        """Open a regular file. Raises LayoutError."""
         path = os.path.join(self.where, name)
         try:
             # Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
@@ -45,6 +46,7 @@ class DirectoryFiles:
         return open(path, "rb", opener=lambda *_: descriptor)
 
     def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None if there is no such regular file."""
         try:
             found = os.lstat(os.path.join(self.where, name))
         except OSError:

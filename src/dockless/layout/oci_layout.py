@@ -82,6 +82,7 @@ class OciLayout:
             raise
 
     def close(self) -> None:
+        """Close the archive that the layout is in, if it is in one."""
         if isinstance(self.files, TarFiles):
             self.files.close()
 

@@ -22,6 +22,7 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Digest:
+        """Parse a digest. Raises InvalidValueError."""
         if not isinstance(text, str) or not _SHA256.match(text):
             raise InvalidValueError(
                 f"invalid digest {printable(str(text), 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"

@@ -82,10 +82,12 @@ class ImageConfig(NamedTuple):
 
     @property
     def platform(self) -> Platform:
+        """The platform that the image is for."""
         return Platform.from_json(dict(self.document), "config")
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
+        """The diff IDs of the layers, the lowest first."""
         return tuple(Digest(diff_id) for diff_id in self.document["rootfs"]["diff_ids"])
 
     @property

@@ -74,7 +74,7 @@ def _split(name: bytes) -> tuple[bytes, bytes, bool]:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """Return `LENGTH KEY=VALUE\\n`, where the length includes its own digits."""
+    r"""Return `LENGTH KEY=VALUE\n`, where the length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
     if len(str(length)) != len(str(rest)):

@@ -56,6 +56,7 @@ class TarFiles:
         self.close()
 
     def close(self) -> None:
+        """Close the archive."""
         self._file.close()
 
     def __iter__(self) -> Iterator[str]:
@@ -63,10 +64,12 @@ class TarFiles:
         return iter(self._members)
 
     def open(self, name: str) -> BinaryIO:
+        """Open the content of a member. Raises LayoutError."""
         member = self._find(name)
         return io.BufferedReader(Part(self._file.fileno(), member.offset, member.size, self.where), 1 << 16)
 
     def size(self, name: str) -> int | None:
+        """Return the size of a member's content in bytes, or None if there is no such member."""
         try:
             return self._find(name).size
         except LayoutError:

@@ -33,6 +33,7 @@ class Member(NamedTuple):
 
     @property
     def is_file(self) -> bool:
+        """Whether the member is a regular file."""
         return self.kind in FILE_KINDS and not self.name.endswith(b"/")
 
 

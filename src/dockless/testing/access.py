@@ -36,6 +36,7 @@ class User:
     identity_token: str = ""
 
     def may(self, action: str, repository: str) -> bool:
+        """Return whether the user may do an action in a repository."""
         return action in self.actions.split(",") and fnmatchcase(repository, self.repositories)
 
 
@@ -121,6 +122,7 @@ class Access:
         return self._grant_token(self._auth, user, scopes)
 
     def expire_tokens(self) -> None:
+        """Make all tokens that were issued invalid."""
         with self._lock:
             self._grants.clear()
 

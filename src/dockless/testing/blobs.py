@@ -51,6 +51,7 @@ class Blobs:
         return serve_range(request, self._storage.open_blob(repository, digest), digest, size, self._profile)
 
     def delete(self, request: Request, route: Route) -> Response:
+        """Answer DELETE of a blob."""
         if not self._profile.delete_blobs:
             raise unsupported()
         digest, _ = self._find(route)
@@ -110,6 +111,7 @@ def serve_range(request: Request, content: BinaryIO, digest: Digest, size: int, 
 
 
 def parse_digest(text: str) -> Digest:
+    """Parse a digest. Raises ApiError."""
     try:
         return Digest(text)
     except InvalidValueError:
@@ -117,4 +119,5 @@ def parse_digest(text: str) -> Digest:
 
 
 def unsupported() -> ApiError:
+    """Return the error for an operation that the registry does not have."""
     return ApiError(405, "UNSUPPORTED", "The operation is unsupported.")

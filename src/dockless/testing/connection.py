@@ -14,13 +14,13 @@ from email.message import Message
 from http import HTTPStatus
 from typing import NamedTuple
 
-from dockless.testing.message import CHUNK, BrokenBody, parse_number
+from dockless.testing.message import CHUNK, BrokenBodyError, parse_number
 
 _MAX_LINE = 65536
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """The received bytes are not an HTTP request."""
 
 
@@ -34,6 +34,7 @@ class Head(NamedTuple):
 
     @property
     def keep_alive(self) -> bool:
+        """Whether the client wants to send another request on this connection."""
         wish = self.headers.get("Connection", "").lower()
         return "close" not in wish if self.version == "HTTP/1.1" else "keep-alive" in wish
 
@@ -43,12 +44,12 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        # A response is several small writes: without TCP_NODELAY, delayed acknowledgements cost 40 ms each.
+        # A response is several small writes: without TCP_NODELAY, delayed acknowledgments cost 40 ms each.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = sock.makefile("rb")
 
     def read_head(self) -> Head | None:
-        """Return the head of the next request; None if the client closed the connection. Raises BadRequest."""
+        """Return the head of the next request; None if the client closed the connection. Raises BadRequestError."""
         line = self.reader.readline(_MAX_LINE + 1)
         while line in (b"\r\n", b"\n"):
             line = self.reader.readline(_MAX_LINE + 1)
@@ -56,11 +57,11 @@ class Connection:
             return None
         parts = line.decode("latin-1").split()
         if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not line.endswith(b"\n"):
-            raise BadRequest(f"invalid HTTP request line: {line[:80]!r}")
+            raise BadRequestError(f"invalid HTTP request line: {line[:80]!r}")
         try:
             headers = http.client.parse_headers(self.reader)
         except http.client.HTTPException as error:
-            raise BadRequest(f"invalid headers: {error}") from None
+            raise BadRequestError(f"invalid headers: {error}") from None
         return Head(parts[0], parts[1], parts[2], headers)
 
     def send_head(self, status: int, headers: list[tuple[str, str]], *, only: int | None = None) -> None:
@@ -73,6 +74,7 @@ class Connection:
         self._sock.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape")[:only])
 
     def send(self, data: bytes) -> None:
+        """Send bytes of a body."""
         self._sock.sendall(data)
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class RequestBody:
         text = head.headers.get("Content-Length", "0").strip()
         length = parse_number(text)
         if not self._chunked and length is None:
-            raise BadRequest(f"Content-Length is {text[:80]!r}")
+            raise BadRequestError(f"Content-Length is {text[:80]!r}")
         self._left = 0 if self._chunked else length or 0
         self._ended = not self._chunked and not self._left
         # A client with `Expect: 100-continue` waits for this before it sends the body (RFC 9110, 10.1.1).
@@ -126,24 +128,26 @@ class RequestBody:
 
     @property
     def ended(self) -> bool:
+        """Whether all of the body was read."""
         return self._ended
 
     def read(self, size: int = CHUNK) -> bytes:
+        """Return up to `size` bytes of the body, and no bytes at its end. Raises BrokenBodyError."""
         if self._ended:
             return b""
         if self.cut_at is not None:
             size = min(size, self.cut_at - self.received)
             if size <= 0:
-                raise BrokenBody(f"a fault cut the body after {self.received} bytes")
+                raise BrokenBodyError(f"a fault cut the body after {self.received} bytes")
         if self._expects_continue:
             self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects_continue = False
         try:
             found = self._read(size)
-        except BrokenBody:
+        except BrokenBodyError:
             raise
         except OSError as error:
-            raise BrokenBody(str(error)) from None
+            raise BrokenBodyError(str(error)) from None
         self.received += len(found)
         if len(self.kept) < self.KEPT:
             self.kept += found[: self.KEPT - len(self.kept)]
@@ -160,7 +164,7 @@ class RequestBody:
             line = reader.readline(_MAX_LINE)
             size_text = line.split(b";")[0].strip()
             if not _CHUNK_SIZE.match(size_text):
-                raise BrokenBody(f"invalid chunk size: {line[:40]!r}")
+                raise BrokenBodyError(f"invalid chunk size: {line[:40]!r}")
             self._left = int(size_text, 16)
             if not self._left:
                 while reader.readline(_MAX_LINE) not in (b"\r\n", b"\n", b""):
@@ -169,7 +173,7 @@ class RequestBody:
                 return b""
         found = reader.read1(min(size, self._left))
         if not found:
-            raise BrokenBody(f"the client closed the connection after {self.received} bytes of the body")
+            raise BrokenBodyError(f"the client closed the connection after {self.received} bytes of the body")
         self._left -= len(found)
         if not self._left:
             if self._chunked:

@@ -9,16 +9,16 @@ from email.utils import formatdate
 from typing import Callable
 from urllib.parse import unquote, urlsplit
 
-from dockless.testing.connection import BadRequest, Connection, Head, RequestBody
+from dockless.testing.connection import BadRequestError, Connection, Head, RequestBody
 from dockless.testing.faults import Fault
-from dockless.testing.message import CHUNK, ApiError, BrokenBody, Query, Request, Response
+from dockless.testing.message import CHUNK, ApiError, BrokenBodyError, Query, Request, Response
 from dockless.testing.recording import RecordedRequest
 from dockless.testing.routes import Route
 
 Handle = Callable[[Request, Route], Response]
 
 
-class _Ended(Exception):
+class _ConnectionEndedError(Exception):
     """The connection must be closed, with RST if `reset`."""
 
     def __init__(self, reset: bool = False) -> None:
@@ -53,6 +53,7 @@ class Exchange:
         self._stopping = stopping
 
     def serve(self, connection: Connection) -> None:
+        """Answer the requests of a connection until it ends, then close it."""
         # After any error, the connection is closed, so that no client waits.
         reset = True
         try:
@@ -61,9 +62,9 @@ class Exchange:
                 if head is None or not self._serve_one(connection, head):
                     break
             reset = False
-        except _Ended as end:
+        except _ConnectionEndedError as end:
             reset = end.reset
-        except BadRequest as error:
+        except BadRequestError as error:
             reset = False
             with contextlib.suppress(OSError):
                 self._send(connection, Response.make(400, {"Connection": "close"}, f"{error}\n".encode()), False, [])
@@ -81,7 +82,7 @@ class Exchange:
         try:
             url = urlsplit(head.target)
         except ValueError:
-            raise BadRequest(f"invalid request target: {head.target[:80]!r}") from None
+            raise BadRequestError(f"invalid request target: {head.target[:80]!r}") from None
         path = unquote(url.path)
         route = self._find(head.method, path)
         origin = f"{urlsplit(self._origin).scheme}://{head.headers.get('Host') or self._host}"
@@ -113,7 +114,7 @@ class Exchange:
     def _answer(self, request: Request, route: Route, body: RequestBody, faults: Sequence[Fault]) -> Response:
         for fault in faults:
             if fault.delay and self._stopping.wait(fault.delay):
-                raise _Ended
+                raise _ConnectionEndedError
             self._effects(fault)
         for fault in faults:
             if fault.status and not fault.after:
@@ -122,15 +123,15 @@ class Exchange:
             if fault.ends and fault.request_bytes is not None:
                 body.cut_at = fault.request_bytes
             elif fault.ends and not fault.after and not fault.cuts_answer:
-                raise _Ended(fault.reset)
+                raise _ConnectionEndedError(fault.reset)
         try:
             response = self._handled(request, route)
-        except BrokenBody:
-            raise _Ended(any(fault.reset for fault in faults)) from None
+        except BrokenBodyError:
+            raise _ConnectionEndedError(any(fault.reset for fault in faults)) from None
         for fault in faults:
             if fault.ends and not fault.cuts_answer:
                 response.close()
-                raise _Ended(fault.reset)
+                raise _ConnectionEndedError(fault.reset)
             if fault.status:
                 response.close()
                 return _instead(fault)
@@ -148,9 +149,9 @@ class Exchange:
         try:
             while body.read():
                 pass
-        except BrokenBody:
+        except BrokenBodyError:
             if count is None or body.received < count:
-                raise _Ended from None
+                raise _ConnectionEndedError from None
 
     def _drained(self, body: RequestBody) -> bool:
         """Read the rest of the body before the next request; return False if this is not possible."""
@@ -159,8 +160,8 @@ class Exchange:
         try:
             while body.read():
                 pass
-        except BrokenBody:
-            raise _Ended from None
+        except BrokenBodyError:
+            raise _ConnectionEndedError from None
         return True
 
     def _send(self, connection: Connection, response: Response, bodiless: bool, faults: Sequence[Fault]) -> None:
@@ -176,7 +177,7 @@ class Exchange:
         if only_head is None and not bodiless and not no_body:
             self._send_body(connection, response, faults, ending.response_bytes if ending else None)
         if ending is not None:
-            raise _Ended(ending.reset)
+            raise _ConnectionEndedError(ending.reset)
 
     def _send_body(self, connection: Connection, response: Response, faults: Sequence[Fault], most: int | None) -> None:
         left = response.length if most is None else min(most, response.length)
@@ -191,7 +192,7 @@ class Exchange:
             else:
                 data = response.content.read(min(step, left))
             if not data:
-                raise _Ended
+                raise _ConnectionEndedError
             if corrupt is not None and place <= corrupt < place + len(data):
                 at = corrupt - place
                 data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
@@ -199,7 +200,7 @@ class Exchange:
             place += len(data)
             left -= len(data)
             if rate and left and self._stopping.wait(len(data) / rate):
-                raise _Ended
+                raise _ConnectionEndedError
 
 
 def _instead(fault: Fault) -> Response:

@@ -123,6 +123,7 @@ class Fault:
 
     @property
     def cuts_answer(self) -> bool:
+        """Whether the fault ends the response before its end."""
         return self.head_bytes is not None or self.response_bytes is not None
 
 

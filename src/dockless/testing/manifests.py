@@ -38,6 +38,7 @@ class Manifests:
         return Response.make(200, headers, manifest.raw)
 
     def put(self, request: Request, route: Route) -> Response:
+        """Answer PUT of a manifest."""
         raw = request.read_all(DEFAULT_LIMIT)
         if raw is None:
             raise ApiError(
@@ -65,6 +66,7 @@ class Manifests:
         return Response.make(201, headers)
 
     def delete(self, request: Request, route: Route) -> Response:
+        """Answer DELETE of a manifest or a tag."""
         if not self._profile.delete_manifests:
             raise unsupported()
         if ":" not in route.reference and self._profile.delete_tags:

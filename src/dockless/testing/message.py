@@ -14,7 +14,7 @@ CHUNK = 1024 * 1024
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
-class BrokenBody(ConnectionError):
+class BrokenBodyError(ConnectionError):
     """The client or a fault closed the connection before the end of a request body."""
 
 
@@ -22,7 +22,7 @@ class Body(Protocol):
     """The body of a request, read as it arrives."""
 
     def read(self, size: int = CHUNK) -> bytes:
-        """Return at most `size` bytes; b"" at the end. Raises BrokenBody."""
+        """Return at most `size` bytes; b"" at the end. Raises BrokenBodyError."""
         ...
 
 
@@ -33,12 +33,15 @@ class Query(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Query:
+        """Parse the query of a URL."""
         return cls(tuple(parse_qsl(text, keep_blank_values=True)))
 
     def get(self, name: str) -> str | None:
+        """Return the first value of a parameter, or None."""
         return next((value for key, value in self.pairs if key == name), None)
 
     def all(self, name: str) -> list[str]:
+        """Return all values of a parameter."""
         return [value for key, value in self.pairs if key == name]
 
 
@@ -63,10 +66,11 @@ class Request(NamedTuple):
 
     @property
     def content_length(self) -> int | None:
+        """The number in Content-Length, or None."""
         return parse_number(self.header("Content-Length"))
 
     def read_all(self, limit: int) -> bytes | None:
-        """Return the whole body, or None if it has more than `limit` bytes. Raises BrokenBody."""
+        """Return the whole body, or None if it has more than `limit` bytes. Raises BrokenBodyError."""
         found = io.BytesIO()
         for piece in pieces(self.body):
             found.write(piece)
@@ -85,17 +89,21 @@ class Response(NamedTuple):
 
     @classmethod
     def make(cls, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Response:
+        """Return a response whose body is in memory."""
         return cls(status, tuple((headers or {}).items()), body, len(body))
 
     @classmethod
     def of_json(cls, status: int, document: Any, headers: dict[str, str] | None = None) -> Response:
+        """Return a response with a JSON document."""
         body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         return cls.make(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
 
     def header(self, name: str) -> str:
+        """Return the values of a header, joined by commas."""
         return ", ".join(value for key, value in self.headers if key.lower() == name.lower())
 
     def close(self) -> None:
+        """Close the body, if it is a file."""
         if not isinstance(self.content, bytes):
             self.content.close()
 
@@ -114,6 +122,7 @@ class ApiError(Exception):
         self.headers = headers
 
     def response(self) -> Response:
+        """Return the response with this error."""
         error = {"code": self.code, "message": self.message}
         if self.detail is not None:
             error["detail"] = self.detail
@@ -121,11 +130,11 @@ class ApiError(Exception):
 
 
 def parse_number(text: str) -> int | None:
-    """Return an unsigned number of at most 18 digits, else None. (`isdigit` and `int` accept much more.)"""
+    """Return an unsigned number of at most 18 digits, else None. `isdigit` and `int` accept much more."""
     return int(text) if _NUMBER.match(text) else None
 
 
 def pieces(body: Body | BinaryIO) -> Iterator[bytes]:
-    """Yield `body` in chunks of at most 1 MiB. Raises BrokenBody."""
+    """Yield `body` in chunks of at most 1 MiB. Raises BrokenBodyError."""
     while piece := body.read(CHUNK):
         yield piece

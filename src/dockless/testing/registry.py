@@ -99,6 +99,7 @@ class Registry:
 
     @property
     def url(self) -> str:
+        """The URL of the registry, such as `http://127.0.0.1:5000`."""
         return f"{'https' if self._tls else 'http'}://{self.host}"
 
     @property
@@ -108,11 +109,13 @@ class Registry:
             return list(self._requests)
 
     def reset_requests(self) -> None:
+        """Forget the requests so far."""
         with self._lock:
             self._requests.clear()
 
     @property
     def faults(self) -> tuple[Fault, ...]:
+        """The faults in force."""
         return self._script.faults
 
     @faults.setter
@@ -129,6 +132,7 @@ class Registry:
         self._access.expire_tokens()
 
     def repositories(self) -> list[str]:
+        """Return the names of all repositories."""
         return self.storage.repositories()
 
     def tags(self, repository: str) -> dict[str, Digest]:
@@ -144,6 +148,7 @@ class Registry:
         return found
 
     def manifests(self, repository: str) -> dict[Digest, StoredManifest]:
+        """Return the manifests of a repository by digest."""
         return self.storage.manifests(repository)
 
     def blobs(self, repository: str) -> dict[Digest, int]:

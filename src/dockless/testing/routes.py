@@ -29,6 +29,7 @@ class Route(NamedTuple):
 
     @property
     def operation(self) -> str:
+        """The noun and the method, as in `blob get`."""
         return f"{self.noun} {self.method.lower()}"
 
 
@@ -42,6 +43,7 @@ class Routes:
         self._token_path = profile.token_path
 
     def find(self, method: str, path: str) -> Route:
+        """Return the route of a request. Raises ApiError."""
         if path in ("/v2/", "/v2"):
             return Route("ping", method)
         if path == self._token_path:

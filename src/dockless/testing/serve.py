@@ -20,7 +20,7 @@ from dockless.testing.registry import MEMORY, Registry
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})\Z")
 
 
-class _Signalled(Exception):
+class _SignalError(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
@@ -74,8 +74,8 @@ def serve(
             (announce or _print)(registry.url, where)
             while True:
                 signal.pause()
-        except _Signalled as signalled:
-            return 128 + signalled.number
+        except _SignalError as signaled:
+            return 128 + signaled.number
         finally:
             registry.close()
 
@@ -86,12 +86,12 @@ def _print(url: str, where: str) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Raise _Signalled for SIGINT and SIGTERM; a second signal is ignored."""
+    """Raise _SignalError for SIGINT and SIGTERM; a second signal is ignored."""
 
     def raise_it(number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        raise _Signalled(number)
+        raise _SignalError(number)
 
     before = {number: signal.signal(number, raise_it) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

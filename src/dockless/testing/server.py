@@ -38,6 +38,7 @@ class Server:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def start(self, serve: Serve) -> None:
+        """Accept connections, and call `serve` for each in a thread of its own."""
         self._serve = serve
         self._acceptor.start()
 

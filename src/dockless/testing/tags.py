@@ -16,6 +16,7 @@ from dockless.testing.routes import Route
 
 
 def list_tags(storage: Storage, profile: Profile, request: Request, route: Route) -> Response:
+    """Answer GET of the tags of a repository."""
     tags = sorted(storage.tags(route.repository))
     if route.repository not in storage.repositories() or (profile.untagged_unknown and not tags):
         raise ApiError(404, "NAME_UNKNOWN", "repository name not known to registry", detail={"name": route.repository})
@@ -38,6 +39,7 @@ def list_tags(storage: Storage, profile: Profile, request: Request, route: Route
 
 
 def list_referrers(storage: Storage, profile: Profile, request: Request, route: Route) -> Response:
+    """Answer GET of the referrers of a digest."""
     if profile.referrers != 200:
         return Response.make(profile.referrers, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
     subject = parse_digest(route.reference)
@@ -55,6 +57,7 @@ def list_referrers(storage: Storage, profile: Profile, request: Request, route: 
 
 
 def subject_of(manifest: StoredManifest) -> str:
+    """Return the digest of the manifest's subject, or an empty string."""
     return str(_objects_of(manifest)["subject"].get("digest", ""))
 
 

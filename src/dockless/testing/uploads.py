@@ -11,7 +11,7 @@ from urllib.parse import quote
 from dockless.oci.digest import Digest
 from dockless.testing.blobs import parse_digest
 from dockless.testing.content import Storage, Upload
-from dockless.testing.message import ApiError, BrokenBody, Request, Response, pieces
+from dockless.testing.message import ApiError, BrokenBodyError, Request, Response, pieces
 from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
 
@@ -61,9 +61,11 @@ class Uploads:
         return Response.make(202, headers)
 
     def status(self, request: Request, route: Route) -> Response:
+        """Answer GET of an upload session."""
         return Response.make(204, self._headers(request, self._find(request, route)))
 
     def patch(self, request: Request, route: Route) -> Response:
+        """Answer PATCH of an upload session: a chunk."""
         upload = self._find(request, route)
         self._check_type(request)
         progress = self._of(upload)
@@ -80,6 +82,7 @@ class Uploads:
         return Response.make(self._profile.chunk_status, self._headers(request, upload))
 
     def put(self, request: Request, route: Route) -> Response:
+        """Answer PUT of an upload session: the end of the upload."""
         upload = self._find(request, route)
         digest = request.query.get("digest")
         if digest is None:
@@ -93,6 +96,7 @@ class Uploads:
         return self._finish(request, upload, digest)
 
     def cancel(self, request: Request, route: Route) -> Response:
+        """Answer DELETE of an upload session."""
         upload = self._find(request, route)
         self._storage.drop_upload(upload)
         return Response.make(204, {"Docker-Upload-UUID": upload.id})
@@ -165,11 +169,11 @@ class Uploads:
         for piece in pieces(request.body):
             with progress.lock:
                 if progress.writer is not writer:
-                    raise BrokenBody("another request continues this upload")
+                    raise BrokenBodyError("another request continues this upload")
                 try:
                     upload.append(piece)
                 except KeyError:
-                    raise BrokenBody("the upload session was ended") from None
+                    raise BrokenBodyError("the upload session was ended") from None
             received += len(piece)
         return received
 

@@ -115,5 +115,6 @@ class _ResponseBody(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
+        """Close the connections."""
         self._response.close()
         super().close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,8 +29,9 @@ class BuildDirectory:
     """A temporary directory for a built layer, removed when no image needs the layer, or when the program ends."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="dockless-")
-        self.path = self._directory.name
+        self.path = tempfile.mkdtemp(prefix="dockless-")
+        # `tempfile.TemporaryDirectory` would warn: nothing closes the directory, because images share it.
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 # Layers by the digest of their blobs.

@@ -60,7 +60,8 @@ class TestBuild:
         dockless("build", "oci:out", *self.ARGUMENTS[:8], "--compression", "none")
         layout = OciLayout("out")
         top = layout.manifest(layout.root()).layers[-1]
-        data = layout.open(top).read()
+        with layout.open(top) as blob:
+            data = blob.read()
         names = {
             name for name in (b"main.py", b"main.pyc", b"secret.key", b"secret.pub") if b"app/" + name + b"\0" in data
         }

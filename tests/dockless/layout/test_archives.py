@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import tarfile
+from contextlib import closing
 
 import pytest
 from made_images import make_image, tar_of
@@ -26,9 +27,10 @@ def save(path, image, *references):
 
 
 def docker_tar(path, listed, files, compress=False):
+    """Write a docker-archive, and return a context manager that opens it."""
     data = tar_of({**files, "manifest.json": json.dumps(listed).encode()})
     path.write_bytes(gzip.compress(data) if compress else data)
-    return DockerArchive(str(path))
+    return closing(DockerArchive(str(path)))
 
 
 def saved(image, prefix=""):
@@ -92,7 +94,8 @@ def test_a_layer_twice_is_stored_once(tmp_path):
     write_docker_archive(str(tmp_path / "a"), made, [], twice.blobs)
     with tarfile.open(tmp_path / "a") as tar:
         assert len(tar.getnames()) == 4
-    assert DockerArchive(str(tmp_path / "a")).image().config.diff_ids == made.config.diff_ids
+    with closing(DockerArchive(str(tmp_path / "a"))) as archive:
+        assert archive.image().config.diff_ids == made.config.diff_ids
 
 
 def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
@@ -109,22 +112,22 @@ def test_a_digest_is_no_name_in_a_docker_archive(tmp_path, image):
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_reads_what_docker_saves(tmp_path, image, compress):
-    archive = docker_tar(tmp_path / "a", [saved(image)[0]], saved(image)[1], compress)
-    found = archive.image()
-    assert found.config == image.documents.config
-    assert found.image_format == "docker"
-    for layer, original in zip(found.layers, image.documents.layers):
-        assert layer.descriptor.digest == layer.diff_id == original.diff_id
-        with archive.open(layer.descriptor) as file:
-            assert file.read() == gzip.decompress(image.blobs[original.descriptor.digest])
-    assert archive.open(found.manifest.descriptor).read() == found.manifest.raw
-    archive.close()
+    with docker_tar(tmp_path / "a", [saved(image)[0]], saved(image)[1], compress) as archive:
+        found = archive.image()
+        assert found.config == image.documents.config
+        assert found.image_format == "docker"
+        for layer, original in zip(found.layers, image.documents.layers):
+            assert layer.descriptor.digest == layer.diff_id == original.diff_id
+            with archive.open(layer.descriptor) as file:
+                assert file.read() == gzip.decompress(image.blobs[original.descriptor.digest])
+        assert archive.open(found.manifest.descriptor).read() == found.manifest.raw
 
 
 def test_compressed_layers_as_crane_writes_them(tmp_path, image):
     listed, files = saved(image)
     packed = {name: gzip.compress(data) if name.endswith(".tar") else data for name, data in files.items()}
-    found = docker_tar(tmp_path / "a", [listed], packed).image()
+    with docker_tar(tmp_path / "a", [listed], packed) as archive:
+        found = archive.image()
     assert found.manifest.layers[0].media_type.endswith("tar.gzip")
     assert found.manifest.layers[0].digest != found.config.diff_ids[0]
 
@@ -132,13 +135,14 @@ def test_compressed_layers_as_crane_writes_them(tmp_path, image):
 def test_which_image(tmp_path, image):
     other = make_image(b"three")
     (one, files), (two, more) = saved(image), saved(other, "o")
-    archive = docker_tar(tmp_path / "a", [one, {**two, "RepoTags": ["docker.io/library/two:2"]}], {**files, **more})
-    assert archive.image("two:2").config == other.documents.config
-    assert archive.image("docker.io/library/app:1").config == image.documents.config
-    with pytest.raises(LayoutError, match=r"has 2 images: it has app:1, docker.io/library/two:2"):
-        archive.image()
-    with pytest.raises(LayoutError, match="has no image three"):
-        archive.image("three")
+    listed = [one, {**two, "RepoTags": ["docker.io/library/two:2"]}]
+    with docker_tar(tmp_path / "a", listed, {**files, **more}) as archive:
+        assert archive.image("two:2").config == other.documents.config
+        assert archive.image("docker.io/library/app:1").config == image.documents.config
+        with pytest.raises(LayoutError, match=r"has 2 images: it has app:1, docker.io/library/two:2"):
+            archive.image()
+        with pytest.raises(LayoutError, match="has no image three"):
+            archive.image("three")
 
 
 @pytest.mark.parametrize(
@@ -156,8 +160,8 @@ def test_which_image(tmp_path, image):
 )
 def test_lists_that_do_not_fit(tmp_path, image, change, reason):
     listed, files = saved(image)
-    with pytest.raises(LayoutError, match=reason):
-        docker_tar(tmp_path / "a", [{**listed, **change}], files).image()
+    with pytest.raises(LayoutError, match=reason), docker_tar(tmp_path / "a", [{**listed, **change}], files) as archive:
+        archive.image()
 
 
 def test_what_is_no_docker_archive(tmp_path, image):

@@ -18,7 +18,8 @@ def test_reads_what_others_wrote(tmp_path, image):
     assert layout.names() == ["v1"]
     assert layout.root() == layout.root("v1") == layout.root(image.manifest.digest)
     assert layout.manifest(layout.root()) == image.manifest
-    assert layout.open(image.manifest.layers[0]).read() == image.blobs[image.manifest.layers[0].digest]
+    with layout.open(image.manifest.layers[0]) as blob:
+        assert blob.read() == image.blobs[image.manifest.layers[0].digest]
 
 
 def test_one_image_under_two_names_needs_no_name(tmp_path, image):

@@ -73,7 +73,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
 
 def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
     """96 MiB are pushed and pulled; the process's peak grows by a fraction of that."""
-    with _process(tmp_path) as (process, host):
+    with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
         data = os.urandom(1 << 20)
         before = _peak(process.pid)
@@ -86,7 +86,7 @@ def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
 def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
     """Killed in the middle of an upload: nothing has a name that it should not have, and the session goes on."""
     blob = os.urandom(1 << 20) * 8
-    with _process(tmp_path) as (process, host):
+    with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
         location = call.start("a")
         connection = call.connect()
@@ -109,7 +109,7 @@ def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
         assert registry.blobs("a") == {helpers.digest(blob): len(blob)}
 
 
-class _process:
+class _Server:
     """A registry in a process of its own."""
 
     def __init__(self, folder):

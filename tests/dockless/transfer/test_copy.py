@@ -3,6 +3,7 @@ import json
 import random
 import tarfile
 import threading
+from contextlib import closing
 
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
@@ -111,9 +112,9 @@ def test_one_platform_or_all(tmp_path, registry, push, many):
     assert everything.digest == index.digest
     assert registry.manifest("app", "all").raw == index.raw
     copy_image(f"{registry.host}/app:all", f"oci-archive:{tmp_path}/a.tar:x", all_platforms=True)
-    archive = OciLayout.in_archive(str(tmp_path / "a.tar"))
-    assert archive.manifest(archive.root("x")) == index
-    assert archive.open(images[1].manifest.layers[0]).read() == blobs[images[1].manifest.layers[0].digest]
+    with closing(OciLayout.in_archive(str(tmp_path / "a.tar"))) as archive:
+        assert archive.manifest(archive.root("x")) == index
+        assert archive.open(images[1].manifest.layers[0]).read() == blobs[images[1].manifest.layers[0].digest]
 
 
 def test_a_platform_that_is_not_there(tmp_path, many, image):
@@ -186,8 +187,8 @@ def test_to_a_docker_archive_with_tags(tmp_path, registry, image, push):
     push(registry, "app", "1", image)
     target = f"docker-archive:{tmp_path}/d.tar:acme/app:1"
     pushed = copy_image(f"{registry.host}/app:1", target, tags=["2"])
-    archive = DockerArchive(str(tmp_path / "d.tar"))
-    assert archive.names() == ["acme/app:1", "acme/app:2"]
+    with closing(DockerArchive(str(tmp_path / "d.tar"))) as archive:
+        assert archive.names() == ["acme/app:1", "acme/app:2"]
     assert len(pushed.references) == 2
     with tarfile.open(tmp_path / "d.tar") as tar:
         assert "manifest.json" in tar.getnames()
@@ -396,4 +397,5 @@ class TestForeignLayers:
 
     def test_a_docker_archive_holds_them(self, registry, foreign, tmp_path):
         copy_image(f"{registry.host}/win:1", f"docker-archive:{tmp_path}/d.tar", keep_foreign_layers=True)
-        assert len(DockerArchive(str(tmp_path / "d.tar")).image().layers) == 2
+        with closing(DockerArchive(str(tmp_path / "d.tar"))) as archive:
+            assert len(archive.image().layers) == 2

@@ -27,6 +27,8 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 class GzipEncoder:
+    """The encoder of `gzip`: each block is a gzip member. An Encoder."""
+
     format = "gzip"
     block_size = 1 << 20
 
@@ -56,5 +58,6 @@ class GzipEncoder:
 
 
 def make(level: int) -> GzipEncoder:
+    """Return the encoder for a level. Raises LayerError if the library does not give the known bytes."""
     check_known_answer(level)
     return GzipEncoder(level)

@@ -25,6 +25,8 @@ _LAST = b"\x03\x00"
 
 
 class GzipSingleEncoder:
+    """The encoder of `gzip-single`: all blocks are one gzip member. An Encoder."""
+
     format = "gzip"
     block_size = 1 << 20
     needs_crc = True
@@ -53,6 +55,7 @@ class GzipSingleEncoder:
 
 
 def make(level: int) -> GzipSingleEncoder:
+    """Return the encoder for a level. Raises LayerError if the library is missing or has another version."""
     try:
         from zlib_ng import __version__, zlib_ng
     except ImportError as error:

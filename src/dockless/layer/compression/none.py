@@ -11,6 +11,8 @@ LEVELS: range = range(0)
 
 
 class PlainEncoder:
+    """The encoder of `none`: the blob is the tar stream. An Encoder."""
+
     fingerprint = "none"
     format = "none"
     block_size = 1 << 20
@@ -27,4 +29,5 @@ class PlainEncoder:
 
 
 def make(level: int) -> PlainEncoder:
+    """Return the encoder. There are no levels."""
     return PlainEncoder()

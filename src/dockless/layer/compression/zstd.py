@@ -18,6 +18,8 @@ LEVELS = range(1, 20)
 
 
 class ZstdEncoder:
+    """The encoder of `zstd`: each block is a frame. An Encoder."""
+
     format = "zstd"
     # Frames of 1 MiB give 5 % larger layers than frames of 4 MiB.
     block_size = 4 << 20
@@ -44,6 +46,7 @@ class ZstdEncoder:
 
 
 def make(level: int) -> ZstdEncoder:
+    """Return the encoder for a level. Raises LayerError if the library is missing or has another version."""
     try:
         import zstandard
     except ImportError as error:

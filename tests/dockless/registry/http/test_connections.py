@@ -247,10 +247,10 @@ def behind_tls(tmp_path, monkeypatch):
 )
 def test_an_answer_that_ends_a_connection_is_read_to_its_end_behind_tls(behind_tls, tmp_path, head):
     def serve(connection):
-        secure = server_context(tmp_path).wrap_socket(connection, server_side=True)
-        head_of(secure)
-        secure.sendall(head + bytes(500_000))
-        secure.unwrap().close()
+        with server_context(tmp_path).wrap_socket(connection, server_side=True) as secure:
+            head_of(secure)
+            secure.sendall(head + bytes(500_000))
+            secure.unwrap()
 
     with raw_server(serve) as host:
         assert exchange(behind_tls, f"https://{host}/") == (200, bytes(500_000))
