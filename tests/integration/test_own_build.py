@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 from pants_command import is_another_pants
-from real_tools import ROOT, need, run
+from real_tools import ROOT, Checkout, need, run
 
 import dockless
 
@@ -13,10 +13,14 @@ CONFIG = () if is_another_pants() else (f"--pants-config-files={ROOT}/pants.2.17
 
 
 @pytest.fixture(scope="module")
-def packaged(checkout):
+def packaged(tmp_path_factory, caches):
     """The checkout after `package ::`."""
-    checkout.pants(*CONFIG, "package", "::")
-    return checkout
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), caches, own_targets=True)
+    try:
+        checkout.pants(*CONFIG, "package", "::")
+        yield checkout
+    finally:
+        checkout.close()
 
 
 def test_package_makes_everything(packaged):

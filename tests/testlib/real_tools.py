@@ -163,16 +163,23 @@ def sources() -> Iterator[str]:
         yield from (path_of(name) for name in files if not ignores.ignored(os.fsencode(path_of(name)), False))
 
 
+# They need backends and resolves that most tests do without.
+OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", "src/BUILD", "tests/BUILD"))
+
+
 class Checkout:
     """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
-    def __init__(self, folder: Path, caches: Path) -> None:
+    def __init__(self, folder: Path, caches: Path, *, own_targets: bool = False) -> None:
+        """With `own_targets`, the checkout has the BUILD files with which this repository is built, and their resolves."""
         self.folder = folder
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
         self.command = pants_command()
         for path in sources():
+            if path in OWN_TARGETS and not own_targets:
+                continue
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
         home = caches / "home"
@@ -189,6 +196,8 @@ class Checkout:
             # A program must not write into the sources that the next run hashes.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        if not own_targets:
+            self.env["PANTS_PYTHON_ENABLE_RESOLVES"] = "false"
         config = caches / "pants.toml"
         with locked(caches):
             self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
