@@ -171,7 +171,7 @@ class Checkout:
     """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
     def __init__(self, folder: Path, caches: Path, *, own_targets: bool = False) -> None:
-        """With `own_targets`, the checkout has the BUILD files with which this repository is built, and their resolves."""
+        """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves."""
         self.folder = folder
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
