@@ -37,14 +37,14 @@ def measured(pytestconfig):
     return pytestconfig.stash.setdefault(MEASURED, []).append
 
 
-@pytest.hookimpl(wrapper=True)
+# Not `wrapper=True`: the pytest of Pants 2.17 does not know it.
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    report = yield
+    report = (yield).get_result()
     lines = item.config.stash.get(MEASURED, [])
     # A report also comes back from a worker.
     report.user_properties += [("measured", line) for line in lines]
     lines.clear()
-    return report
 
 
 def pytest_terminal_summary(terminalreporter):
