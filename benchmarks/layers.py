@@ -199,7 +199,7 @@ def clear(out: str) -> None:
 
 
 def written(out: str) -> int:
-    """The largest file: the layer, or the archive that it is in."""
+    """Return the largest file: the layer, or the archive that it is in."""
     return max((os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(out) for f in files), default=0)
 
 

@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 
 
 def measure(argv: list, cwd: str) -> Cost:
-    """Runs a command once. Raises RuntimeError when it fails."""
+    """Run a command once. Raises RuntimeError when it fails."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _RUNNER, *argv], cwd=cwd, capture_output=True, text=True, check=False
     )

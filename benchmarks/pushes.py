@@ -71,7 +71,7 @@ class _Pushes:
 def compare(
     title: str, target: str, sides: dict, folder: Path, runs: int, *, certificates: str = "", delay: float = 0.0
 ) -> None:
-    """Runs all of `sides` (name -> Side, ours first) `runs` times in turn, and prints their medians."""
+    """Run all of `sides` (name -> Side, ours first) `runs` times in turn, and print their medians."""
     found = {name: _Pushes(side, folder, certificates, delay) for name, side in sides.items()}
     for _ in range(runs):
         for pushes in found.values():
@@ -92,7 +92,7 @@ def compare(
 
 
 def from_a_program(layout: Path, crane: Side, folder: Path, runs: int) -> None:
-    """The same by the library, in a program that has imported it: what is left without a command's start."""
+    """Measure the library in a program that has imported it: the time without the start of a command."""
     # Once before, for the imports.
     walls, others = [], []
     for run in range(runs + 1):
@@ -116,7 +116,7 @@ def present(sides: dict) -> dict:
 
 
 def alone(home: str) -> None:
-    """Takes what this machine has of credentials, settings and CAs away from all that is started, or ends.
+    """Hide the credentials, settings and CAs of this machine from the programs that are started, or exit.
 
     Sources that nobody has compiled would be compiled at every start, as those of no installed program are.
     """
@@ -139,7 +139,7 @@ DOCKER = (
 
 
 def make_layout(folder: Path, layers: int, size: int, types: tuple = OCI) -> None:
-    """An OCI layout of one image, whose layers are gzip of random bytes, the same ones every time."""
+    """Return an OCI layout of one image, whose layers are gzip of the same random bytes every time."""
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
 

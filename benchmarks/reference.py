@@ -23,7 +23,7 @@ OTHER = "{registry}/other/app:1"
 
 
 def install(folder: Path) -> bool:
-    """Puts the reference into `folder`, unless it is there; False where that cannot be."""
+    """Install the reference into `folder`, unless it is there. Returns whether it is there."""
     for program in ("node", "npm"):
         if not shutil.which(program):
             print(f"NOT MEASURED, not installed: {program}, and with it container-image-builder")
@@ -75,7 +75,7 @@ class Sides:
 
 
 def start_up(folder: Path, runs: int, reference: bool) -> None:
-    """What each costs that does nothing; the least of several runs, as all else adds to it."""
+    """Measure programs that do nothing. The least of several runs counts, because everything else adds to it."""
     print(f"\nstart; target: `dockless --version` under 0.06 s of CPU (load {load():.1f})")
     commands = {"dockless --version": [*DOCKLESS, "--version"]}
     if reference:

@@ -41,7 +41,7 @@ class DockerRegistry:
         self._folder.cleanup()
 
     def requests(self) -> list:
-        """`METHOD PATH STATUS` of all requests so far, from the access log."""
+        """Return `METHOD PATH STATUS` of all requests so far, from the access log."""
         found = []
         for line in self._lines():
             if '] "' in line:

@@ -26,7 +26,7 @@ def reason_of(error: OSError) -> str:
 
 @contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """A new file that replaces `path` when the body ends without an error. After an error nothing is left.
+    """Yield a new file that replaces `path` when the body ends without an error. After an error nothing is left.
 
     Raises LayoutError for errors of the file system.
     """
@@ -52,7 +52,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def temporary_directory(parent: str) -> Iterator[str]:
-    """The path of a new directory in `parent` with mode 0700. It is removed at the end unless it was renamed.
+    """Yield the path of a new directory in `parent` with mode 0700, which is removed at the end unless it was renamed.
 
     Raises OSError.
     """
@@ -91,7 +91,7 @@ def _make_directory(path: str) -> int:
 
 @contextmanager
 def _new(directory: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
-    """A new path and its descriptor, which stays locked until the process ends or the body does."""
+    """Yield a new path and its descriptor, which stays locked until the process ends or the body does."""
     name = os.urandom(8).hex()
     path, unlocked = os.path.join(directory, _prefix() + name), os.path.join(directory, f".dockless-{name}")
     descriptor = make(unlocked)

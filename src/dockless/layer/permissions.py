@@ -65,7 +65,7 @@ class PermissionRules(Generic[T]):
         return self._of_folders[folder]
 
     def check_used(self) -> None:
-        """Raises LayerError for a pattern that matched nothing: it is a mistake, and a silent one."""
+        """Raise LayerError if a pattern matched nothing: the mistake would not be noticed otherwise."""
         for pattern in self._unused:
             raise LayerError(
                 f"`{self._field}`: {pattern!r} matches nothing in the layer",

@@ -93,9 +93,11 @@ class BlobPart(io.RawIOBase):
         return self._length
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def read(self, n: int = -1) -> bytes:
+        """Return at most `n` bytes, all if `n` is negative, and no bytes at the end."""
         left = self._end - self._position
         if not left:
             return b""

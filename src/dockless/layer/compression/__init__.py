@@ -58,7 +58,7 @@ def find_encoder(text: str) -> Encoder:
 
 
 def missing(package: str, name: str, extra: str, error: ImportError) -> LayerError:
-    """The error for an encoder whose library is not installed, or is made for another interpreter."""
+    """Return the error for an encoder whose library is not installed, or is made for another interpreter."""
     absent = isinstance(error, ModuleNotFoundError) and error.name == package.replace("-", "_")
     state = "is not installed" if absent else f"cannot be imported ({error})"
     return LayerError(

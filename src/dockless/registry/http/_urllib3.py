@@ -22,7 +22,7 @@ from urllib3.exceptions import NewConnectionError, ProxyError
 
 from dockless.registry.clock import Clock
 from dockless.registry.http.happy_eyeballs import connect
-from dockless.registry.http.sending import BodySender, EarlyResponse
+from dockless.registry.http.sending import BodySender, EarlyResponseError
 from dockless.registry.http.strict_response import StrictResponse
 
 # Seconds to establish a connection, and for each step of a proxy or a TLS peer in doing so.
@@ -102,7 +102,7 @@ class _Connection(_Mixin):  # type: ignore[misc]
             self.sock.settimeout(self.timeout)
         self._body_incomplete, self._head_sent = True, False
         # A peer that closed its end may have sent its reason before: 413 for a blob that is too large, for example.
-        with contextlib.suppress(EarlyResponse, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        with contextlib.suppress(EarlyResponseError, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             super().request(method, url, body, headers, **options)
             self._body_incomplete = False
 

@@ -34,8 +34,9 @@ class ProxySupportError(Exception):
 
 class _Session(Session):
     def get_redirect_target(self, resp: Response) -> None:
-        """Return None: redirects are followed by `redirects`. (Even when told not to follow, requests would rewind the
-        body for a possible next request.)
+        """Return None: redirects are followed by `redirects`.
+
+        Even when told not to follow, requests would rewind the body for a possible next request.
         """
 
 

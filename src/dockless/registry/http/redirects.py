@@ -50,7 +50,11 @@ def send_following_redirects(
         if authorization is not None and not left_origin:
             headers["Authorization"] = authorization
         response = session.send(request._replace(headers=headers))
-        target = _target(response)
+        try:
+            target = _target(response)
+        except ProtocolError:
+            response.close()
+            raise
         if target is None:
             return Followed(response, left_origin)
         response.close()

@@ -20,7 +20,7 @@ _INTERIM = re.compile(rb"HTTP/1\.\d 1\d\d.*?\r?\n\r?\n", re.DOTALL)
 _REFUSAL = re.compile(rb"HTTP/1\.\d [345]\d\d")
 
 
-class EarlyResponse(Exception):
+class EarlyResponseError(Exception):
     """The peer has responded, or closed the connection, and does not want the rest of the body."""
 
 
@@ -43,8 +43,8 @@ class BodySender:
     def send(self, send_more: Callable[[int], int], length: int) -> None:
         """Call `send_more` with the number of bytes sent so far, which returns how many more it sent, up to `length`.
 
-        Raises EarlyResponse, TransferTooSlowError, TimeoutError when nothing can be sent within the socket's timeout,
-        and what `send_more` raises.
+        Raises EarlyResponseError, TransferTooSlowError, TimeoutError when nothing can be sent within the socket's
+        timeout, and what `send_more` raises.
         """
         done, rate, timeout = 0, MinimumRate(), self._sock.gettimeout() if self._can_poll else None
         try:
@@ -85,7 +85,7 @@ class BodySender:
             self._interim += 1
         is_too_much = len(self.received) > _MAX_RECEIVED or self._interim > _MAX_INTERIM
         if not data or is_too_much or _REFUSAL.match(self.received):
-            raise EarlyResponse
+            raise EarlyResponseError
 
 
 def _poll(sock: Any, events: int, timeout: float | None) -> int:

@@ -93,6 +93,7 @@ class StrictResponse(http.client.HTTPResponse):
         raise http.client.HTTPException(f"more than {_MAX_INTERIM} informational responses")
 
     def begin(self) -> None:
+        """Read the head of the response. Raises HTTPException if the head is truncated or invalid."""
         super().begin()
         # http.client takes the end of the connection for the empty line after the headers, of which some may be lost.
         if self._reader.ended:

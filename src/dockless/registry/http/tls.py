@@ -135,7 +135,7 @@ def _make_context(verify: bool | str) -> ssl.SSLContext:
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str) -> None:
-    """Raises RegistryError."""
+    """Load a client certificate and its key into `context`. Raises RegistryError."""
     key = certificate[: -len(".cert")] + ".key"
     try:
         # An encrypted key is an error, not a prompt.
