@@ -18,6 +18,8 @@ The tests of a file run on one worker, one after the other (`--dist loadfile`), 
 - Names of parametrized tests are the same in every process: no time, no random bytes, no order of a set.
 """
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,6 +31,11 @@ MEASURED = pytest.StashKey[list]()
 
 # The files that take longest are begun first, so that no worker is left alone with one of them at the end.
 _FIRST = ("integration", "reproducibility", "packaging", "pants_dockless", "fault_injection")
+
+
+def pytest_configure():
+    # `./run-tests` ends its runs by SIGTERM: fixtures stop what they have started, as for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

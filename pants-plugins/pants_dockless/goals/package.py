@@ -22,7 +22,6 @@ from pants_dockless.util_rules.export import export_image, place_output
 from pants_dockless.util_rules.image import build_image
 from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.layer import BuildContext
-from pants_dockless.util_rules.tools import Tools
 
 
 @rule(desc="Package container image", level=LogLevel.DEBUG)
@@ -30,11 +29,10 @@ async def package_container_image(
     field_set: ContainerImageFieldSet,
     python: SharedPython,
     client_python: PythonBuildStandaloneBinary,
-    tools: Tools,
     options: Dockless,
 ) -> BuiltPackage:
     """Build the image of a `container_image`, and write it in the form that the field `output` names."""
-    context = BuildContext(python, client_python, tools, options.default_compression)
+    context = BuildContext(python, client_python, options.default_compression)
     image = await build_image(field_set, context, options)
     destinations = _destinations(field_set, image, options)
     exported = await export_image(field_set, image, destinations, context, options)

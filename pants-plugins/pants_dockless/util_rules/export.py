@@ -18,7 +18,7 @@ from pants_dockless.util_rules.built_image import BuiltImage
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.layer import BuildContext
 from pants_dockless.util_rules.processes import check_blobs, output_missing, run_builder, run_registry_client
-from pants_dockless.util_rules.tools import EXPORT_IMAGE
+from pants_dockless.util_rules.tools import EXPORT_IMAGE, archive_writer
 
 _FETCH_LAYERS = "fetch_layers.py"
 _PLAN = "plan.json"
@@ -120,7 +120,7 @@ async def _write_archive(
         address,
         f"Write the archive of {address}",
         context.python,
-        context.tools.export,
+        await archive_writer(),
         (EXPORT_IMAGE, _PLAN),
         await _compat.merge_digests(MergeDigests((plan_digest, layout))),
         output_files=(_ARCHIVE,),

@@ -54,7 +54,7 @@ from pants_dockless.util_rules.layer_contents import (
     relative_root,
 )
 from pants_dockless.util_rules.processes import check_blobs, run_builder
-from pants_dockless.util_rules.tools import BUILD_LAYER, Tools
+from pants_dockless.util_rules.tools import BUILD_LAYER, layer_builder
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +73,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The interpreters and programs that build images.
+    """The interpreters that build images, and the default compression.
 
     `python` runs processes that Pants caches. `client_python` runs processes that connect to registries.
     """
 
     python: SharedPython
     client_python: PythonBuildStandaloneBinary
-    tools: Tools
     default_compression: str
 
 
@@ -108,7 +107,7 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
         target.address,
         f"Build the layer of {target.address}",
         context.python,
-        context.tools.for_layer(spec),
+        await layer_builder(spec),
         (BUILD_LAYER, _SPEC, _BLOBS),
         await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
         # Not `blobs`: some remote caches require a blob for each directory inside an output directory, which Pants does

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from pants.engine.fs import CreateDigest, Digest, FileContent, MergeDigests
-from pants.engine.rules import Rule, collect_rules, rule
-from pants.util.frozendict import FrozenDict
-from pants.util.logging import LogLevel
 
 from dockless.layer.spec import LayerSpec
 from pants_dockless import _compat
@@ -92,22 +89,6 @@ EXPORT_MODULES = (
 EXPORT_PACKAGES = ("zstandard",)
 
 
-@dataclass(frozen=True)
-class Tools:
-    """The digests of the trees: of the layer builder, and of the program that writes archives.
-
-    The layer builder has a tree for each compression, both for layers without patterns and for layers with patterns.
-    """
-
-    layer: FrozenDict[tuple[str, bool], Digest]
-    export: Digest
-
-    def for_layer(self, spec: LayerSpec) -> Digest:
-        """Return the tree for a layer. The layer builder reports an unknown compression."""
-        name = spec.compression.partition(":")[0]
-        return self.layer[name if name in COMPRESSIONS else "none", spec.has_patterns]
-
-
 def layer_modules(compression: str, patterns: bool) -> tuple[str, ...]:
     """Return the names of the modules that the layer builder imports for a compression, with or without patterns."""
     names = COMPRESSIONS[compression].modules
@@ -131,14 +112,16 @@ async def _tree(program: str, modules: Iterable[str], packages: Iterable[str]) -
     return await _compat.merge_digests(MergeDigests((own, *trees)))
 
 
-@rule(desc="Collect the programs that write layers and archives", level=LogLevel.DEBUG)
-async def collect_tools() -> Tools:
-    """Create the trees."""
-    kinds = [(name, patterns) for name in COMPRESSIONS for patterns in (False, True)]
-    layers = await _compat.concurrently(
-        _tree(BUILD_LAYER, layer_modules(*kind), layer_packages(*kind)) for kind in kinds
-    )
-    return Tools(FrozenDict(dict(zip(kinds, layers))), await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES))
+async def layer_builder(spec: LayerSpec) -> Digest:
+    """Return the tree of the program that builds a layer. The program reports an unknown compression."""
+    name = spec.compression.partition(":")[0]
+    kind = (name if name in COMPRESSIONS else "none", spec.has_patterns)
+    return await _tree(BUILD_LAYER, layer_modules(*kind), layer_packages(*kind))
+
+
+async def archive_writer() -> Digest:
+    """Return the tree of the program that writes archives."""
+    return await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES)
 
 
 def script(name: str) -> FileContent:
@@ -182,8 +165,3 @@ def _locations(package: str) -> list[str]:
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"the package `{package}` is not installed with {sys.executable}")
     return list(spec.submodule_search_locations)
-
-
-def rules() -> Iterable[Rule]:
-    """Return the rules of this module."""
-    return collect_rules()
