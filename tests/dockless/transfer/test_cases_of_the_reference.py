@@ -125,7 +125,7 @@ def test_11_a_reader_that_stands_still_stops_what_is_read():
     def blocks():
         for n in range(100):
             made.append(n)
-            yield Block(memoryview(bytes(1000)), ())
+            yield Block(memoryview(bytes(1000)))
 
     def sink(data):
         if made and not stands_still:
