@@ -110,9 +110,10 @@ class Dockless(Subsystem):
             """
             The repository of images that do not set the `repository` field.
 
-            The value may contain the placeholders `{name}` (the name of the target), `{directory}` and
-            `{parent_directory}` (the last two components of the path of the BUILD file) and `{full_directory}` (the
-            whole path). For example, `{parent_directory}/{name}`.
+            The value may contain the placeholders `{name}` (the name of the target), `{directory}` (the name
+            of the directory that contains the BUILD file), `{parent_directory}` (the name of its parent directory) and
+            `{full_directory}` (the path of the directory, relative to the build root). For example:
+            `{parent_directory}/{name}`.
             """
         ),
     )

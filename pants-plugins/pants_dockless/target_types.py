@@ -30,9 +30,10 @@ _REGISTRY = re.compile(
 
 _PLACEHOLDERS = softwrap(
     """
-    The value may contain the placeholders `{name}` (the name of the target), `{directory}` and `{parent_directory}`
-    (the last two components of the path of the BUILD file), `{full_directory}` (the whole path) and `{pants.hash}` (the
-    64 hexadecimal digits of the image's digest).
+    The value may contain the placeholders `{name}` (the name of the target), `{directory}` (the name of the
+    directory that contains the BUILD file), `{parent_directory}` (the name of its parent directory), `{full_directory}`
+    (the path of the directory, relative to the build root) and `{pants.hash}` (the 64 hexadecimal digits of the image's
+    digest).
     """
 )
 

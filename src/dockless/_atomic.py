@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -115,7 +114,7 @@ def _prefix() -> str:
             boot = file.read()
     except OSError:
         boot = ""
-    return f"{_PREFIX}{hashlib.sha256(f'{socket.gethostname()} {boot}'.encode()).hexdigest()[:16]}-"
+    return f"{_PREFIX}{hashlib.sha256(f'{os.uname().nodename} {boot}'.encode()).hexdigest()[:16]}-"
 
 
 def _remove(path: str) -> None:

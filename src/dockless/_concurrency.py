@@ -18,14 +18,17 @@ class CancelledError(Exception):
 
 
 class WorkerPool:
-    """Runs tasks in at most `size` threads. They are daemons: one that waits on a dead connection delays no exit."""
+    """Runs tasks in at most `size` threads. They are daemons, so that a dead connection does not delay the exit."""
 
     def __init__(self, size: int) -> None:
         self.stop = threading.Event()
         self._size = size
 
     def run(self, tasks: Sequence[Callable[[], None]]) -> None:
-        """Run all tasks, started in order; return when they have ended. The first error ends all, and is raised."""
+        """Run all tasks, started in order, and return when all tasks have ended.
+
+        The first error stops the other tasks and is raised.
+        """
         todo = iter(tasks)
         lock = threading.Lock()
         failures: list[BaseException] = []
@@ -86,7 +89,10 @@ class SingleFlight(Generic[Key, T]):
         self._results: dict[Key, T] = {}
 
     def run(self, key: Key, work: Callable[[], T], *, again: bool = False) -> tuple[T, bool]:
-        """Return the result of `work` for `key`, and whether it ran for this call. `again`: in spite of a result."""
+        """Return the result of `work` for `key`, and whether `work` ran for this call.
+
+        `again` runs `work` even if there is a result.
+        """
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

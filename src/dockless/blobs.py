@@ -1,4 +1,4 @@
-"""Blob sources: the interface between what holds an image (layout, archive, registry) and what reads its blobs."""
+"""Blob sources: the interface through which blobs of layouts, archives and registries are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BlobSource(Protocol):
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return the blob's bytes, from their start; the caller closes the file.
 
-        The bytes are not verified: whoever gives them a final name or destination compares size and digest. Raises
+        The bytes are not verified: the caller must compare size and digest before the bytes get a final name. Raises
         LayoutError or RegistryError if the source has no such blob.
         """
         ...
@@ -77,3 +77,14 @@ def rewrite_hint(file: BinaryIO) -> str:
     """Return what to do about a blob whose bytes are wrong: a file on disk is named, a stream has no name."""
     name = getattr(file, "name", None)
     return f"write {name} again" if isinstance(name, str) else ""
+
+
+def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, digest: str) -> LayoutError:
+    """Return the error for bytes of `size` and `digest`, read from `file`, that do not match `descriptor`."""
+    if size < descriptor.size:
+        cause = f"it has {size} bytes, not {descriptor.size}"
+    elif size > descriptor.size:
+        cause = f"it has more than {descriptor.size} bytes"
+    else:
+        cause = f"its digest is {digest}"
+    return LayoutError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))

@@ -62,7 +62,7 @@ class LayoutError(DocklessError):
 class RegistryError(DocklessError):
     """A registry could not be reached, rejected a request, or sent an invalid response.
 
-    `damaged_once`: a blob came damaged, for the first time; read from its start once more it may be right.
+    `damaged_once` is true if a blob was corrupted for the first time. Reading it again from its start may succeed.
     """
 
     damaged_once = False

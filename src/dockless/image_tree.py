@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockless.blobs import BlobSource, rewrite_hint
-from dockless.errors import DocklessError, InvalidDocumentError, LayoutError, RegistryError
+from dockless.blobs import BlobSource, damaged
+from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -41,13 +41,7 @@ def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> by
         data = file.read(descriptor.size + 1)
     if len(data) == descriptor.size and Digest.of(data) == descriptor.digest:
         return data
-    if len(data) < descriptor.size:
-        cause = f"it has {len(data)} bytes, not {descriptor.size}"
-    elif len(data) > descriptor.size:
-        cause = f"it has more than {descriptor.size} bytes"
-    else:
-        cause = f"its digest is {Digest.of(data)}"
-    raise LayoutError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))
+    raise damaged(label, file, descriptor, len(data), str(Digest.of(data)))
 
 
 def read_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> Manifest | Index:

@@ -142,7 +142,7 @@ def _base_from_json(name: str, found: Any, path: str) -> LockedBase:
         if error.problem.startswith(path):
             raise
         raise InvalidDocumentError(f"{where}: {error.problem}", cause=error.cause, hint=error.hint) from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeEncodeError) as error:
         raise InvalidDocumentError(
             f"{where} is not a valid entry",
             cause=f"{type(error).__name__} {error}",
@@ -207,8 +207,7 @@ def lock_base(
     """Return the locked form of a base whose manifest or index is `root`, for `platforms` (none: all of the base).
 
     `fetch(descriptor)` returns the verified bytes of a manifest or config. Raises InvalidDocumentError for a base that
-    no
-    image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs.
+    no image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs.
     """
     requested = list(platforms)
     images = []

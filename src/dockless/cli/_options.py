@@ -28,7 +28,11 @@ def add_command(
     parser.set_defaults(usage_error=parser.error)
     common = parser.add_argument_group("common options")
     common.add_argument("--json", action="store_true", help="print one JSON object to stdout")
-    common.add_argument("--insecure", action="store_true", help="allow plain HTTP and unverified TLS certificates")
+    common.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow plain HTTP and unverified TLS certificates for all registries except Docker Hub",
+    )
     common.add_argument(
         "--insecure-registry",
         metavar="HOST",
@@ -57,12 +61,16 @@ def add_command(
 
 def add_platform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--platform", metavar="OS/ARCH", help="the platform to select from an image index (default: linux/amd64)"
+        "--platform",
+        metavar="OS/ARCH",
+        help="the platform to select from an image index (default: the only one, or linux/amd64)",
     )
 
 
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", metavar="N", type=int, default=4, help="maximum concurrent requests (default: 4)")
+def add_jobs(
+    parser: argparse.ArgumentParser, help_text: str = "maximum concurrent requests to each registry (default: 4)"
+) -> None:
+    parser.add_argument("--jobs", metavar="N", type=int, default=4, help=help_text)
 
 
 def platform_of(arguments: argparse.Namespace) -> Platform | None:

@@ -19,7 +19,9 @@ A SOURCE or DESTINATION is
 
 Credentials of docker login and podman login are used.
 """
-_EPILOG = "See dockless COMMAND --help. Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted."
+_EPILOG = """\
+See dockless COMMAND --help.
+Exit status: 0 success, 1 failure, 2 usage error, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -23,7 +23,7 @@ def add_to(commands: Commands) -> None:
     parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
     parser.add_argument("--platform", metavar="OS/ARCH", help="verify only the image for this platform")
-    add_jobs(parser)
+    add_jobs(parser, "maximum layers that are verified concurrently (default: 4)")
     parser.set_defaults(run=run)
 
 

@@ -54,10 +54,9 @@ class Buildable(Protocol):
 class Image:
     """An image for one platform: its manifest, its config, and the sources of its layers.
 
-    An image is immutable: each edit returns a new one. Manifest and config are read at first, layers only when the
-    image is saved to a destination that does not have them. Images are made by `scratch`, `from_registry`,
-    `from_layout`, `from_archive` and `load`. The `access` with which an image is read is used again to read its
-    layers.
+    An image is immutable: each edit returns a new one. Images are made by `scratch`, `from_registry`, `from_layout`,
+    `from_archive` and `load`. These read the manifest and the config. Layers are read only when the image is saved to a
+    destination that does not have them, with the same `access`.
 
     Specification: OCI image spec, manifest.md and config.md.
     """
@@ -201,9 +200,9 @@ class Image:
     ) -> Image:
         """Return the image with an existing layer on top, given by its digest, diff ID and size in bytes.
 
-        Unless the destination has the layer, it is read from `repository` (`host/path`) if given, else from the first
-        of `urls` that works, and verified. `media_type` is the type of a gzip layer by default. Raises
-        InvalidValueError.
+        If the destination does not have the layer, the layer is read from `repository` (`host/path`), or without
+        `repository` from the first of `urls` that works, and is verified. The default `media_type` is that of a gzip
+        layer. Raises InvalidValueError.
         """
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:

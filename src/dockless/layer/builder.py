@@ -21,7 +21,7 @@ from dockless.oci.digest import Digest
 
 
 class BuiltLayer(NamedTuple):
-    """A layer that was built. `compression` is the encoder's fingerprint; sizes are in bytes."""
+    """A layer that was built. `compression` identifies the encoder and its settings; sizes are in bytes."""
 
     descriptor: Descriptor
     diff_id: Digest
@@ -64,7 +64,7 @@ def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) 
 
 def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: str, threads: int | None) -> BuiltLayer:
     entries = list(entries)
-    staged = os.path.join(directory, f".dockless-{os.getpid()}-{id(entries):x}")
+    staged = staged_path(directory)
     try:
         with _create(staged) as file:
             blob = HashingWriter(file.write)
@@ -73,7 +73,7 @@ def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: st
     except OSError as error:
         raise LayerError(f"cannot write the layer to {directory}", cause=error.strerror or str(error)) from error
     finally:
-        _remove(staged)
+        remove_staged(staged)
     return BuiltLayer(
         Descriptor(media_types.layer_media_type(encoder.format), blob.digest, blob.size),
         encoded.diff_id,
@@ -89,7 +89,13 @@ def _create(path: str) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "wb", buffering=0)
 
 
-def _remove(path: str) -> None:
+def staged_path(directory: str) -> str:
+    """Return the path of a new incomplete blob, unique among threads, processes and containers."""
+    return os.path.join(directory, f".dockless-{os.urandom(8).hex()}")
+
+
+def remove_staged(path: str) -> None:
+    """Remove an incomplete blob, if it exists."""
     try:
         os.unlink(path)
     except OSError:

@@ -148,11 +148,7 @@ def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
             above.pop()
         if not above or above[-1][0] != parent_directory:
             above.append((parent_directory, {}))
-        key = (
-            last.lower()
-            if last.isascii()
-            else last.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
-        )
+        key = last.lower() if last.isascii() else _casefolded(last)
         other = above[-1][1].setdefault(key, last)
         if other is not last:
             warnings.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ only in case")

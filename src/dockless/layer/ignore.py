@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -42,14 +41,18 @@ class Ignores:
         return name in self._names
 
     def within(self, directory: bytes, relative: bytes, files: Collection[bytes]) -> Ignores:
-        """Return the rules in `directory` on disk, which is `relative` to the source and holds `files`."""
+        """Return the rules in `directory` on disk, which holds the regular files `files`.
+
+        `relative` is the path of the directory in the source.
+
+        Raises OSError for an ignore file that cannot be read, and LayerError for an invalid one.
+        """
         specs = self._specs
         for name in self._names:
-            lines = _read_ignore_file(os.path.join(directory, name)) if name in files else None
-            if lines is not None:
+            if name in files:
+                path = os.path.join(directory, name)
                 depth = len(relative) + 1 if relative else 0
-                spec = compile_patterns(lines, os.fsdecode(os.path.join(directory, name)))
-                specs = ((depth, spec), *specs)
+                specs = ((depth, compile_patterns(_read_ignore_file(path), os.fsdecode(path))), *specs)
         if specs == self._specs:
             return self
         inner = Ignores.__new__(Ignores)
@@ -57,7 +60,10 @@ class Ignores:
         return inner
 
     def ignored(self, relative: bytes, is_folder: bool) -> bool:
-        """Whether this entry is left out. Of one in an ignored folder nobody asks: as in git, it cannot be had back."""
+        """Return whether an entry is ignored. The caller does not read an ignored directory.
+
+        Therefore, as in git, a pattern with `!` cannot include a file of an ignored directory.
+        """
         for depth, patterns in self._specs:
             ignored = patterns.match(relative[depth:], is_folder)
             if ignored is not None:
@@ -65,15 +71,9 @@ class Ignores:
         return False
 
 
-def _read_ignore_file(path: bytes) -> list[bytes] | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        # MissingBlobs, or a link: git does not read ignore files through links either.
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
+def _read_ignore_file(path: bytes) -> list[bytes]:
+    # Like git, Dockless does not read an ignore file through a symlink.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(_MAX_IGNORE_FILE + 1)
     if len(data) > _MAX_IGNORE_FILE:

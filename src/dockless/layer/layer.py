@@ -14,7 +14,7 @@ PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 
 class Layer(NamedTuple):
-    """A description of a layer. Each build gives the same bytes; nothing is read before.
+    """A description of a layer. Files are read when the layer is built; the same files give the same bytes.
 
     Made by `from_files`, `from_spec` or `from_tarball`.
     """
@@ -26,10 +26,11 @@ class Layer(NamedTuple):
     def from_files(cls, files: Mapping[str, PathLike | InlineFile], **options: Any) -> Layer:
         """Return a layer of `files`: path in the image -> a file or directory on disk, or an InlineFile.
 
-        The content of a directory goes under the path. A file gets the path, or goes into the path if that ends with
-        `/`. `options` are the other fields of LayerSpec: `ignores`, `ignore_files`, `modes`, `owner`, `symlinks`,
-        `mtime`, `compression`... Their order does not matter. Raises LayerError for a value that is not a path, and
-        TypeError for an unknown option; other errors are raised when the layer is built.
+        The content of a directory is placed in this path. A file has this path; if the path ends with `/`, the file
+        keeps its name and is placed in that directory. `options` are the other fields of LayerSpec: `ignores`,
+        `ignore_files`, `modes`, `owner`, `symlinks`, `mtime`, `compression`... Their order does not matter. Raises
+        LayerError for a value that is not a path, and TypeError for an unknown option; other errors are raised when
+        the layer is built.
         """
         if not isinstance(files, Mapping):
             raise LayerError(f"{files!r:.100} is not a mapping", hint="write {path in the image: path on disk}")

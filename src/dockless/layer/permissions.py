@@ -31,8 +31,8 @@ def resolved_mode(mode: int, st_mode: int) -> int:
 class PermissionRules(Generic[T]):
     """Pattern of paths in the image, or of folders above them -> value. Each must match something.
 
-    The longest pattern that matches decides, not the last one: a dict's order is lost on the way through JSON, and
-    nobody sees two BUILD files differ by it.
+    The longest matching pattern applies, not the last one: JSON does not preserve the order of a dictionary, and two
+    BUILD files that differ only in this order must have the same result.
     """
 
     def __init__(self, values: Mapping[str, T], field: str) -> None:

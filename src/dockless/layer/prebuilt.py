@@ -6,7 +6,7 @@ import os
 
 from dockless._hashing import HashingFile, HashingReader
 from dockless.errors import LayerError, LayoutError
-from dockless.layer.builder import BuiltLayer
+from dockless.layer.builder import BuiltLayer, remove_staged, staged_path
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.tar.decompress import decompress, detect_format
@@ -19,7 +19,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
     No byte is changed. The archive is read to its end: one that is cut off, damaged, compressed differently or not a
     tar raises LayerError and leaves nothing. Memory is bounded whatever the archive holds.
     """
-    staged = os.path.join(directory, f".dockless-{os.getpid()}-{id(path):x}")
+    staged = staged_path(directory)
     try:
         with open(path, "rb") as source, open(staged, "xb") as sink:
             blob = HashingFile(source, sink.write)
@@ -27,7 +27,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
             tar = HashingReader(decompress(blob, path), path)
             entries = sum(1 for _ in read_members(tar, path))
             tar.drain()
-            # What a decompressor need not read is a part of the blob all the same.
+            # A decompressor may stop before the end of the file; the rest is part of the blob.
             blob.drain()
         os.replace(staged, os.path.join(directory, blob.digest.hex))
     except OSError as error:
@@ -36,8 +36,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
     except LayoutError as error:
         raise LayerError(error.problem, cause=error.cause, hint=error.hint) from error
     finally:
-        if os.path.exists(staged):
-            os.unlink(staged)
+        remove_staged(staged)
     return BuiltLayer(
         Descriptor(media_types.layer_media_type(compression), blob.digest, blob.size),
         tar.digest,

@@ -34,9 +34,10 @@ class Listing(NamedTuple):
 class Source(NamedTuple):
     """A file or directory on disk and its destination in the image.
 
-    The content of a directory goes under `destination`. A file gets the path `destination`, or goes into it if it ends
-    with `/`. `strip_prefix` removes leading directories from the paths within a directory. `origin` names the source in
-    errors (the address of a target); empty, its path does. `listing` has the names, executable bits, symlinks and empty
+    The content of a directory is placed in `destination`. The path of a file is `destination`; if `destination` ends
+    with `/`, the file keeps its name and is placed in that directory. `strip_prefix` removes leading directories from
+    the paths within a directory. `origin` is the name of the source in errors, such as the address of a target; if it
+    is empty, `path` is used. `listing` has the names, executable bits, symlinks and empty
     directories of the source; without a listing they are read from disk.
     """
 
@@ -48,7 +49,7 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name in errors."""
+        """The name of the source in errors."""
         return self.origin or self.path
 
 

@@ -15,13 +15,9 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Block(NamedTuple):
-    """A block of the tar stream, in writable memory. All blocks but the last have the same size.
-
-    `starts` lists the entries whose header begins in the block, with their offset in the stream, for seekable formats.
-    """
+    """A block of the tar stream, in writable memory. All blocks but the last have the same size."""
 
     data: memoryview
-    starts: tuple[tuple[int, Entry], ...]
 
 
 def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Block]:
@@ -31,7 +27,6 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
     """
     filler = _Filler(size)
     for entry in entries:
-        filler.start(entry)
         if entry.path:
             yield from _file_blocks(filler, entry, mtime)
         else:
@@ -65,6 +60,8 @@ def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
         if not slow:
             _check_unchanged(descriptor, info, entry)
             return ()
+    except OSError as error:
+        raise unreadable(entry.origin, entry.file, error) from error
     finally:
         if not slow:
             os.close(descriptor)
@@ -94,22 +91,16 @@ class _Filler:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._offset = 0
         self._begin()
 
     def _begin(self) -> None:
         self._block = memoryview(bytearray(self._size))
         self._position = 0
-        self._starts: list[tuple[int, Entry]] = []
 
     def _full(self) -> Block:
-        block = Block(self._block, tuple(self._starts))
-        self._offset += self._size
+        block = Block(self._block)
         self._begin()
         return block
-
-    def start(self, entry: Entry) -> None:
-        self._starts.append((self._offset + self._position, entry))
 
     def take(self, header: bytes, descriptor: int, n: int) -> bool:
         """Add a file of `n` bytes and its padding if they fit in the block; else return False."""
@@ -158,4 +149,4 @@ class _Filler:
                 yield self._full()
 
     def rest(self) -> Block | None:
-        return Block(self._block[: self._position], tuple(self._starts)) if self._position else None
+        return Block(self._block[: self._position]) if self._position else None

@@ -54,9 +54,9 @@ def _with_rules(entry: Entry, modes: PermissionRules[int], owners: PermissionRul
 
 def _declared_entries(spec: LayerSpec) -> Iterator[Entry]:
     for path, mode in spec.directories.items():
-        yield Entry(
-            image_path(path, "directories"), DIRECTORY, parse_mode(mode, "directories"), "`directories`", declared=True
-        )
+        name = image_path(path, "directories")
+        _refuse_whiteouts(name, "`directories`")
+        yield Entry(name, DIRECTORY, parse_mode(mode, "directories"), "`directories`", declared=True)
     for path, file in spec.inline_files.items():
         name = _file_path(path, "inline_files")
         if not 0 <= file.mode <= 0o7777:
@@ -73,7 +73,7 @@ def _file_path(path: str, field: str) -> bytes:
     name = image_path(path, field)
     if not name or path.endswith("/"):
         raise LayerError(f"`{field}`: {path!r} is not the path of a file", hint="write a path without a trailing slash")
-    _refuse_whiteout(name.rpartition(b"/")[2], f"`{field}`")
+    _refuse_whiteouts(name, f"`{field}`")
     return name
 
 
@@ -102,6 +102,11 @@ def _symlink(name: bytes, target: bytes, origin: str) -> Entry:
     return Entry(name, SYMLINK, SYMLINK_MODE, origin, link=target)
 
 
+def _refuse_whiteouts(path: bytes, origin: str) -> None:
+    for name in path.split(b"/"):
+        _refuse_whiteout(name, origin)
+
+
 def _refuse_whiteout(name: bytes, origin: str) -> None:
     if name.startswith(_WHITEOUT):
         raise LayerError(
@@ -122,6 +127,7 @@ class _Walk:
         )
         self.into_directory = source.destination.endswith("/") or not image_path(source.destination, "destination")
         self.base = image_path(source.destination, f"destination of {self.origin}")
+        _refuse_whiteouts(self.base, self.origin)
         self.strip = image_path(source.strip_prefix, f"strip_prefix of {self.origin}")
 
     def entries(self) -> list[Entry]:
@@ -145,19 +151,20 @@ class _Walk:
     def _single(self, name: bytes, root: Node) -> Entry:
         _refuse_whiteout(name.rpartition(b"/")[2], self.origin)
         if root.kind == SYMLINK and self.spec.follow_symlinks:
-            # A source that is one file may be named by a link, wherever it leads.
+            # The symlink of a source that is a single file may have any target.
             mode = os.stat(self.root).st_mode
             if not stat.S_ISREG(mode):
                 raise self._special(self.root, mode)
-            return Entry(name, FILE, root.mode, self.origin, path=self.root)
+            # Files are opened without following symlinks.
+            return Entry(name, FILE, root.mode, self.origin, path=os.path.realpath(self.root))
         return self._leaf(name, root, b"", self.root)
 
     def _directory(
         self, found: list[Entry], location: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]
     ) -> None:
-        """Add what is in the directory at `location`, whose path in the source is `relative`.
+        """Add the entries of the directory at `location`, whose path in the source is `relative`.
 
-        They differ below a link that is followed. `above` are the locations of the directories that it lies in.
+        The two paths differ below a symlink that is followed. `above` are the locations of the parent directories.
         """
         nodes = self.tree.children(location)
         on_disk = os.path.join(self.root, location)

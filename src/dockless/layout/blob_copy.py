@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import BinaryIO, Callable
 
-from dockless.blobs import BlobSource, rewrite_hint
-from dockless.errors import LayoutError, RegistryError
+from dockless.blobs import BlobSource, damaged
+from dockless.errors import RegistryError
 from dockless.oci.descriptor import Descriptor
 
 _CHUNK = 1 << 20
@@ -44,16 +44,5 @@ def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: 
             hasher.update(data)
             sink.write(data)
             on_bytes(descriptor, len(data))
-    if size != descriptor.size:
-        raise LayoutError(
-            f"the blob {descriptor.digest} is damaged",
-            cause=f"it has {'more than ' if size > descriptor.size else ''}{min(size, descriptor.size)} bytes"
-            + ("" if size > descriptor.size else f", not {descriptor.size}"),
-            hint=rewrite_hint(file),
-        )
-    if hasher.hexdigest() != descriptor.digest.hex:
-        raise LayoutError(
-            f"the blob {descriptor.digest} is damaged",
-            cause=f"its digest is sha256:{hasher.hexdigest()}",
-            hint=rewrite_hint(file),
-        )
+    if size != descriptor.size or hasher.hexdigest() != descriptor.digest.hex:
+        raise damaged(f"the blob {descriptor.digest}", file, descriptor, size, f"sha256:{hasher.hexdigest()}")

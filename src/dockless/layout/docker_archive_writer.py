@@ -33,9 +33,8 @@ def write_docker_archive(
     """Write `image` to the archive `path`; `references` are its names, with the tag `latest` if they have none.
 
     Layers are decompressed, because older daemons do not read zstd, and verified by their diff IDs. The same image
-    gives
-    the same bytes. An existing file is replaced when the archive is complete. Raises LayoutError, and InvalidValueError
-    for a reference with a digest, which the format cannot hold.
+    gives the same bytes. An existing file is replaced when the archive is complete. Raises LayoutError, and
+    InvalidValueError for a reference with a digest, which the format cannot hold.
     """
     names = [_loaded_name(reference) for reference in references]
     members = {layer.diff_id: f"{layer.diff_id.hex}.tar" for layer in image.layers}

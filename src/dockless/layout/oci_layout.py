@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
+from dockless.errors import InvalidDocumentError, LayoutError
 from dockless.image_tree import read_manifest
 from dockless.layout.files import DirectoryFiles, Files, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
@@ -68,7 +68,7 @@ class OciLayout:
         label = f"{directory}: {INDEX_FILE}"
         try:
             self.index = Index.from_bytes(self._small(INDEX_FILE), label)
-        except (InvalidDocumentError, InvalidValueError) as error:
+        except InvalidDocumentError as error:
             raise LayoutError(error.problem, cause=error.cause, hint=error.hint) from error
 
     @classmethod

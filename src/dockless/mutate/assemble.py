@@ -31,14 +31,12 @@ def assemble_image(
 
     Without a base the image is made from scratch for `platform` (None: linux/amd64). With a base, keys of its documents
     that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
-    the
-    base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the media
-    types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with its
-    history entry. `annotations` are merged by name into those of the manifest.
+    the base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
+    media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
+    its history entry. `annotations` are merged by name into those of the manifest.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
-    not
-    the base's, a layer media type that has no counterpart in `image_format`.
+    not the base's, a layer media type that has no counterpart in `image_format`.
     """
     new_layers = tuple(layers)
     if image_format not in (None, *media_types.FORMATS):
@@ -101,7 +99,7 @@ def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> Imag
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:
     """Return `layer` with its media type in an image of this format.
 
-    Raises InvalidValueError where offsets is none.
+    Raises InvalidValueError if the format has no such media type.
     """
     media_type = media_types.layer_in_format(layer.descriptor.media_type, image_format)
     return layer._replace(descriptor=layer.descriptor._replace(media_type=media_type))

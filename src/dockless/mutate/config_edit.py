@@ -24,8 +24,7 @@ class ConfigEdit(NamedTuple):
     `env` and `labels` are merged by name into those of the base; other values replace those of the base. `$NAME` and
     `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the creation
     time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config, applied
-    last,
-    for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
+    last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
     """
 
     entrypoint: tuple[str, ...] | None = None
@@ -201,7 +200,7 @@ def _check_user(user: str) -> None:
             f"{printable(user, 100)!r} is not a user", hint="write user, uid, user:group or uid:gid"
         )
     for part in user.split(":"):
-        if part.isdigit() and int(part) > _MAX_ID:
+        if part.isascii() and part.isdigit() and int(part[:11]) > _MAX_ID:
             raise InvalidValueError(f"{part} is more than the largest id, {_MAX_ID}")
 
 

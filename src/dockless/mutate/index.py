@@ -17,8 +17,7 @@ def assemble_index(
     """Return an index of `images` in their order.
 
     `image_format` None is `docker` if all images are Docker's, else `oci`. Raises InvalidValueError for no image, for
-    two
-    images of one platform, and for an OCI image in a Docker manifest list, which Docker's own tools do not read.
+    two images of one platform, and for an OCI image in a Docker manifest list, which Docker's own tools do not read.
     """
     check_annotations(annotations)
     entries = tuple(images)

@@ -8,7 +8,7 @@ from typing import Any
 from dockless.errors import InvalidValueError
 from dockless.mutate.assemble import in_format, make_image
 from dockless.oci.history import entries_above, match_layers
-from dockless.oci.image_config import ImageConfig
+from dockless.oci.image_config import EPOCH, ImageConfig
 from dockless.oci.image_documents import ImageDocuments
 
 # An image that sets one of these keys decides about both.
@@ -26,8 +26,7 @@ def rebase(
 
     The config is merged three ways, key by key, and Env by name: a value that `image` shares with `old` becomes that of
     `new`, other values stay. The image keeps its format. Raises InvalidValueError if the lowest layers of `image` are
-    not
-    those of `old` (compared by diff ID, so that a recompressed base is the same base), or if `new` is for another
+    not those of `old` (compared by diff ID, so that a recompressed base is the same base), or if `new` is for another
     platform.
     """
     depth = len(old.layers)
@@ -49,7 +48,7 @@ def rebase(
         [layer.diff_id for layer in all_layers],
         match_layers(new.config.history, len(new.layers))
         + entries_above(match_layers(image.config.history, len(image.layers)), depth),
-        created=image.config.document.get("created") or "",
+        created=image.config.document.get("created") or EPOCH,
     )
     return make_image(
         image.manifest,

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 from dockless.errors import InvalidDocumentError
 
 # Bytes. The distribution spec ("Pushing Manifests") requires registries to accept 4 MiB, and docker-registry 2.8
-# accepts
-# no more. Configs of real images are far smaller.
+# accepts no more. Configs of real images are far smaller.
 DEFAULT_LIMIT = 4 * 1024 * 1024
 _MAX_DEPTH = 100
 # Opening brackets as the signed byte 1, closing ones as -1, all else deleted.
@@ -52,8 +51,7 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
 
     Raises InvalidDocumentError for more than `limit` bytes, a byte order mark, other encodings than UTF-8, duplicate
     keys, NaN and infinities, integers of more than 100 digits, nesting of more than 100 levels, and for a top-level
-    value
-    that is not an object.
+    value that is not an object.
     """
 
     def fail(cause: str) -> NoReturn:

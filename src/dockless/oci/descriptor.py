@@ -15,7 +15,7 @@ _MAX_SIZE = 2**63 - 1
 
 
 class Descriptor(NamedTuple):
-    """What a manifest or an index says about one blob (image spec, descriptor.md).
+    """The media type, digest and size of a blob, with optional properties (image spec, descriptor.md).
 
     `size` is in bytes. `extra` holds the keys that have no field here.
     """

@@ -2,8 +2,7 @@
 
 Each entry that is not an `empty_layer` belongs to one layer, in order. The key is optional, and tools write too few or
 too many entries. Docker's daemon rejects an image with more such entries than layers, and shows the wrong entries for
-an
-image with fewer.
+an image with fewer.
 """
 
 from __future__ import annotations

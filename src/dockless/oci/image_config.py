@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocumentError
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.descriptor import string_map
 from dockless.oci.digest import Digest
@@ -59,7 +59,10 @@ class ImageConfig(NamedTuple):
         for diff_id in rootfs["diff_ids"]:
             if not isinstance(diff_id, str):
                 raise InvalidDocumentError(f"{label} has a diff ID that is not a string")
-            Digest(diff_id)
+            try:
+                Digest(diff_id)
+            except InvalidValueError as error:
+                raise InvalidDocumentError(f"{label} has an invalid diff ID", cause=str(error)) from None
         for key in ("architecture", "os"):
             if not isinstance(document.get(key), str) or not document[key]:
                 raise InvalidDocumentError(f"{label} has no {key}")
@@ -112,7 +115,7 @@ class ImageConfig(NamedTuple):
 def is_time(text: str) -> bool:
     """Return whether `text` is a time in the format of RFC 3339, section 5.6."""
     try:
-        datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+        datetime.fromisoformat(text[:19])
     except ValueError:
         return False
     return bool(_TIME.match(text))

@@ -170,7 +170,7 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
         raise InvalidDocumentError(
             f"{label} reads as a manifest and as an index", cause="it has both layers and manifests"
         )
-    known = media_types.MANIFESTS | media_types.INDEXES
+    known = media_types.DOCUMENTS
     # A registry that does not know the media type may serve the document as plain JSON.
     served = served_as if served_as in known else ""
     if declared and served and declared != served:

@@ -7,7 +7,6 @@ from dockless.errors import InvalidValueError, printable
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -21,6 +20,7 @@ DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+DOCUMENTS = MANIFESTS | INDEXES
 CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
@@ -64,5 +64,5 @@ def layer_in_format(media_type: str, image_format: str) -> str:
 
 
 def is_foreign(media_type: str) -> bool:
-    """Whether a layer of this type need not be pushed (image spec, layer.md, "Non-Distributable Layers")."""
+    """Return whether a layer of this type need not be pushed (image spec, layer.md, "Non-Distributable Layers")."""
     return ".nondistributable." in media_type or ".foreign." in media_type

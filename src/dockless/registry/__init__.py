@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dockless.registry.upload_session import UploadSession
     from dockless.registry.uploader import BlobResult
 
-# Each name's module is imported when the name is first used (PEP 562): HTTP and TLS take 16 MB and 80 ms, which a build
-# to disk does without, and a build to a registry until its layers exist.
+# The module of a name is imported when the name is first used (PEP 562): the HTTP and TLS modules take 16 MB and 80 ms.
+# A build to disk never imports them, and a build to a registry imports them after its layers exist.
 _HOMES = {
     "BlobResult": "uploader",
     "Clock": "clock",

@@ -118,7 +118,7 @@ class RegistryApi:
         self._delete(_manifest_path(repository, version), repository, may_be_absent)
 
     def head_blob(self, repository: str, digest: Digest, *, actions: str = PULL) -> int | None:
-        """Return the size of a blob in bytes, -1 if the registry does not tell; None if the blob does not exist."""
+        """Return the size of a blob in bytes, -1 if the response has no size; None if the blob does not exist."""
         path = _blob_path(repository, digest)
         response = self._request("HEAD", path, repository, actions=actions, expect=(200, 404))
         response.close()
@@ -126,17 +126,15 @@ class RegistryApi:
             return None
         return response.length if response.length or digest == _EMPTY else -1
 
-    def get_blob(
-        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None, *, actions: str = PULL
-    ) -> HttpResponse:
-        """Return a response with the bytes of a blob from `start` up to and excluding `stop`, None being its end.
+    def get_blob(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> HttpResponse:
+        """Return a response with the bytes of a blob from `start` up to, but not including, `stop` (None: its end).
 
         Its status is 206 for a part, or 200 if the registry does not support ranges. The content is not verified.
         """
         is_part = bool(start) or stop is not None
         headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if is_part else {}
         path = _blob_path(repository, digest)
-        return self._request("GET", path, repository, actions=actions, expect=(200, 206), headers=headers)
+        return self._request("GET", path, repository, expect=(200, 206), headers=headers)
 
     def delete_blob(self, repository: str, digest: Digest, *, may_be_absent: bool = False) -> None:
         """Delete a blob."""

@@ -32,7 +32,7 @@ class RegistryBlobSource:
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return a reader of a blob or manifest, which verifies when it is read to the end. Raises RegistryError."""
-        if descriptor.media_type in media_types.MANIFESTS | media_types.INDEXES:
+        if descriptor.media_type in media_types.DOCUMENTS:
             return io.BytesIO(self._client.get_manifest(self._repository, descriptor.digest).raw)
         reader = _BlobReader(self._client, self._repository, descriptor, self._damaged)
         return io.BufferedReader(reader, _BUFFER_SIZE)

@@ -126,7 +126,10 @@ class RegistryClient:
         return list_tags(self._api, self.retrier, repository)
 
     def referrers(self, repository: str, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
-        """Return what refers to a manifest (distribution spec, "Listing Referrers"), from the API or the tag schema."""
+        """Return the descriptors of the referrers of a manifest, from the referrers API or the referrers tag.
+
+        Specification: distribution spec, "Listing Referrers".
+        """
         return list_referrers(self._manifests, repository, digest, artifact_type)
 
     def register_referrer(self, repository: str, raw: bytes, media_type: str) -> None:
@@ -137,27 +140,30 @@ class RegistryClient:
     # Blobs
 
     def blob_exists(self, repository: str, digest: Digest) -> bool:
-        """Whether a repository has a blob."""
+        """Return whether a repository has a blob."""
         return self.retrier.run(lambda: self.blob_size(repository, digest)) is not None
 
-    def blob_size(self, repository: str, digest: Digest, *, actions: str = PULL) -> int | None:
-        """Return the size of a blob in bytes, -1 if the registry does not tell; None without a blob. Not repeated."""
-        return self._api.head_blob(repository, digest, actions=actions)
+    def blob_size(self, repository: str, digest: Digest) -> int | None:
+        """Return the size of a blob in bytes, -1 if the response has no size, or None if the blob does not exist.
 
-    def get_blob(
-        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None, *, actions: str = PULL
-    ) -> HttpResponse:
-        """Return a response with the bytes of a blob from `start` up to and excluding `stop`, None being its end.
-
-        Its status is 206 for a part, or 200 if the registry does not support ranges. Neither verified nor repeated:
-        RegistryBlobSource does both.
+        A failed request is not retried.
         """
-        return self._api.get_blob(repository, digest, start, stop, actions=actions)
+        return self._api.head_blob(repository, digest)
+
+    def get_blob(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> HttpResponse:
+        """Return a response with the bytes of a blob from `start` up to, but not including, `stop`.
+
+        With None, the response ends at the end of the blob. The status is 206 for a part, or 200 if the registry does
+        not support ranges. The bytes are not verified and a failed request is not retried; RegistryBlobSource does
+        both.
+        """
+        return self._api.get_blob(repository, digest, start, stop)
 
     def open_upload(self, repository: str, *, mount: Digest | None = None, source: str = "") -> UploadSession | None:
-        """Open an upload session, for callers that send chunks themselves. Not repeated; `ensure_blob` does it all.
+        """Open an upload session, for callers that send chunks themselves. `ensure_blob` does a complete upload.
 
-        With `mount`, the registry is asked to take that blob from its repository `source`; None: it has done so.
+        A failed request is not retried. With `mount`, the registry is asked to mount that blob from the repository
+        `source`. Returns None if the blob was mounted.
         """
         session = self._api.upload_session(repository)
         mounted = session.open(mount=mount, source=check_repository(source) if mount else "")
@@ -183,11 +189,13 @@ class RegistryClient:
         on_retry: Callable[[RegistryError, float], None] | None = None,
         stop: Event | None = None,
     ) -> BlobResult:
-        """Make a blob exist in a repository: check, mount, upload, resume. The unit that is repeated.
+        """Ensure that a blob exists in a repository: check, mount, upload, resume, with retries.
 
         Concurrent calls for the same blob share one upload. A blob that this client has seen in a repository is not
-        asked for again, and is mounted into other repositories. `mount_from` names further repositories of the registry
-        that may have the blob. Without `check_first` the blob is sent in any case. See BlobUploader for the rest.
+        requested again, and is mounted into other repositories. `mount_from` names further repositories of the registry
+        that may have the blob. Without `check_first` the blob is sent in any case. `on_bytes` is called with the number
+        of bytes that were sent, `on_retry` with an error and the seconds until the next attempt. `stop` ends the upload
+        from another thread.
         """
         check_repository(repository)
         digest = descriptor.digest

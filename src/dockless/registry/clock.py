@@ -10,10 +10,7 @@ from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """A clock: `monotonic` and `now` return seconds, `sleep` takes seconds, `random` returns a number from 0 to 1.
-
-    `pause` raises CancelledError if it is stopped.
-    """
+    """A clock: `monotonic` and `now` return seconds, `sleep` takes seconds, `random` returns a number from 0 to 1."""
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time

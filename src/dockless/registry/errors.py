@@ -1,4 +1,4 @@
-"""Errors of registries. They are facts and never change; `retry.classify` decides what is worth another attempt."""
+"""Errors of registries. `retry.classify` decides which requests are retried."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Error = TypeVar("Error", bound="RegistryRequestError")
 class RegistryRequestError(RegistryError):
     """A request to a registry failed.
 
-    reason       what kind of failure it is, in the words of the table in `retry`; empty for none of them
+    reason       a key of `retry.BY_REASON`; empty for other failures
     retry_after  the seconds for which the registry asks to wait, if it does
     """
 
@@ -64,7 +64,7 @@ class ProtocolError(RegistryRequestError):
 
 
 class DamagedBlobError(ProtocolError):
-    """A blob does not have its digest. `damaged_once`: for the first time; another read may return the right bytes."""
+    """A blob does not have its digest. See `RegistryError` for `damaged_once`."""
 
     def __init__(self, problem: str, *, cause: str = "", hint: str = "", damaged_once: bool) -> None:
         super().__init__(problem, cause=cause, hint=hint, reason="damaged blob" if damaged_once else "")

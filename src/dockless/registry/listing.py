@@ -13,7 +13,7 @@ from dockless.registry.api import RegistryApi
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.redirects import resolve_reference
 from dockless.registry.http.response import HttpResponse
-from dockless.registry.http.url_policy import origin_of
+from dockless.registry.http.url_policy import origin_of, redact
 from dockless.registry.retry import Retrier
 
 _MAX_PAGE = 8 * 1024 * 1024
@@ -76,7 +76,7 @@ def _next_page(api: RegistryApi, repository: str, response: HttpResponse) -> str
             url = resolve_reference(response, target, "the next page", api.base_url, within=f"/v2/{repository}/")
             if origin_of(url) != origin_of(api.base_url):
                 raise ProtocolError(
-                    f"{api.registry} names another host for its next page", cause=printable(target, 200)
+                    f"{api.registry} names another host for its next page", cause=printable(redact(url), 200)
                 )
             return url
     return None

@@ -11,10 +11,10 @@ from dockless.oci.descriptor import Descriptor
 class ProgressEvent(NamedTuple):
     """`kind` is `began`, `bytes`, `retry`, `sent`, `present`, `mounted` or `tagged`.
 
-    bytes      of `bytes`: uploaded since the last event; negative when a part has to be sent again
-    reference  of `tagged`: the new reference to the image
-    error      of `retry`: the error that is followed by another attempt
-    pause      of `retry`: seconds until that attempt
+    bytes      for the kind `bytes`: bytes uploaded since the last event; negative if a part has to be sent again
+    reference  for the kind `tagged`: the new reference to the image
+    error      for the kind `retry`: the error that is followed by another attempt
+    pause      for the kind `retry`: seconds until that attempt
     """
 
     kind: str

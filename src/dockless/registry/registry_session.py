@@ -10,7 +10,7 @@ from typing import Any
 from dockless.oci.reference import DOCKER_HUB
 from dockless.registry.auth.bearer import TokenSource, basic
 from dockless.registry.auth.challenge import Challenge, choose_challenge, parse_challenges
-from dockless.registry.auth.credentials import CredentialProvider, Credentials, ResolvedCredentials
+from dockless.registry.auth.credentials import Credentials, ResolvedCredentials
 from dockless.registry.auth.keychain import GivenCredentials, find_credentials
 from dockless.registry.auth.scopes import merge, of_same_resources, repository_of
 from dockless.registry.clock import Clock
@@ -62,11 +62,11 @@ class RegistrySession:
         self._schemes = ("http", "https") if is_local else ("https", "http") if insecure else ("https",)
         self._insecure = insecure
         self._scheme = ""
-        # When the last ping failed, and why.
+        # The time and the error of the last failed ping.
         self._ping_failure: tuple[float, RegistryError] | None = None
         self._challenge: Challenge | None = None
         self._credentials: dict[str, ResolvedCredentials] = {}
-        self._token_sources: dict[CredentialProvider | Credentials | None, TokenSource] = {}
+        self._token_sources: dict[int | Credentials | None, TokenSource] = {}
         self._lock = threading.RLock()
 
     @property
@@ -152,7 +152,7 @@ class RegistrySession:
         raise failure or self._not_a_registry("it rejects both HTTP and HTTPS")
 
     def _ping_scheme(self, scheme: str) -> bool:
-        """Whether the registry speaks `scheme`, which is settled then."""
+        """Return whether the registry speaks `scheme`. If so, store the scheme and the challenge."""
         base = f"{scheme}://{self._host}"
         response = self._follow(HttpRequest("GET", f"{base}/v2/", read_timeout=_PING_TIMEOUT), None, base).response
         # Go and nginx answer HTTP on their HTTPS port with 400.
@@ -190,12 +190,12 @@ class RegistrySession:
         is_own = origin_of(request.url) == origin_of(self.base_url)
         authorization = self._authorization(scopes, rejected=None) if is_own else None
         response, left_origin = self._follow(request, authorization, self.base_url)
-        # The credentials are not for other hosts, nor for what other hosts redirect to.
+        # Other hosts, and the hosts that they redirect to, get no credentials.
         if response.status != 401 or left_origin:
             return response
         challenge = choose_challenge(parse_challenges(response.headers("WWW-Authenticate")))
         if challenge is not None:
-            # Only for the repositories that are used: a token for others is not a server's to ask for.
+            # Only scopes of the repositories in this request: the server must not choose others.
             scopes = (*scopes, *of_same_resources(challenge.parameters.get("scope", "").split(), scopes))
             self._challenge = challenge
         try:
@@ -244,8 +244,9 @@ class RegistrySession:
             return "Bearer " + tokens.get(challenge, merge(scopes), renewed, rejected)
 
     def _token_source(self, resolved: ResolvedCredentials) -> TokenSource:
-        """Return the tokens of the credentials: two users, of whatever name, share none."""
-        owner = resolved.provider or resolved.credentials
+        """Return the source of tokens for the credentials. Different credentials never share tokens."""
+        # By identity: a provider need not be hashable, and equal providers may belong to different users.
+        owner = id(resolved.provider) if resolved.provider else resolved.credentials
         with self._lock:
             if owner not in self._token_sources:
                 self._token_sources[owner] = TokenSource(self.base_url, self._http, self.clock)

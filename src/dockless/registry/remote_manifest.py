@@ -11,8 +11,6 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest, parse_manifest
 
-_KNOWN = media_types.MANIFESTS | media_types.INDEXES
-
 # docker-registry serves OCI media types only if they are named.
 ACCEPT = ", ".join(
     (
@@ -47,7 +45,7 @@ def known_type(raw: bytes, content_type: str, label: str) -> str:
 
     A document that is not a manifest has `content_type`: `parse` rejects it, callers that need only the bytes do not.
     """
-    if content_type in _KNOWN:
+    if content_type in media_types.DOCUMENTS:
         return content_type
     try:
         return parse_manifest(raw, label).media_type

@@ -26,7 +26,8 @@ _MAX_COMMIT = 300.0
 class UploadSession:
     """One upload into a repository. Each method sends one request, and raises RegistryError.
 
-    location       the URL of the next request; each response may name another. Whoever knows it may be able to write
+    location       the URL of the next request; each response may contain a new one. It is a secret: it may permit
+                   writing to the session
     chunk_minimum  the smallest number of bytes in a chunk that is not the last one (OCI-Chunk-Min-Length)
     """
 
@@ -37,7 +38,7 @@ class UploadSession:
         self.chunk_minimum = 0
 
     def open(self, *, mount: Digest | None = None, source: str = "") -> bool:
-        """Open the session; True: the registry mounted the blob `mount` from the repository `source` instead."""
+        """Open the session. Return True if the registry mounted the blob `mount` from `source` instead."""
         path = f"/v2/{self._repository}/blobs/uploads/"
         if mount is None:
             response = self._request("POST", path, expect=(202,), body=b"")

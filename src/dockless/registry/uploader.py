@@ -148,7 +148,7 @@ class BlobUploader:
         return False
 
     def _handle(self, refusal: ResponseError) -> Verdict:
-        """Draw the consequences of a refusal for the session. Return whether to try again."""
+        """Update the session after an error response. Return whether to try again."""
         verdict = classify(refusal)
         if not self._session.location or isinstance(refusal, TokenDeniedError):
             return verdict

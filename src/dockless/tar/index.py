@@ -23,8 +23,7 @@ class TarFiles:
 
     A compressed archive (`docker save | gzip`) is decompressed to an unnamed file first. Links to other members, as
     `docker save` writes them, are followed. Raises LayoutError for a file that is missing, damaged, not a tar archive
-    or
-    a decompression bomb.
+    or a decompression bomb.
     """
 
     def __init__(self, path: str) -> None:
@@ -136,7 +135,10 @@ class TarFiles:
 
 
 def _normalized(name: str) -> str:
-    """Return `name` without `./`, double slashes and a trailing slash. A name with `..` matches no request."""
+    """Return `name` without `./`, double slashes and a trailing slash.
+
+    A name that leaves the archive matches no request.
+    """
     return posixpath.normpath(name.lstrip("/")) if name else ""
 
 

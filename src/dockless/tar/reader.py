@@ -15,6 +15,7 @@ FILE_KINDS = frozenset((b"0", b"\0", b"7"))
 # Bytes of an extended header. A header may declare any length; no path is a megabyte long.
 _MAX_EXTENDED = 1 << 20
 _ZERO = b"\0" * 512
+_OCTAL = re.compile(rb"[0-7]*\Z")
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
 # Types of GNU tar's long names and links.
 _GNU_LONG = {b"L": "name", b"K": "link"}
@@ -90,6 +91,14 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         # Links, devices and directories have no content, whatever their size field says.
         size = 0 if kind in _BARE else size
         extended = {}
+        # GNU tar's sparse files: more blocks of the map follow the header, and `size` does not count these blocks.
+        has_more = kind == b"S" and block[482:483] != b"\0"
+        while has_more:
+            sparse_map = _take(stream, 512)
+            if len(sparse_map) < 512:
+                raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
+            at += 512
+            has_more = sparse_map[504:505] != b"\0"
         yield Member(name, kind, link, at, size)
         stream.skip(size)
         # umoci 0.4 ends an archive after the last byte of the last file, without padding.
@@ -133,10 +142,10 @@ def _number(field: bytes, label: str, at: int) -> int:
         found = int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
     else:
         text = field.strip(b" \0")
-        try:
-            found = int(text, 8) if text else 0
-        except ValueError:
-            raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {at} has no size") from None
+        # `int` accepts a sign: a negative size would move the reader back, without an end.
+        if not _OCTAL.match(text):
+            raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {at} has no size")
+        found = int(text or b"0", 8)
     return _bounded(found, label, at)
 
 

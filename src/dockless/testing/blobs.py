@@ -61,8 +61,8 @@ class Blobs:
     def _store_origin(self, request: Request) -> str:
         """Return the object store's host, which differs from the registry's, as with hosted registries.
 
-        Another port alone would not do: some clients (curl, Dockless) send credentials to no other port, but Go's
-        net/http compares the names of hosts alone and sends them to each port of a host.
+        A different port is not enough: curl and Dockless do not send credentials to another port, but Go's net/http
+        compares only host names.
         """
         scheme, _, host = request.origin.partition("://")
         name = re.sub(r":[0-9]+\Z", "", host)

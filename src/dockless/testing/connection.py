@@ -1,6 +1,6 @@
 """HTTP/1.1 on an accepted socket: parsing of requests, streaming of bodies, and ways to break a connection.
 
-RFC 9112. Written out rather than taken from `http.server`, because faults act between any two bytes.
+RFC 9112. `http.server` is not used, because faults act between any two bytes.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection with FIN, after reading data in transit.
 
-        A close with unread data makes the kernel send RST, which can take the answer from the client's hands.
+        A close with unread data makes the kernel send RST, and the client may lose the response.
         """
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
@@ -106,7 +106,7 @@ class Connection:
 class RequestBody:
     """A request body, by Content-Length or chunked (RFC 9112, 6 and 7.1). Counts and keeps the received bytes.
 
-    `cut_at`: a fault breaks the connection after so many bytes. `kept` are the first 64 KiB.
+    `cut_at`: a fault closes the connection after this many bytes. `kept` has the first 64 KiB.
     """
 
     KEPT = 64 * 1024

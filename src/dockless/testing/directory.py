@@ -100,10 +100,10 @@ class DirectoryStorage:
             path.mkdir(parents=True, exist_ok=True)
         self._uploads: dict[str, _DirectoryUpload] = {}
         for session in self._sessions.iterdir():
-            # The process was killed while it created this session.
             if (session / "repository").is_file():
                 self._uploads[session.name] = _DirectoryUpload(session)
             else:
+                # The process was killed while it created this session.
                 shutil.rmtree(session)
 
     def close(self) -> None:

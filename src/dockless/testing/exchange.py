@@ -29,8 +29,9 @@ class _ConnectionEndedError(Exception):
 class Exchange:
     """Handles connections to `origin`, this listener's `http://HOST:PORT`.
 
-    `find` names a request's operation, `strike` the faults that meet it, `record` takes it into the log, `handle`
-    serves it; `effects` are the faults' doings beyond this connection. `stopping` ends every wait.
+    `find` returns the operation of a request and `strike` the faults that apply to it. `record` logs the request,
+    `handle` returns its response, and `effects` applies the part of a fault that is outside of this connection.
+    `stopping` ends every wait.
     """
 
     def __init__(

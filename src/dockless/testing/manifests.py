@@ -8,7 +8,7 @@ from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.media_types import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
+from dockless.oci.media_types import DOCUMENTS, INDEXES, OCI_INDEX, OCI_MANIFEST
 from dockless.oci.reference import check_tag
 from dockless.testing.blobs import parse_digest, unsupported
 from dockless.testing.content import Storage, StoredManifest
@@ -99,7 +99,7 @@ class Manifests:
 
     def _check(self, manifest: StoredManifest, repository: str) -> dict[str, Any]:
         """Return the document, if it is valid and the repository has the content that it names."""
-        if manifest.media_type not in MANIFESTS | INDEXES:
+        if manifest.media_type not in DOCUMENTS:
             raise _invalid(f"unknown Content-Type {manifest.media_type!r}")
         try:
             document = parse_document(manifest.raw, "manifest")
@@ -114,8 +114,8 @@ class Manifests:
             index = manifest.media_type in INDEXES
             if ("manifests" in document) != index or ("layers" in document) == index:
                 raise _invalid("the content does not match the Content-Type")
-            keys = ("manifests",) if index else ("layers",)
-            named = [Descriptor.from_json(found, key) for key in keys for found in document[key]]
+            key = "manifests" if index else "layers"
+            named = [Descriptor.from_json(found, key) for found in document[key]]
             if not index:
                 named.append(Descriptor.from_json(document.get("config"), "config"))
         except (DocklessError, TypeError) as error:

@@ -200,7 +200,7 @@ PROFILES = {profile.name: profile for profile in (STRICT, DOCKER_REGISTRY, ECR, 
 
 
 def find_profile(profile: str | Profile) -> Profile:
-    """`profile` itself, or the one so named; InvalidValueError lists the names."""
+    """Return `profile`, or the profile with this name. Raises InvalidValueError, which lists the names."""
     if isinstance(profile, Profile):
         return profile
     try:

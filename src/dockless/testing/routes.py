@@ -43,7 +43,7 @@ class Routes:
         self._token_path = profile.token_path
 
     def find(self, method: str, path: str) -> Route:
-        """Return the route of a request. Raises ApiError."""
+        """Return the route of a request."""
         if path in ("/v2/", "/v2"):
             return Route("ping", method)
         if path == self._token_path:

@@ -17,7 +17,7 @@ Serve = Callable[[Connection], None]
 class Server:
     """Listens on `address`; once started, gives every connection, in a thread of its own, to `serve`.
 
-    OSError if it cannot listen.
+    Raises OSError if it cannot listen.
     """
 
     def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 from dockless.blobs import BlobSource, DirectoryBlobs
 from dockless.image_tree import ImageTree, read_image
-from dockless.oci.digest import Digest
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
 from dockless.registry.http.url_policy import is_loopback, split_host
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
+from dockless.transfer.layer_sources import SourceLocation, mount_repositories
 from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
 from dockless.transfer.open import open_image, select_manifest
 from dockless.transfer.registry_access import RegistryAccess
@@ -68,20 +68,11 @@ def copy_image(
             destination,
             tags=tags,
             access=access,
-            mount_from=_mount_repositories(source, tree, destination),
+            mount_from=mount_repositories(dict.fromkeys(tree.blobs, SourceLocation(source, access)), destination),
             force_upload=force_upload,
             keep_foreign_layers=keep_foreign_layers,
             progress=progress,
         )
-
-
-def _mount_repositories(source: Location, tree: ImageTree, destination: Location) -> dict[Digest, tuple[str, ...]]:
-    """Return, for each blob, the repositories of the destination's registry that already have it."""
-    if source.reference is None or destination.reference is None:
-        return {}
-    if source.reference.registry != destination.reference.registry:
-        return {}
-    return dict.fromkeys(tree.blobs, (source.reference.repository,))
 
 
 def _is_local(source: Location) -> bool:

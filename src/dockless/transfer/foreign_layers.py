@@ -49,7 +49,7 @@ class ForeignLayerSource:
         raise RegistryError(
             f"cannot download the foreign layer {descriptor.digest}",
             cause="; ".join(failures),
-            hint="do not copy foreign layers: `--keep-foreign-layers`, or `copy_foreign_layers=False`",
+            hint="do not copy foreign layers: `--keep-foreign-layers` (in Pants: `copy_foreign_layers=False`)",
         )
 
     def close(self) -> None:
@@ -115,6 +115,6 @@ class _ResponseBody(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the response."""
         self._response.close()
         super().close()

@@ -22,9 +22,7 @@ from dockless.tar.decompress import decompress
 _UNCOMPRESSED = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
 
 
-def compress_layers(
-    image: ImageDocuments, source: BlobSource, directory: str, compression: str = "gzip"
-) -> ImageDocuments:
+def compress_layers(image: ImageDocuments, source: BlobSource, directory: str) -> ImageDocuments:
     """Return `image` with its uncompressed layers compressed into `directory`; the config does not change.
 
     Raises LayoutError for a layer that does not match its diff ID.
@@ -32,7 +30,7 @@ def compress_layers(
     compressed: dict[Digest, Descriptor] = {}
     for layer in image.layers:
         if layer.descriptor.media_type in _UNCOMPRESSED and layer.diff_id not in compressed:
-            compressed[layer.diff_id] = _compress(layer, source, directory, compression, image.image_format)
+            compressed[layer.diff_id] = _compress(layer, source, directory, image.image_format)
     if not compressed:
         return image
     layers = [compressed.get(layer.diff_id, layer.descriptor) for layer in image.layers]
@@ -40,14 +38,14 @@ def compress_layers(
     return ImageDocuments(manifest, image.config, image.config_bytes)
 
 
-def _compress(layer: ImageLayer, source: BlobSource, directory: str, compression: str, image_format: str) -> Descriptor:
-    encoder = find_encoder(compression)
+def _compress(layer: ImageLayer, source: BlobSource, directory: str, image_format: str) -> Descriptor:
+    encoder = find_encoder("gzip")
     label = str(layer.descriptor.digest)
     temporary = os.path.join(directory, f"{layer.diff_id.hex}.new")
     with atomic_file(temporary) as file, source.open(layer.descriptor) as tar:
         reader = HashingReader(decompress(tar, label), label)
         blob = HashingWriter(file.write)
-        encoded = encode_blocks(blocks_of(reader, encoder.block_size), encoder, blob.write)
+        encoded = encode_blocks(_blocks_of(reader, encoder.block_size), encoder, blob.write)
     if encoded.diff_id != layer.diff_id:
         raise LayoutError(
             f"the layer {layer.descriptor.digest} is damaged",
@@ -57,8 +55,8 @@ def _compress(layer: ImageLayer, source: BlobSource, directory: str, compression
     return Descriptor(media_types.layer_media_type(encoder.format, image_format), blob.digest, blob.size)
 
 
-def blocks_of(reader: HashingReader, size: int) -> Iterator[Block]:
+def _blocks_of(reader: HashingReader, size: int) -> Iterator[Block]:
     """Yield a tar in blocks of `size` bytes, as an encoder reads it."""
     while data := reader.read_exactly(size):
         # Encoders need writable memory.
-        yield Block(memoryview(bytearray(data)), ())
+        yield Block(memoryview(bytearray(data)))

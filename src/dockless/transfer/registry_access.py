@@ -21,14 +21,14 @@ DEFAULT_JOBS = 4
 
 
 class RegistryAccess:
-    """Clients by registry. A context manager, which closes them; it can be entered again.
+    """The registry clients of a program, one for each registry. A context manager that closes them at exit.
 
     credentials  `HOST[/PATH]` -> credentials. The longest key whose components match applies, so that projects of one
-                 registry may have different credentials. Others are found as `find_credentials` describes
+                 registry may have different credentials. For other registries, see `find_credentials`
     insecure     allow plain HTTP and unverified certificates: for these registries (`host[:port]`), or, if True, for
                  all but Docker Hub
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
-    auth_file    a Docker or Podman config file to use instead of those in the usual places
+    auth_file    a Docker or Podman config file to use instead of the usual config files
     jobs         the maximum number of concurrent requests to each registry
     retry        how often and how long failed requests are retried; None: the defaults of RetryPolicy
 

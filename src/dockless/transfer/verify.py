@@ -14,6 +14,7 @@ from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.image_tree import ImageWalker, TreeNode, read_document
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout, name_of
+from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
@@ -58,8 +59,8 @@ def verify_image(
 ) -> VerifyResult:
     """Read and verify every manifest, config and layer of the image at `source`, or only the image for `platform`.
 
-    Verified are sizes and digests, layers against their diff IDs, the structure of their tars, and the rules of the
-    image specification. Without an image name, all images of a layout or archive are verified, and all blobs of a
+    The verification covers sizes and digests, the diff IDs and tar structure of layers, and the rules of the image
+    specification. Without an image name, all images of a layout or archive are verified, and all blobs of a
     layout. Raises DocklessError only if the source cannot be opened.
     """
     source = to_location(source)
@@ -144,12 +145,13 @@ class _Verification:
             self.problems.append(str(error))
             return ()
         self.sizes[manifest.config.digest] = len(raw)
+        if manifest.config.media_type not in media_types.CONFIGS.values():
+            # An artifact (an attestation, a chart) is valid: its layers are verified as blobs.
+            return ()
         try:
             image = ImageDocuments.read(manifest, raw, node.label)
         except InvalidDocumentError as error:
-            # An artifact besides images (an attestation, a chart) is valid: its layers are verified as blobs.
-            if not error.problem.endswith("is an artifact, not an image"):
-                self.problems.append(str(error))
+            self.problems.append(str(error))
             return ()
         if manifest.layers and all(layer.media_type == _IN_TOTO for layer in manifest.layers):
             # Attestations of buildkit have the config of an image.

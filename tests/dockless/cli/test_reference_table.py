@@ -1,4 +1,4 @@
-"""docs/reference-table.md cannot rot: its rows are all there, what they name exists, and their tests passed."""
+"""docs/reference-table.md: all rows are present, the names in it exist, and its tests are not skipped."""
 
 import argparse
 import ast
@@ -21,7 +21,7 @@ ROWS = [
     if re.match(r"\| [A-Z][0-9]+ ", line)
 ]
 COUNTS = {"I": 32, "F": 10, "P": 12, "C": 9, "R": 18, "A": 12, "S": 8, "W": 16, "T": 38}
-# What is no name of ours, though it is written as code.
+# Code in the column "Dockless" that is not a name of Dockless.
 FOREIGN = {"$PATH", "*.pkg.dev", "pkg.dev", "/", "HOST/PATH", "auths", "credHelpers", "credsStore", "gcr.io", "latest"}
 
 
@@ -53,10 +53,10 @@ def test_the_tests_exist(row):
         assert test in collected(file), f"{file}::{test}"
 
 
-def test_the_tests_that_it_names_passed(request):
-    """A run in which one of them fails has failed: none is marked as skipped or as an expected failure.
+def test_the_listed_tests_are_not_skipped(request):
+    """No listed test is marked as skipped or as an expected failure, so a listed test that fails makes the run fail.
 
-    They may run after this test, or in another process. A part that is missing is a failure with CI=true.
+    Listed tests may run after this test, or in another process. A missing tool is a failure with CI=true.
     """
     named = {test for row in ROWS for test in shown_by(row)}
     for item in request.session.items:
@@ -74,7 +74,7 @@ def options():
 
 
 def named_in(code):
-    """What a name such as `Image.save` stands for; None for what is no such name."""
+    """Return the object with a name such as `Image.save`, or None if `code` is not such a name."""
     match = re.fullmatch(r"([A-Za-z]\w*)(?:\.(\w+))?", code)
     if not match or match[1] not in dockless.__all__:
         return None
@@ -83,7 +83,7 @@ def named_in(code):
 
 
 def parameters(value):
-    """The names of its arguments; for what takes a layer's fields, these."""
+    """Return the names of the parameters of a callable. Those of `Layer.from_files` include the fields of a layer."""
     if value == dockless.Layer.from_files:
         return set(inspect.signature(value).parameters) | set(LayerSpec._fields)
     return set(inspect.signature(value).parameters) if callable(value) else set()
@@ -104,10 +104,10 @@ def test_what_it_names_exists(row):
         elif code in ("import dockless", "pip install ."):
             continue
         elif named_in(code) is None:
-            assert code.partition("=")[0] in arguments, f"{code} is no argument of what the row names"
+            assert code.partition("=")[0] in arguments, f"{code} is not an argument of a name in the row"
 
 
-def test_links_lead_to_recipes():
+def test_links_refer_to_recipes():
     for target in re.findall(r"\]\((cookbook\.md)(?:#([^)]+))?\)", PAGE):
         page = (ROOT / "docs" / target[0]).read_text()
         assert not target[1] or f"#{target[1]})" in page

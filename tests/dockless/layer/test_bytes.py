@@ -163,7 +163,7 @@ def test_a_library_for_another_interpreter(library, compression, package, module
 
 def test_write_sizes_do_not_matter_because_there_are_blocks():
     """The seam: blocks of one size, with the places where entries begin."""
-    blocks = [Block(memoryview(bytearray(1 << 20)), ()), Block(memoryview(bytearray(b"x" * 10)), ())]
+    blocks = [Block(memoryview(bytearray(1 << 20))), Block(memoryview(bytearray(b"x" * 10)))]
     pieces = []
     encoded = encode_blocks(blocks, find_encoder("none"), lambda data: pieces.append(bytes(data)), 0)
     assert encoded.size == (1 << 20) + 10
@@ -247,6 +247,7 @@ def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
 
     class AtOnce:
         format = "gzip"
+        needs_stream = False
 
         def worker(self):
             return lambda block, before: b""
@@ -263,7 +264,7 @@ def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
         for _ in range(100):
             made[0] += 1
             most[0] = max(most[0], made[0] - hashed[0])
-            yield Block(memoryview(b"x"), ())
+            yield Block(memoryview(b"x"))
 
     def hash_slowly(self, block):
         time.sleep(0.001)
@@ -285,7 +286,7 @@ def test_a_signal_at_any_moment_ends_it():
         raise _Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    blocks = [Block(memoryview(bytearray(1000)), ())] * 100_000
+    blocks = [Block(memoryview(bytearray(1000)))] * 100_000
     encoder = find_encoder("gzip")
     try:
         for n in range(200):

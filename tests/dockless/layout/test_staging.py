@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from dockless.errors import LayoutError
 
 WRITER = """\
 import sys
+from types import SimpleNamespace
 from dockless._atomic import atomic_file, temporary_directory
 kind, place = sys.argv[1:]
 with temporary_directory(place) if kind == "folder" else atomic_file(place + "/out.tar") as staged:
@@ -134,10 +136,10 @@ def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
     assert names(precious) == ["x"]
 
 
-def test_what_another_machine_writes_in_a_shared_folder_stays(tmp_path, monkeypatch):
-    """A lock on a folder of NFS is known to one machine alone."""
+def test_temporaries_of_another_machine_are_kept(tmp_path, monkeypatch):
+    """A lock on a directory of NFS is visible on one machine only."""
     with temporary_directory(str(tmp_path)) as theirs:
-        monkeypatch.setattr("socket.gethostname", lambda: "another")
+        monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="another"))
         monkeypatch.setattr("fcntl.flock", lambda *_: None)
         remove_stale(str(tmp_path))
         assert os.path.isdir(theirs)

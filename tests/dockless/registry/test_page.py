@@ -1,4 +1,4 @@
-"""docs/registry-client.md: its program runs, its numbers are those of the code."""
+"""docs/registry-client.md: the program runs, and the numbers are those of the code."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_the_numbers():
     policy = RetryPolicy()
     pauses = [policy.base * 2**n for n in range(policy.attempts - 1)]
     assert f"{policy.attempts} attempts, pauses of up to {', '.join(f'{p:g}' for p in pauses)} s" in PAGE
-    assert f"a host that is not there {retry.ATTEMPTS_TO_CONNECT} times" in PAGE
+    assert f"{retry.ATTEMPTS_TO_CONNECT} attempts if the host cannot be reached" in PAGE
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
     assert f"chunks of {uploader.CHUNK_SIZE >> 20} MiB" in PAGE
@@ -35,7 +35,7 @@ def test_the_numbers():
         1 << 20,
         86400,
     )
-    assert f"Helpers get {credential_helpers.TIMEOUT:g} s" in PAGE
+    assert f"A helper gets {credential_helpers.TIMEOUT:g} s" in PAGE
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]
-    told = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))
-    assert told == retry.RETRYABLE_STATUS
+    listed = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))
+    assert listed == retry.RETRYABLE_STATUS

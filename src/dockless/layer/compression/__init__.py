@@ -23,6 +23,8 @@ class Encoder(Protocol):
     format: str
     # Bytes of a block of the tar stream.
     block_size: int
+    # Whether `worker` needs the bytes before a block, and `end` the CRC-32.
+    needs_stream: bool
 
     def worker(self) -> Callable[[Block, bytes], bytes]:
         """Return a function for one thread that compresses a block, given the last 32 KiB before it."""
@@ -49,7 +51,7 @@ def find_encoder(text: str) -> Encoder:
     levels = module.LEVELS
     level = module.DEFAULT_LEVEL
     if colon:
-        if not (level_text.isascii() and level_text.isdigit() and int(level_text[:4]) in levels):
+        if not (level_text.isascii() and level_text.isdigit() and len(level_text) < 4 and int(level_text) in levels):
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "no level"
             raise LayerError(f"`compression`: {name} has no level {level_text!r:.20}", hint=f"write {allowed}")
         level = int(level_text)

@@ -82,7 +82,7 @@ class _Stream:
         self.window = b""
         self.diff_id = hashlib.sha256()
         self._checksum: Callable[[memoryview, int], int] | None = None
-        if getattr(encoder, "needs_crc", False):
+        if encoder.needs_stream:
             import zlib
 
             self._checksum = zlib.crc32
@@ -104,10 +104,8 @@ def _encode_threaded(
 ) -> None:
     jobs: SimpleQueue[_Job | None] = SimpleQueue()
     # Bounded, because on a busy machine the hashing thread may fall behind, and blocks that are not hashed stay in
-    # memory.
-    # Not a bounded Queue: an exception of a signal handler within `put` leaves the queue full and its reader waiting,
-    # and
-    # the final `put` would block forever.
+    # memory. Not a bounded Queue: an exception of a signal handler within `put` leaves the queue full and its reader
+    # waiting, and the final `put` would block forever.
     hashed: SimpleQueue[Block | None] = SimpleQueue()
     slots: SimpleQueue[None] = SimpleQueue()
     for _ in range(_MOST_UNHASHED):

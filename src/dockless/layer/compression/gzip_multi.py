@@ -31,6 +31,7 @@ class GzipEncoder:
 
     format = "gzip"
     block_size = 1 << 20
+    needs_stream = False
 
     def __init__(self, level: int) -> None:
         self.fingerprint = f"gzip:{level} libdeflate members of 1 MiB"

@@ -29,7 +29,7 @@ class GzipSingleEncoder:
 
     format = "gzip"
     block_size = 1 << 20
-    needs_crc = True
+    needs_stream = True
 
     def __init__(self, level: int, library: Any) -> None:
         self.fingerprint = f"gzip-single:{level} zlib-ng {VERSION} blocks of 1 MiB"

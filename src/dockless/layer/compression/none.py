@@ -16,6 +16,7 @@ class PlainEncoder:
     fingerprint = "none"
     format = "none"
     block_size = 1 << 20
+    needs_stream = False
 
     def worker(self) -> Callable[[Block, bytes], bytes]:
         # The compressor hashes and writes the output before it drops the block: no copy is needed.

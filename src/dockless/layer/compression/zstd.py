@@ -23,6 +23,7 @@ class ZstdEncoder:
     format = "zstd"
     # Frames of 1 MiB give 5 % larger layers than frames of 4 MiB.
     block_size = 4 << 20
+    needs_stream = False
 
     def __init__(self, level: int, library: Any) -> None:
         self.fingerprint = f"zstd:{level} libzstd {'.'.join(map(str, LIBRARY_VERSION))} frames of 4 MiB"

@@ -59,7 +59,7 @@ class ConfigFile(NamedTuple):
 
 
 def config_paths(environ: Mapping[str, str], explicit: str | None = None) -> Iterator[tuple[str, str]]:
-    """Return the paths to search, each with the option or variable that names it explicitly, if any."""
+    """Yield the paths to search, each with the option or variable that names it explicitly, if any."""
     if explicit:
         yield explicit, "--auth-file"
         return

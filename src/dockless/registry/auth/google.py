@@ -38,7 +38,6 @@ class GoogleCredentialProvider:
         self._credentials = credentials
         self._source = source
         self._session = session
-        self._request: Any = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -77,8 +76,8 @@ class GoogleCredentialProvider:
         with self._lock:
             try:
                 if renew or not self._credentials.valid:
-                    self._request = self._request or _new_request(self._session)
-                    self._credentials.refresh(self._request)
+                    # A new session for each token, which lasts an hour: no idle connection stays open.
+                    self._credentials.refresh(_new_request(self._session))
             except google_auth.exceptions.GoogleAuthError as error:
                 _fail(self._source, error)
             return Credentials(_USER, self._credentials.token, source=self._source)

@@ -1,4 +1,4 @@
-"""A requests session with our connections, proxies and TLS contexts, and with nothing that requests does unasked."""
+"""A requests session with our connections, proxies and TLS contexts, without netrc, cookies and redirects."""
 
 from __future__ import annotations
 

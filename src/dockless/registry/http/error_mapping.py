@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 
@@ -19,6 +19,8 @@ from dockless.registry.errors import ProtocolError, RegistryConnectionError
 from dockless.registry.http.adapter import ProxySupportError
 from dockless.registry.http.minimum_rate import TransferTooSlowError
 from dockless.registry.http.url_policy import origin_of, redact
+
+Link = TypeVar("Link", bound=BaseException)
 
 _TEMPORARY = "the registry, a proxy or the network has a problem; try again later"
 _PROXY_VARIABLES = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
@@ -38,7 +40,9 @@ _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 def translate(
     error: Exception, method: str, url: str, proxy: str | None = None, *, handled: BaseException | None = None
 ) -> DocklessError:
-    """Return the exception to raise for `error`, with its `__cause__` set. One of ours in its chain is returned as is.
+    """Return the exception to raise for `error`, with its `__cause__` set.
+
+    A DocklessError in the chain of `error` is returned unchanged.
 
     `proxy` is the proxy that the request went through. `handled` is the exception that was being handled when the
     request began: Python adds it to the chain of `error`, but it is unrelated.
@@ -55,11 +59,11 @@ class _Chain(NamedTuple):
 
     links: list[BaseException]
 
-    def first(self, *types: type) -> DocklessError | None:
-        return next((link for link in self.links if isinstance(link, types)), None)  # type: ignore[return-value]
+    def first(self, kind: type[Link]) -> Link | None:
+        return next((link for link in self.links if isinstance(link, kind)), None)
 
-    def has(self, *types: type) -> bool:
-        return self.first(*types) is not None
+    def has(self, *types: type[BaseException]) -> bool:
+        return any(isinstance(link, types) for link in self.links)
 
     def tls_error(self, pattern: re.Pattern[str]) -> str:
         """Return the text of the TLS error that matches, or an empty string."""
@@ -90,9 +94,7 @@ def _links(error: BaseException, handled: BaseException | None) -> Iterator[Base
 
 
 def _translated(chain: _Chain, shown: str, method: str, url: str, proxy: str | None) -> DocklessError:
-    if chain.has(UnicodeError) or any(
-        "Invalid header" in str(link) for link in chain.links if isinstance(link, ValueError)
-    ):
+    if any(map(_is_invalid_header, chain.links)):
         return ProtocolError(shown, cause="a header contains characters that HTTP does not allow")
     failure = _proxy_failure(chain, url, proxy) or _tls_failure(chain, origin_of(url)[1])
     if failure is None and chain.has(NewConnectionError) and not chain.has(ConnectionResetError, BrokenPipeError):
@@ -110,7 +112,7 @@ def _translated(chain: _Chain, shown: str, method: str, url: str, proxy: str | N
 
 
 def _is_invalid_header(link: BaseException) -> bool:
-    """Whether http.client rejected a header, or latin-1 cannot encode it."""
+    """Return whether http.client rejected a header, or latin-1 cannot encode the header."""
     return isinstance(link, UnicodeError) or (isinstance(link, ValueError) and "Invalid header" in str(link))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Error = TypeVar("Error", bound=ResponseError)
 
 _BLOCK_SIZE = 1 << 20
-# Larger bodies are not read for the sake of reusing the connection; nor are bodies that take longer, in seconds.
+# To reuse a connection, at most this many bytes are read, for at most this many seconds.
 _MAX_DRAINED = 64 * 1024
 _DRAIN_TIMEOUT = 1.0
 
@@ -80,7 +80,7 @@ class HttpResponse:
         return body
 
     def read_start(self, limit: int) -> bytes:
-        """Return up to `limit` bytes of the body, or those that came before it broke off: for error reports."""
+        """Return up to `limit` bytes of the body, fewer if reading fails: for error reports."""
         blocks = []
         try:
             for block in self._blocks(limit if self.method != "HEAD" else 0):

@@ -28,8 +28,8 @@ class BodySender:
     """Sends over one socket. `received` holds the bytes of a response that arrived meanwhile.
 
     A peer that refuses a body (413, 401, 307) may leave it unread and keep the connection open. A client that only
-    waits until the socket is writable then waits in vain; one that never reads sends gigabytes for nothing (RFC 9112,
-    section 9.5).
+    waits until the socket is writable then times out. A client that never reads sends the whole body although it was
+    refused (RFC 9112, section 9.5).
     """
 
     def __init__(self, sock: Any, clock: Clock) -> None:

@@ -97,7 +97,7 @@ class HttpSession:
     def _send(self, request: HttpRequest, proxy: str | None) -> HttpResponse:
         method, url = request.method, request.url
         timeout = (SEND_TIMEOUT, READ_TIMEOUT if request.read_timeout is None else request.read_timeout)
-        # Set by exc_info of a caller's `except` block: Python adds it to the context of errors raised here.
+        # The exception that the caller is handling, if any: Python makes it the context of errors raised here.
         handled = sys.exc_info()[1]
         logger.debug("%s %s", method, redact(url))
         try:

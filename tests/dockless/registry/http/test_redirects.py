@@ -130,7 +130,7 @@ def test_locations_keep_their_query():
 
 
 def test_urls_for_people_hold_no_secret():
-    assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&flag=...&e=..."
+    assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&...&e=..."
     assert redact("/x?sig=abc") == "/x?sig=..."
 
 
