@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from dockless.errors import InvalidValueError
 
+# Seconds between two checks whether a wait has been canceled.
+_CHECK_INTERVAL = 0.1
 # Seconds that the remaining tasks have to end after one has failed.
 _GRACE = 10.0
 
@@ -111,3 +114,23 @@ class SingleFlight(Generic[Key, T]):
         """Return the keys that have a result."""
         with self._guard:
             return list(self._results)
+
+
+class KeyedLocks(Generic[Key]):
+    """A lock for each key."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Key, threading.Lock] = {}
+
+    @contextmanager
+    def hold(self, key: Key, check: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock for `key` until the body ends. `check` is called while waiting; its exception ends the wait."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        while not lock.acquire(timeout=_CHECK_INTERVAL):
+            check()
+        try:
+            yield
+        finally:
+            lock.release()

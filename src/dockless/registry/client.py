@@ -6,16 +6,17 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Event
 
-from dockless._concurrency import SingleFlight, check_jobs
-from dockless.blobs import BlobSource
+from dockless._concurrency import KeyedLocks, SingleFlight, check_jobs
+from dockless.blobs import BlobSource, MissingBlobs
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.reference import check_registry, check_repository
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.keychain import GivenCredentials
 from dockless.registry.auth.scopes import PULL
+from dockless.registry.blob_locations import MIN_SIZE, BlobLocations
 from dockless.registry.clock import Clock
-from dockless.registry.errors import RegistryError
+from dockless.registry.errors import RegistryConnectionError, RegistryError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
@@ -58,7 +59,10 @@ class RegistryClient:
         self.registry = check_registry(registry)
         self.jobs = check_jobs(jobs)
         self.retrier = Retrier(retry or RetryPolicy(), clock or Clock())
-        self._state = UploadState(os.environ if environ is None else environ)
+        env = os.environ if environ is None else environ
+        self._state = UploadState(env)
+        self._locations = BlobLocations(env)
+        self._blob_uploads: KeyedLocks[Digest] = KeyedLocks()
         self._uploads: SingleFlight[tuple[str, Digest], BlobResult] = SingleFlight()
         self._session = RegistrySession(
             self.registry,
@@ -82,6 +86,11 @@ class RegistryClient:
     def close(self) -> None:
         """Close all idle connections."""
         self._session.close()
+
+    @property
+    def connection_failure(self) -> RegistryConnectionError | None:
+        """The last error of connecting to the registry, if no connection ever succeeded."""
+        return self._session.connection_failure
 
     def ping(self) -> None:
         """Check that this is a registry and the credentials are valid (distribution spec, "Determining Support")."""
@@ -177,6 +186,39 @@ class RegistryClient:
             lambda may_be_absent: self._api.delete_blob(repository, digest, may_be_absent=may_be_absent),
         )
 
+    def find_blob(
+        self,
+        repository: str,
+        descriptor: Descriptor,
+        *,
+        mount_from: Collection[str] = (),
+        stop: Event | None = None,
+    ) -> str:
+        """Return `present` if a repository has a blob, `mounted` if the blob could be mounted, or an empty string.
+
+        As `ensure_blob`, with retries, but without the content of the blob.
+        """
+        check_repository(repository)
+        found = BlobUploader(
+            self._api,
+            self.retrier,
+            self._state,
+            repository,
+            descriptor,
+            MissingBlobs(),
+            mount_from=lambda: self.mount_candidates(descriptor.digest, mount_from),
+            uploads=self._blob_uploads,
+            stop=stop,
+        ).find()
+        if found:
+            self._remember(repository, descriptor)
+        return found
+
+    def mount_candidates(self, digest: Digest, mount_from: Collection[str] = ()) -> tuple[str, ...]:
+        """Return the repositories from which `ensure_blob` would mount a blob. They need not have the blob any more."""
+        known = [name for name, blob in self._uploads.keys() if blob == digest]  # noqa: SIM118
+        return tuple(dict.fromkeys((*known, *mount_from, *self._locations.repositories(self._api.base_url, digest))))
+
     def ensure_blob(
         self,
         repository: str,
@@ -192,14 +234,13 @@ class RegistryClient:
         """Ensure that a blob exists in a repository: check, mount, upload, resume, with retries.
 
         Concurrent calls for the same blob share one upload. A blob that this client has seen in a repository is not
-        requested again, and is mounted into other repositories. `mount_from` names further repositories of the registry
-        that may have the blob. Without `check_first` the blob is sent in any case. `on_bytes` is called with the number
-        of bytes that were sent, `on_retry` with an error and the seconds until the next attempt. `stop` ends the upload
-        from another thread.
+        requested again, and is mounted into other repositories, as is a blob that an earlier process of this user
+        pushed. `mount_from` names further repositories of the registry that may have the blob. Without `check_first`
+        the blob is sent in any case. `on_bytes` is called with the number of bytes that were sent, `on_retry` with an
+        error and the seconds until the next attempt. `stop` ends the upload from another thread.
         """
         check_repository(repository)
         digest = descriptor.digest
-        known = [name for name, blob in self._uploads.keys() if blob == digest]  # noqa: SIM118
 
         def upload() -> BlobResult:
             return BlobUploader(
@@ -209,11 +250,18 @@ class RegistryClient:
                 repository,
                 descriptor,
                 source,
-                mount_from=dict.fromkeys((*mount_from, *known)) if check_first else (),
+                mount_from=lambda: self.mount_candidates(digest, mount_from),
+                uploads=self._blob_uploads if check_first else None,
                 on_bytes=on_bytes,
                 on_retry=on_retry,
                 stop=stop,
             ).run(check_first=check_first)
 
         result, is_own = self._uploads.run((repository, digest), upload, again=not check_first)
+        if is_own:
+            self._remember(repository, descriptor)
         return result if is_own else BlobResult("present", 0)
+
+    def _remember(self, repository: str, descriptor: Descriptor) -> None:
+        if descriptor.size >= MIN_SIZE:
+            self._locations.add(self._api.base_url, descriptor.digest, repository)

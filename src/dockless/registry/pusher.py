@@ -13,22 +13,15 @@ from functools import partial
 
 from dockless._concurrency import WorkerPool
 from dockless.blobs import BlobSource
-from dockless.errors import InvalidDocumentError
 from dockless.image_tree import ImageTree
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference, check_repository, check_tag
-from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import (
-    RegistryConnectionError,
-    RegistryError,
-    RegistryRequestError,
-    ResponseError,
-    TokenDeniedError,
-)
+from dockless.registry.errors import RegistryConnectionError, RegistryError, RegistryRequestError, ResponseError
 from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.push_plan import pushed_blobs, read_tag
 from dockless.registry.push_result import PushResult
 from dockless.registry.remote_manifest import check_manifest_size
 from dockless.registry.retry import classify
@@ -64,7 +57,7 @@ def push(
     for document in tree.documents.values():
         check_manifest_size(document.raw, f"{client.registry}/{repository}")
     push = _Push(source, client, repository, mount_from or {}, force, progress)
-    push.blobs = {digest: blob for digest, blob in tree.blobs.items() if not (keep_foreign_layers and blob.is_foreign)}
+    push.blobs = pushed_blobs(tree, keep_foreign_layers=keep_foreign_layers)
     # With foreign layers to push, an existing manifest does not prove that the image is complete.
     is_provable = not any(blob.is_foreign for blob in push.blobs.values())
     if not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
@@ -157,17 +150,9 @@ class _Push:
         )
 
     def _tagged_digest(self, tag: str) -> Digest | None:
-        """Return the digest that a tag refers to, or None if the registry does not say: ECR requires a permission."""
-        try:
-            return self._client.head_manifest(self._repository, tag, actions=PUSH)
-        except InvalidDocumentError:
-            return None
-        except ResponseError as error:
-            # Without a token, no other request would succeed.
-            if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):
-                raise
-            self._is_forbidden = self._is_forbidden or error.status == 403
-            return None
+        digest, is_forbidden = read_tag(self._client, self._repository, tag)
+        self._is_forbidden = self._is_forbidden or is_forbidden
+        return digest
 
     def _put(self, document: Manifest | Index, version: str) -> None:
         try:

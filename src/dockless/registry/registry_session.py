@@ -74,6 +74,12 @@ class RegistrySession:
         """Scheme and host of the registry."""
         return f"{self._scheme or self._schemes[0]}://{self._host}"
 
+    @property
+    def connection_failure(self) -> RegistryConnectionError | None:
+        """The last error of connecting to the registry, if no connection ever succeeded."""
+        failure = self._ping_failure[1] if self._ping_failure and not self._scheme else None
+        return failure if isinstance(failure, RegistryConnectionError) else None
+
     def close(self) -> None:
         """Close all idle connections."""
         self._http.close()

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import stat
-import time
 from collections.abc import Mapping
 
-from dockless.oci.canonical_json import load_json
 from dockless.oci.digest import Digest
+from dockless.registry.user_cache import UserCache
 
 # Seconds. Registries delete sessions after hours to a week; ECR after a day.
 MAX_AGE = 24 * 3600.0
@@ -20,83 +14,28 @@ MIN_SIZE = 1 << 20
 
 
 class UploadState:
-    """Locations of open sessions, one file each, in the user's cache directory: XDG_CACHE_HOME or ~/.cache.
-
-    Whoever knows a location may be able to write to its session: the directory and the files are private to the user.
-    If the directory cannot be written to, nothing is kept.
-    """
+    """Locations of open sessions in the user's cache. A location is a secret: it may permit writing to its session."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        home = environ.get("HOME")
-        cache = environ.get("XDG_CACHE_HOME") or (os.path.join(home, ".cache") if home else "")
-        self._directory = os.path.join(cache, "dockless", "uploads") if os.path.isabs(cache) else ""
-        self._pruned = False
+        self._cache = UserCache(environ, "uploads", MAX_AGE)
 
     def take(self, registry_url: str, repository: str, digest: Digest) -> str:
-        """Return and remove the location that is kept for a blob, or an empty string."""
-        path = self._path(registry_url, repository, digest)
-        if not path:
-            return ""
-        taken = f"{path}.{os.getpid()}"
-        try:
-            # Of two concurrent pushes, the one that renames the file gets the session.
-            os.rename(path, taken)
-        except OSError:
-            return ""
-        try:
-            return _read_location(taken)
-        except (OSError, ValueError):
-            return ""
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(taken)
+        """Return and remove the location that is kept for a blob, or an empty string.
+
+        Of two concurrent pushes, one gets the session.
+        """
+        document = self._cache.take(_key(registry_url, repository, digest))
+        location = document.get("location") if isinstance(document, dict) else None
+        return location if isinstance(location, str) else ""
 
     def keep(self, registry_url: str, repository: str, digest: Digest, location: str) -> None:
         """Keep the location of a blob's session."""
-        path = self._path(registry_url, repository, digest)
-        if not path:
-            return
-        import tempfile
-
-        with contextlib.suppress(OSError):
-            if not os.path.isdir(self._directory):
-                os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            self._prune()
-            handle, temporary = tempfile.mkstemp(dir=self._directory)
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump({"location": location}, file)
-            os.rename(temporary, path)
+        self._cache.put(_key(registry_url, repository, digest), {"location": location})
 
     def drop(self, registry_url: str, repository: str, digest: Digest) -> None:
         """Remove the location of a session that has ended."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._path(registry_url, repository, digest))
-
-    def _prune(self) -> None:
-        """Remove abandoned locations, once per process."""
-        if self._pruned:
-            return
-        self._pruned = True
-        with os.scandir(self._directory) as entries:
-            for entry in entries:
-                if time.time() - entry.stat().st_mtime > MAX_AGE:
-                    os.unlink(entry.path)
-
-    def _path(self, registry_url: str, repository: str, digest: Digest) -> str:
-        if not self._directory:
-            return ""
-        name = hashlib.sha256(f"{registry_url}/{repository}@{digest}".encode()).hexdigest()
-        return os.path.join(self._directory, name)
+        self._cache.remove(_key(registry_url, repository, digest))
 
 
-def _read_location(path: str) -> str:
-    """Return the location in a file, or an empty string. Raises OSError and ValueError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
-        status = os.fstat(file.fileno())
-        # The cache may be shared: a file of another user could direct the upload to a server of that user.
-        if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
-            return ""
-        document = load_json(file.read())
-    location = document.get("location") if isinstance(document, dict) else None
-    is_recent = 0 <= time.time() - status.st_mtime < MAX_AGE
-    return location if isinstance(location, str) and is_recent else ""
+def _key(registry_url: str, repository: str, digest: Digest) -> str:
+    return f"{registry_url}/{repository}@{digest}"

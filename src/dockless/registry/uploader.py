@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from threading import Event
 from typing import NamedTuple
 
+from dockless._concurrency import KeyedLocks
 from dockless.blobs import BlobSource
 from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.errors import (
@@ -47,7 +50,11 @@ class BlobResult(NamedTuple):
 
 
 class BlobUploader:
-    """Uploads one blob. `mount_from` names repositories of the same registry that may have it.
+    """Uploads one blob.
+
+    `mount_from` returns the repositories of the same registry that may have the blob. It is called with the lock of
+    `uploads` for the blob, which is held until the blob exists: of concurrent uploads of one blob into several
+    repositories, the first one sends it, and the others mount it. Without `uploads` the blob is not mounted.
 
     `on_bytes` is called with the number of bytes that are uploaded in addition, negative when some have to be sent
     again; `on_retry` with each error that is followed by another attempt, and the pause in seconds. `stop` ends the
@@ -63,7 +70,8 @@ class BlobUploader:
         descriptor: Descriptor,
         source: BlobSource,
         *,
-        mount_from: Collection[str] = (),
+        mount_from: Callable[[], Iterable[str]] = tuple,
+        uploads: KeyedLocks[Digest] | None = None,
         on_bytes: Callable[[int], None] | None = None,
         on_retry: Callable[[RegistryError, float], None] | None = None,
         stop: Event | None = None,
@@ -74,7 +82,10 @@ class BlobUploader:
         self._descriptor = descriptor
         self._source = source
         self._open_blob = OpenBlob(source, descriptor)
-        self._mount_from = [name for name in mount_from if name != repository]
+        self._find_mounts = mount_from
+        self._mount_from: list[str] = []
+        self._uploads = uploads
+        self._lock = ExitStack()
         self._mount_repeated = False
         self._on_bytes = on_bytes
         self._attempts = retrier.attempts(stop=stop, on_retry=on_retry)
@@ -102,7 +113,28 @@ class BlobUploader:
         except BlobSourceError as error:
             raise error.error from error.error.__cause__
         finally:
+            self._lock.close()
             self._open_blob.close()
+
+    def find(self) -> str:
+        """Return `present`, `mounted` if the blob could be mounted, or an empty string. The blob is not sent.
+
+        Raises RegistryError.
+        """
+        try:
+            while True:
+                try:
+                    if self._exists():
+                        return self._tried or "present"
+                    if self._mount():
+                        return "mounted"
+                    if self._session.location:
+                        self._cancel_session()
+                    return ""
+                except RegistryError as error:
+                    self._attempts.wait(error)
+        finally:
+            self._lock.close()
 
     def _run(self, check_first: bool) -> BlobResult:
         check = check_first
@@ -222,7 +254,18 @@ class BlobUploader:
             self._forget_session()
 
     def _open(self) -> bool:
-        """Open a session, or mount the blob and return True. A refused mount is not an error."""
+        """Open a session, or mount the blob and return True."""
+        if self._mount():
+            return True
+        if not self._session.location:
+            self._attempts.check()
+            self._session.open()
+        self._session_opened()
+        return False
+
+    def _mount(self) -> bool:
+        """Mount the blob from the first repository that has it. The session of the last refused mount stays open."""
+        self._take_lock()
         mounts = self._mount_from
         while mounts:
             self._attempts.check()
@@ -240,12 +283,14 @@ class BlobUploader:
             if mounted:
                 return True
             if not mounts or not self._cancel_session():
-                self._session_opened()
                 return False
-        self._attempts.check()
-        self._session.open()
-        self._session_opened()
         return False
+
+    def _take_lock(self) -> None:
+        if self._uploads is not None:
+            self._lock.enter_context(self._uploads.hold(self._descriptor.digest, self._attempts.check))
+            self._uploads = None
+            self._mount_from = [name for name in self._find_mounts() if name != self._repository]
 
     def _cancel_session(self) -> bool:
         """Delete the session that a refused mount opened, to try the next repository."""

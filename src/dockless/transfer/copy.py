@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from dockless.blobs import BlobSource, DirectoryBlobs
+from dockless.errors import InvalidValueError
 from dockless.image_tree import ImageTree, read_image
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
@@ -14,7 +16,7 @@ from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
 from dockless.transfer.layer_sources import SourceLocation, mount_repositories
-from dockless.transfer.locations import DOCKER_ARCHIVE, Location, to_destination, to_location
+from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location, to_destination, to_location
 from dockless.transfer.open import open_image, select_manifest
 from dockless.transfer.registry_access import RegistryAccess
 from dockless.transfer.save import check_tags, image_names, save_tree
@@ -73,6 +75,29 @@ def copy_image(
             keep_foreign_layers=keep_foreign_layers,
             progress=progress,
         )
+
+
+def registries_of(source: str | Location, destination: str | Location) -> tuple[str, ...]:
+    """Return the names of the registries that a copy needs. Raises InvalidValueError."""
+    locations = to_location(source), to_destination(destination)
+    return tuple(location.reference.registry for location in locations if location.reference is not None)
+
+
+def check_destinations(destinations: Sequence[str | Location], tags: Sequence[str] = ()) -> None:
+    """Raise InvalidValueError if a destination is invalid, or if two images would get the same name."""
+    seen: set[tuple[str, str, str]] = set()
+    for location in map(to_destination, destinations):
+        for name in image_names(location, tags) or [""]:
+            reference = location.reference
+            place = f"{reference.registry}/{reference.repository}" if reference else os.path.abspath(location.path)
+            # An archive holds one image.
+            key = (location.kind, place, name if location.kind in (REGISTRY, OCI) else "")
+            if key in seen:
+                raise InvalidValueError(
+                    f"two images would be saved to {location.named(name) if name else location}",
+                    hint="give each image its own destination",
+                )
+            seen.add(key)
 
 
 def _is_local(source: Location) -> bool:

@@ -15,6 +15,7 @@ from dockless.registry.auth.credentials import CredentialProvider, Credentials
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
+    from dockless.registry.errors import RegistryConnectionError
     from dockless.registry.retry import RetryPolicy
 
 DEFAULT_JOBS = 4
@@ -101,6 +102,12 @@ class RegistryAccess:
                     )
                 )
             return self._clients[reference.registry]
+
+    def connection_failure(self, registry: str) -> RegistryConnectionError | None:
+        """Return the last error of connecting to `registry`, if it was used and no connection ever succeeded."""
+        with self._lock:
+            client = self._clients.get(registry)
+        return client.connection_failure if client is not None else None
 
     def explain(self) -> list[str]:
         """Return a line for each repository that was used: the credential sources tried, and the one that matched."""

@@ -169,15 +169,16 @@ def test_our_own_copy_is_damaged(content, connect, image, blob):
         assert operations(registry).count("upload put") <= 1
 
 
-def test_damaged_on_the_way(connect, image, blob):
+def test_damaged_on_the_way(connect, image, blob, make):
     """A registry says the digest is wrong, and ours is right: sent again, from the start."""
     with Registry() as registry:
         body = '{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}'
         registry.faults = [Fault(on="upload put", nth=1, status=400, body=body)]
         assert connect(registry.host).ensure_blob("app", blob, image.source).how == "sent"
         registry.faults = [Fault(on="upload put", status=400, body=body)]
+        other = make(8, 1000)
         with pytest.raises(ResponseError, match="DIGEST_INVALID"):
-            connect(registry.host).ensure_blob("other", blob, image.source)
+            connect(registry.host).ensure_blob("app", other.root.layers[0], other.source)
 
 
 def test_a_registry_that_says_no_and_drops_the_rest(connect, make):
@@ -192,14 +193,15 @@ def test_a_registry_that_says_no_and_drops_the_rest(connect, make):
 @pytest.mark.parametrize(
     "odd", [{"headers": {"Docker-Content-Digest": "sha256:" + "0" * 64}}, {"status": 200, "after": True}]
 )
-def test_an_odd_answer_is_checked(odd, connect, image, blob):
+def test_an_odd_answer_is_checked(odd, connect, image, blob, make):
     """Not 201, or another digest: the registry is asked what it has, and what it has is not sent again."""
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", **odd)]
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
         registry.faults = [Fault(on="upload put", status=200)]
+        other = make(8, 1000)
         with pytest.raises(ProtocolError, match="did not store the blob that was sent"):
-            connect(registry.host).ensure_blob("other", blob, image.source)
+            connect(registry.host).ensure_blob("app", other.root.layers[0], other.source)
 
 
 def test_a_killed_push_goes_on(connect, make, environ):

@@ -1,0 +1,109 @@
+"""Determines what a push has to do, without the content of the image's layers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from dockless._concurrency import WorkerPool
+from dockless.blobs import BlobSource
+from dockless.errors import InvalidDocumentError
+from dockless.image_tree import ImageTree
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.oci.manifest import Index, Manifest
+from dockless.oci.reference import check_repository, check_tag
+from dockless.registry.auth.scopes import PUSH
+from dockless.registry.client import RegistryClient
+from dockless.registry.errors import ResponseError, TokenDeniedError
+from dockless.registry.retry import classify
+
+
+class PushPlan(NamedTuple):
+    """What a push of an image to one repository has to do.
+
+    digest   of the image
+    tags     the digest that each tag refers to before the push; None if the tag does not exist or cannot be read
+    missing  the blobs that the repository lacks
+    mounts   the blobs of other repositories of the registry that were mounted; in a dry run, those to mount
+    present  the number of blobs that the repository has
+    """
+
+    digest: Digest
+    tags: Mapping[str, Digest | None]
+    missing: tuple[Descriptor, ...] = ()
+    mounts: tuple[Descriptor, ...] = ()
+    present: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tags refer to the image, so that a push has nothing to do."""
+        return bool(self.tags) and all(digest == self.digest for digest in self.tags.values())
+
+
+def plan_push(
+    root: Manifest | Index,
+    source: BlobSource,
+    client: RegistryClient,
+    repository: str,
+    tags: Sequence[str],
+    *,
+    mount_from: Mapping[Digest, Collection[str]] | None = None,
+    keep_foreign_layers: bool = True,
+    dry_run: bool = False,
+) -> PushPlan:
+    """Compare the image `root` with `repository`. See `push` for the arguments; `source` needs the documents only.
+
+    If a tag does not refer to the image, the registry is asked for each blob, and blobs that the repository lacks are
+    mounted from repositories that may have them. In a dry run nothing is changed. Raises RegistryError.
+    """
+    check_repository(repository)
+    tree = ImageTree.read(root, source, str(root.digest))
+    blobs = pushed_blobs(tree, keep_foreign_layers=keep_foreign_layers)
+    found = PushPlan(root.digest, {tag: read_tag(client, repository, check_tag(tag))[0] for tag in tags})
+    if found.is_complete and not any(blob.is_foreign for blob in blobs.values()):
+        return found
+    how: dict[Digest, str] = {}
+    lock = threading.Lock()
+    workers = WorkerPool(client.jobs)
+
+    def find(blob: Descriptor) -> None:
+        candidates = (mount_from or {}).get(blob.digest, ())
+        if not dry_run:
+            result = client.find_blob(repository, blob, mount_from=candidates, stop=workers.stop)
+        elif client.blob_exists(repository, blob.digest):
+            result = "present"
+        else:
+            result = "mounted" if client.mount_candidates(blob.digest, candidates) else ""
+        with lock:
+            how[blob.digest] = result
+
+    workers.run([partial(find, blob) for blob in blobs.values()])
+    return found._replace(
+        missing=tuple(blob for digest, blob in blobs.items() if not how[digest]),
+        mounts=tuple(blob for digest, blob in blobs.items() if how[digest] == "mounted"),
+        present=sum(result == "present" for result in how.values()),
+    )
+
+
+def pushed_blobs(tree: ImageTree, *, keep_foreign_layers: bool) -> dict[Digest, Descriptor]:
+    """Return the blobs of an image that a push makes exist, by digest."""
+    return {digest: blob for digest, blob in tree.blobs.items() if not (keep_foreign_layers and blob.is_foreign)}
+
+
+def read_tag(client: RegistryClient, repository: str, tag: str) -> tuple[Digest | None, bool]:
+    """Return the digest that a tag refers to, or None, and whether the registry forbids the request.
+
+    ECR requires a permission for this request that a push does not need. Raises RegistryError.
+    """
+    try:
+        return client.head_manifest(repository, tag, actions=PUSH), False
+    except InvalidDocumentError:
+        return None, False
+    except ResponseError as error:
+        # Without a token, no other request would succeed.
+        if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):
+            raise
+        return None, error.status == 403
