@@ -5,7 +5,7 @@ from typing import Any
 
 from pants.engine.target import Target
 
-from pants_dockless.goals import generate_lockfiles, package, publish
+from pants_dockless.goals import generate_lockfiles, package, publish, push
 from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
 from pants_dockless.util_rules import interpreter
 
@@ -17,4 +17,10 @@ def target_types() -> Iterable[type[Target]]:
 
 def rules() -> Iterable[Any]:
     """Return the rules of the backend."""
-    return [*interpreter.rules(), *generate_lockfiles.rules(), *package.rules(), *publish.rules()]
+    return [
+        *interpreter.rules(),
+        *generate_lockfiles.rules(),
+        *package.rules(),
+        *publish.rules(),
+        *push.rules(),
+    ]

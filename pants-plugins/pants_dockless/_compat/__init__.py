@@ -13,6 +13,7 @@ from typing import Any, Union
 from packaging.version import Version
 from pants.core.goals.package import PackageFieldSet
 from pants.engine.internals.session import RunId
+from pants.engine.process import InteractiveProcess
 from pants.engine.rules import Rule
 from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
@@ -27,12 +28,14 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
         digest_contents,
         digest_entries,
         environment_vars,
+        field_sets_of_roots,
         field_sets_per_target,
         hydrate_sources,
         merge_digests,
         path_globs,
         resolve_dependencies,
         resolve_targets,
+        run_interactive,
         run_process,
         snapshot,
     )
@@ -45,20 +48,26 @@ else:
         digest_contents,
         digest_entries,
         environment_vars,
+        field_sets_of_roots,
         field_sets_per_target,
         hydrate_sources,
         merge_digests,
         path_globs,
         resolve_dependencies,
         resolve_targets,
+        run_interactive,
         run_process,
         snapshot,
     )
 
-# Pants 2.32 and later ask whether to skip a target before they package the target.
+# Pants 2.32 and later ask whether to skip a target before they package the target, and run processes in the background.
 if Version("2.32.0.dev0") <= PANTS_SEMVER:
-    from pants_dockless._compat.skip_publish import skip_publish_request, skip_publish_rules
+    from pants_dockless._compat.publish import background_process, skip_publish_request, skip_publish_rules
 else:
+
+    def background_process(process: InteractiveProcess) -> Any:
+        """Return `process`: the goal `publish` of this release runs no other processes."""
+        return process
 
     def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
         """Return None: this release does not ask."""
@@ -72,18 +81,21 @@ else:
 __all__ = [
     "RunId",
     "add_prefix",
+    "background_process",
     "build_package",
     "concurrently",
     "create_digest",
     "digest_contents",
     "digest_entries",
     "environment_vars",
+    "field_sets_of_roots",
     "field_sets_per_target",
     "hydrate_sources",
     "merge_digests",
     "path_globs",
     "resolve_dependencies",
     "resolve_targets",
+    "run_interactive",
     "run_process",
     "skip_publish_request",
     "skip_publish_rules",

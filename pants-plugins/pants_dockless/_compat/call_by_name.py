@@ -25,8 +25,9 @@ from pants.engine.fs import (
     Snapshot,
 )
 from pants.engine.internals import graph
-from pants.engine.intrinsics import execute_process
-from pants.engine.process import FallibleProcessResult, Process
+from pants.engine.internals.specs_rules import find_valid_field_sets_for_target_roots
+from pants.engine.intrinsics import execute_process, run_interactive_process
+from pants.engine.process import FallibleProcessResult, InteractiveProcess, InteractiveProcessResult, Process
 from pants.engine.rules import implicitly
 from pants.engine.target import (
     DependenciesRequest,
@@ -34,6 +35,8 @@ from pants.engine.target import (
     FieldSetsPerTargetRequest,
     HydratedSources,
     HydrateSourcesRequest,
+    TargetRootsToFieldSets,
+    TargetRootsToFieldSetsRequest,
     Targets,
 )
 
@@ -78,6 +81,16 @@ async def path_globs(request: PathGlobs) -> Digest:
 async def run_process(process: Process) -> FallibleProcessResult:
     """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await execute_process(process, **implicitly())
+
+
+async def run_interactive(process: InteractiveProcess) -> InteractiveProcessResult:
+    """Run a process in the foreground. Only goals can do this."""
+    return await run_interactive_process(process)
+
+
+async def field_sets_of_roots(request: TargetRootsToFieldSetsRequest[Any]) -> TargetRootsToFieldSets[Any]:
+    """Return the field sets that apply to the targets on the command line."""
+    return await find_valid_field_sets_for_target_roots(request, **implicitly())
 
 
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:

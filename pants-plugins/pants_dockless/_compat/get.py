@@ -16,14 +16,16 @@ from pants.engine.fs import (
     PathGlobs,
     Snapshot,
 )
-from pants.engine.internals.selectors import Get
-from pants.engine.process import FallibleProcessResult, Process
+from pants.engine.internals.selectors import Effect, Get
+from pants.engine.process import FallibleProcessResult, InteractiveProcess, InteractiveProcessResult, Process
 from pants.engine.target import (
     DependenciesRequest,
     FieldSetsPerTarget,
     FieldSetsPerTargetRequest,
     HydratedSources,
     HydrateSourcesRequest,
+    TargetRootsToFieldSets,
+    TargetRootsToFieldSetsRequest,
     Targets,
 )
 
@@ -68,6 +70,16 @@ async def path_globs(request: PathGlobs) -> Digest:
 async def run_process(process: Process) -> FallibleProcessResult:
     """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await Get(FallibleProcessResult, Process, process)
+
+
+async def run_interactive(process: InteractiveProcess) -> InteractiveProcessResult:
+    """Run a process in the foreground. Only goals can do this."""
+    return await Effect(InteractiveProcessResult, InteractiveProcess, process)
+
+
+async def field_sets_of_roots(request: TargetRootsToFieldSetsRequest[Any]) -> TargetRootsToFieldSets[Any]:
+    """Return the field sets that apply to the targets on the command line."""
+    return await Get(TargetRootsToFieldSets, TargetRootsToFieldSetsRequest, request)
 
 
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:

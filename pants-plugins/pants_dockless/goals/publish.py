@@ -13,15 +13,11 @@ from pants.core.goals.publish import (
     PublishRequest,
 )
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants.engine.env_vars import EnvironmentVarsRequest
-from pants.engine.fs import AddPrefix, CreateDigest, MergeDigests
-from pants.engine.process import InteractiveProcess
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 
 from pants_dockless import _compat
 from pants_dockless._compat import RunId
-from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
     ContainerImageDependenciesField,
@@ -34,11 +30,17 @@ from pants_dockless.target_types import (
 )
 from pants_dockless.util_rules.built_image import BuiltImage, image_artifact
 from pants_dockless.util_rules.destinations import Destination
-from pants_dockless.util_rules.private_environment import private_environment_of_run
-from pants_dockless.util_rules.processes import ENV_VARS, interactive_argv, registry_program
 from pants_dockless.util_rules.publish_conflicts import check_conflicts
-
-_PROGRAM = "push_image.py"
+from pants_dockless.util_rules.push import (
+    CHECK,
+    Push,
+    PushState,
+    check_pushes,
+    find_pushes,
+    message_process,
+    push_process,
+)
+from pants_dockless.util_rules.push_report import destination_data
 
 
 class PublishContainerImageRequest(PublishRequest["PublishContainerImageFieldSet"]):
@@ -95,38 +97,40 @@ async def _publish(
             [_skipped(field_set, image, destination, reason) for destination in destinations]
             or [PublishPackages((str(field_set.address),), None, reason)]
         )
-    if not destinations:
-        raise TargetError(
-            field_set.address,
-            field_set.registries.alias,
-            "no destination to publish to",
-            cause="the field names no registry, and no entry of [dockless.registries] has `default = true`",
-            hint="add a registry to the field or set `skip_push=True`",
-        )
-    environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
-    layout = await _compat.add_prefix(AddPrefix(image.layout, "image"))
-    packages = []
-    for destination in destinations:
-        if destination.skip_push:
-            reason = f"(by `skip_push` of the registry {destination.registry})"
-            packages.append(_skipped(field_set, image, destination, reason))
-            continue
-        check_conflicts(run, destination.references, field_set.address, str(image.digest))
-        plan = _plan(field_set, image, destination, options)
-        program = registry_program(_PROGRAM, plan, private_environment_of_run(run, environment))
-        program_digest = await _compat.create_digest(CreateDigest(program))
-        packages.append(
-            PublishPackages(
-                names=destination.references,
-                process=InteractiveProcess(
-                    interactive_argv(python, _PROGRAM),
-                    input_digest=await _compat.merge_digests(MergeDigests((layout, program_digest))),
-                ),
-                description=f"{destination.registry}/{destination.repository}@{image.digest}",
-                data=_output_data(field_set, image, destination),
-            )
-        )
-    return PublishProcesses(packages)
+    pushes, skipped = find_pushes(field_set.address, artifact, field_set.copy_foreign_layers)
+    for push in pushes:
+        check_conflicts(run, push.destination.references, field_set.address, str(image.digest))
+    states = await check_pushes(pushes, CHECK, python, options, run) if pushes else ()
+    processes = await _compat.concurrently(
+        _process(push, state, python, options, run) for push, state in zip(pushes, states)
+    )
+    return PublishProcesses(
+        [
+            *(
+                _skipped(field_set, image, destination, f"(by `skip_push` of the registry {destination.registry})")
+                for destination in skipped
+            ),
+            *(
+                PublishPackages(
+                    names=push.destination.references,
+                    process=process,
+                    description=push.description,
+                    data=_output_data(field_set, image, push.destination),
+                )
+                for push, process in zip(pushes, processes)
+            ),
+        ]
+    )
+
+
+async def _process(
+    push: Push, state: PushState, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
+) -> Any:
+    if state.error:
+        return message_process(f"error: {push.address}: {state.error}", 1)
+    if state.is_complete:
+        return _compat.background_process(message_process(f"{push.description}: already present", 0))
+    return await push_process((push,), (state,), python, options, run)
 
 
 @rule
@@ -156,41 +160,9 @@ def _output_data(field_set: _PublishImageFieldSet, image: BuiltImage, destinatio
     return PublishOutputData(
         {
             **field_set.get_output_data(),
-            "references": destination.references,
-            "registry": destination.registry,
-            "repository": destination.repository,
-            "tags": destination.tags,
-            "digest": str(image.digest),
-            "media_type": image.media_type,
-            "size": image.size,
+            **destination_data(image, destination),
         }
     )
-
-
-def _plan(
-    field_set: _PublishImageFieldSet, image: BuiltImage, destination: Destination, options: Dockless
-) -> dict[str, Any]:
-    """Return the arguments of the program that pushes the image."""
-    return {
-        "address": str(field_set.address),
-        "layout": "image",
-        "registry": destination.registry,
-        "repository": destination.repository,
-        "tags": destination.tags,
-        "insecure": destination.insecure,
-        "jobs": options.jobs,
-        "copy_foreign_layers": field_set.copy_foreign_layers.value,
-        # The layers that are not in the layout.
-        "remote": [
-            {
-                "digest": layer.digest,
-                "registry": layer.registry,
-                "repository": layer.repository,
-                "insecure": options.is_insecure(layer.registry),
-            }
-            for layer in image.remote_layers
-        ],
-    }
 
 
 def rules() -> Iterable[Union[Rule, UnionRule]]:

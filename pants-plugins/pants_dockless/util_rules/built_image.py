@@ -1,15 +1,17 @@
 """The value of a built image, and how rules obtain the image of another target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest
 from pants.engine.fs import Digest
 from pants.engine.target import SpecialCasedDependencies
+from pants.util.frozendict import FrozenDict
 
 from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Manifest
+from dockless.oci.media_types import INDEXES
 from pants_dockless import _compat
 from pants_dockless.errors import wrong_target_type
 from pants_dockless.field_sets import ContainerImageFieldSet
@@ -39,17 +41,29 @@ class PlatformImage:
 class BuiltImage:
     """An image or an image index.
 
-    `size` is the size of all documents and layers in bytes. `layout` is a tree with an OCI image layout, which does not
-    contain the `remote_layers`.
+    document_size     the size of the root manifest or index in bytes
+    size              the size of all documents and layers in bytes
+    documents         a tree with the manifests and configs, as files of an OCI image layout
+    layout            a tree with an OCI image layout, which does not contain the `remote_layers`
+    published_layers  for layers of other images of the repository, the registries and repositories to which these
+                      images are published
     """
 
     digest: ContentDigest
     media_type: str
+    document_size: int
     size: int
     images: tuple[PlatformImage, ...]
     layers: tuple[Layer, ...]
     remote_layers: tuple[RemoteLayer, ...]
+    documents: Digest
     layout: Digest
+    published_layers: FrozenDict[str, tuple[tuple[str, str], ...]] = FrozenDict()  # noqa: RUF009
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the image is an image index."""
+        return self.media_type in INDEXES
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
 
 
 async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
-    """Return the image of the `container_image` whose address is the value of `field`.
+    """Return the image of the `container_image` whose address is the value of `field`, with its published layers.
 
     Raises TargetError with this hint if the address is the address of another target.
     """
@@ -82,4 +96,10 @@ async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
     if not target.has_field(ContainerImageDependenciesField):
         raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
     package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
-    return image_artifact(package).image
+    artifact = image_artifact(package)
+    places = tuple((place.registry, place.repository) for place in artifact.destinations if not place.skip_push)
+    published = dict(artifact.image.published_layers)
+    for layer in artifact.image.layers:
+        digest = str(layer.built.descriptor.digest)
+        published[digest] = tuple(dict.fromkeys((*places, *published.get(digest, ()))))
+    return replace(artifact.image, published_layers=FrozenDict(published))

@@ -7,6 +7,7 @@ from typing import Optional
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.fs import CreateDigest, FileContent, MergeDigests
 from pants.engine.target import Target
+from pants.util.frozendict import FrozenDict
 
 from dockless.errors import DocklessError
 from dockless.layout.oci_layout import layout_files
@@ -47,6 +48,7 @@ class Bases:
     by_platform: tuple[Optional[Base], ...]
     layers: tuple[Layer, ...] = ()
     remote_layers: tuple[RemoteLayer, ...] = ()
+    published_layers: FrozenDict[str, tuple[tuple[str, str], ...]] = FrozenDict()  # noqa: RUF009
 
 
 async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, options: Dockless) -> BuiltImage:
@@ -57,14 +59,15 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
     layers = await _build_layers(field_set, context)
     images = [_assemble(field_set, *pair, layers, edit) for pair in zip(platforms, bases.by_platform)]
     root, documents = _assemble_root(field_set, images)
-    files = await _compat.create_digest(
-        CreateDigest(FileContent(path, data) for path, data in layout_files([root], documents).items())
-    )
+    files = [FileContent(path, data) for path, data in layout_files([root], documents).items()]
+    blobs = await _compat.create_digest(CreateDigest(file for file in files if file.path.startswith("blobs/")))
+    marks = await _compat.create_digest(CreateDigest(file for file in files if not file.path.startswith("blobs/")))
     all_layers = (*bases.layers, *layers)
     sizes = {layer.digest: layer.size for image in images for layer in image.manifest.layers}
     return BuiltImage(
         digest=root.digest,
         media_type=root.media_type,
+        document_size=root.size,
         size=sum(sizes.values()) + sum(map(len, documents.values())),
         images=tuple(
             PlatformImage(str(image.platform), image.manifest.media_type, image.manifest.raw, image.config_bytes)
@@ -72,7 +75,9 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
         ),
         layers=tuple(layer for layer in all_layers if layer.built.descriptor.digest in sizes),
         remote_layers=tuple(dict.fromkeys(layer for layer in bases.remote_layers if layer.digest in sizes)),
-        layout=await _compat.merge_digests(MergeDigests((files, *(layer.digest for layer in all_layers)))),
+        documents=blobs,
+        layout=await _compat.merge_digests(MergeDigests((blobs, marks, *(layer.digest for layer in all_layers)))),
+        published_layers=bases.published_layers,
     )
 
 
@@ -111,6 +116,7 @@ async def _find_bases(field_set: ContainerImageFieldSet, platforms: tuple[Platfo
         tuple(_base_in_repository(field_set, image, platform) for platform in platforms),
         image.layers,
         image.remote_layers,
+        image.published_layers,
     )
 
 

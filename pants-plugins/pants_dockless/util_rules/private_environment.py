@@ -10,14 +10,16 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pants_dockless._compat import RunId
 
 _NAME = "environment.json"
-# By run: the directories of the files that interactive processes read.
-_DIRECTORIES: dict[RunId, list[str]] = {}
+# By run: the directory of the files that the programs of the run share.
+_DIRECTORIES: dict[RunId, str] = {}
+_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -36,14 +38,24 @@ def private_environment(environment: Mapping[str, str]) -> Iterator[str]:
 def private_environment_of_run(run: RunId, environment: Mapping[str, str]) -> str:
     """Write `environment` to a JSON file and return its path, for a program that starts after the rules have ended.
 
-    The program deletes the file after reading it. If the program never starts, the file is deleted in the next run of
-    the same process (pantsd performs one run at a time) or when the process ends.
+    The program deletes the file after reading it. If the program never starts, the file is deleted with
+    `directory_of_run`.
     """
-    for old_run in [key for key in _DIRECTORIES if key != run]:
-        _delete(_DIRECTORIES.pop(old_run))
-    directory = tempfile.mkdtemp(prefix="dockless-")
-    _DIRECTORIES.setdefault(run, []).append(directory)
-    return _write(directory, environment)
+    return _write(tempfile.mkdtemp(dir=directory_of_run(run)), environment)
+
+
+def directory_of_run(run: RunId) -> str:
+    """Return the path of a directory that only the user can read, for files that the programs of a run share.
+
+    The directory is deleted in the next run of the same process (pantsd performs one run at a time) or when the process
+    ends.
+    """
+    with _LOCK:
+        for old_run in [key for key in _DIRECTORIES if key != run]:
+            shutil.rmtree(_DIRECTORIES.pop(old_run), ignore_errors=True)
+        if run not in _DIRECTORIES:
+            _DIRECTORIES[run] = tempfile.mkdtemp(prefix="dockless-")
+        return _DIRECTORIES[run]
 
 
 def _write(directory: str, environment: Mapping[str, str]) -> str:
@@ -53,12 +65,7 @@ def _write(directory: str, environment: Mapping[str, str]) -> str:
     return path
 
 
-def _delete(directories: list[str]) -> None:
-    for directory in directories:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @atexit.register
 def _delete_all() -> None:
-    for directories in _DIRECTORIES.values():
-        _delete(directories)
+    for directory in _DIRECTORIES.values():
+        shutil.rmtree(directory, ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import Any, Optional
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
-from pants.engine.fs import CreateDigest, Digest, FileContent, FileEntry
+from pants.engine.fs import EMPTY_DIGEST, CreateDigest, Digest, FileContent, FileEntry, MergeDigests
 from pants.engine.process import FallibleProcessResult, Process, ProcessCacheScope
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
@@ -102,21 +102,23 @@ async def run_registry_client(
     options: Dockless,
     *,
     inputs: tuple[FileContent, ...] = (),
+    input_digest: Digest = EMPTY_DIGEST,
+    modules: tuple[str, ...] = (),
     append_only_caches: FrozenDict[str, str] = FrozenDict(),  # noqa: B008
     output_files: tuple[str, ...] = (),
     output_directories: tuple[str, ...] = (),
 ) -> Output:
-    """Run a program that connects to registries, on this machine.
+    """Run a program that connects to registries, on this machine, with the files `inputs` and the tree `input_digest`.
 
     Raises TargetError, or DocklessError without an address, if the program fails.
     """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     with private_environment(environment) as path:
-        files = registry_program(program, plan, path)
+        files = await _compat.create_digest(CreateDigest((*registry_program(program, plan, path, modules), *inputs)))
         result = await _compat.run_process(
             Process(
                 argv=(python.path, "-I", "-S", program, _PLAN),
-                input_digest=await _compat.create_digest(CreateDigest((*files, *inputs))),
+                input_digest=await _compat.merge_digests(MergeDigests((files, input_digest))),
                 append_only_caches=append_only_caches,
                 output_files=output_files,
                 output_directories=output_directories,
@@ -128,14 +130,16 @@ async def run_registry_client(
     return _checked(address, result)
 
 
-def registry_program(program: str, plan: dict[str, Any], environment: str) -> tuple[FileContent, ...]:
-    """Return the files of a program that connects to registries: the program, its runner and its plan.
+def registry_program(
+    program: str, plan: dict[str, Any], environment: str, modules: tuple[str, ...] = ()
+) -> tuple[FileContent, ...]:
+    """Return the files of a program that connects to registries: the program, its modules, its runner and its plan.
 
     `environment` is the path of the private file with the environment. The program imports packages from the same
     directories as Pants, because it runs on the same machine and is never cached.
     """
     document = json.dumps({**plan, "environment": environment, "import_from": import_roots()}).encode()
-    return (script(program), script(_RUNNER), FileContent(_PLAN, document))
+    return (*map(script, (program, _RUNNER, *modules)), FileContent(_PLAN, document))
 
 
 def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
     from dockless.registry.clock import Clock
     from dockless.registry.progress import Progress, ProgressEvent
+    from dockless.registry.push_plan import PushPlan, plan_push
     from dockless.registry.push_result import PushResult
     from dockless.registry.pusher import push
     from dockless.registry.remote_manifest import RemoteManifest
@@ -27,6 +28,7 @@ _HOMES = {
     "Credentials": "auth.credentials",
     "Progress": "progress",
     "ProgressEvent": "progress",
+    "PushPlan": "push_plan",
     "PushResult": "push_result",
     "RegistryClient": "client",
     "RegistryBlobSource": "blob_reader",
@@ -34,6 +36,7 @@ _HOMES = {
     "RetryPolicy": "retry",
     "UploadSession": "upload_session",
     "find_credentials": "auth.keychain",
+    "plan_push": "push_plan",
     "push": "pusher",
 }
 
@@ -43,6 +46,7 @@ __all__ = [
     "Credentials",
     "Progress",
     "ProgressEvent",
+    "PushPlan",
     "PushResult",
     "RegistryBlobSource",
     "RegistryClient",
@@ -50,6 +54,7 @@ __all__ = [
     "RetryPolicy",
     "UploadSession",
     "find_credentials",
+    "plan_push",
     "push",
 ]
 

@@ -1,0 +1,201 @@
+"""The goal `push`: pushes all selected images in one process, which asks the registries first."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
+from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from pants.engine.console import Console
+from pants.engine.environment import EnvironmentName
+from pants.engine.goal import Goal, GoalSubsystem
+from pants.engine.rules import Rule, collect_rules, goal_rule
+from pants.engine.target import FieldSet, NoApplicableTargetsBehavior, Target, TargetRootsToFieldSetsRequest
+from pants.engine.unions import UnionMembership, UnionRule, union
+from pants.option.option_types import BoolOption, StrOption
+
+from pants_dockless import _compat
+from pants_dockless._compat import RunId
+from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.subsystem import Dockless
+from pants_dockless.target_types import (
+    ContainerImageDependenciesField,
+    CopyForeignLayersField,
+    ImageField,
+    RegistriesField,
+    SkipPushField,
+)
+from pants_dockless.util_rules.built_image import ImageArtifact, image_artifact
+from pants_dockless.util_rules.private_environment import directory_of_run
+from pants_dockless.util_rules.publish_conflicts import check_conflicts
+from pants_dockless.util_rules.push import (
+    CHECK,
+    DRY_RUN,
+    Push,
+    PushState,
+    check_pushes,
+    find_pushes,
+    push_process,
+)
+from pants_dockless.util_rules.push_report import dry_run_lines, output_data
+
+
+@union(in_scope_types=[EnvironmentName])
+@dataclass(frozen=True)
+class PushFieldSet(FieldSet):
+    """The fields that `push` reads from a target."""
+
+    skip_push: SkipPushField
+    copy_foreign_layers: CopyForeignLayersField
+
+
+@dataclass(frozen=True)
+class PushContainerImageFieldSet(PushFieldSet):
+    """The fields of a `container_image`."""
+
+    required_fields = (ContainerImageDependenciesField, RegistriesField)
+
+
+@dataclass(frozen=True)
+class PushPushImageFieldSet(PushFieldSet):
+    """The fields of a `push_image`."""
+
+    required_fields = (ImageField, RegistriesField)
+
+
+class PushSubsystem(GoalSubsystem):
+    """The options of the goal."""
+
+    name = "push"
+    help = "Push container images: all selected images in one process, and each layer once to a registry."
+
+    @classmethod
+    def activated(cls, union_membership: UnionMembership) -> bool:
+        """Return whether a backend has targets for the goal."""
+        return PushFieldSet in union_membership
+
+    dry_run = BoolOption(
+        default=False,
+        help="Print what would be pushed: the tags that would move, and the requests and bytes. Nothing is changed.",
+    )
+    output = StrOption(default=None, help="The file for the results as JSON, in the form of `publish --output`.")
+
+
+class PushGoal(Goal):
+    """The goal `push`."""
+
+    subsystem_cls = PushSubsystem
+    environment_behavior = Goal.EnvironmentBehavior.LOCAL_ONLY
+
+
+# Before the goal: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
+async def _push(
+    console: Console,
+    pushes: tuple[Push, ...],
+    states: tuple[PushState, ...],
+    python: PythonBuildStandaloneBinary,
+    options: Dockless,
+    run: RunId,
+) -> list[Optional[str]]:
+    """Push the images that are not complete, and return the error of each image, or None."""
+    errors: list[Optional[str]] = [state.error or None for state in states]
+    pending = [n for n, state in enumerate(states) if not state.is_complete and not state.error]
+    if not pending:
+        return errors
+    results = os.path.join(directory_of_run(run), "results.json")
+    process = await push_process(
+        tuple(pushes[n] for n in pending), tuple(states[n] for n in pending), python, options, run, results=results
+    )
+    result = await _compat.run_interactive(process)
+    try:
+        with open(results) as file:
+            documents: list[dict[str, Any]] = json.load(file)
+    except FileNotFoundError:
+        documents = [{"error": f"the process that pushes images ended with status {result.exit_code}"}] * len(pending)
+    for n, document in zip(pending, documents):
+        errors[n] = document.get("error")
+    return errors
+
+
+@goal_rule
+async def push_images(
+    console: Console,
+    subsystem: PushSubsystem,
+    python: PythonBuildStandaloneBinary,
+    options: Dockless,
+    run: RunId,
+) -> PushGoal:
+    """Build and push the selected images."""
+    found = await _compat.field_sets_of_roots(
+        TargetRootsToFieldSetsRequest(
+            PushFieldSet,
+            goal_description="the `push` goal",
+            no_applicable_targets_behavior=NoApplicableTargetsBehavior.error,
+        )
+    )
+    selected: list[PushFieldSet] = [field_set for field_sets in found.mapping.values() for field_set in field_sets]
+    wanted = [field_set for field_set in selected if not field_set.skip_push.value]
+    targets = {target.address: target for target in found.mapping}
+    packages = await _compat.concurrently(
+        _compat.build_package(EnvironmentAwarePackageRequest(_package_field_set(targets[field_set.address])))
+        for field_set in wanted
+    )
+    artifacts = [image_artifact(package) for package in packages]
+    pushes, skipped = _find_pushes(wanted, artifacts, run)
+    for field_set in selected:
+        if field_set.skip_push.value:
+            console.print_stderr(f"{console.sigil_skipped()} {field_set.address} skipped (by `skip_push`).")
+    for destination in skipped:
+        for reference in destination.references:
+            console.print_stderr(f"{console.sigil_skipped()} {reference} skipped (by `skip_push` of the registry).")
+    action = DRY_RUN if subsystem.dry_run else CHECK
+    states = await check_pushes(pushes, action, python, options, run) if pushes else ()
+    if subsystem.dry_run:
+        for line in dry_run_lines(pushes, states):
+            console.print_stdout(line)
+        return PushGoal(exit_code=int(any(state.error for state in states)))
+    errors = await _push(console, pushes, states, python, options, run)
+    for push, state, error in zip(pushes, states, errors):
+        status = "failed" if error else "already present" if state.is_complete else "pushed"
+        sigil = console.sigil_failed() if error else console.sigil_succeeded()
+        console.print_stderr(f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
+        if error and state.error:
+            console.print_stderr(f"error: {push.address}: {error}")
+    counts = Counter("failed" if error else "ok" for error in errors)
+    console.print_stderr(f"{counts['ok']} of {len(pushes)} images are in their registries.")
+    if subsystem.output:
+        with open(subsystem.output, "w") as file:
+            json.dump(output_data(pushes, states, errors), file, indent=2, sort_keys=True)
+    return PushGoal(exit_code=int(bool(counts["failed"])))
+
+
+def _package_field_set(target: Target) -> PackageFieldSet:
+    is_image = target.has_field(ContainerImageDependenciesField)
+    return ContainerImageFieldSet.create(target) if is_image else PushImageFieldSet.create(target)
+
+
+def _find_pushes(
+    field_sets: list[PushFieldSet], artifacts: list[ImageArtifact], run: RunId
+) -> tuple[tuple[Push, ...], tuple[Any, ...]]:
+    """Return the pushes to all destinations, and the destinations that are skipped. Raises TargetError."""
+    pushes: list[Push] = []
+    skipped: list[Any] = []
+    for field_set, artifact in zip(field_sets, artifacts):
+        own_pushes, own_skipped = find_pushes(field_set.address, artifact, field_set.copy_foreign_layers)
+        for push in own_pushes:
+            check_conflicts(run, push.destination.references, push.address, str(push.image.digest))
+        pushes.extend(own_pushes)
+        skipped.extend(own_skipped)
+    return tuple(pushes), tuple(skipped)
+
+
+def rules() -> Iterable[Union[Rule, UnionRule]]:
+    """Return the rules of this module."""
+    return [
+        *collect_rules(),
+        UnionRule(PushFieldSet, PushContainerImageFieldSet),
+        UnionRule(PushFieldSet, PushPushImageFieldSet),
+    ]

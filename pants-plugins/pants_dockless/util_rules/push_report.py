@@ -1,0 +1,77 @@
+"""Reports of pushes: the plan of a dry run, and the data for `--output`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+from dockless._units import format_size
+from pants_dockless.util_rules.built_image import BuiltImage
+from pants_dockless.util_rules.destinations import Destination
+from pants_dockless.util_rules.push import Push, PushState
+
+# Requests for a blob that is sent: one opens the upload session, one sends the content.
+_REQUESTS_TO_SEND = 2
+
+
+def dry_run_lines(pushes: Sequence[Push], states: Sequence[PushState]) -> Iterator[str]:
+    """Yield a line for each tag that would move, for each error, and one with the sums.
+
+    A blob that several repositories of a registry lack is sent once, and mounted into the others.
+    """
+    sent: set[tuple[str, str]] = set()
+    requests = size = mounts = tags = 0
+    for push, state in zip(pushes, states):
+        if state.error:
+            yield f"error: {push.address}: {state.error}"
+            continue
+        for reference, old in zip(push.destination.references, state.tags.values()):
+            if old != push.image.digest:
+                tags += 1
+                yield f"{reference}: {old or 'new tag'} -> {push.image.digest}"
+        if state.is_complete:
+            continue
+        for digest, blob_size in state.missing.items():
+            key = (push.destination.registry, digest)
+            if key in sent:
+                mounts += 1
+            else:
+                sent.add(key)
+                size += blob_size
+                requests += _REQUESTS_TO_SEND
+        mounts += len(state.mounts)
+        requests += len(push.image.images) if push.image.is_index else 0
+        requests += len(push.destination.tags)
+    yield (
+        f"{tags} tags to set, {requests + mounts} requests, {format_size(size)} to send, {mounts} blobs to mount, "
+        f"{sum(state.is_complete for state in states)} of {len(pushes)} images already present"
+    )
+
+
+def output_data(
+    pushes: Sequence[Push], states: Sequence[PushState], errors: Sequence[Optional[str]]
+) -> list[dict[str, Any]]:
+    """Return the data for `--output`, with the keys that the output of `publish` has."""
+    return [
+        {
+            "target": str(push.address),
+            "publisher": "dockless",
+            "names": push.destination.references,
+            **destination_data(push.image, push.destination),
+            "published": not error,
+            "exit_code": int(bool(error)),
+            "status": error or f"{'already present' if state.is_complete else 'published'} to {push.description}",
+        }
+        for push, state, error in zip(pushes, states, errors)
+    ]
+
+
+def destination_data(image: BuiltImage, destination: Destination) -> dict[str, Any]:
+    """Return the data about an image and one of its destinations."""
+    return {
+        "references": destination.references,
+        "registry": destination.registry,
+        "repository": destination.repository,
+        "tags": destination.tags,
+        "digest": str(image.digest),
+        "media_type": image.media_type,
+        "size": image.size,
+    }
