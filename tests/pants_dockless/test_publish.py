@@ -1,12 +1,17 @@
 import json
+import os
+import shutil
 import stat
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from pants.core.goals import publish as publish_goal
 from pants.core.goals.publish import PublishProcesses
-from pants.engine.fs import DigestContents
+from pants.engine.fs import EMPTY_DIGEST, DigestContents
+from pants.testutil.rule_runner import mock_console
 
+from dockless.testing import Registry
 from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.goals.publish import (
     PublishContainerImageFieldSet,
@@ -15,16 +20,34 @@ from pants_dockless.goals.publish import (
     PublishPushImageRequest,
 )
 
-REGISTRIES = {
-    "one": {"address": "one.example:5000", "default": True, "extra_image_tags": ["stable"]},
-    "two": {"address": "two.example", "repository": "mirror/{target_repository}", "insecure": True},
-    "off": {"address": "off.example", "skip_push": True},
-}
+# The places of smaller blobs are not kept.
+CONTENT = os.urandom(100_000).hex()
+
+
+@pytest.fixture
+def one():
+    with Registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def two():
+    with Registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def registries(one, two) -> dict:
+    return {
+        "one": {"address": one.host, "default": True, "extra_image_tags": ["stable"]},
+        "two": {"address": two.host, "repository": "mirror/{target_repository}", "insecure": True},
+        "off": {"address": "off.example", "skip_push": True},
+    }
 
 
 def build(fields: str) -> dict:
     return {
-        "app/f.txt": "f",
+        "app/f.txt": CONTENT,
         "app/BUILD": f"""
 file(name="f", source="f.txt")
 container_image(name="image", dependencies=[":f"], {fields})
@@ -34,9 +57,17 @@ push_image(name="push", image=":image", registries=["@two"], repository="{{paren
 
 
 @pytest.fixture
-def publish(backend):
-    def run(address: str = "image", registries: dict = REGISTRIES, **env: str) -> PublishProcesses:
-        backend.set_options([f"--dockless-registries={registries!r}"], env=env, env_inherit={"PATH"})
+def publish(backend, registries, tmp_path):
+    own = registries
+
+    def run(
+        address: str = "image", registries: Optional[dict] = None, same_run: bool = False, **env: str
+    ) -> PublishProcesses:
+        option = own if registries is None else registries
+        # Earlier pushes of the user are not known.
+        env = {"HOME": str(tmp_path), **env}
+        if not same_run:
+            backend.set_options([f"--dockless-registries={option!r}"], env=env, env_inherit={"PATH"})
         if address == "image":
             package = backend.package("app:image")
             field_set = PublishContainerImageFieldSet.create(backend.get_target(package_address("image")))
@@ -61,46 +92,121 @@ def plan(backend, published) -> dict:
     return json.loads(next(file.content for file in files if file.path == "plan.json"))
 
 
-def test_one_process_pushes_all_tags(backend, publish):
+def pushed_image(backend, published) -> dict:
+    (image,) = plan(backend, published)["images"]
+    return image
+
+
+def layers_in_sandbox(backend, published) -> list:
+    files = backend.request(DigestContents, [published.process.process.input_digest])
+    return [len(file.content) for file in files if file.path.startswith("blobs/") and file.content[:2] == b"\x1f\x8b"]
+
+
+def test_one_process_pushes_all_tags(backend, publish, one):
     backend.write_files(build('image_tags=["1", "2"]'))
     (published,) = publish()
-    assert published.names == tuple(f"one.example:5000/image:{tag}" for tag in ("1", "2", "stable"))
-    assert published.description.startswith("one.example:5000/image@sha256:")
-    push = plan(backend, published)
-    assert (push["registry"], push["repository"], push["tags"]) == ("one.example:5000", "image", ["1", "2", "stable"])
-    assert push["insecure"] is False
+    assert published.names == tuple(f"{one.host}/image:{tag}" for tag in ("1", "2", "stable"))
+    assert published.description.startswith(f"{one.host}/image@sha256:")
+    image = pushed_image(backend, published)
+    assert (image["registry"], image["repository"], image["tags"]) == (one.host, "image", ["1", "2", "stable"])
+    assert plan(backend, published)["insecure"] == []
+    assert len(layers_in_sandbox(backend, published)) == 1
     assert published.data["digest"] == backend.description("app:image")["digest"]
     assert published.data["target"].spec == "app:image"
 
 
-def test_repository_of_a_registry_takes_precedence(backend, publish):
-    backend.write_files(build('registries=["@two", "two.example"], repository="team/x"'))
+def test_repository_of_a_registry_takes_precedence(backend, publish, two):
+    backend.write_files(build(f'registries=["@two", "{two.host}"], repository="team/x"'))
     (published,) = publish()
-    assert published.names == ("two.example/mirror/team/x:latest",)
-    assert plan(backend, published)["insecure"] is True
+    assert published.names == (f"{two.host}/mirror/team/x:latest",)
+    assert plan(backend, published)["insecure"] == [two.host]
 
 
 def test_copy_foreign_layers(backend, publish):
     backend.write_files(build(""))
     (published,) = publish()
-    assert plan(backend, published)["copy_foreign_layers"] is False
+    assert pushed_image(backend, published)["copy_foreign_layers"] is False
     backend.write_files(build("copy_foreign_layers=True"))
     (published,) = publish()
-    assert plan(backend, published)["copy_foreign_layers"] is True
+    assert pushed_image(backend, published)["copy_foreign_layers"] is True
 
 
-def test_push_image(backend, publish):
+def test_push_image(backend, publish, two):
     backend.write_files(build(""))
     (published,) = publish("push")
-    assert published.names == ("two.example/mirror/app/push:latest",)
+    assert published.names == (f"{two.host}/mirror/app/push:latest",)
     assert published.data["target"].spec == "app:push"
+
+
+def run(backend, published) -> tuple:
+    """Run the process of `publish`; return the exit code, and the output."""
+    with mock_console(backend.options_bootstrapper) as (_, reader):
+        result = backend.run_interactive_process(published.process)
+        return result.exit_code, reader.get_stderr()
+
+
+def test_an_image_that_exists_is_not_read(backend, publish, one):
+    backend.write_files(build(""))
+    (published,) = publish()
+    code, output = run(backend, published)
+    assert (code, output.count("2 blobs sent")) == (0, 1), output
+    one.reset_requests()
+    (again,) = publish()
+    assert sorted(request.operation for request in one.requests) == ["manifest head"] * 2 + ["ping get"]
+    process = getattr(again.process, "process", again.process)
+    assert process.input_digest == EMPTY_DIGEST
+    assert f"{one.host}/image@{again.data['digest']}: already present" in process.argv
+
+
+def test_only_missing_layers_are_in_the_sandbox(backend, publish, one):
+    """The second image has the layer of the first one, which the registry mounts before a process has the layer."""
+    backend.write_files(build(""))
+    (first,) = publish()
+    assert len(layers_in_sandbox(backend, first)) == 1
+    run(backend, first)
+    one.reset_requests()
+    (second,) = publish("push", {"two": {"address": one.host}})
+    assert layers_in_sandbox(backend, second) == []
+    assert run(backend, second)[0] == 0
+    # The config, which is too small for the record of places, is sent again.
+    assert sum(len(request.body) for request in one.requests) < 10_000
+    assert one.tags("app/push")["latest"] == first.data["digest"]
+
+
+def test_mount_from_the_repository_of_the_image(backend, publish, one, monkeypatch, tmp_path):
+    """On a machine that never pushed the image, a push_image mounts the layers of the container_image."""
+    backend.write_files(build('repository="base/app"'))
+    (first,) = publish()
+    run(backend, first)
+    shutil.rmtree(tmp_path / ".cache")
+    (second,) = publish("push", {"one": {"address": one.host, "default": True}, "two": {"address": one.host}})
+    assert pushed_image(backend, second)["mounts"] == {
+        digest: ["base/app"] for digest in pushed_image(backend, second)["mounts"]
+    }
+    assert layers_in_sandbox(backend, second) == []
+
+
+def test_a_registry_that_refuses_connections(backend, publish, registries):
+    """Another image of the run fails with the same message, without another attempt."""
+    with Registry() as stopped:
+        host = stopped.host
+    down = {"one": {"address": host, "default": True}, "two": {"address": host}}
+    backend.write_files(build(""))
+    first = run(backend, publish("image", down)[0])
+    cause = f"GET http://{host}/v2/: connection refused; check the port, and that the registry is running\n"
+    assert first == (1, f"error: app:image: {cause}")
+    with Registry(port=int(host.rpartition(":")[2])) as started:
+        second = run(backend, publish("push", same_run=True)[0])
+        assert second == (1, f"error: app:push: {cause}")
+        assert started.requests == []
+        assert run(backend, publish("push", down)[0])[0] == 0
 
 
 def test_skip_push(backend, publish):
     backend.write_files(build('registries=["@off", "@one"]'))
-    off, one = publish()
+    off, pushed = publish()
     assert off.process is None and "skip_push" in off.description
-    assert one.process is not None
+    assert pushed.process is not None
     backend.write_files(build("skip_push=True"))
     (skipped,) = publish()
     assert skipped.process is None
@@ -191,13 +297,13 @@ push_image(name="push", image=":other", repository="acme/app", image_tags=["1"])
 """
 
 
-def test_conflicting_references(backend):
+def test_conflicting_references(backend, registries, one, tmp_path):
     """Two targets may publish the same image to a reference. Two images are an error before anything is pushed."""
     backend.write_files({"app/f.txt": "f", "app/BUILD": TWO_IMAGES})
-    options = [f"--dockless-registries={REGISTRIES!r}"]
+    options = [f"--dockless-registries={registries!r}"]
 
     def published(*names):
-        backend.set_options(options, env_inherit={"PATH"})
+        backend.set_options(options, env={"HOME": str(tmp_path)}, env_inherit={"PATH"})
         for name in names:
             pushed = name == "push"
             kind, request = (
@@ -214,7 +320,7 @@ def test_conflicting_references(backend):
     for first, second, tag in (("one", "other", "2"), ("other", "one", "2"), ("same", "push", "1")):
         names = " and ".join(sorted((f"app:{first}", f"app:{second}")))
         message = (
-            f"two different images would be published to one.example:5000/acme/app:{tag}: both {names} publish to this "
+            f"two different images would be published to {one.host}/acme/app:{tag}: both {names} publish to this "
             "reference; change the tags or the repository of one of the targets"
         )
         with pytest.raises(Exception, match=f"app:{second}: field `image_tags`: {message}"):
@@ -222,12 +328,12 @@ def test_conflicting_references(backend):
 
 
 @pytest.mark.parametrize("order", [["@a", "@b"], ["@b", "@a"]])
-def test_two_aliases_of_the_same_repository(backend, publish, order):
+def test_two_aliases_of_the_same_repository(backend, publish, order, one):
     registries = {
-        "a": {"address": "one.example", "insecure": True},
-        "b": {"address": "one.example", "skip_push": True, "extra_image_tags": ["b"]},
+        "a": {"address": one.host, "insecure": True},
+        "b": {"address": one.host, "skip_push": True, "extra_image_tags": ["b"]},
     }
     backend.write_files(build(f"registries={order!r}"))
     (published,) = publish(registries=registries)
-    assert sorted(published.names) == ["one.example/image:b", "one.example/image:latest"]
-    assert plan(backend, published)["insecure"] is True
+    assert sorted(published.names) == [f"{one.host}/image:b", f"{one.host}/image:latest"]
+    assert plan(backend, published)["insecure"] == [one.host]

@@ -62,7 +62,7 @@ def _address(text: str) -> Address:
 def _queries_of_newer_pants() -> list:
     if not hasattr(publish, "CheckSkipResult"):
         return []
-    from pants_dockless._compat.skip_publish import SkipPushRequest
+    from pants_dockless._compat.publish import SkipPushRequest
 
     return [QueryRule(publish.CheckSkipResult, [SkipPushRequest])]
 
