@@ -1,8 +1,9 @@
 """The fields that `package` reads from a `container_image` and a `push_image`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pants.core.goals.package import OutputPathField, PackageFieldSet
+from pants.engine.target import Target
 
 from pants_dockless.target_types import (
     AnnotationsField,
@@ -62,6 +63,24 @@ class ContainerImageFieldSet(PackageFieldSet):
     repository: RepositoryField
     image_tags: ImageTagsField
     skip_push: SkipPushField
+
+
+@dataclass(frozen=True)
+class BuildImageFieldSet(ContainerImageFieldSet):
+    """The fields of a `container_image`. Its package is the image without the output of the goal `package`.
+
+    No goal selects the field set. Rules that need the image of a target request its package.
+    """
+
+    @classmethod
+    def opt_out(cls, tgt: Target) -> bool:
+        """Return True for all targets."""
+        return True
+
+    @classmethod
+    def of(cls, field_set: ContainerImageFieldSet) -> "BuildImageFieldSet":
+        """Return the field set with the values of another one."""
+        return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
 
 
 @dataclass(frozen=True)

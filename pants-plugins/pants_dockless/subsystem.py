@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pants.option.option_types import DictOption, IntOption, ShellStrListOption, StrListOption, StrOption
+from pants.option.option_types import BoolOption, DictOption, IntOption, ShellStrListOption, StrListOption, StrOption
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
 
@@ -154,6 +154,17 @@ class Dockless(Subsystem):
         ),
     )
     jobs = IntOption(default=4, help="The maximum number of parallel blob uploads for each published image.")
+    cache_layers = BoolOption(
+        default=True,
+        help=softwrap(
+            """
+            Whether Pants stores the content of layers in its local store and in the remote cache. If false, Pants
+            stores only the digest and the size of each layer, and builds the layer again when a registry lacks it or
+            `package` writes it. That is faster, and needs less space, where images are pushed with `push` or packaged
+            with `output="metadata"`, and slower where every run writes layouts or archives.
+            """
+        ),
+    )
     env_vars = ShellStrListOption(
         default=[],
         help=softwrap(

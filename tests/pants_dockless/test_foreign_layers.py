@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_images import make_image
+from push_plans import push_plan
 from web_server import web_server
 
 import pants_dockless
@@ -53,22 +54,13 @@ def publish(run, tmp_path, image):
     """publish(registry, copy) pushes the image, whose base is in the same registry."""
     foreign, *held = image.manifest.layers
     blobs = [image.manifest.descriptor, image.manifest.config, *held]
-    write_layout(str(tmp_path / "image"), [image.manifest.descriptor], blobs, image.blobs)
-    remote = {"digest": foreign.digest, "repository": "base", "insecure": False}
+    write_layout(str(tmp_path), [image.manifest.descriptor], blobs, image.blobs)
+    remote = {"digest": foreign.digest, "repository": "base"}
 
     def publish(registry, copy):
-        plan = {
-            "address": "app:image",
-            "layout": "image",
-            "registry": registry.host,
-            "repository": "app",
-            "tags": ["1"],
-            "insecure": False,
-            "jobs": 2,
-            "copy_foreign_layers": copy,
-            "remote": [{**remote, "registry": registry.host}],
-        }
-        return run("push_image.py", plan)
+        remote_layers = [{**remote, "registry": registry.host}]
+        plan = push_plan(registry, image.manifest.descriptor, copy_foreign_layers=copy, remote=remote_layers)
+        return run("push_images.py", plan)
 
     return publish
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from made_images import make_image
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
+from push_plans import push_plan
 from waiting import wait_until
 
 from dockless.layout.oci_layout_writer import write_layout
@@ -26,25 +27,15 @@ def start(tmp_path):
     """start(registry) starts a push as Pants does."""
     image = make_image(*(os.urandom(100_000) for _ in range(5)))
     blobs = [image.manifest.descriptor, image.manifest.config, *image.manifest.layers]
-    write_layout(str(tmp_path / "image"), [image.manifest.descriptor], blobs, image.blobs)
+    write_layout(str(tmp_path), [image.manifest.descriptor], blobs, image.blobs)
     environment = tmp_path / "environment.json"
 
     def run(registry: Registry) -> subprocess.Popen:
         environment.write_text(json.dumps({"HOME": str(tmp_path)}))
-        plan = {
-            "address": "app:image",
-            "layout": "image",
-            "registry": registry.host,
-            "repository": "app",
-            "tags": ["1"],
-            "insecure": False,
-            "jobs": 2,
-            "copy_foreign_layers": False,
-            "remote": [],
-        }
-        for file in registry_program("push_image.py", plan, str(environment)):
+        plan = push_plan(registry, image.manifest.descriptor)
+        for file in registry_program("push_images.py", plan, str(environment), ("push_progress.py",)):
             (tmp_path / file.path).write_bytes(file.content)
-        argv = interactive_argv(PythonBuildStandaloneBinary(sys.executable), "push_image.py")
+        argv = interactive_argv(PythonBuildStandaloneBinary(sys.executable), "push_images.py")
         return subprocess.Popen(
             [argument.replace("{chroot}", str(tmp_path)) for argument in argv],
             cwd=tmp_path,

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Union
 
-from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, PackageFieldSet
+from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
-from pants.engine.fs import CreateDigest, FileContent, MergeDigests
+from pants.engine.fs import EMPTY_DIGEST, CreateDigest, FileContent, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
@@ -14,14 +14,30 @@ from pants.util.logging import LogLevel
 from dockless._units import format_size
 from dockless.oci.image_documents import ImageDocuments
 from pants_dockless import _compat
-from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.field_sets import BuildImageFieldSet, ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.subsystem import Dockless
-from pants_dockless.util_rules.built_image import BuiltImage, ImageArtifact, find_image
+from pants_dockless.util_rules.built_image import BuiltImage, ImageArtifact, find_image, image_artifact
 from pants_dockless.util_rules.destinations import Destination, find_destinations
 from pants_dockless.util_rules.export import export_image, place_output
 from pants_dockless.util_rules.image import build_image
 from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.layer import BuildContext
+
+
+@rule(desc="Build container image", level=LogLevel.DEBUG)
+async def build_container_image(
+    field_set: BuildImageFieldSet,
+    python: SharedPython,
+    client_python: PythonBuildStandaloneBinary,
+    options: Dockless,
+) -> BuiltPackage:
+    """Build the image of a `container_image`."""
+    context = BuildContext(python, client_python, options.default_compression, options.cache_layers)
+    image = await build_image(field_set, context, options)
+    return BuiltPackage(
+        EMPTY_DIGEST,
+        (ImageArtifact(None, built=image, destinations=_destinations(field_set, image, options)),),
+    )
 
 
 @rule(desc="Package container image", level=LogLevel.DEBUG)
@@ -32,9 +48,10 @@ async def package_container_image(
     options: Dockless,
 ) -> BuiltPackage:
     """Build the image of a `container_image`, and write it in the form that the field `output` names."""
-    context = BuildContext(python, client_python, options.default_compression)
-    image = await build_image(field_set, context, options)
-    destinations = _destinations(field_set, image, options)
+    context = BuildContext(python, client_python, options.default_compression, options.cache_layers)
+    built = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.of(field_set)))
+    artifact = image_artifact(built)
+    image, destinations = artifact.image, artifact.destinations
     exported = await export_image(field_set, image, destinations, context, options)
     path = field_set.output_path.value_or_default(file_ending=None)
     is_archive = (field_set.output.value or "").endswith("-archive")
@@ -132,6 +149,7 @@ def rules() -> Iterable[Union[Rule, UnionRule]]:
     """Return the rules of this module."""
     return [
         *collect_rules(),
+        UnionRule(PackageFieldSet, BuildImageFieldSet),
         UnionRule(PackageFieldSet, ContainerImageFieldSet),
         UnionRule(PackageFieldSet, PushImageFieldSet),
     ]

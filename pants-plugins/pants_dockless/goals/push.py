@@ -19,7 +19,7 @@ from pants.option.option_types import BoolOption, StrOption
 
 from pants_dockless import _compat
 from pants_dockless._compat import RunId
-from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.field_sets import BuildImageFieldSet, PushImageFieldSet
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
     ContainerImageDependenciesField,
@@ -174,7 +174,7 @@ async def push_images(
 
 def _package_field_set(target: Target) -> PackageFieldSet:
     is_image = target.has_field(ContainerImageDependenciesField)
-    return ContainerImageFieldSet.create(target) if is_image else PushImageFieldSet.create(target)
+    return BuildImageFieldSet.create(target) if is_image else PushImageFieldSet.create(target)
 
 
 def _find_pushes(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest
-from pants.engine.fs import Digest
+from pants.engine.fs import Digest, MergeDigests
 from pants.engine.target import SpecialCasedDependencies
 from pants.util.frozendict import FrozenDict
 
@@ -14,11 +14,11 @@ from dockless.oci.manifest import Manifest
 from dockless.oci.media_types import INDEXES
 from pants_dockless import _compat
 from pants_dockless.errors import wrong_target_type
-from pants_dockless.field_sets import ContainerImageFieldSet
+from pants_dockless.field_sets import BuildImageFieldSet
 from pants_dockless.target_types import ContainerImageDependenciesField
 from pants_dockless.util_rules.base_images import RemoteLayer
 from pants_dockless.util_rules.destinations import Destination
-from pants_dockless.util_rules.layer import Layer
+from pants_dockless.util_rules.layer_process import Layer, layer_trees
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BuiltImage:
     document_size     the size of the root manifest or index in bytes
     size              the size of all documents and layers in bytes
     documents         a tree with the manifests and configs, as files of an OCI image layout
-    layout            a tree with an OCI image layout, which does not contain the `remote_layers`
+    layout_files      a tree with the files that make a directory with the blobs an OCI image layout
     published_layers  for layers of other images of the repository, the registries and repositories to which these
                       images are published
     """
@@ -57,7 +57,7 @@ class BuiltImage:
     layers: tuple[Layer, ...]
     remote_layers: tuple[RemoteLayer, ...]
     documents: Digest
-    layout: Digest
+    layout_files: Digest
     published_layers: FrozenDict[str, tuple[tuple[str, str], ...]] = FrozenDict()  # noqa: RUF009
 
     @property
@@ -80,6 +80,12 @@ class ImageArtifact(BuiltPackageArtifact):
         return self.built
 
 
+async def image_layout(image: BuiltImage) -> Digest:
+    """Return a tree with the OCI image layout of an image, without its `remote_layers`."""
+    trees = await layer_trees(image.layers)
+    return await _compat.merge_digests(MergeDigests((image.documents, image.layout_files, *trees)))
+
+
 def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
     """Return the artifact of an image from the result of `package`."""
     return next(
@@ -95,7 +101,7 @@ async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
     target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
     if not target.has_field(ContainerImageDependenciesField):
         raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
-    package = await _compat.build_package(EnvironmentAwarePackageRequest(ContainerImageFieldSet.create(target)))
+    package = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.create(target)))
     artifact = image_artifact(package)
     places = tuple((place.registry, place.repository) for place in artifact.destinations if not place.skip_push)
     published = dict(artifact.image.published_layers)

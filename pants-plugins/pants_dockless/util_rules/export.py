@@ -14,7 +14,7 @@ from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.field_sets import ContainerImageFieldSet
 from pants_dockless.subsystem import Dockless
-from pants_dockless.util_rules.built_image import BuiltImage
+from pants_dockless.util_rules.built_image import BuiltImage, image_layout
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.layer import BuildContext
 from pants_dockless.util_rules.processes import check_blobs, output_missing, run_builder, run_registry_client
@@ -40,7 +40,7 @@ async def export_image(
     if output == "metadata":
         return EMPTY_DIGEST
     if output == "oci-layout" and not field_set.include_base_layers.value:
-        return image.layout
+        return await image_layout(image)
     if output == "docker-archive" and len(image.images) > 1:
         raise TargetError(
             address,
@@ -76,8 +76,9 @@ async def _complete_layout(
     address: Address, image: BuiltImage, python: PythonBuildStandaloneBinary, options: Dockless
 ) -> Digest:
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
+    layout = await image_layout(image)
     if not image.remote_layers:
-        return image.layout
+        return layout
     plan = {
         "layers": [
             {
@@ -106,7 +107,7 @@ async def _complete_layout(
     )
     sizes = {layer.digest: layer.size for layer in image.remote_layers}
     await check_blobs(address, output.digest, sizes, "the download of the base layers")
-    return await _compat.merge_digests(MergeDigests((image.layout, output.digest)))
+    return await _compat.merge_digests(MergeDigests((layout, output.digest)))
 
 
 async def _write_archive(

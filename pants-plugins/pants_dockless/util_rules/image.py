@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from pants.engine.addresses import UnparsedAddressInputs
-from pants.engine.fs import CreateDigest, FileContent, MergeDigests
+from pants.engine.fs import CreateDigest, FileContent
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
 
@@ -32,7 +32,8 @@ from pants_dockless.util_rules.base_images import (
     parse_platforms,
 )
 from pants_dockless.util_rules.built_image import BuiltImage, PlatformImage, find_image
-from pants_dockless.util_rules.layer import BuildContext, Layer, build_layer
+from pants_dockless.util_rules.layer import BuildContext, build_layer
+from pants_dockless.util_rules.layer_process import Layer
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,6 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
     files = [FileContent(path, data) for path, data in layout_files([root], documents).items()]
     blobs = await _compat.create_digest(CreateDigest(file for file in files if file.path.startswith("blobs/")))
     marks = await _compat.create_digest(CreateDigest(file for file in files if not file.path.startswith("blobs/")))
-    all_layers = (*bases.layers, *layers)
     sizes = {layer.digest: layer.size for image in images for layer in image.manifest.layers}
     return BuiltImage(
         digest=root.digest,
@@ -73,10 +73,10 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
             PlatformImage(str(image.platform), image.manifest.media_type, image.manifest.raw, image.config_bytes)
             for image in images
         ),
-        layers=tuple(layer for layer in all_layers if layer.built.descriptor.digest in sizes),
+        layers=tuple(layer for layer in (*bases.layers, *layers) if layer.built.descriptor.digest in sizes),
         remote_layers=tuple(dict.fromkeys(layer for layer in bases.remote_layers if layer.digest in sizes)),
         documents=blobs,
-        layout=await _compat.merge_digests(MergeDigests((blobs, marks, *(layer.digest for layer in all_layers)))),
+        layout_files=marks,
         published_layers=bases.published_layers,
     )
 

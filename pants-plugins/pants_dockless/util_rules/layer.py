@@ -21,7 +21,7 @@ from pants.engine.fs import (
 from pants.engine.target import Field, Target
 
 from dockless.errors import LayerError
-from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
+from dockless.layer import InlineFile, LayerSpec, Source, source_date_epoch
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
@@ -53,27 +53,17 @@ from pants_dockless.util_rules.layer_contents import (
     prefixes_to_strip,
     relative_root,
 )
-from pants_dockless.util_rules.processes import check_blobs, run_builder
-from pants_dockless.util_rules.tools import BUILD_LAYER, layer_builder
+from pants_dockless.util_rules.layer_process import SPEC, Layer, LayerProcess, run_layer_process
+from pants_dockless.util_rules.tools import layer_builder
 
 logger = logging.getLogger(__name__)
 
-_SPEC = "layer.json"
-_BLOBS = "blobs/sha256"
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer. `digest` is the digest of a tree that contains the blob as an OCI image layout does."""
-
-    built: BuiltLayer
-    digest: Digest
-
-
-@dataclass(frozen=True)
 class BuildContext:
-    """The interpreters that build images, and the default compression.
+    """The interpreters that build images, the default compression, and whether Pants stores the blobs of layers.
 
     `python` runs processes that Pants caches. `client_python` runs processes that connect to registries.
     """
@@ -81,6 +71,7 @@ class BuildContext:
     python: SharedPython
     client_python: PythonBuildStandaloneBinary
     default_compression: str
+    keep_blobs: bool
 
 
 @dataclass(frozen=True)
@@ -101,27 +92,18 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
     if spec._replace(compression="") == LayerSpec(compression=""):
         return None
     spec_digest = await _compat.create_digest(
-        CreateDigest([FileContent(_SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
+        CreateDigest([FileContent(SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])
     )
-    output = await run_builder(
+    process = LayerProcess(
         target.address,
-        f"Build the layer of {target.address}",
         context.python,
         await layer_builder(spec),
-        (BUILD_LAYER, _SPEC, _BLOBS),
         await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
-        # Not `blobs`: some remote caches require a blob for each directory inside an output directory, which Pants does
-        # not upload.
-        output_directories=(_BLOBS,),
     )
-    built = BuiltLayer.from_json(json.loads(output.stdout))
-    descriptor = built.descriptor
-    await check_blobs(
-        target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
-    )
-    for warning in built.warnings:
+    layer = await run_layer_process(process, keep_blob=context.keep_blobs)
+    for warning in layer.built.warnings:
         logger.warning(f"{target.address}: {warning}")
-    return Layer(built, output.digest)
+    return layer
 
 
 async def _collect_sources(target: Target) -> LayerSources:

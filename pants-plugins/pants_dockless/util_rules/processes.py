@@ -70,6 +70,7 @@ async def run_builder(
     argv: tuple[str, ...],
     inputs: Digest,
     *,
+    cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL,
     output_files: tuple[str, ...] = (),
     output_directories: tuple[str, ...] = (),
 ) -> Output:
@@ -87,6 +88,7 @@ async def run_builder(
             output_directories=output_directories,
             description=description,
             level=LogLevel.INFO,
+            cache_scope=cache_scope,
             remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
         )
     )

@@ -19,6 +19,7 @@ from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import CopyForeignLayersField, RegistriesField
 from pants_dockless.util_rules.built_image import BuiltImage, ImageArtifact
 from pants_dockless.util_rules.destinations import Destination
+from pants_dockless.util_rules.layer_process import layer_trees
 from pants_dockless.util_rules.private_environment import directory_of_run, private_environment_of_run
 from pants_dockless.util_rules.processes import ENV_VARS, interactive_argv, registry_program, run_registry_client
 
@@ -133,12 +134,13 @@ async def push_process(
     plan = {**_plan(_PUSH, pushes, options, run, send=send), "results": results}
     program = registry_program(_PROGRAM, plan, private_environment_of_run(run, environment), _MODULES)
     layers = {
-        layer.digest
+        layer.built.descriptor.digest: layer
         for push, state in zip(pushes, states)
         for layer in push.image.layers
         if str(layer.built.descriptor.digest) in state.missing
     }
-    trees = (await _compat.create_digest(CreateDigest(program)), *(push.image.documents for push in pushes), *layers)
+    documents = (push.image.documents for push in pushes)
+    trees = (await _compat.create_digest(CreateDigest(program)), *documents, *await layer_trees(tuple(layers.values())))
     return InteractiveProcess(
         interactive_argv(python, _PROGRAM), input_digest=await _compat.merge_digests(MergeDigests(trees))
     )

@@ -1,0 +1,93 @@
+"""The processes that build layers: with the blob as their output, or with the digest of the blob alone."""
+
+import json
+from dataclasses import dataclass
+from typing import Optional
+
+from pants.engine.addresses import Address
+from pants.engine.fs import Digest
+from pants.engine.process import ProcessCacheScope
+
+from dockless.layer import BuiltLayer
+from pants_dockless import _compat
+from pants_dockless.util_rules.interpreter import SharedPython
+from pants_dockless.util_rules.processes import check_blobs, run_builder
+from pants_dockless.util_rules.tools import BUILD_LAYER
+
+SPEC = "layer.json"
+# Not `blobs`: some remote caches require a blob for each directory inside an output directory, which Pants does not
+# upload.
+_BLOBS = "blobs/sha256"
+
+
+@dataclass(frozen=True)
+class LayerProcess:
+    """The inputs of the process that builds a layer: the program in `tools`, the sources and the spec in `inputs`."""
+
+    address: Address
+    python: SharedPython
+    tools: Digest
+    inputs: Digest
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer. `tree` contains the blob as an OCI image layout does; None if the blob is not kept."""
+
+    built: BuiltLayer
+    process: LayerProcess
+    tree: Optional[Digest]
+
+
+async def run_layer_process(process: LayerProcess, *, keep_blob: bool) -> Layer:
+    """Build a layer. Without `keep_blob`, Pants stores the digest and the size of the blob only. Raises TargetError."""
+    scope = ProcessCacheScope.SUCCESSFUL
+    if keep_blob:
+        return await _run(process, f"Build the layer of {process.address}", scope)
+    output = await run_builder(
+        process.address,
+        f"Build the layer of {process.address}",
+        process.python,
+        process.tools,
+        (BUILD_LAYER, SPEC, _BLOBS),
+        process.inputs,
+    )
+    return Layer(BuiltLayer.from_json(json.loads(output.stdout)), process, None)
+
+
+async def layer_trees(layers: tuple[Layer, ...]) -> tuple[Digest, ...]:
+    """Return trees with the blobs of layers. A blob that is not kept is built again and verified.
+
+    Raises TargetError.
+    """
+    return await _compat.concurrently([_layer_tree(layer) for layer in layers])
+
+
+async def _layer_tree(layer: Layer) -> Digest:
+    if layer.tree is not None:
+        return layer.tree
+    # The result must not go to a remote cache: that blobs are not stored there is the purpose.
+    description = f"Build the layer of {layer.process.address} again"
+    again = await _run(layer.process, description, ProcessCacheScope.PER_SESSION, expected=layer.built)
+    assert again.tree is not None
+    return again.tree
+
+
+async def _run(
+    process: LayerProcess, description: str, scope: ProcessCacheScope, *, expected: Optional[BuiltLayer] = None
+) -> Layer:
+    output = await run_builder(
+        process.address,
+        description,
+        process.python,
+        process.tools,
+        (BUILD_LAYER, SPEC, _BLOBS),
+        process.inputs,
+        cache_scope=scope,
+        output_directories=(_BLOBS,),
+    )
+    built = BuiltLayer.from_json(json.loads(output.stdout))
+    descriptor = (expected or built).descriptor
+    sizes = {str(descriptor.digest): descriptor.size}
+    await check_blobs(process.address, output.digest, sizes, "the process that builds the layer")
+    return Layer(built, process, output.digest)
