@@ -14,6 +14,7 @@ from pants.util.frozendict import FrozenDict
 from pants_backend import make_backend
 from rows import case, row
 
+from dockless.testing import Registry
 from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 
 PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-' inside, separated by '/'"
@@ -374,7 +375,12 @@ def test_cycle_of_bases(backend):
 @row("B75")
 def test_publish_does_not_read_dist(backend, packaged, tmp_path):
     """The pushed image comes from the store of Pants, so that the copy in dist may be changed or missing."""
-    packaged('registries=["x.y"], dependencies=["app:f"]')
+    with Registry() as registry:
+        _check_that_dist_is_not_read(backend, packaged, tmp_path, registry)
+
+
+def _check_that_dist_is_not_read(backend, packaged, tmp_path, registry):
+    packaged(f'registries=["{registry.host}"], dependencies=["app:f"]')
     address = Address(tmp_path.name, target_name="image")
     package = backend.package(str(address))
     request = PublishContainerImageRequest(
@@ -385,6 +391,6 @@ def test_publish_does_not_read_dist(backend, packaged, tmp_path):
     sent = {
         file.path: file.content for file in backend.request(DigestContents, [published.process.process.input_digest])
     }
-    built = {path.partition("/image/")[2]: data for path, data in backend.files(package).items() if "/image/" in path}
-    assert len(built) == 5
-    assert {path[len("image/") :]: data for path, data in sent.items() if path.startswith("image/")} == built
+    built = {path.partition("/image/")[2]: data for path, data in backend.files(package).items() if "/blobs/" in path}
+    assert len(built) == 3
+    assert {path: data for path, data in sent.items() if path.startswith("blobs/")} == built

@@ -77,7 +77,7 @@ def _entry(name: str, value: object) -> Iterator[str]:
 
 def _alias(value: object) -> str:
     """Return a type as it is written, the same on every interpreter."""
-    if isinstance(value, typing.ForwardRef):
+    if type(value).__name__ == "ForwardRef":
         return value.__forward_arg__
     if isinstance(value, list):
         return f"[{', '.join(map(_alias, value))}]"

@@ -40,7 +40,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("source", metavar="SOURCE", help="the image to copy; see dockless --help")
     parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
-    parser.add_argument("more", metavar="SOURCE DESTINATION", nargs="*", help="further images to copy")
+    parser.add_argument("more", metavar="SOURCE DESTINATION", nargs="*", default=[], help="further images to copy")
     parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="add another tag (repeatable)")
     add_platform(parser)
     parser.add_argument("--all-platforms", action="store_true", help="copy an image index and all its images")

@@ -16,7 +16,7 @@ from dockless.registry.auth.keychain import GivenCredentials
 from dockless.registry.auth.scopes import PULL
 from dockless.registry.blob_locations import MIN_SIZE, BlobLocations
 from dockless.registry.clock import Clock
-from dockless.registry.errors import RegistryConnectionError, RegistryError
+from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
@@ -88,7 +88,7 @@ class RegistryClient:
         self._session.close()
 
     @property
-    def connection_failure(self) -> RegistryConnectionError | None:
+    def connection_failure(self) -> RegistryError | None:
         """The last error of connecting to the registry, if no connection ever succeeded."""
         return self._session.connection_failure
 

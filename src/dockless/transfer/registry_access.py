@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dockless._concurrency import check_jobs
-from dockless.errors import CredentialsError, InvalidValueError
+from dockless.errors import CredentialsError, InvalidValueError, RegistryError
 from dockless.oci.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import CredentialProvider, Credentials
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
-    from dockless.registry.errors import RegistryConnectionError
     from dockless.registry.retry import RetryPolicy
 
 DEFAULT_JOBS = 4
@@ -103,7 +102,7 @@ class RegistryAccess:
                 )
             return self._clients[reference.registry]
 
-    def connection_failure(self, registry: str) -> RegistryConnectionError | None:
+    def connection_failure(self, registry: str) -> RegistryError | None:
         """Return the last error of connecting to `registry`, if it was used and no connection ever succeeded."""
         with self._lock:
             client = self._clients.get(registry)

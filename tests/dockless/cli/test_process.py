@@ -163,7 +163,7 @@ def test_a_terminal_gets_bars_and_a_log_gets_lines(start, tmp_path, registry):
     assert process.wait(20) == 0
     assert image.manifest.layers[0].digest.hex[:12].encode() in shown and b"%" in shown
     status, _, err = lines_of(start("copy", "oci:l", f"{registry.host}/other:1"))
-    assert status == 0 and "\r" not in err and f"{image.manifest.layers[0].digest} sent" in err
+    assert status == 0 and "\r" not in err and f"{image.manifest.layers[0].digest} mounted" in err
 
 
 def test_a_build_and_push_imports_only_what_it_uses(start, tmp_path, registry):

@@ -19,7 +19,7 @@ USAGE = [
     ("bild", "invalid choice: 'bild'"),
     ("build", "required: DESTINATION; usage: dockless build --help"),
     ("copy oci:o", "required: DESTINATION; usage: dockless copy --help"),
-    ("copy oci:o oci:p oci:q", "unrecognized arguments: oci:q; usage: dockless copy --help"),
+    ("copy oci:o oci:p oci:q", "the source oci:q has no destination; usage: dockless copy --help"),
     ("inspect oci:o --nope", "unrecognized arguments: --nope; usage: dockless inspect --help"),
     ("--json inspect oci:o", "unrecognized arguments: --json; usage: dockless --help"),
     ("inspect oci:o --raw --config", "--raw, --config and --json cannot be combined"),

@@ -40,6 +40,7 @@ def documented():
 HARMLESS = {
     *(
         "BuiltLayer.to_json",
+        "RegistryAccess.connection_failure",
         "RegistryAccess.explain",
         "Location.named",
         "Descriptor.to_json",
