@@ -38,7 +38,7 @@ class Wire:
     def begin(self, client: "_Client") -> None:
         server = client.peer = _End(self, client)
         task = self._loop.create_task(self._loop.create_connection(lambda: server, "127.0.0.1", self._to))
-        task.add_done_callback(lambda done: done.canceled() or (done.exception() and client.transport.abort()))
+        task.add_done_callback(lambda done: done.cancelled() or (done.exception() and client.transport.abort()))
 
     def later(self, work, *args) -> None:
         self._loop.call_later(self.delay, work, *args)

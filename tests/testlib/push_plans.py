@@ -12,6 +12,7 @@ def push_plan(registry, root, **image):
         "document_size": root.size,
         "registry": registry.host,
         "send": 0,
+        "known": {},
         "mounts": {},
         "remote": [],
         **image,

@@ -6,7 +6,7 @@ image, in the file `results` of the plan, or else on the standard output.
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Optional
 
 # Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from registry_program import raise_on_signals, read_plan, run  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
+    from dockless.oci.descriptor import Descriptor
     from dockless.registry.progress import Progress
     from dockless.transfer.batch import Outcome
     from dockless.transfer.registry_access import RegistryAccess
@@ -89,7 +90,7 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     client = access.client(Reference(image["registry"], image["repository"], "latest"))
-    directory = DirectoryBlobs(blobs)
+    directory = DirectoryBlobs(blobs, _MissingLayers())
     root = read_manifest(
         directory, Descriptor(image["media_type"], Digest(image["digest"]), image["document_size"]), image["address"]
     )
@@ -118,7 +119,7 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
             "tags": found.tags,
             "missing": {blob.digest: blob.size for blob in found.missing},
             "mounts": {blob.digest: blob.size for blob in found.mounts},
-            "present": found.present,
+            "known": found.known,
         }
     with ExitStack() as stack:
         content: BlobSource = RoutedBlobs(directory, routes)
@@ -133,6 +134,7 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
             image["repository"],
             image["tags"],
             mount_from=mounts,
+            known={Digest(digest): has for digest, has in image["known"].items()} or None,
             keep_foreign_layers=keep_foreign_layers,
             progress=progress,
         )
@@ -152,6 +154,20 @@ def _line(image: dict[str, Any], outcome: "Outcome[Result]") -> str:
         f"({outcome.result['bytes']} bytes), {outcome.result['mounted']} mounted, "
         f"{outcome.result['present']} already present"
     )
+
+
+class _MissingLayers:
+    """The source of layers that are not in the sandbox, because the registry had them when it was asked."""
+
+    def open(self, descriptor: "Descriptor") -> "BinaryIO":
+        """Raise LayoutError."""
+        from dockless.errors import LayoutError
+
+        raise LayoutError(
+            f"the registry no longer has the blob {descriptor.digest}",
+            cause="the registry had the blob when it was asked a moment ago",
+            hint="run the command again",
+        )
 
 
 class _ConnectionFailures:

@@ -1,7 +1,7 @@
 """Pushes of images: what the registries lack, and the processes that send it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -52,6 +52,7 @@ class PushState:
     tags         the digest that each tag refers to, or None
     missing      the digests and sizes of the blobs that have to be sent
     mounts       the digests and sizes of the blobs that were mounted; in a dry run, those to mount
+    known        for each blob, whether the repository has the blob
     """
 
     error: str = ""
@@ -59,13 +60,16 @@ class PushState:
     tags: Mapping[str, Optional[str]] = FrozenDict()
     missing: Mapping[str, int] = FrozenDict()
     mounts: Mapping[str, int] = FrozenDict()
+    known: Mapping[str, bool] = FrozenDict()
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "PushState":
         """Return the state in the output of the program."""
         if "error" in document:
             return cls(document["error"])
-        return cls("", document["complete"], document["tags"], document["missing"], document["mounts"])
+        return cls(
+            "", document["complete"], document["tags"], document["missing"], document["mounts"], document["known"]
+        )
 
 
 def find_pushes(
@@ -130,8 +134,7 @@ async def push_process(
     `results` is the path of the file that the process writes its results to.
     """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
-    send = [sum(state.missing.values()) for state in states]
-    plan = {**_plan(_PUSH, pushes, options, run, send=send), "results": results}
+    plan = {**_plan(_PUSH, pushes, options, run, states), "results": results}
     program = registry_program(_PROGRAM, plan, private_environment_of_run(run, environment), _MODULES)
     layers = {
         layer.built.descriptor.digest: layer
@@ -152,23 +155,22 @@ def message_process(text: str, exit_code: int) -> InteractiveProcess:
 
 
 def _plan(
-    action: str, pushes: tuple[Push, ...], options: Dockless, run: RunId, *, send: Iterable[int] = ()
+    action: str, pushes: tuple[Push, ...], options: Dockless, run: RunId, states: tuple[PushState, ...] = ()
 ) -> dict[str, Any]:
     """Return the arguments of the program."""
     insecure = {push.destination.registry for push in pushes if push.destination.insecure}
     remote = {layer.registry for push in pushes for layer in push.image.remote_layers}
-    sizes = list(send) or [0] * len(pushes)
     return {
         "action": action,
         "jobs": options.jobs,
         "insecure": sorted(insecure | {registry for registry in remote if options.is_insecure(registry)}),
         "results": "",
         "connection_failures": directory_of_run(run),
-        "images": [_image(push, size) for push, size in zip(pushes, sizes)],
+        "images": [_image(push, state) for push, state in zip(pushes, states or [PushState()] * len(pushes))],
     }
 
 
-def _image(push: Push, size: int) -> dict[str, Any]:
+def _image(push: Push, state: PushState) -> dict[str, Any]:
     image, destination = push.image, push.destination
     return {
         "address": str(push.address),
@@ -180,7 +182,8 @@ def _image(push: Push, size: int) -> dict[str, Any]:
         "tags": destination.tags,
         "copy_foreign_layers": push.copy_foreign_layers,
         # The bytes of layers that have to be sent.
-        "send": size,
+        "send": sum(state.missing.values()),
+        "known": dict(state.known),
         # Repositories of the registry that may have a layer.
         "mounts": {
             digest: [repository for registry, repository in places if registry == destination.registry]

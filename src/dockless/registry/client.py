@@ -227,6 +227,7 @@ class RegistryClient:
         *,
         mount_from: Collection[str] = (),
         check_first: bool = True,
+        is_missing: bool = False,
         on_bytes: Callable[[int], None] | None = None,
         on_retry: Callable[[RegistryError, float], None] | None = None,
         stop: Event | None = None,
@@ -236,7 +237,8 @@ class RegistryClient:
         Concurrent calls for the same blob share one upload. A blob that this client has seen in a repository is not
         requested again, and is mounted into other repositories, as is a blob that an earlier process of this user
         pushed. `mount_from` names further repositories of the registry that may have the blob. Without `check_first`
-        the blob is sent in any case. `on_bytes` is called with the number of bytes that were sent, `on_retry` with an
+        the blob is sent in any case. With `is_missing` the registry is not asked first, because it lacks the blob
+        according to `find_blob`. `on_bytes` is called with the number of bytes that were sent, `on_retry` with an
         error and the seconds until the next attempt. `stop` ends the upload from another thread.
         """
         check_repository(repository)
@@ -255,7 +257,7 @@ class RegistryClient:
                 on_bytes=on_bytes,
                 on_retry=on_retry,
                 stop=stop,
-            ).run(check_first=check_first)
+            ).run(check_first=check_first and not is_missing, resume=check_first)
 
         result, is_own = self._uploads.run((repository, digest), upload, again=not check_first)
         if is_own:

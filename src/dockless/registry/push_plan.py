@@ -28,19 +28,25 @@ class PushPlan(NamedTuple):
     tags     the digest that each tag refers to before the push; None if the tag does not exist or cannot be read
     missing  the blobs that the repository lacks
     mounts   the blobs of other repositories of the registry that were mounted; in a dry run, those to mount
-    present  the number of blobs that the repository has
+    present  the blobs that the repository has
     """
 
     digest: Digest
     tags: Mapping[str, Digest | None]
     missing: tuple[Descriptor, ...] = ()
     mounts: tuple[Descriptor, ...] = ()
-    present: int = 0
+    present: tuple[Descriptor, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether all tags refer to the image, so that a push has nothing to do."""
         return bool(self.tags) and all(digest == self.digest for digest in self.tags.values())
+
+    @property
+    def known(self) -> dict[Digest, bool]:
+        """Whether the repository has each blob. Not for a dry run, in which nothing was mounted."""
+        has = {blob.digest: True for blob in (*self.present, *self.mounts)}
+        return {**has, **{blob.digest: False for blob in self.missing}}
 
 
 def plan_push(
@@ -81,11 +87,11 @@ def plan_push(
             how[blob.digest] = result
 
     workers.run([partial(find, blob) for blob in blobs.values()])
-    return found._replace(
-        missing=tuple(blob for digest, blob in blobs.items() if not how[digest]),
-        mounts=tuple(blob for digest, blob in blobs.items() if how[digest] == "mounted"),
-        present=sum(result == "present" for result in how.values()),
-    )
+
+    def those(result: str) -> tuple[Descriptor, ...]:
+        return tuple(blob for digest, blob in blobs.items() if how[digest] == result)
+
+    return found._replace(missing=those(""), mounts=those("mounted"), present=those("present"))
 
 
 def pushed_blobs(tree: ImageTree, *, keep_foreign_layers: bool) -> dict[Digest, Descriptor]:

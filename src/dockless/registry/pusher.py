@@ -41,6 +41,7 @@ def push(
     tags: Sequence[str],
     *,
     mount_from: Mapping[Digest, Collection[str]] | None = None,
+    known: Mapping[Digest, bool] | None = None,
     force: bool = False,
     keep_foreign_layers: bool = True,
     progress: Progress = silent,
@@ -48,8 +49,10 @@ def push(
     """Store the image `root` in `repository`, and set each of `tags` (there may be none) to it.
 
     The manifests and blobs below `root` are read from `source`. `mount_from` names repositories of the same registry
-    that may already have a blob. With `force`, existing blobs are sent again. Foreign layers with URLs are left where
-    they are with `keep_foreign_layers`, and otherwise pushed like other layers. Raises the first DocklessError.
+    that may already have a blob. `known` tells which blobs the repository has (True) or lacks (False) according to
+    `plan_push`: the registry is not asked for these blobs and for the tags. With `force`, existing blobs are sent
+    again. Foreign layers with URLs are left where they are with `keep_foreign_layers`, and otherwise pushed like other
+    layers. Raises the first DocklessError.
     """
     check_repository(repository)
     checked_tags = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
@@ -60,7 +63,8 @@ def push(
     push.blobs = pushed_blobs(tree, keep_foreign_layers=keep_foreign_layers)
     # With foreign layers to push, an existing manifest does not prove that the image is complete.
     is_provable = not any(blob.is_foreign for blob in push.blobs.values())
-    if not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
+    push.known = known or {}
+    if known is None and not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
         return push.result(root, checked_tags)
     push.children = [document for document in tree.documents.values() if document.digest != root.digest]
     push.ensure_blobs()
@@ -81,6 +85,7 @@ class _Push:
         progress: Progress,
     ) -> None:
         self.blobs: Mapping[Digest, Descriptor] = {}
+        self.known: Mapping[Digest, bool] = {}
         # The manifests that `root` names, those of an inner index before the index.
         self.children: Sequence[Manifest | Index] = ()
         self._source = source
@@ -186,6 +191,11 @@ class _Push:
             self._progress(ProgressEvent("retry", blob, error=str(error), pause=pause))
 
         self._progress(ProgressEvent("began", blob))
+        if missing is None and self.known.get(blob.digest):
+            with self._lock:
+                self._counts["present"] += 1
+            self._progress(ProgressEvent("present", blob))
+            return
         # A registry that does not tell which blobs it misses may miss any.
         is_missing = missing is not None and (not missing or blob.digest in missing)
         result = self._client.ensure_blob(
@@ -194,6 +204,7 @@ class _Push:
             self._source,
             mount_from=() if self._force else self._mount_from.get(blob.digest, ()),
             check_first=not (self._force or is_missing),
+            is_missing=self.known.get(blob.digest) is False,
             on_bytes=on_bytes,
             on_retry=on_retry,
             stop=self._workers.stop,

@@ -103,13 +103,13 @@ class BlobUploader:
         self._reported = 0
         self._sent = 0
 
-    def run(self, *, check_first: bool) -> BlobResult:
-        """Return when the blob exists. `check_first`: ask the registry before sending, and resume an earlier upload.
+    def run(self, *, check_first: bool, resume: bool) -> BlobResult:
+        """Return when the blob exists. `check_first`: ask the registry first. `resume`: continue an earlier upload.
 
         Raises RegistryError, also that of a source; LayoutError if the source's own copy is damaged.
         """
         try:
-            return self._run(check_first)
+            return self._run(check_first, resume)
         except BlobSourceError as error:
             raise error.error from error.error.__cause__
         finally:
@@ -136,10 +136,9 @@ class BlobUploader:
         finally:
             self._lock.close()
 
-    def _run(self, check_first: bool) -> BlobResult:
-        check = check_first
+    def _run(self, check: bool, resume: bool) -> BlobResult:
         size = self._descriptor.size
-        resumable = check_first and size >= MIN_SIZE
+        resumable = resume and size >= MIN_SIZE
         while True:
             before = self._max_offset
             verdict: Verdict | None = None
