@@ -364,13 +364,9 @@ class Run:
                 assert {request.method for request in self.proxy.requests} <= {"GET", "HEAD"}
 
     def _blobs_below(self):
-        manifests = (
-            [NEW.manifest]
-            if not self.case.index
-            else [json.loads(self.blobs[child.digest]) for child in self.image.manifests]
-        )
         if not self.case.index:
-            return SIZES
+            return set(SIZES)
+        manifests = [json.loads(self.blobs[child.digest]) for child in self.image.manifests]
         return {blob["digest"] for found in manifests for blob in (found["config"], *found["layers"])}
 
 

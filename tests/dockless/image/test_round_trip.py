@@ -181,10 +181,6 @@ def edited(base):
     return assemble_image(None, [own], ConfigEdit(labels={"added": "1"}, env={"ADDED": "1"}), base=base)
 
 
-def test_there_are_enough():
-    assert len(CONFIGS) + len(MANIFESTS) >= 40
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configs(name):
     document = CONFIGS[name]

@@ -249,8 +249,9 @@ def test_a_session_that_is_no_use(spoilt, connect, make, environ):
 def test_nowhere_to_keep_a_session(connect, make):
     image = make(8, 2 * MIB)
     with Registry() as registry:
-        for environ in ({}, {"HOME": "/proc/nothing"}, {"XDG_CACHE_HOME": "relative"}):
-            connect(registry.host, environ=environ).ensure_blob("app", image.root.layers[0], image.source)
+        for n, environ in enumerate(({}, {"HOME": "/proc/nothing"}, {"XDG_CACHE_HOME": "relative"})):
+            client = connect(registry.host, environ=environ)
+            assert client.ensure_blob(f"app{n}", image.root.layers[0], image.source) == ("sent", 2 * MIB)
 
 
 def test_progress_adds_up(connect, image, blob, chunks):

@@ -174,10 +174,6 @@ AFTER = {
 }
 
 
-def test_there_are_at_least_thirty_kinds():
-    assert len(BEFORE) + len(AFTER) >= 30
-
-
 @pytest.mark.parametrize("kind", BEFORE)
 def test_wrong_documents_and_layers(tmp_path, kind):
     damage, reason = BEFORE[kind]

@@ -8,7 +8,7 @@ import pytest
 from web_server import web_server
 
 from dockless.errors import RegistryError
-from dockless.registry import Credentials, RegistryBlobSource
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.registry.http.error_body import parse_error_body
 from dockless.registry.http.redaction import hide, query_values, secrets_sent
 from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
@@ -59,18 +59,26 @@ def test_what_a_code_means_is_not_hidden(password):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("on", ["upload post", "blob head", "manifest put"])
+@pytest.mark.parametrize("on", ["upload post", "manifest get", "manifest put"])
 def test_by_a_registry(form, on, connect, image):
-    from dockless.registry import push
-
     with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
         body = f"<pre>Authorization: Basic {PACKED}, that is {form}</pre>"
         registry.faults = [Fault(on, status=418, body=body.encode())]
         with pytest.raises(RegistryError, match=r"418: <pre>Authorization: Basic \(hidden\), that is \(hidden\)"):
-            if on == "blob head":
-                registry.faults = [Fault("manifest get", status=418, body=body.encode())]
+            if on == "manifest get":
                 connect(registry.host, credentials=ANN).get_manifest("app", "v1")
             push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_by_the_headers_of_a_registry(form, connect, image):
+    """The response to a HEAD request has no body."""
+    with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
+        headers = {"Warning": f'299 - "{quote(form)}"', "X-Authorization": f"Basic {PACKED}"}
+        registry.faults = [Fault("blob head", status=418, headers=headers)]
+        with pytest.raises(RegistryError, match="418") as caught:
+            connect(registry.host, credentials=ANN).blob_exists("app", image.root.config.digest)
+        assert not any(secret in str(caught.value) for secret in (PACKED, form, quote(form)))
 
 
 @pytest.mark.parametrize("escape", [("&", "\\u0026"), ("/", "\\/"), None])
