@@ -138,6 +138,17 @@ def test_each_rule(fields, reason):
         edited(**fields)
 
 
+def test_a_user_of_many_digits_is_an_error():
+    """Python converts at most 4300 digits (CVE-2020-10735)."""
+    with pytest.raises(InvalidValueError, match="invalid user: 9999"):
+        edited(user="9" * 5000)
+
+
+def test_only_ascii_digits_are_an_id():
+    """`"²".isdigit()` is true, and `int("²")` fails."""
+    assert edited(user="²")["config"]["User"] == "²"
+
+
 def test_an_edit_changes_no_value_in_place():
     config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
     before = config.to_bytes()
@@ -171,6 +182,12 @@ def test_scratch():
 def test_documents_that_are_no_config(change, reason):
     with pytest.raises((InvalidDocumentError, InvalidValueError), match=reason):
         ImageConfig.from_bytes(json.dumps({**BASE, **change}).encode(), "the config of x")
+
+
+def test_a_config_with_an_invalid_diff_id_is_named():
+    document = {**BASE, "rootfs": {"type": "layers", "diff_ids": ["sha256:12"]}}
+    with pytest.raises(InvalidDocumentError, match="^the config of x has an invalid diff ID: .*invalid digest"):
+        ImageConfig.from_bytes(json.dumps(document).encode(), "the config of x")
 
 
 def test_config_that_is_not_json_too_large_or_too_deep():

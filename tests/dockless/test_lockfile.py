@@ -137,6 +137,8 @@ def edited(change) -> bytes:
         (lambda d, b: b.update(digest="sha256:zz"), "invalid digest"),
         (lambda d, b: b["index"]["content"].append("x"), "does not match its digest"),
         (lambda d, b: b["platforms"]["linux/amd64"]["config"]["content"].append(""), "does not match its digest"),
+        (lambda d, b: b["index"]["content"].append("\ud800"), "is not a valid entry"),
+        (lambda d, b: b["platforms"]["linux/amd64"]["manifest"].update(content=["\ud800"]), "is not a valid entry"),
         (lambda d, b: b["platforms"].update({"linux/vax": {}}), "unknown platform"),
         (
             lambda d, b: b["platforms"]["linux/amd64"].update(config=b["platforms"]["linux/arm64"]["config"]),

@@ -72,6 +72,12 @@ def test_the_image_keeps_its_format(bases, make_base):
     }
 
 
+def test_an_image_without_a_time_gets_the_epoch(make_base):
+    image, old, new = make_base({}, layers=("lower", "own")), make_base({}, layers=("lower",)), make_base({})
+    assert "created" not in image.config.document
+    assert rebase(image, old, new).config.document["created"] == "1970-01-01T00:00:00Z"
+
+
 def test_bases_that_do_not_fit(bases, make_base):
     old, new = bases
     image = assemble_image(None, [OWN], ConfigEdit(), base=old)

@@ -96,6 +96,14 @@ def test_followed_symlinks_lose_nothing(build, tree):
     assert built.read("d/same") == b"1"
 
 
+def test_a_source_that_is_a_symlink_can_be_followed(build, tree):
+    root = tree({"real": "1", "link": ("l", "real")})
+    built = build((root / "link", "/app/"), (root / "link", "/renamed"), follow_symlinks=True)
+    assert built.names == ["app", "app/link", "renamed"]
+    assert not any(member.issym() for member in built.members.values())
+    assert built.read("app/link") == built.read("renamed") == b"1"
+
+
 @pytest.mark.parametrize(
     "target, said",
     [("nowhere", "has no target"), ("..", "leads out of"), ("/etc", "leads out of"), (".", "contains it")],

@@ -1,5 +1,6 @@
 """What is no layer: one line that names the file or field, and nothing left behind."""
 
+import errno
 import gzip
 import io
 import os
@@ -64,6 +65,39 @@ def test_an_unreadable_file_is_named(build, tree):
     (root / "secret").unlink()
 
 
+@pytest.mark.parametrize("size", [10, 5_000_000])
+def test_a_file_whose_reading_fails_is_named(build, tree, out, monkeypatch, size):
+    """A small file is read into the current block, a large one in pieces."""
+    root = tree({"f": b"x" * size})
+
+    def fail(descriptor, buffers):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(tar_writer.os, "readv", fail)
+    line = refusal(build, Source(str(root), "/", origin="app:files"))
+    assert line == f"app:files: cannot read {root}/f: Input/output error"
+    assert not os.listdir(out)
+
+
+def test_an_unreadable_ignore_file_is_an_error(build, tree, out, monkeypatch):
+    """Without its rules, files that must stay out of the image would be in it."""
+    root = tree({".dockerignore": "secret\n", "secret": "", "f": ""})
+    begin = os.open
+    failed = []
+
+    def fail(path, *rest, **options):
+        # Once: the file is also a file of the layer.
+        if os.path.basename(os.fsencode(path)) == b".dockerignore" and not failed:
+            failed.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return begin(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+    line = refusal(build, Source(str(root), "/", origin="app:files"), ignore_files=(".dockerignore",))
+    assert line == f"app:files: cannot read {root}/.dockerignore: Permission denied"
+    assert not os.listdir(out)
+
+
 @pytest.mark.parametrize("how", ["shrinks", "grows", "vanishes", "becomes a link"])
 def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how):
     root = tree({"a": "x" * 100, "b": "y" * 5_000_000})
@@ -98,6 +132,10 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"inline_files": {"/": InlineFile("")}}, "not the path of a file"),
         ({"inline_files": {"/a": InlineFile("", 0o77777)}}, "has the mode"),
         ({"inline_files": {"/.wh.a": InlineFile("")}}, "would delete files"),
+        ({"inline_files": {"/a/.wh.b/c": InlineFile("")}}, "the name '.wh.b' starts with `.wh.`"),
+        ({"symlinks": {"/a/.wh.b/c": "d"}}, "the name '.wh.b' starts with `.wh.`"),
+        ({"directories": {"/.wh.a": "755"}}, "the name '.wh.a' starts with `.wh.`"),
+        ({"directories": {"/a/.wh.b/c": "755"}}, "the name '.wh.b' starts with `.wh.`"),
         ({"owner": "1"}, "is not an owner"),
         ({"owner": "a:b"}, "is not an owner"),
         ({"owner": f"{2**32}:0"}, "is not an owner"),
@@ -108,6 +146,8 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"mtime": 2**40}, "is not a time"),
         ({"mtime": 1.5}, "is not a time"),
         ({"compression": "lzma"}, "'lzma' is not"),
+        ({"compression": "gzip:00013"}, "no level '00013'"),
+        ({"compression": "gzip:0001"}, "no level '0001'"),
     ],
 )
 def test_wrong_fields_are_named(build, tree, out, fields, said):
@@ -127,6 +167,8 @@ def test_destinations_are_checked(build, tree):
     root = tree({"f": ""})
     for destination in ("/a/../b", "..", "/a\0b"):
         assert "destination" in refusal(build, (root, destination))
+    for destination in ("/.wh.a", "/a/.wh.b/c/"):
+        assert "starts with `.wh.` and would delete" in refusal(build, (root, destination))
     assert "strip_prefix" in refusal(build, Source(str(root), "/", strip_prefix="../x"))
 
 

@@ -85,6 +85,16 @@ def test_links_that_lead_astray(link, said, connect, tagged):
             list(connect(registry.host).tags("app"))
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.2/v2/app/tags/list?sig=S1GNATURE", "http://[x?S1GNATURE"])
+def test_an_error_about_a_link_shows_no_query(url, connect, tagged):
+    with Registry() as registry:
+        tagged(registry, 1)
+        registry.faults = [Fault("tags get", headers={"Link": f"<{url}>; rel=next"})]
+        with pytest.raises(ProtocolError, match="another host|not a valid URL") as caught:
+            list(connect(registry.host).tags("app"))
+        assert "S1GNATURE" not in str(caught.value)
+
+
 @pytest.mark.parametrize("link", ["<{path}?last=t>; rel=prev", "nonsense", "<>", ""])
 def test_links_that_are_none(link, connect, tagged):
     with Registry() as registry:

@@ -276,11 +276,25 @@ def test_attestations_and_artifacts_are_right_as_they_are(tmp_path):
     made = make_manifest(attestation.manifest.config, [statement])
     empty = blob(b"{}", "application/vnd.oci.empty.v1+json")
     artifact = make_manifest(empty, [blob(b"hello", "text/plain")])
-    for n, manifest in enumerate((made, artifact)):
+    helm = blob(b'{"name": "chart", "rootfs": "not that of an image"}', "application/vnd.cncf.helm.config.v1+json")
+    chart = make_manifest(
+        helm,
+        [
+            blob(
+                gzip.compress(tar_of({"Chart.yaml": b""}), mtime=0),
+                "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+            )
+        ],
+    )
+    for n, manifest in enumerate((made, artifact, chart)):
         blobs[manifest.digest] = manifest.raw
         wanted = [manifest.descriptor, manifest.config, *manifest.layers]
         write_layout(str(tmp_path / f"{n}"), [manifest.descriptor], wanted, blobs)
         assert verify_image(f"oci:{tmp_path}/{n}").problems == ()
-        path = tmp_path / f"{n}/blobs/sha256" / manifest.layers[0].digest.hex
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
-        assert any("is damaged" in line for line in verify_image(f"oci:{tmp_path}/{n}").problems)
+        for damaged in (manifest.layers[0], manifest.config):
+            path = tmp_path / f"{n}/blobs/sha256" / damaged.digest.hex
+            right = path.read_bytes()
+            path.write_bytes(right[:-1] + b"!")
+            problems = verify_image(f"oci:{tmp_path}/{n}").problems
+            assert any(damaged.digest in line and "is damaged" in line for line in problems), problems
+            path.write_bytes(right)

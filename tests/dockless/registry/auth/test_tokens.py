@@ -1,6 +1,7 @@
 """Bearer tokens: when they are fetched, from where, with what, and what is refused."""
 
 import base64
+import dataclasses
 import json
 import threading
 from urllib.parse import parse_qs, urlsplit
@@ -116,6 +117,19 @@ def test_a_token_is_renewed_before_its_end(connect, manual, keep, image):
         assert len(tokens(registry)) == 2
         # No request was spent on finding out.
         assert not [r for r in registry.requests if r.status == 401 and r.operation != "ping get"]
+
+
+def test_a_provider_need_not_be_hashable(locked, connect, keep, image):
+    @dataclasses.dataclass
+    class Provider:
+        secret: str
+
+        def credentials(self, *, renew=False):
+            return Credentials("ann", self.secret)
+
+    keep(locked, "app", image, "v1")
+    client = connect(locked.host, credentials=Provider(ANN.password))
+    assert client.get_manifest("app", "v1").digest == image.digest
 
 
 @pytest.mark.parametrize("said", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])

@@ -7,7 +7,7 @@ import pytest
 from raw_server import head_of, raw_server
 
 from dockless.errors import DocklessError
-from dockless.registry import Credentials, push
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.http.url_policy import check_destination, is_loopback, origin_of, redact, resolve
 from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
@@ -132,6 +132,19 @@ def test_locations_keep_their_query():
 def test_urls_for_people_hold_no_secret():
     assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&...&e=..."
     assert redact("/x?sig=abc") == "/x?sig=..."
+
+
+@pytest.mark.parametrize("location", ["https://[x/?X-Sig=S1GNATURE", "http://[/y?flag&sig=S1GNATURE"])
+def test_an_invalid_url_in_an_error_has_no_query(location, connect, image, keep):
+    with pytest.raises(ProtocolError, match=re.escape(location.partition("?")[0])) as caught:
+        check_destination(location, HTTPS, "the place")
+    assert "is not a valid URL" in str(caught.value) and "S1GNATURE" not in str(caught.value)
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("blob get", status=307, headers={"Location": location})]
+        with pytest.raises(ProtocolError, match=re.escape(location.partition("?")[0])) as caught:
+            RegistryBlobSource(connect(registry.host), "app").open(image.root.layers[0])
+    assert "is not a valid URL" in str(caught.value) and "S1GNATURE" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
