@@ -26,7 +26,7 @@ def test_pushes(case: str, requests: str, uploads: str) -> None:
     assert (float(megabytes) > 20) == (case == "tls")
 
 
-def test_what_is_absent_is_named(tmp_path: Path) -> None:
+def test_missing_tools_are_named(tmp_path: Path) -> None:
     need("docker-registry", "openssl")
     for program in ("docker-registry", "openssl", "bash", "dirname", "env"):
         found = next(p for folder in os.environ["PATH"].split(":") if (p := Path(folder, program)).is_file())
@@ -41,7 +41,7 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_the_wire_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes in order, both ways, and none before their time."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     from wire import Wire

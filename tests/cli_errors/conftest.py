@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from made_images import layout_of, make_image
 from manual_clock import ManualClock
-from the_command import dockless, in_a_folder_of_its_own, start
+from the_command import dockless, isolated_directory, start
 
 from dockless.testing import Registry
 
-__all__ = ["dockless", "in_a_folder_of_its_own", "start"]
+__all__ = ["dockless", "isolated_directory", "start"]
 
 _PROXIES_AND_CAS = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -87,10 +87,10 @@ def refused(dockless, registry, tmp_path):
     def call(*argv, status=1, writes=False):
         registry.reset_requests()
         before = _files(tmp_path), _names(registry)
-        said = dockless(*argv, "-q")
-        assert said.status == status, said
-        assert said.out == ""
-        (line,) = said.err.splitlines()
+        result = dockless(*argv, "-q")
+        assert result.status == status, result
+        assert result.out == ""
+        (line,) = result.err.splitlines()
         assert line.isprintable()
         assert (_files(tmp_path), _names(registry)) == before
         assert writes or {request.method for request in registry.requests} <= {"GET", "HEAD"}
@@ -106,9 +106,9 @@ def works(dockless):
     """`works(*argv)`: what the command says as JSON, when it is done."""
 
     def call(*argv):
-        said = dockless(*argv, "--json", "-q")
-        assert (said.status, said.err) == (0, ""), said
-        return said.json
+        result = dockless(*argv, "--json", "-q")
+        assert (result.status, result.err) == (0, ""), result
+        return result.json
 
     return call
 

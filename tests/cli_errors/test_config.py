@@ -90,19 +90,19 @@ WRONG_USAGE = [
 ]
 
 
-@pytest.mark.parametrize("option, value, said", WRONG)
-def test_wrong_values(refused, registry, tmp_path, option, value, said):
+@pytest.mark.parametrize("option, value, message", WRONG)
+def test_wrong_values(refused, registry, tmp_path, option, value, message):
     (tmp_path / "src").mkdir()
-    said = f"`compression`: {said}" if option == "--compression" else said
+    message = f"`compression`: {message}" if option == "--compression" else message
     for destination in ("oci:out", f"{registry.host}/wrong"):
-        assert refused("build", destination, "--add", "src:/a", option, value) == said
+        assert refused("build", destination, "--add", "src:/a", option, value) == message
     assert registry.requests == []
 
 
-@pytest.mark.parametrize("arguments, said", WRONG_USAGE)
-def test_wrong_usage(refused, registry, arguments, said):
+@pytest.mark.parametrize("arguments, message", WRONG_USAGE)
+def test_wrong_usage(refused, registry, arguments, message):
     # What follows is an option: `refused` adds -q.
-    assert refused("build", f"{registry.host}/wrong", *arguments, status=2) == f"dockless build: error: {said}"
+    assert refused("build", f"{registry.host}/wrong", *arguments, status=2) == f"dockless build: error: {message}"
     assert registry.requests == []
 
 
@@ -172,22 +172,22 @@ def test_documents_that_registries_refuse_are_not_made(refused, registry, option
 
 
 @row("B45")
-def test_a_manifest_of_others_that_is_too_large(refused, registry, tmp_path):
+def test_a_manifest_of_another_tool_that_is_too_large(refused, registry, tmp_path):
     image = make_image(b"x")
     raw = json.dumps({**image.manifest.json, "annotations": {"a": "x" * (4 << 20)}}).encode()
     root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
     layout_of(tmp_path / "large", root, blobs=image.blobs)
-    said = f"large: {root.digest} has {len(raw)} bytes: the limit is 4194304 bytes"
-    assert refused("copy", "oci:large", f"{registry.host}/large") == said
+    message = f"large: {root.digest} has {len(raw)} bytes: the limit is 4194304 bytes"
+    assert refused("copy", "oci:large", f"{registry.host}/large") == message
     assert registry.requests == []
 
 
 @row("B47")
-def test_sources_that_are_no_image(refused, tmp_path):
+def test_sources_that_are_not_images(refused, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("hello")
     hint = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
-    for source, said in {
+    for source, message in {
         "oci:folder": "folder is not an OCI layout: cannot read folder/oci-layout: No such file or directory; "
         "check the path",
         "oci:file": "file is not an OCI layout: cannot read file/oci-layout: Not a directory; check the path",
@@ -196,7 +196,7 @@ def test_sources_that_are_no_image(refused, tmp_path):
         "oci:": f"'oci:' has no valid path; {hint}",
         "dir:folder": f"unsupported location 'dir:folder'; {hint}",
     }.items():
-        assert refused("build", "oci:out", "--base", source) == refused("copy", source, "oci:out") == said
+        assert refused("build", "oci:out", "--base", source) == refused("copy", source, "oci:out") == message
 
 
 @row("B44")

@@ -79,7 +79,7 @@ def entry(host, who):
     return {"auths": {host: {"auth": packed(who)}}}
 
 
-def nobody(registry, tmp_path, docker="absent"):
+def no_credentials_error(registry, tmp_path, docker="absent"):
     """What a push says that found no credentials."""
     looked = (
         f"{tmp_path}/home/.config/containers/auth.json (absent), {tmp_path}/home/.docker/config.json ({docker}), "
@@ -97,7 +97,7 @@ def nobody(registry, tmp_path, docker="absent"):
 )
 def test_files_without_credentials(push_fails, registry, config, tmp_path, content):
     config(content)
-    assert push_fails() == nobody(registry, tmp_path, f"no entry for {registry.host}")
+    assert push_fails() == no_credentials_error(registry, tmp_path, f"no entry for {registry.host}")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_files_that_are_broken(push_fails, config, content, why):
 
 
 @row("B49")
-def test_a_folder_and_an_unreadable_file(push_fails, config, tmp_path, monkeypatch):
+def test_a_directory_and_an_unreadable_file(push_fails, config, tmp_path, monkeypatch):
     path = config(b"{}")
     really = open
 
@@ -196,17 +196,17 @@ def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatc
 
 
 @row("B52")
-def test_variables_that_point_to_nothing(push_fails, registry, tmp_path, monkeypatch):
+def test_variables_that_name_missing_files(push_fails, registry, tmp_path, monkeypatch):
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "/nope/auth.json")
-    said = (
+    message = (
         "cannot use /nope/auth.json (named by REGISTRY_AUTH_FILE): No such file or directory; "
         "fix the file, or run `docker login` again"
     )
-    assert push_fails() == said
+    assert push_fails() == message
     assert push_fails("--auth-file", "gone.json") == "the auth file gone.json does not exist; check the path"
     monkeypatch.delenv("REGISTRY_AUTH_FILE")
     monkeypatch.setenv("DOCKER_CONFIG", "/nope")
-    assert push_fails() == nobody(registry, tmp_path).replace(
+    assert push_fails() == no_credentials_error(registry, tmp_path).replace(
         f"{tmp_path}/home/.docker/config.json", "/nope/config.json"
     )
 
@@ -247,21 +247,21 @@ def test_helpers_that_need_the_end_of_their_input_speak_on_stderr_or_hang(
     answer = json.dumps({"Username": "ann", "Secret": SECRET})
     helper("loud", f"cat >/dev/null; echo 'touch the key' >&2; echo '{answer}'")
     config({"credsStore": "loud"})
-    said = dockless("copy", "oci:base", f"{registry.host}/b53:1", "-q")
-    assert (said.status, said.err) == (0, "touch the key\n")
+    result = dockless("copy", "oci:base", f"{registry.host}/b53:1", "-q")
+    assert (result.status, result.err) == (0, "touch the key\n")
     monkeypatch.setitem(ask_helper.__kwdefaults__, "timeout", 0.3)
     helper("slow", "sleep 300")
     config({"credsStore": "slow"})
-    said = dockless("copy", "oci:base", f"{registry.host}/b53:2", "-q")
-    assert said.status == 1
-    assert said.err == (
+    result = dockless("copy", "oci:base", f"{registry.host}/b53:2", "-q")
+    assert result.status == 1
+    assert result.err == (
         "dockless: error: the credential helper docker-credential-slow failed for "
         f"{registry.host}: no output within 0.3 s\n"
     )
 
 
 @row("B54")
-def test_a_helper_that_has_nothing_is_nobody(push_fails, works, config, helper):
+def test_a_helper_without_credentials_means_anonymous_access(push_fails, works, config, helper):
     helper("keep", "echo 'credentials not found in native keychain'; exit 1")
     config({"credsStore": "keep"})
     line = push_fails()
@@ -272,7 +272,7 @@ def test_a_helper_that_has_nothing_is_nobody(push_fails, works, config, helper):
 
 
 @pytest.mark.parametrize("name", [case("B55", name, name) for name in ("../../bin/evil", "a b", "-x", "x;y", ".x", "")])
-def test_names_that_are_no_helper_are_not_run(push_fails, registry, config, name):
+def test_invalid_helper_names_are_not_run(push_fails, registry, config, name):
     config({"credHelpers": {registry.host: name}})
     if name:
         assert push_fails() == f"{name!r} is not a valid credential helper name; fix `credHelpers` or `credsStore`"
@@ -288,7 +288,7 @@ def test_a_broken_helper_of_another_registry_has_no_effect(works, registry, conf
 
 
 @row("B57")
-def test_a_helpers_token_is_traded_by_oauth2(works, config, helper):
+def test_an_identity_token_of_a_helper_is_exchanged_by_oauth2(works, config, helper):
     users = [User("ann", "unused", identity_token=SECRET)]
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         helper("keep", f"cat >/dev/null; echo '{json.dumps({'Username': '<token>', 'Secret': SECRET})}'")
@@ -301,12 +301,12 @@ def test_a_helpers_token_is_traded_by_oauth2(works, config, helper):
 @pytest.mark.parametrize(
     "secret", [case("B58", "line break", "a\nb"), case("B58", "return", "a\rb"), case("B58", "NUL", "a\0b")]
 )
-def test_secrets_that_no_header_can_hold(push_fails, registry, config, secret):
+def test_secrets_that_a_header_cannot_contain(push_fails, registry, config, secret):
     path = config({"auths": {registry.host: {"username": "ann", "password": secret + SECRET}}})
-    said = f"of {path} (auths of {registry.host}) contains a line break or a NUL byte; store it again without one"
-    assert push_fails() == f"the password {said}"
+    message = f"of {path} (auths of {registry.host}) contains a line break or a NUL byte; store it again without one"
+    assert push_fails() == f"the password {message}"
     config({"auths": {registry.host: {"registrytoken": secret + SECRET}}})
-    assert push_fails() == f"the registry token {said}"
+    assert push_fails() == f"the registry token {message}"
 
 
 @pytest.mark.parametrize("kind", [case("B59", "basic", BasicAuth), case("B59", "token", TokenAuth)])
@@ -324,12 +324,12 @@ def test_a_wrong_password(push_fails, refused, config, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [case("B60", "basic", BasicAuth), case("B60", "token", TokenAuth)])
-def test_who_may_only_pull_sends_no_byte_of_a_blob(push_fails, dockless, config, kind):
+def test_a_user_with_pull_rights_only_sends_no_blob(push_fails, dockless, config, kind):
     with Registry(auth=kind(USERS)) as registry:
         path = config(entry(registry.host, f"bob:{SECRET}"))
-        said = dockless("copy", "oci:base", f"{registry.host}/app:1", "-q")
-        (line,) = said.err.splitlines()
-        assert said.status == 1 and SECRET not in line
+        result = dockless("copy", "oci:base", f"{registry.host}/app:1", "-q")
+        (line,) = result.err.splitlines()
+        assert result.status == 1 and SECRET not in line
         status = "403: DENIED requested access to the resource is denied" if kind is BasicAuth else "401"
         assert f"POST {registry.url}/v2/app/blobs/uploads/: {status}" in line
         assert f"used {path} (auths of {registry.host}) as user bob" in line

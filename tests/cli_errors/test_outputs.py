@@ -49,7 +49,7 @@ def readonly(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "destination, said",
+    "destination, message",
     [
         case(
             "B68", "layout, file", "oci:file", "cannot write an OCI layout to file: it is a file; choose another path"
@@ -85,9 +85,9 @@ def readonly(tmp_path_factory):
         ),
     ],
 )
-def test_places_that_cannot_be_written(refused, destination, said):
-    assert refused("copy", "oci:base", destination) == said
-    assert refused("build", destination, "--add", "folder:/a") == said
+def test_destinations_that_cannot_be_written(refused, destination, message):
+    assert refused("copy", "oci:base", destination) == message
+    assert refused("build", destination, "--add", "folder:/a") == message
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_places_that_cannot_be_written(refused, destination, said):
         case("B68", "full", "full", "No space left on device"),
     ],
 )
-def test_disks_that_take_nothing(dockless, readonly, place, why):
+def test_read_only_and_full_disks(dockless, readonly, place, why):
     large = make_image(os.urandom(200_000))
     layout_of("large", large.manifest.descriptor, blobs=large.blobs)
     for kind in ("oci", "oci-archive", "docker-archive"):
         path = f"{readonly}/{place}/out"
-        said = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
+        result = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
         what = f"an OCI layout to {path}" if kind == "oci" else path
-        assert (said.status, said.out, said.err) == (1, "", f"dockless: error: cannot write {what}: {why}\n")
+        assert (result.status, result.out, result.err) == (1, "", f"dockless: error: cannot write {what}: {why}\n")
         assert os.listdir(f"{readonly}/{place}") == []
 
 
 @row("B68")
-def test_what_was_there_stays_when_the_new_one_fails(refused, works):
+def test_a_failure_keeps_the_previous_output(refused, works):
     broken = make_image(b"three")
     layout_of("broken", broken.manifest.descriptor, blobs=broken.blobs)
     os.unlink(f"broken/blobs/sha256/{broken.manifest.layers[0].digest.hex}")
@@ -234,22 +234,22 @@ LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize("change, said", LAYOUTS)
-def test_layouts(refused, repository, tmp_path, change, said):
+@pytest.mark.parametrize("change, message", LAYOUTS)
+def test_layouts(refused, repository, tmp_path, change, message):
     shutil.copytree("base", "layout")
     change(tmp_path / "layout")
-    assert refused("copy", "oci:layout", "oci:out") == said
+    assert refused("copy", "oci:layout", "oci:out") == message
     line = refused("copy", "oci:layout", repository, writes=True)
-    if said.startswith("the config "):
-        said = said.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
-    if said.startswith("the blob ") and "not 136" not in said:
+    if message.startswith("the config "):
+        message = message.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
+    if message.startswith("the blob ") and "not 136" not in message:
         # It is found while it is sent.
-        said = said.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
+        message = message.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
             "the digest is", "the digest"
         )
-    elif said.startswith("the blob "):
-        said = said.replace(" is damaged: it has 10 bytes, not 136", " to be pushed ends 126 bytes early")
-    assert line == said
+    elif message.startswith("the blob "):
+        message = message.replace(" is damaged: it has 10 bytes, not 136", " to be pushed ends 126 bytes early")
+    assert line == message
 
 
 @row("B69")
@@ -346,11 +346,11 @@ ARCHIVES = [
 ]
 
 
-@pytest.mark.parametrize("kind, change, said", ARCHIVES)
-def test_archives(refused, repository, archives, tmp_path, kind, change, said):
+@pytest.mark.parametrize("kind, change, message", ARCHIVES)
+def test_archives(refused, repository, archives, tmp_path, kind, change, message):
     (tmp_path / "a.tar").write_bytes(change(archives[kind]))
     line = refused("copy", f"{kind}:a.tar", "oci:out")
-    assert line == said if said else line.startswith("a.tar")
+    assert line == message if message else line.startswith("a.tar")
     assert refused("copy", f"{kind}:a.tar", repository, writes=True) == line
 
 
@@ -371,7 +371,7 @@ def test_archives_that_can_be_read(works, archives, tmp_path, change):
 
 
 @row("B78")
-def test_no_folder_for_what_is_kept_of_uploads(works, registry, readonly, monkeypatch, tmp_path):
+def test_an_unwritable_cache_directory_is_not_an_error(works, registry, readonly, monkeypatch, tmp_path):
     """What is remembered between runs is a help, not a need: it is left out where nothing can be written."""
     monkeypatch.setattr("dockless.registry.uploader.MIN_SIZE", 0)
     for place in (f"{readonly}/readonly", "/proc/nothing", str(tmp_path / "file")):
@@ -382,7 +382,7 @@ def test_no_folder_for_what_is_kept_of_uploads(works, registry, readonly, monkey
 
 
 @row("B78")
-def test_a_folder_for_what_is_temporary_that_cannot_be_written(start, readonly):
+def test_an_unwritable_temporary_directory_is_not_an_error(start, readonly):
     process = start("build", "oci:out", "--add", "folder:/a", env={"TMPDIR": f"{readonly}/readonly"})
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err

@@ -49,7 +49,7 @@ SURROUNDINGS = [
 
 
 @pytest.mark.parametrize("options", SURROUNDINGS)
-def test_surroundings_change_nothing(start, works, src, tmp_path, options):
+def test_the_environment_of_the_process_has_no_effect(start, works, src, tmp_path, options):
     build = ("build", f"oci:{tmp_path}/ä", "--add", f"{src}:/ä", "--env", "A=ä")
     process = start(*build, "-q", **options)
     out, err = process.communicate(timeout=60)
@@ -60,7 +60,7 @@ def test_surroundings_change_nothing(start, works, src, tmp_path, options):
 
 
 @pytest.mark.parametrize("stream", [case("B71", "stdout", "stdout"), case("B71", "stderr", "stderr")])
-def test_a_reader_that_is_gone(start, works, tmp_path, stream):
+def test_a_closed_pipe_is_not_an_error(start, works, tmp_path, stream):
     image = make_image(b"x", config={"config": {"Labels": {"a": "x" * 500_000}}})
     layout_of(tmp_path / "large", image.manifest.descriptor, blobs=image.blobs)
     read, write = os.pipe()
@@ -98,7 +98,7 @@ def requested(registry, operation):
         ("tag", "manifest put", "copy oci:base HOST/app:1"),
     ],
 )
-def test_a_signal_while_a_registry_is_waited_for(start, tmp_path, phase, operation, command, number, status):
+def test_a_signal_while_waiting_for_a_registry(start, tmp_path, phase, operation, command, number, status):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     with Registry() as registry:
@@ -142,7 +142,7 @@ def test_a_signal_while_a_layer_is_built(start, tmp_path, number, status):
 
 
 @row("B73")
-def test_a_signal_while_it_waits_to_try_again(start, tmp_path):
+def test_a_signal_during_a_retry_pause(start, tmp_path):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     with Registry(faults=[Fault(on="upload post", status=503, headers={"Retry-After": "30"})]) as registry:
@@ -152,7 +152,7 @@ def test_a_signal_while_it_waits_to_try_again(start, tmp_path):
 
 
 @row("B73")
-def test_a_signal_ends_a_helper_that_is_waited_for(start, tmp_path, monkeypatch):
+def test_a_signal_ends_the_credential_helper(start, tmp_path, monkeypatch):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     helper = tmp_path / "bin/docker-credential-slow"

@@ -88,7 +88,7 @@ def test_ports_volumes_healthcheck():
     assert found["Healthcheck"] == {"Test": ["CMD", "true"]}
 
 
-def test_raw_reaches_what_has_no_name():
+def test_raw_sets_keys_without_a_field():
     found = edited(raw={"author": "me", "config": {"OnBuild": None, "Shell": ["/bin/sh"]}, "x.unknown": {"new": 1}})
     assert found["author"] == "me"
     assert found["config"]["Shell"] == ["/bin/sh"] and "OnBuild" not in found["config"]
@@ -179,7 +179,7 @@ def test_scratch():
         ({"history": ["x"]}, "history that is not a list"),
     ],
 )
-def test_documents_that_are_no_config(change, reason):
+def test_documents_that_are_not_configs(change, reason):
     with pytest.raises((InvalidDocumentError, InvalidValueError), match=reason):
         ImageConfig.from_bytes(json.dumps({**BASE, **change}).encode(), "the config of x")
 

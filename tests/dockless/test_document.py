@@ -9,7 +9,7 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
 
 
 @pytest.mark.parametrize(
-    "data, said",
+    "data, message",
     [
         (b"", "line 1"),
         (b"{", "line 1"),
@@ -27,11 +27,11 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
         (b'{"a": "' + b"x" * (5 << 20) + b'"}', "the limit is 4194304"),
     ],
 )
-def test_what_is_no_usable_document_is_refused_in_one_line(data, said):
+def test_invalid_documents_are_refused_in_one_line(data, message):
     with pytest.raises(InvalidDocumentError) as caught:
         parse_document(data, "sha256:abc")
     assert "sha256:abc is not a valid JSON document" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -95,7 +95,7 @@ def test_nesting_of_documents(document):
 @given(st.text('[]{}"\\a', max_size=40))
 @example('\\"[[')
 @example('"\\\\"[["\\"]"')
-def test_nesting_of_what_is_no_json(text):
+def test_nesting_of_invalid_json(text):
     """It is never less than what a parser goes through."""
     deepest, whole = nesting(text)
     found = found_nesting(text.encode())

@@ -34,29 +34,29 @@ def redirect(on, url, status=307, cookie="", **more):
     return Trouble(on=on, status=status, headers=headers, **more)
 
 
-def nothing_went_out(run, said):
+def nothing_went_out(run, message):
     assert run.stranger.requests == [] and run.tokens.requests == []
 
 
-def not_led_there(run, said):
+def not_led_there(run, message):
     assert run.stranger.requests == []
 
 
-def led_there(run, said):
+def led_there(run, message):
     assert run.stranger.requests
 
 
-def in_ten_steps(run, said):
+def in_ten_steps(run, message):
     for operation in ("manifest put", "blob get", "upload post"):
         most = 4 if operation == "upload post" else 1
         assert len([r for r in run.proxy.requests if r.operation == operation]) <= 11 * most
 
 
-def no_signature(run, said):
-    assert SIGNATURE not in said.err and run.stranger.requests
+def no_signature(run, message):
+    assert SIGNATURE not in message.err and run.stranger.requests
 
 
-def no_credentials_at_all(run, said):
+def no_credentials_at_all(run, message):
     assert not [request for request in run.proxy.requests if request.headers["Authorization"]]
 
 

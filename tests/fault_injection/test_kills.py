@@ -11,7 +11,7 @@ HALF = SIZES[BIG] // 2
 KILLED = -signal.SIGKILL
 
 
-def as_it_was(run, said):
+def as_it_was(run, message):
     assert run.named_now() == OLD.manifest.digest
 
 

@@ -35,12 +35,12 @@ def real_session(run, sent):
     return run.proxy.url + headers["Location"].split(run.store.host, 1)[1]
 
 
-def takes_it_up(run, said):
+def takes_it_up(run, message):
     received = sum(r.received for r in run.proxy.requests if r.operation in ("upload put", "upload patch"))
     assert received == sum(SIZES.values()) - 100_000
 
 
-def forgets_it(run, said):
+def forgets_it(run, message):
     folder = run.folder / "home/.cache/dockless/uploads"
     assert [json.loads(path.read_text()) for path in folder.iterdir()] == []
 

@@ -45,18 +45,18 @@ def other_starts(image):
     return hook
 
 
-def other_ends(run, said):
+def other_ends(run, message):
     assert run.other.wait(30) == 0
 
 
-def new_again(run, said):
+def new_again(run, message):
     run.store.put(run.repository, NEW, "v1")
 
 
 def only(*digests):
     """These were sent once more, and no others."""
 
-    def check(run, said):
+    def check(run, message):
         sent = [r.query.get("digest") for r in run.proxy.requests if r.operation == "upload put"]
         assert sorted(sent) == sorted(digests)
 
@@ -76,7 +76,7 @@ def room_again(run, pauses):
         limit(resource.RLIM_INFINITY)(run)
 
 
-def waited(run, said):
+def waited(run, message):
     assert len(run.sleeps) >= 2
 
 

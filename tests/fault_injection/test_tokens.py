@@ -34,19 +34,19 @@ def entry(user="", password="", **more):
 def asked(least, most):
     """So many tokens were asked for."""
 
-    def check(run, said):
+    def check(run, message):
         assert least <= len(run.tokens.requests) <= most
 
     return check
 
 
-def no_blob_was_sent(run, said):
+def no_blob_was_sent(run, message):
     assert not [request for request in run.proxy.requests if request.operation in ("upload put", "upload patch")]
     # Each of the requests under way may try a token of its own.
     assert len(run.tokens.requests) <= 5
 
 
-def only_posts(run, said):
+def only_posts(run, message):
     assert {request.method for request in run.tokens.requests} == {"POST"}
 
 

@@ -155,19 +155,19 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     )
     assert offline.returncode == 0, offline.stderr
     assert bases.requests() == []
-    said = web.description("web/image.json")
-    assert [("source" in layer) for layer in said["layers"]] == [True, False]
-    assert not (web.folder / "dist/web/image/blobs/sha256" / said["layers"][0]["digest"][7:]).exists()
+    message = web.description("web/image.json")
+    assert [("source" in layer) for layer in message["layers"]] == [True, False]
+    assert not (web.folder / "dist/web/image/blobs/sha256" / message["layers"][0]["digest"][7:]).exists()
 
     web.pants(registries(bases.host), "publish", *HERE)
     asked = bases.requests()
-    base_layer = said["layers"][0]["digest"]
+    base_layer = message["layers"][0]["digest"]
     assert not [r for r in uploads(bases) if base_layer in r], "a base layer was sent"
     assert [r for r in asked if r.startswith("POST") and f"mount={base_layer}" in r]
 
     reference = f"{bases.host}/app/web:latest"
     found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}").out)
-    assert found["Digest"] == said["digest"]
+    assert found["Digest"] == message["digest"]
     assert found["Env"] == ["PATH=/srv/bin:/bin", "BASE=yes", "GREETING=hi"]
     manifest = json.loads(run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}").out)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
@@ -213,10 +213,10 @@ def test_archives_and_whole_layouts_hold_the_base_too(web, bases, podman):
     lock(web)
     bases.forget()
     web.pants("package", "web:loadable", "web:whole")
-    said = web.description("web/whole.json")
+    message = web.description("web/whole.json")
     fetched = [r for r in bases.requests() if r.startswith("GET") and "/blobs/" in r]
-    assert len([r for r in fetched if said["layers"][0]["digest"] in r]) <= 2
-    for layer in said["layers"]:
+    assert len([r for r in fetched if message["layers"][0]["digest"] in r]) <= 2
+    for layer in message["layers"]:
         assert (web.folder / "dist/web/whole/blobs/sha256" / layer["digest"][7:]).stat().st_size == layer["size"]
     loaded = podman("load", "--input", web.folder / "dist/web/loadable.tar").out.split()[-1]
     assert loaded.endswith("/loadable:latest")
@@ -228,7 +228,7 @@ def test_archives_and_whole_layouts_hold_the_base_too(web, bases, podman):
     assert not [r for r in bases.requests() if "/blobs/" in r], "a base layer was fetched again"
 
 
-def test_a_base_that_is_gone_is_named(web, bases, tmp_path):
+def test_a_missing_base_is_named(web, bases, tmp_path):
     lock(web)
     web.pants("package", "web:image")
     layer = web.description("web/image.json")["layers"][0]["digest"]
@@ -241,7 +241,7 @@ def test_a_base_that_is_gone_is_named(web, bases, tmp_path):
     assert layer in line and "404" in line
 
 
-def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, base_layouts):
+def test_a_moved_tag_is_reported_and_a_dead_registry_keeps_the_lockfile(web, bases, base_layouts):
     lock(web)
     before = (web.folder / "base_images.lock").read_bytes()
     to = ("skopeo", "copy", "--dest-tls-verify=false")
@@ -264,7 +264,7 @@ def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, bas
     assert (web.folder / "base_images.lock").read_bytes() == after
 
 
-def test_a_lock_edited_by_hand_is_found(web):
+def test_manual_edits_of_the_lockfile_are_detected(web):
     lock(web)
     path = web.folder / "base_images.lock"
     path.write_text(path.read_text().replace("BASE=yes", "BASE=no"))

@@ -30,20 +30,20 @@ def packaged(checkout):
     return done, checkout.description("testprojects.hello/image.json")
 
 
-def test_package_writes_a_layout_that_skopeo_reads_and_says_digest_and_size(checkout, packaged):
+def test_package_writes_a_layout_that_skopeo_reads_and_prints_digest_and_size(checkout, packaged):
     need("skopeo")
-    done, said = packaged
-    assert said["address"] == HELLO
-    assert f"digest: {said['digest']}" in done.err
+    done, message = packaged
+    assert message["address"] == HELLO
+    assert f"digest: {message['digest']}" in done.err
     assert "size: " in done.err
     layout = checkout.folder / "dist/testprojects.hello/image"
     found = json.loads(run("skopeo", "inspect", f"oci:{layout}").out)
-    assert found["Digest"] == said["digest"]
-    assert found["Layers"] == [layer["digest"] for layer in said["layers"]]
-    assert said["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
+    assert found["Digest"] == message["digest"]
+    assert found["Layers"] == [layer["digest"] for layer in message["layers"]]
+    assert message["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
 
 
-def test_the_tests_know_of_pantsd(checkout, packaged):
+def test_the_tests_find_pantsd(checkout, packaged):
     """Else they could not end it."""
     assert len(checkout.daemons()) == 1
 
@@ -96,7 +96,7 @@ def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, package
         assert found["Digest"] == digest
 
 
-def test_the_digest_is_the_same_in_another_place_and_time_and_umask_and_locale(packaged, another_checkout):
+def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, another_checkout):
     for path in (another_checkout.folder / "testprojects").rglob("*"):
         os.utime(path, (1234567890, 1234567890))
         if path.is_file():

@@ -68,7 +68,7 @@ def test_the_image_runs_the_command(packaged, docker_registry, podman, tmp_path)
     assert digest == expected.digest
 
 
-def test_other_goals_know_the_sources(packaged):
+def test_other_goals_find_the_sources(packaged):
     listed = packaged.pants(*CONFIG, "list", "::").out.splitlines()
     for target in (
         "//:image",

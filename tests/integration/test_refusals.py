@@ -36,7 +36,7 @@ def only_line(text: str, part: str) -> str:
     return line
 
 
-def test_a_registry_that_is_not_there(checkout):
+def test_an_unreachable_registry(checkout):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -59,29 +59,29 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' contains '='"),
         ('registries=["@nowhere"]', "wrong:image: field `registries`: unknown registry @nowhere"),
     ],
 )
-def test_a_wrong_field_writes_nothing(checkout, fields, said):
+def test_a_wrong_field_writes_nothing(checkout, fields, message):
     folder = checkout.folder / "wrong"
     folder.mkdir(exist_ok=True)
     (folder / "BUILD").write_text(f'container_image(name="image", {fields})\n')
     done = checkout.pants("package", "wrong:image", ok=False)
     assert done.code != 0
-    assert said in done.err
+    assert message in done.err
     assert not (checkout.folder / "dist/wrong").exists()
 
 
-def test_nowhere_to_publish_to_fails(checkout):
+def test_publish_without_a_destination_fails(checkout):
     done = checkout.pants("--dockless-registries={}", "publish", HELLO, ok=False)
     assert done.code != 0
     assert "testprojects/hello:image: field `registries`: no destination to publish to" in done.err
 
 
-def test_skip_push_comes_before_packaging_where_pants_asks(checkout):
+def test_skip_push_is_checked_before_packaging(checkout):
     """What cannot be packaged is skipped all the same, but not by Pants before 2.32, which packages first."""
     folder = checkout.folder / "skipped"
     folder.mkdir()

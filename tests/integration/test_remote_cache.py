@@ -95,7 +95,7 @@ def test_the_digests_are_the_same_literals_on_both_machines(filled, packaged):
     assert (packaged.folder / blob).read_bytes() == (filled.folder / blob).read_bytes()
 
 
-def test_a_command_names_nothing_of_a_machine(filled, packaged, cache):
+def test_commands_contain_no_path_of_a_machine(filled, packaged, cache):
     """All results were hits, so the Actions of the second machine are those that the first one stored."""
     actions = cache.actions()
     assert len(actions) == CACHED_PROCESSES + 1
@@ -106,7 +106,7 @@ def test_a_command_names_nothing_of_a_machine(filled, packaged, cache):
         assert [argument for argument in action.arguments if argument.startswith("/")] == ["/bin/sh"]
 
 
-def test_an_edit_of_a_module_that_makes_no_bytes_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
+def test_an_edit_of_a_module_that_layers_do_not_import_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
     for module in ("lockfile.py", "registry/client.py", "cli/build.py"):
         path = packaged.folder / "src/dockless" / module
         path.write_text(f"{path.read_text()}\nEDITED = True\n")

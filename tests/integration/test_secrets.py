@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from pants_output import ONLY_DOCKLESS
-from real_tools import Checkout, DockerRegistry, Done, need, run
+from real_tools import Checkout, DockerRegistry, ProgramResult, need, run
 from remote_services import BuildGrid
 
 from pants_dockless.util_rules.processes import ENV_VARS
@@ -50,7 +50,7 @@ class Machine(NamedTuple):
     registry: DockerRegistry
     cache: BuildGrid
 
-    def pants(self, *arguments: str) -> Done:
+    def pants(self, *arguments: str) -> ProgramResult:
         registries = {"test": {"address": self.registry.host, "default": True}}
         return self.checkout.pants(
             *self.cache.options,

@@ -55,7 +55,7 @@ def built(tmp_path_factory):
     return folder
 
 
-def test_the_wheel_holds_both_packages_and_nothing_else(built):
+def test_the_wheel_contains_both_packages_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     assert wheel.name == f"dockless-{dockless.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as found:
@@ -68,7 +68,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(built):
     assert any(name.endswith("/licenses/LICENSE") for name in about)
 
 
-def test_the_sdist_holds_what_the_wheel_is_made_of_and_what_the_tests_need(built):
+def test_the_sdist_contains_the_sources_and_the_tests(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as found:
         files = {m.name.partition("/")[2]: found.extractfile(m).read() for m in found if m.isfile()}
@@ -122,17 +122,17 @@ def test_the_command_builds_an_image(installed, tmp_path):
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/main.py").write_text("print('hello')\n")
     build = ("build", "oci:out:v1", "--add", "tree:/app", "--entrypoint", '["python3", "/app/main.py"]')
-    said = run(installed / "dockless", *build, cwd=tmp_path)
+    result = run(installed / "dockless", *build, cwd=tmp_path)
     image = (
         dockless.Image.scratch()
         .add_layer(dockless.Layer.from_files({"/app": str(tmp_path / "tree")}))
         .with_config(entrypoint=["python3", "/app/main.py"])
     )
-    assert said.stdout == f"oci:out:v1@{image.digest}\n"
+    assert result.stdout == f"oci:out:v1@{image.digest}\n"
     assert run(installed / "python", "-m", "dockless", "verify", "oci:out", cwd=tmp_path).stdout == ""
 
 
-def test_what_an_extra_gives_is_asked_for_by_name(installed, tmp_path):
+def test_the_error_for_a_missing_compressor_names_the_extra(installed, tmp_path):
     (tmp_path / "f").write_text("x")
     done = run(
         installed / "dockless", "build", "oci:out", "--add", "f:/f", "--compression", "zstd", cwd=tmp_path, ok=False

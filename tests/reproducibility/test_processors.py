@@ -59,8 +59,8 @@ _HWCAP_SVE = 1 << 22
 
 def x86_level(*emulator: str) -> str:
     """The level of x86-64 that the C library's loader finds."""
-    said = subprocess.run([*emulator, X86_LOADER, "--help"], capture_output=True, text=True, check=True).stdout
-    found = [line.split()[0] for line in said.splitlines() if "x86-64-v" in line and "supported" in line]
+    result = subprocess.run([*emulator, X86_LOADER, "--help"], capture_output=True, text=True, check=True).stdout
+    found = [line.split()[0] for line in result.splitlines() if "x86-64-v" in line and "supported" in line]
     return max(found, default="x86-64-v1")
 
 
@@ -70,8 +70,8 @@ def features_of(processor: Processor) -> str:
         return x86_level(*processor.emulator)
     loader = AARCH64 / "root/lib/ld-linux-aarch64.so.1"
     command = [*processor.emulator, str(loader), "--list-diagnostics"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    hwcap = next(int(line.partition("=")[2], 0) for line in said.splitlines() if line.startswith("dl_hwcap="))
+    result = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    hwcap = next(int(line.partition("=")[2], 0) for line in result.splitlines() if line.startswith("dl_hwcap="))
     return "SVE" if hwcap & _HWCAP_SVE else "no SVE"
 
 

@@ -74,19 +74,19 @@ class Store:
         status, headers, _ = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
         assert status == 202
         location = headers["Location"].split(self.host, 1)[1]
-        status, _, said = self.ask("PUT", f"{location}&digest={digest_of(data)}", data)
-        assert status == 201, said
+        status, _, message = self.ask("PUT", f"{location}&digest={digest_of(data)}", data)
+        assert status == 201, message
 
     def put(self, repository, image, tag):
         for blob in image.all_blobs[:-1]:
             self.put_blob(repository, image.blobs[blob.digest])
         kind = {"Content-Type": image.manifest.media_type}
-        status, _, said = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
-        assert status == 201, said
+        status, _, message = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
+        assert status == 201, message
 
     def delete(self, repository, kind, digest):
-        status, _, said = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
-        assert status in (202, 404), said
+        status, _, message = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
+        assert status in (202, 404), message
 
     def manifest(self, repository, reference):
         """The manifest's bytes, or None."""

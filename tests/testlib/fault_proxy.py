@@ -204,7 +204,7 @@ class FaultProxy(FaultyServer):
         chunked = False
         for name, value in request.headers.items():
             if name.lower() == "authorization" and self._tokens:
-                value = self._tokens.as_of_now(value)
+                value = self._tokens.with_expired_token(value)
             if name.lower() == "transfer-encoding":
                 chunked = True
             if name.lower() not in _NOT_PASSED or name.lower() == "transfer-encoding":

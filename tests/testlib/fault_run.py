@@ -21,7 +21,7 @@ from fault_bench import IDENTITY, INDEXED, NETRC, NEW, OLD, SECRET, SIZES, diges
 from fault_proxy import FaultProxy
 from made_images import layout_of
 from real_tools import ROOT
-from the_command import Said
+from the_command import CommandResult
 
 from dockless.cli import main
 from dockless.registry.clock import Clock
@@ -221,7 +221,7 @@ class Run:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main(self.argv)
-        return Said(status, out.getvalue(), err.getvalue())
+        return CommandResult(status, out.getvalue(), err.getvalue())
 
     def start(self):
         """The command in a process of its own."""
@@ -231,7 +231,7 @@ class Run:
 
     def ended(self):
         out, err = self.process.communicate(timeout=60)
-        return Said(self.process.returncode, out.decode(), err.decode())
+        return CommandResult(self.process.returncode, out.decode(), err.decode())
 
     def go(self):
         """The case, from its preparation to the second run."""
@@ -243,18 +243,18 @@ class Run:
             self.case.prepare(self)
         if self.case.kill:
             self.start()
-            said = self.ended()
+            result = self.ended()
         else:
-            said = self.command()
+            result = self.command()
         assert self.failures == []
-        self.judge_words(said)
+        self.judge_words(result)
         for server in (self.proxy, self.tokens):
-            assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{said}"
+            assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{result}"
         self.judge_wire()
-        self.judge_tag(survived=said.status == 0)
+        self.judge_tag(survived=result.status == 0)
         if self.case.check:
-            self.case.check(self, said)
-        self.run_again(said)
+            self.case.check(self, result)
+        self.run_again(result)
 
     def prepare(self):
         layout_of(self.folder / "new", self.image.descriptor, blobs=self.blobs, names=["v1"])
@@ -266,16 +266,16 @@ class Run:
         if self.case.mount:
             self.store.put(f"{self.repository}/base", NEW, "v1")
 
-    def judge_words(self, said):
-        text = f"{said}\n{self.sleeps}"
+    def judge_words(self, message):
+        text = f"{message}\n{self.sleeps}"
         case = self.case
         if case.kill:
-            assert said.status == case.kill, text
+            assert message.status == case.kill, text
         else:
-            assert said.status == (1 if case.error else 0), text
-        assert "Traceback" not in said.err and "should not happen" not in said.err, text
-        assert not [secret for secret in self.secrets if secret in said.out + said.err], text
-        lines = said.err.splitlines()
+            assert message.status == (1 if case.error else 0), text
+        assert "Traceback" not in message.err and "should not happen" not in message.err, text
+        assert not [secret for secret in self.secrets if secret in message.out + message.err], text
+        lines = message.err.splitlines()
         assert all(line.isprintable() for line in lines), text
         complaints = [line for line in lines if "error" in line]
         if case.error:
@@ -283,11 +283,11 @@ class Run:
             assert re.search(case.error, lines[-1]), text
             hosts = [self.host, self.repository, self.tokens.realm.split("/")[2]]
             assert any(host in lines[-1] for host in hosts), text
-            assert said.out == ""
+            assert message.out == ""
         elif not case.kill:
             assert not complaints, text
             destination = f"oci:{self.folder}/out:v1" if case.pull else self.name
-            assert said.out == f"{destination}@{self.image.digest}\n", text
+            assert message.out == f"{destination}@{self.image.digest}\n", text
         left = [path for path in (self.folder / "home").rglob("*") if path.is_file() and path.name != ".netrc"]
         left = [path.read_bytes().decode("latin-1") for path in left if path.name != "config.json"]
         assert not [secret for secret in self.secrets for text in left if secret in text]
@@ -350,8 +350,8 @@ class Run:
         self.log_in("ann", SECRET)
         missing = {digest for digest in self._blobs_below() if self.store.blob(self.repository, digest) is None}
         there = digest_of(self.store.manifest(self.repository, "v1")) == self.image.digest
-        said = self.command()
-        assert (said.status, f"@{self.image.digest}\n" in said.out) == (0, True), f"{first}\nthen {said}"
+        result = self.command()
+        assert (result.status, f"@{self.image.digest}\n" in result.out) == (0, True), f"{first}\nthen {result}"
         assert self.named_now() == self.image.digest
         if not self.case.pull:
             uploads = [

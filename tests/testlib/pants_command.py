@@ -66,10 +66,10 @@ def _wanted_pex(folder: Path, env: Mapping[str, str]) -> str:
     empty.mkdir()
     (empty / "pants.toml").write_text("[GLOBAL]\n")
     command = [*pants_command(), "--no-pantsd", "--backend-packages=pants.backend.python", "help-all"]
-    said = subprocess.run(command, cwd=empty, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
-    if said.returncode:
-        raise AssertionError(f"{VARIABLE}: {shlex.join(command)} failed: {said.stderr.decode(errors='replace')}")
-    scope = json.loads(said.stdout)["scope_to_help_info"][_PEX_CLI]
+    result = subprocess.run(command, cwd=empty, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+    if result.returncode:
+        raise AssertionError(f"{VARIABLE}: {shlex.join(command)} failed: {result.stderr.decode(errors='replace')}")
+    scope = json.loads(result.stdout)["scope_to_help_info"][_PEX_CLI]
     (version,) = [o["default"] for o in (*scope["basic"], *scope["advanced"]) if o["config_key"] == "version"]
     return version.lstrip("v")
 

@@ -33,7 +33,7 @@ def need(*programs: str) -> None:
         pytest.skip(f"NOT TESTED, not installed: {', '.join(missing)}")
 
 
-class Done(NamedTuple):
+class ProgramResult(NamedTuple):
     code: int
     out: str
     err: str
@@ -41,7 +41,7 @@ class Done(NamedTuple):
 
 def run(
     *argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True, **options: Any
-) -> Done:
+) -> ProgramResult:
     """Runs a program to its end; `options` go to `subprocess.run`. With `ok`, a failure raises AssertionError."""
     done = subprocess.run(
         [str(argument) for argument in argv],
@@ -52,7 +52,7 @@ def run(
         timeout=600,
         **options,
     )
-    found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    found = ProgramResult(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     if ok:
         assert found.code == 0, f"{argv}\n{found.out}\n{found.err}"
     return found
@@ -85,7 +85,7 @@ tmp_dir = "{folder}/tmp"
 
 
 @contextmanager
-def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
+def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]:
     """Runs podman or buildah with storage of its own: storage("podman", "run", ...). They and `programs` are needed."""
     need(*programs)
     # podman refuses a runroot of more than 50 characters.
@@ -95,7 +95,7 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
     storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
 
-    def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> Done:
+    def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> ProgramResult:
         return run(program, *storage, *args, cwd=cwd, env=env, ok=ok)
 
     try:
@@ -202,7 +202,7 @@ class Checkout:
         with locked(caches):
             self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
 
-    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
+    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> ProgramResult:
         before = os.umask(umask)
         try:
             return run(

@@ -14,7 +14,7 @@ from dockless.cli import main
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     status: int
     out: str
     err: str
@@ -25,7 +25,7 @@ class Said(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
+def isolated_directory(tmp_path, monkeypatch):
     for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
@@ -45,7 +45,7 @@ def dockless(capfdbinary):
         except SystemExit as end:
             status = end.code
         out, err = capfdbinary.readouterr()
-        return Said(status, out.decode(), err.decode())
+        return CommandResult(status, out.decode(), err.decode())
 
     return call
 

@@ -74,7 +74,7 @@ class TokenServer(FaultyServer):
             claims.update(exp=int(time.time()) - LEEWAY - 60, nbf=int(time.time()) - 3600)
             self._expired[token] = self._sign(claims)
 
-    def as_of_now(self, authorization):
+    def with_expired_token(self, authorization):
         """An Authorization header as the registry would see it: with a token that has come to its end in between."""
         scheme, _, token = authorization.partition(" ")
         return f"{scheme} {self._expired[token]}" if token in self._expired else authorization

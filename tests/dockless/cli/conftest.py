@@ -1,9 +1,9 @@
 import pytest
-from the_command import dockless, in_a_folder_of_its_own, start
+from the_command import dockless, isolated_directory, start
 
 from dockless.testing import Registry
 
-__all__ = ["dockless", "in_a_folder_of_its_own", "start"]
+__all__ = ["dockless", "isolated_directory", "start"]
 
 
 @pytest.fixture

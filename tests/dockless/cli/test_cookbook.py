@@ -70,7 +70,7 @@ def test_the_readme(scene, registry, tmp_path):
     assert (tmp_path / "hello.tar").is_file()
 
 
-def test_every_heading_is_listed_and_every_link_leads_somewhere():
+def test_every_heading_is_listed_and_every_link_has_a_target():
     headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))

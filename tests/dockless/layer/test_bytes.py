@@ -81,13 +81,13 @@ def test_other_programs_decode_it_too(build, sample, compression, program):
     assert subprocess.run([program, "-dc"], input=built.blob, capture_output=True, check=True).stdout == built.tar
 
 
-def test_single_member_gzip_is_read_by_who_stops_after_the_first(build, sample):
+def test_single_member_gzip_is_complete_for_readers_of_one_member(build, sample):
     built = build((sample, "/app"), compression="gzip-single")
     with tarfile.open(fileobj=io.BytesIO(built.blob), mode="r|gz") as tar:
         assert len([*tar]) == built.layer.entries
 
 
-def test_what_does_not_compress_is_stored(build, tree):
+def test_incompressible_data_is_stored(build, tree):
     noise = random.Random(1).randbytes(4 << 20)
     built = build((tree({"noise": noise}), "/"))
     assert len(noise) < len(built.blob) < len(noise) * 1.001
@@ -98,7 +98,7 @@ def test_known_answers_of_the_compressor():
         check_known_answer(level)
 
 
-def test_a_compressor_that_answers_otherwise_is_refused(monkeypatch):
+def test_a_compressor_with_other_output_is_refused(monkeypatch):
     monkeypatch.setitem(libdeflate.KNOWN_ANSWERS, 1, 0)
     with pytest.raises(LayerError, match="does not produce the expected bytes at"):
         find_encoder("gzip")
@@ -137,9 +137,7 @@ def library(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
-def test_a_missing_library_is_an_error_and_nothing_else_takes_its_place(
-    library, compression, package, module, extension, hint
-):
+def test_a_missing_library_is_an_error_and_is_not_replaced(library, compression, package, module, extension, hint):
     """As `zstandard` is on free-threaded CPython 3.14, for which it has no wheel."""
     library(module, None)
     with pytest.raises(LayerError) as caught:
@@ -156,12 +154,12 @@ def test_a_library_for_another_interpreter(library, compression, package, module
     library(module, f"from {module}.{extension} import *")
     with pytest.raises(LayerError) as caught:
         find_encoder(compression)
-    said = str(caught.value)
-    assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in said
-    assert said.endswith(f"; {hint}")
+    result = str(caught.value)
+    assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in result
+    assert result.endswith(f"; {hint}")
 
 
-def test_write_sizes_do_not_matter_because_there_are_blocks():
+def test_the_last_block_may_be_shorter():
     """The seam: blocks of one size, with the places where entries begin."""
     blocks = [Block(memoryview(bytearray(1 << 20))), Block(memoryview(bytearray(b"x" * 10)))]
     pieces = []
@@ -188,7 +186,7 @@ def header_facts(header: bytes) -> tarfile.TarInfo:
         (b"\xff\xfe", 1),
     ],
 )
-def test_names_are_ustar_where_they_fit(name, blocks):
+def test_names_that_fit_are_ustar(name, blocks):
     header = tar_header(name, b"0", 0o644, 0, 0, 0, 0)
     assert len(header) == 512 * blocks
     assert os.fsencode(header_facts(header).name) == name
@@ -279,7 +277,7 @@ class _Interrupted(BaseException):
     pass
 
 
-def test_a_signal_at_any_moment_ends_it():
+def test_a_signal_at_any_moment_ends_the_compression():
     """Ctrl-C is an exception in the midst of whatever the main thread does: of passing a block on, for one."""
 
     def interrupt(*_):

@@ -30,7 +30,7 @@ def test_entries_are_sorted_part_by_part(build, tree):
     assert build((tree(files), "/")).names == ["A", "a", "a/B", "a/b", "a/b.d", "a/b.d/c", "a-", "a.txt", "a0", "ä"]
 
 
-def test_modes_are_the_executable_bit_and_nothing_of_the_disk(build, tree):
+def test_modes_depend_only_on_the_executable_bit(build, tree):
     root = tree({"f": "", "x": "", "d/g": ""})
     for path, mode in (("f", 0o604), ("x", 0o700), ("d/g", 0o6440), ("d", 0o2750)):
         (root / path).chmod(mode)
@@ -105,12 +105,12 @@ def test_a_source_that_is_a_symlink_can_be_followed(build, tree):
 
 
 @pytest.mark.parametrize(
-    "target, said",
+    "target, message",
     [("nowhere", "has no target"), ("..", "leads out of"), ("/etc", "leads out of"), (".", "contains it")],
 )
-def test_links_that_cannot_be_followed_are_named(build, tree, target, said):
+def test_links_that_cannot_be_followed_are_named(build, tree, target, message):
     root = tree({"d/l": ("l", target if target != ".." else "../..")})
-    with pytest.raises(LayerError, match=said):
+    with pytest.raises(LayerError, match=message):
         build((root, "/"), follow_symlinks=True)
 
 
@@ -150,7 +150,7 @@ def test_time(build, tree):
             source_date_epoch(wrong)
 
 
-def test_same_files_are_linked_when_asked(build, tree):
+def test_equal_files_are_hard_linked_with_the_option(build, tree):
     root = tree({"a": "same", "b": "same", "c": "othr", "d/e": "same", "x": "same", "n": "", "m": ""})
     (root / "x").chmod(0o755)
     plain = build((root, "/"))
@@ -219,7 +219,7 @@ def test_ignore_rules_are_gits(build, tree, patterns, ignore_files):
 
 
 @pytest.mark.parametrize("place", ["a-folder", "a-link", "a-fifo"])
-def test_what_is_no_ignore_file_is_none(build, tree, place):
+def test_only_regular_files_are_ignore_files(build, tree, place):
     root = tree({"a": "x"})
     if place == "a-folder":
         os.mkdir(os.path.join(root, ".ig"))

@@ -91,7 +91,7 @@ def test_properties_of_the_sandbox_change_nothing(tmp_path, root, change):
     assert digest(tmp_path, source) == expected
 
 
-def test_a_file_that_the_listing_lacks_is_no_input(tmp_path, root):
+def test_files_that_are_not_listed_are_left_out(tmp_path, root):
     source = Source(str(root), "/x", listing=listing_of(root))
     expected = digest(tmp_path, source)
     (root / "b/stray").write_text("x")

@@ -194,7 +194,7 @@ def test_character_classes_are_those_of_git(tmp_path):
         ("**/a/" * 5 + "b", "/".join("a" * 50 + "b"), True),
     ],
 )
-def test_a_hostile_pattern_is_matched_as_by_git_and_soon(tmp_path, pattern, path, expected):
+def test_a_hostile_pattern_is_matched_as_by_git_and_quickly(tmp_path, pattern, path, expected):
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text(pattern)
     assert seconds_of(lambda: match(pattern, path)) < 0.1
@@ -217,7 +217,7 @@ def test_a_hostile_pattern_is_matched_as_by_git_and_soon(tmp_path, pattern, path
         ("**/" + ("*" + "a" * 100 + "b/") * 16 + "**/c", "/".join(["a" * 200 + "b"] * 20), None),
     ],
 )
-def test_a_pattern_that_is_hostile_to_git_is_matched_soon(pattern, path, expected):
+def test_a_pattern_that_is_hostile_to_git_is_matched_quickly(pattern, path, expected):
     assert seconds_of(lambda: match(pattern, path)) < 0.1
     assert match(pattern, path) is expected
 
@@ -232,7 +232,7 @@ def test_a_pattern_that_is_hostile_to_git_is_matched_soon(pattern, path, expecte
     ],
     ids=["name", "below a directory", "asterisks", "directories"],
 )
-def test_thousands_of_rules_are_matched_soon(rule, path):
+def test_thousands_of_rules_are_matched_quickly(rule, path):
     patterns = Patterns([rule.format(n).encode() for n in range(3000)], "`ignores`")
     assert seconds_of(lambda: patterns.match(path.encode(), False)) < 0.1
 
@@ -247,7 +247,7 @@ def seconds_of(function):
     return min(found)
 
 
-def test_a_pattern_has_a_greatest_length():
+def test_a_pattern_has_a_maximum_length():
     assert match("a" * 4096, "a" * 4096) is True
     assert match("#" + "a" * 5000, "a") is None
     with pytest.raises(LayerError, match="`ignores` has a pattern that cannot be read: 'aaa.*: it is longer than 4096"):

@@ -39,8 +39,8 @@ def test_two_sources_for_one_path_are_both_named(build, tree, out):
     assert not os.listdir(out)
 
 
-@pytest.mark.parametrize("make, said", [("fifo", "is a fifo"), ("socket", "is a socket"), ("device", "is a device")])
-def test_what_is_no_file_is_refused_without_a_hang(build, tree, make, said):
+@pytest.mark.parametrize("make, message", [("fifo", "is a fifo"), ("socket", "is a socket"), ("device", "is a device")])
+def test_special_files_are_refused_without_a_hang(build, tree, make, message):
     path = tree({"f": ""}) / "odd"
     if make == "fifo":
         os.mkfifo(path)
@@ -53,7 +53,7 @@ def test_what_is_no_file_is_refused_without_a_hang(build, tree, make, said):
             os.mknod(path, 0o020644, os.makedev(1, 3))
         except PermissionError:
             pytest.skip("NOT TESTED: this user can make no device")
-    assert said in refusal(build, (path.parent, "/"))
+    assert message in refusal(build, (path.parent, "/"))
 
 
 def test_an_unreadable_file_is_named(build, tree):
@@ -122,7 +122,7 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ({"symlinks": {"/a\0": "b"}}, "NUL"),
         ({"symlinks": {"/a/../b": "c"}}, "'..'"),
@@ -150,9 +150,9 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"compression": "gzip:0001"}, "no level '0001'"),
     ],
 )
-def test_wrong_fields_are_named(build, tree, out, fields, said):
+def test_wrong_fields_are_named(build, tree, out, fields, message):
     line = refusal(build, (tree({"f": ""}), "/srv"), **fields)
-    assert said in line and f"`{next(iter(fields))}`" in line
+    assert message in line and f"`{next(iter(fields))}`" in line
     assert not os.listdir(out)
 
 
@@ -201,7 +201,7 @@ def test_an_interrupt_leaves_nothing(tree, out, monkeypatch):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=4), st.binary(max_size=80))
-def test_any_ignore_file_ends_soon(patterns, content):
+def test_any_ignore_file_is_evaluated_quickly(patterns, content):
     from dockless.layer.ignore import Ignores
 
     try:
@@ -222,7 +222,7 @@ def tarball(**members) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", ["", "gz", "zst", "multi"])
-def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
+def test_a_tarball_is_used_unchanged(tmp_path, out, suffix):
     import zstandard
 
     tar = tarball(a=10, b=2_000_000)
@@ -244,7 +244,7 @@ def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
 
 
 @pytest.mark.parametrize(
-    "data, said",
+    "data, message",
     [
         (b"not a tar" * 100, "checksum"),
         (tarball(a=5000)[:2000], "cut off"),
@@ -256,10 +256,10 @@ def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
     ],
     ids=["text", "cut", "cut gzip", "bad gzip", "bzip2", "bad zstd", "more"],
 )
-def test_what_is_no_tarball_leaves_nothing(tmp_path, out, data, said):
+def test_an_invalid_tarball_leaves_no_blob(tmp_path, out, data, message):
     path = tmp_path / "layer"
     path.write_bytes(data)
-    with pytest.raises(LayerError, match=said) as caught:
+    with pytest.raises(LayerError, match=message) as caught:
         Layer.from_tarball(path).build(str(out))
     assert str(path) in str(caught.value)
     assert not os.listdir(out)
@@ -282,7 +282,7 @@ def test_any_damage_of_a_tarball_is_found_or_harmless(tmp_path_factory, data):
         assert not os.listdir(folder / "out")
 
 
-def test_memory_stays_small_whatever_a_tarball_holds(tmp_path):
+def test_memory_is_bounded_for_any_tarball(tmp_path):
     """1 GiB of zeros in a megabyte, in a process of its own."""
     program = (
         "import sys, gzip, tarfile\n"

@@ -44,7 +44,7 @@ def test_any_reader_is_sent(kind, path, connect):
     assert sum(moved) == len(DATA) and max(moved) <= BLOCK_SIZE
 
 
-def test_a_file_is_taken_up_in_its_middle(path, connect, monkeypatch):
+def test_a_file_is_sent_from_its_position(path, connect, monkeypatch):
     monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", BLOCK_SIZE)
     with Registry() as registry:
         registry.faults = [Fault("upload put", nth=1, request_bytes=BLOCK_SIZE + 5000, reset=True)]

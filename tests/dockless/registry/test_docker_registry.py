@@ -141,7 +141,7 @@ def test_wrong_password(guarded, connect, image):
     assert len(guarded.requests()) == 2
 
 
-def test_nobody(guarded, connect, image, environ):
+def test_push_without_credentials(guarded, connect, image, environ):
     with pytest.raises(UnauthorizedError, match=r"no credentials were found; looked in .*/\.docker/config\.json"):
         push(image.root, image.source, connect(guarded.host), "nobody", ["v1"])
 
@@ -214,7 +214,7 @@ class Killing(threading.Thread):
                 client.sendall(data)
 
 
-def test_killed_at_every_request(plain, connect, environ, make, tmp_path):
+def test_a_push_that_was_killed_at_any_request_is_completed_by_the_next(plain, connect, environ, make, tmp_path):
     """SIGKILL before the nth request arrives; then a push sends nothing that is stored, and the tag is right."""
     image = make(44, 2_000_000, 40_000, 10)
     layout = str(tmp_path / "layout")

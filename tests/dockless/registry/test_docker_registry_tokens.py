@@ -52,16 +52,16 @@ def test_one_token_serves_a_push_and_another_a_pull(registry, tokens, connect, i
     assert scopes(tokens)[1:] == [["repository:app:pull"]]
 
 
-def test_nobody_may_read_what_is_public(registry, tokens, connect, image):
+def test_anonymous_pull_is_limited_to_public_repositories(registry, tokens, connect, image):
     push(image.root, image.source, connect(registry.host, credentials=ANN), "public", ["v1"])
-    nobody = connect(registry.host)
-    assert nobody.get_manifest("public", "v1").digest == image.digest
+    anonymous = connect(registry.host)
+    assert anonymous.get_manifest("public", "v1").digest == image.digest
     assert tokens.requests[-1].headers["Authorization"] is None
     with pytest.raises(UnauthorizedError, match="no credentials were found"):
-        nobody.get_manifest("private", "v1")
+        anonymous.get_manifest("private", "v1")
 
 
-def test_who_may_only_pull_sends_no_blob(registry, tokens, connect, image):
+def test_a_user_with_pull_rights_only_sends_no_blob(registry, tokens, connect, image):
     with pytest.raises(UnauthorizedError) as caught:
         push(image.root, image.source, connect(registry.host, credentials=READER), "denied", ["v1"])
     text = str(caught.value)
@@ -142,7 +142,7 @@ def test_delete(registry, tokens, connect, make):
         connect(registry.host, credentials=READER).delete_blob("gone", image.root.layers[0].digest)
 
 
-def test_tokens_that_end_in_the_middle(registry, tokens, connect, image):
+def test_tokens_that_expire_during_a_push(registry, tokens, connect, image):
     """docker-registry takes a token for a minute after its end; then it says so, and another is fetched."""
     tokens.lifetime = -61
     client = connect(registry.host, credentials=ANN)

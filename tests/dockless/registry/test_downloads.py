@@ -60,7 +60,7 @@ def test_from_every_registry(profile, connect):
 
 
 @pytest.mark.parametrize("how", ["drop", "reset"])
-def test_goes_on_where_it_broke(how, registry, fetch):
+def test_a_broken_download_is_resumed(how, registry, fetch):
     registry.faults = [Fault("blob get", nth=(1, 2), response_bytes=MIB, **{how: True})]
     assert fetch() == DATA
     ranges = [request.headers["Range"] for request in gets(registry)]
@@ -70,7 +70,7 @@ def test_goes_on_where_it_broke(how, registry, fetch):
         assert ranges[1:] == [f"bytes={MIB}-", f"bytes={2 * MIB}-"]
 
 
-def test_ranges_are_not_known(registry, fetch):
+def test_a_registry_without_ranges(registry, fetch):
     """200 and the whole blob: what came already is passed over."""
     whole = {"status": 200, "body": DATA}
     registry.faults = [
@@ -81,10 +81,10 @@ def test_ranges_are_not_known(registry, fetch):
 
 
 @pytest.mark.parametrize(
-    "said", ["bytes 0-{end}/{size}", "bytes {at}-{at}/{size}", "bytes x", "", "bytes {at}-{end}/{size}, 5-6"]
+    "message", ["bytes 0-{end}/{size}", "bytes {at}-{at}/{size}", "bytes x", "", "bytes {at}-{end}/{size}, 5-6"]
 )
-def test_another_part_than_was_asked_for(said, registry, fetch):
-    value = said.format(at=MIB, end=len(DATA) - 1, size=len(DATA))
+def test_a_part_that_was_not_requested(message, registry, fetch):
+    value = message.format(at=MIB, end=len(DATA) - 1, size=len(DATA))
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
         Fault("blob get", nth=(2, 3, 4, 5, 6, 7), headers={"Content-Range": value}),
@@ -93,7 +93,7 @@ def test_another_part_than_was_asked_for(said, registry, fetch):
         fetch()
 
 
-def test_the_rest_is_refused(registry, fetch):
+def test_a_refused_range(registry, fetch):
     """Then all of it is asked for. docker-registry answers 416 with a length and no body: that is not waited for."""
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
@@ -111,7 +111,7 @@ def test_the_rest_is_refused(registry, fetch):
     assert len(gets(registry)) == 3
 
 
-def test_less_than_was_asked_for(registry, fetch, manual):
+def test_a_part_that_is_shorter_than_requested(registry, fetch, manual):
     """A store that gives so many bytes at a time: each next part is asked for, and nothing is waited for."""
     part = 100_000
     starts = range(MIB, len(DATA), part)
@@ -130,7 +130,7 @@ def test_less_than_was_asked_for(registry, fetch, manual):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_damaged(times, registry, connect):
+def test_a_damaged_blob(times, registry, connect):
     """Reading to the end fails, whoever begins anew gets it right once the damage is gone."""
     registry.faults = [Fault("blob get", nth=tuple(range(1, times + 1)), corrupt=7)]
     content = RegistryBlobSource(connect(registry.host), "app")
@@ -143,13 +143,13 @@ def test_damaged(times, registry, connect):
 
 
 @pytest.mark.parametrize("size", [0, 1, len(DATA) - 1, len(DATA) + 1, 2**62])
-def test_another_size_than_the_manifest_says(size, registry, fetch):
+def test_another_size_than_in_the_manifest(size, registry, fetch):
     """Known before a byte is read."""
     with pytest.raises(ProtocolError, match=f"has the wrong size: {len(DATA)} bytes, not {size}"):
         fetch(BLOB._replace(size=size))
 
 
-def test_without_a_length_it_ends_where_the_manifest_says(registry, fetch):
+def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch):
     """An endless answer is cut at the size that is known; a short one is an error."""
     registry.faults = [Fault("blob get", status=200, body=DATA + b"x" * MIB, headers={"Content-Length": None})]
     assert fetch() == DATA
@@ -158,7 +158,7 @@ def test_without_a_length_it_ends_where_the_manifest_says(registry, fetch):
         fetch()
 
 
-def test_a_compressed_answer_is_not_unpacked(registry, fetch):
+def test_a_content_encoding_is_not_decoded(registry, fetch):
     """A bomb would be: what has a digest is not encoded once more, and we say so in each request."""
     registry.faults = [Fault("blob get", headers={"Content-Encoding": "gzip"})]
     with pytest.raises(ProtocolError, match="responded with the encoding gzip, not requested"):
@@ -181,13 +181,13 @@ def test_memory_does_not_grow_with_the_blob(registry, connect):
         tracemalloc.stop()
 
 
-def test_a_missing_blob_is_known_when_it_is_opened(registry, connect):
+def test_a_missing_blob_is_an_error_of_open(registry, connect):
     other = Descriptor(media_types.OCI_LAYER, Digest.of(b"x"), 1)
     with pytest.raises(ResponseError, match=f"GET .*/v2/app/blobs/{other.digest}: 404: BLOB_UNKNOWN"):
         RegistryBlobSource(connect(registry.host), "app").open(other)
 
 
-def test_a_link_that_breaks_all_the_time_but_moves_on(registry, fetch):
+def test_failures_with_progress_are_not_limited(registry, fetch):
     """More failures than attempts: what counts is that each brings it further."""
     big = DATA * 6
     registry.put_blob("app", big)
@@ -195,7 +195,7 @@ def test_a_link_that_breaks_all_the_time_but_moves_on(registry, fetch):
     assert fetch(Descriptor(media_types.OCI_LAYER, Digest.of(big), len(big))) == big
 
 
-def test_a_link_that_breaks_and_does_not_move_is_given_up(registry, fetch, manual):
+def test_failures_without_progress_are_limited(registry, fetch, manual):
     registry.faults = [Fault("blob get", response_bytes=0, drop=True)]
     with pytest.raises(DocklessError):
         fetch()
@@ -203,27 +203,27 @@ def test_a_link_that_breaks_and_does_not_move_is_given_up(registry, fetch, manua
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("sha256:" + "0" * 64, "does not have the digest that the registry names"),
         ("sha512:x", None),
         ("nonsense", None),
     ],
 )
-def test_the_digest_that_a_manifest_is_served_with(header, said, connect, image, keep):
+def test_the_digest_header_of_a_manifest_is_verified(header, message, connect, image, keep):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("manifest get", headers={"Docker-Content-Digest": header})]
         client = connect(registry.host)
-        if said is None:
+        if message is None:
             assert client.get_manifest("app", "v1").digest == image.digest
             return
-        with pytest.raises(ProtocolError, match=said):
+        with pytest.raises(ProtocolError, match=message):
             client.get_manifest("app", "v1")
         assert len([r for r in registry.requests if r.operation == "manifest get"]) == 2
 
 
-def test_a_pinned_manifest_that_is_another(connect, image, make, keep):
+def test_a_pinned_manifest_with_another_digest(connect, image, make, keep):
     """Even where the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
     other = make(77, 5)
     with Registry() as registry:
@@ -241,7 +241,7 @@ def test_a_pinned_manifest_that_is_another(connect, image, make, keep):
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_manifest_without_end(told, connect):
+def test_an_endless_manifest(told, connect):
     with Registry() as registry:
         length = {} if told else {"Content-Length": None}
         registry.faults = [Fault("manifest get", status=200, body=b" " * (5 * MIB), headers=length)]

@@ -86,7 +86,7 @@ def attempt(connect, registry, repository, image):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_request_meets_it(fault, connect, make, image, holds, small_steps, keep):
+def test_every_request_of_a_push_with_every_fault(fault, connect, make, image, holds, small_steps, keep):
     change, survived = FAULTS[fault]
     before = make(9, 10)
     profile = "docker-registry" if fault in LIKE_DOCKER else "strict"

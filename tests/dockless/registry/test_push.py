@@ -73,7 +73,7 @@ def test_force_sends_all(connect, image):
         assert forced.blobs_sent == 4
 
 
-def test_foreign_layers_stay_where_they_are(connect, image):
+def test_foreign_layers_are_not_pushed(connect, image):
     kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     layer = image.root.layers[0]._replace(media_type=kind, urls=("https://example.com/x",))
     root = make_manifest(image.root.config, [layer, *image.root.layers[1:]])
@@ -86,7 +86,7 @@ def test_foreign_layers_stay_where_they_are(connect, image):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_registry_that_was_wrong_about_a_blob(named, connect, image, holds):
+def test_a_missing_blob_that_head_reported_is_sent(named, connect, image, holds):
     """HEAD says it is there, PUT of the manifest says it is not: sent in spite of what HEAD says."""
     missing = image.root.layers[1].digest
     with Registry() as registry:
@@ -121,14 +121,14 @@ def test_immutable_tag(connect, image, make):
         assert registry.tags("app") == {"v1": image.digest}
 
 
-def test_repository_that_is_not_made_by_a_push(connect, image):
+def test_a_repository_that_a_push_does_not_create(connect, image):
     with Registry(profile="ecr") as registry:
         with pytest.raises(ResponseError, match="404: NAME_UNKNOWN .* is created first"):
             push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert sum(request.received for request in registry.requests) == 0
 
 
-def test_may_only_pull(connect, image):
+def test_a_user_with_pull_rights_only(connect, image):
     from dockless.registry import Credentials
 
     auth = TokenAuth([User("ann", "pw", "pull")])
@@ -206,7 +206,7 @@ def test_indexes_of_indexes(connect, image):
     ],
     ids=str,
 )
-def test_what_is_always_wrong_ends(on, fault, connect, make, keep, holds, manual):
+def test_permanent_faults_end_in_an_error(on, fault, connect, make, keep, holds, manual):
     """In an error, soon and with a bounded number of requests; the tag stays."""
     before, image = make(20, 10), make(21, 30_000, 10)
     with Registry(auth=TokenAuth(anonymous="pull,push")) as registry:
@@ -281,7 +281,7 @@ def test_the_budget_is_for_time_without_progress(connect, make, manual, monkeypa
         assert sum(manual.sleeps) <= 50 + 120
 
 
-def test_pushed_by_several_at_once(connect, make, holds):
+def test_concurrent_pushes_to_one_tag(connect, make, holds):
     """Eight pushes of images that share layers, to one tag: each ends right, and the tag names one of them."""
     images = [make(30, 100_000, 50_000) for _ in range(8)]
     for n, image in enumerate(images):
@@ -308,7 +308,7 @@ def test_pushed_by_several_at_once(connect, make, holds):
 
 
 @pytest.mark.parametrize("lost", [{"after": True, "reset": True}, {"after": True, "status": 504}])
-def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
+def test_a_tag_is_checked_if_every_response_is_lost(lost, connect, image):
     with Registry() as registry:
         registry.faults = [Fault("manifest put", **lost)]
         assert push(image.root, image.source, connect(registry.host), "app", ["v1"]).digest == image.digest
@@ -317,7 +317,7 @@ def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
             push(image.root, image.source, connect(registry.host), "app", ["v2"])
 
 
-def test_who_says_403_to_a_wrong_password_hears_it_from_one_thread(connect, make):
+def test_a_wrong_password_that_gets_403_is_tried_by_one_thread(connect, make):
     """Artifactory and Nexus, which lock accounts; ECR says it to a question that a push can do without."""
     image = make(50, *[1000] * 20)
     with Registry() as registry:

@@ -79,7 +79,7 @@ def test_every_reason_of_the_code_is_in_the_table():
     assert given == set(BY_REASON)
 
 
-def test_errors_of_credentials_and_layouts_are_not_the_registrys():
+def test_errors_of_credentials_and_layouts_are_final():
     for kind in (CredentialsError, LayoutError):
         assert classify(kind("x")) == FINAL
 

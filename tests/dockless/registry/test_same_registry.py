@@ -62,7 +62,7 @@ def test_two_registries_copied_into_each_other(connect, make, keep, holds):
         holds(other, "copy", image, "v1")
 
 
-def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
+def test_a_resumed_upload_reads_only_the_rest_of_the_source(connect, make, keep):
     """What follows goes on where the source stands; after a break it is asked for the rest."""
     image = make(33, 8 * MIB)
     [layer] = image.root.layers
@@ -79,7 +79,7 @@ def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
 
 @pytest.mark.parametrize("on", ["manifest head", "blob head"])
 @pytest.mark.parametrize("status", [403, 405])
-def test_who_may_not_ask_may_still_push(on, status, connect, image, holds):
+def test_forbidden_checks_do_not_prevent_a_push(on, status, connect, image, holds):
     """ECR wants a right of its own for either question; both are short cuts."""
     with Registry() as registry:
         registry.faults = [Fault(on, status=status)]
@@ -87,7 +87,7 @@ def test_who_may_not_ask_may_still_push(on, status, connect, image, holds):
         holds(registry, "app", image, "v1")
 
 
-def test_a_tag_that_names_what_is_no_image_is_overwritten(connect, image, holds):
+def test_a_tag_of_an_invalid_image_is_overwritten(connect, image, holds):
     old = b'{"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": [], "history": []}'
     with Registry() as registry:
         registry.put_manifest("app", old, "application/vnd.docker.distribution.manifest.v1+json", "v1")
@@ -113,7 +113,7 @@ def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
 
 
 @pytest.mark.parametrize("key", ["{host}", "https://{host}/v1/", "{host}/", "{HOST}"])
-def test_given_credentials_are_found_as_those_of_config_files_are(key, connect, image, keep):
+def test_given_credentials_are_matched_like_those_of_config_files(key, connect, image, keep):
     with Registry(auth=TokenAuth([User("ann", "pw")], anonymous=""), address="127.0.0.1") as registry:
         keep(registry, "app", image, "v1")
         name = key.format(host=registry.host, HOST=registry.host.upper())
@@ -121,7 +121,7 @@ def test_given_credentials_are_found_as_those_of_config_files_are(key, connect, 
         assert client.get_manifest("app", "v1").digest == image.digest
 
 
-def test_ecr_answers_a_chunk_with_201(connect, make):
+def test_a_chunk_with_status_201(connect, make):
     image = make(34, 12 * MIB)
     [layer] = image.root.layers
     with Registry(profile="ecr", repositories=["app"]) as registry, pytest.MonkeyPatch.context() as patch:
@@ -131,7 +131,7 @@ def test_ecr_answers_a_chunk_with_201(connect, make):
         assert sum(request.received for request in registry.requests) < 15 * MIB
 
 
-def test_a_proxy_that_limits_the_single_request(connect, make):
+def test_a_proxy_that_limits_the_size_of_a_request(connect, make):
     """413 to a whole blob: sent in chunks, it goes."""
     image = make(35, 3 * MIB)
     [layer] = image.root.layers
@@ -142,7 +142,7 @@ def test_a_proxy_that_limits_the_single_request(connect, make):
         assert registry.blob("app", layer.digest) == image.source.blobs[layer.digest]
 
 
-def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
+def test_a_registry_that_stores_two_bytes_per_request(connect, make, manual):
     """It says each time that it holds a little more, and takes nothing: that is no progress."""
     image = make(36, 300_000)
     [layer] = image.root.layers
@@ -159,7 +159,7 @@ def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
 
 
 @pytest.mark.parametrize("code", ["NAME_UNKNOWN", "BLOB_UPLOAD_INVALID"])
-def test_a_refusal_is_not_asked_for_again_and_again(code, connect, make):
+def test_a_refused_upload_is_not_repeated(code, connect, make):
     image = make(37, 300_000)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -171,7 +171,7 @@ def test_a_refusal_is_not_asked_for_again_and_again(code, connect, make):
         assert len(puts) == (1 if code == "NAME_UNKNOWN" else 4)
 
 
-def test_what_was_deleted_is_not_there(connect, image):
+def test_a_deleted_blob_is_sent_again(connect, image):
     blob = image.root.layers[0]
     with Registry() as registry:
         client = connect(registry.host)
@@ -181,7 +181,7 @@ def test_what_was_deleted_is_not_there(connect, image):
         assert registry.blob("app", blob.digest)
 
 
-def test_a_deletion_whose_answer_was_lost(connect, image, keep):
+def test_a_deletion_whose_response_is_lost(connect, image, keep):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("* delete", nth=(1, 3), drop=True, after=True)]
@@ -208,7 +208,7 @@ def test_a_source_that_cannot_be_read(trouble, connect, image):
         assert len(opened) == 1 and registry.blobs("app") == {}
 
 
-def test_what_is_no_image_is_still_fetched(connect):
+def test_manifests_of_any_type_are_fetched(connect):
     """As bytes: what to make of them is for who asked."""
     raw = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []}'
     with Registry() as registry:
@@ -217,7 +217,7 @@ def test_what_is_no_image_is_still_fetched(connect):
         assert found == (raw, "application/vnd.oci.artifact.manifest.v1+json", Digest.of(raw))
 
 
-def test_an_upload_that_leads_elsewhere_is_checked(connect, image):
+def test_the_result_of_a_redirected_upload_is_checked(connect, image):
     """201 of another host says nothing of what the registry has."""
     blob = image.root.layers[0]
     with Registry() as registry, Registry() as other:

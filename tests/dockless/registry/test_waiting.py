@@ -42,7 +42,7 @@ def test_minimum_rate():
         rate.check(10, 0.001, "x")
 
 
-def test_a_trickle_is_given_up(connect):
+def test_a_trickling_response_is_aborted(connect):
     """A byte at a time, each before the timeout of a single read."""
 
     class Time:
@@ -104,12 +104,12 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
         ("Thu, 99 Foo 1970", None),
     ],
 )
-def test_retry_after(text, seconds, manual):
+def test_retry_after_is_parsed(text, seconds, manual):
     assert parse_retry_after(text, manual.clock()) == seconds
 
 
 @pytest.mark.parametrize(("asked", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
-def test_the_registry_asks_to_wait(asked, waits, connect, image, keep, manual):
+def test_retry_after_is_obeyed_up_to_a_minute(asked, waits, connect, image, keep, manual):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": asked})]
@@ -134,7 +134,7 @@ def test_pauses_grow_with_jitter_and_end(manual):
     assert manual.sleeps == [0.375, 0.75, 1.5, 3.0, 6.0, 12.0, 22.5]
 
 
-def test_the_budget_ends_what_attempts_do_not(manual):
+def test_the_budget_ends_the_retries(manual):
     retries = Attempts(RetryPolicy(attempts=1000), manual.clock())
     error = ProtocolError("x", reason="truncated blob")
     with pytest.raises(ProtocolError):
@@ -143,7 +143,7 @@ def test_the_budget_ends_what_attempts_do_not(manual):
     assert sum(manual.sleeps) <= 300.0
 
 
-def test_pauses_of_a_very_long_patience(manual):
+def test_pauses_with_many_attempts(manual):
     retries = Attempts(RetryPolicy(attempts=1_000_000, budget=1e6), manual.clock())
     with pytest.raises(ProtocolError):
         while True:
@@ -151,7 +151,7 @@ def test_pauses_of_a_very_long_patience(manual):
     assert len(manual.sleeps) > 30_000 and max(manual.sleeps) == 22.5
 
 
-def test_permanent_errors_are_final_at_once(manual):
+def test_permanent_errors_are_not_retried(manual):
     with pytest.raises(ProtocolError):
         Attempts(RetryPolicy(), manual.clock()).wait(ProtocolError("x"))
     assert manual.sleeps == []
@@ -166,7 +166,7 @@ def test_a_pause_ends_when_the_work_is_stopped():
     assert time.monotonic() - began < 20
 
 
-def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch):
+def test_concurrent_pings_share_one_failure(connect, monkeypatch):
     """Each of four threads would wait as long again for a host that does not answer."""
     asked, greeting = [], threading.Event()
 
@@ -195,7 +195,7 @@ def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch)
     assert len(failures) == 4 and asked == ["https"]
 
 
-def test_who_is_stopped_does_not_go_on(manual):
+def test_a_stopped_transfer_is_cancelled(manual):
     stop = threading.Event()
     retries = Attempts(RetryPolicy(), manual.clock(), stop=stop)
     stop.set()

@@ -76,7 +76,7 @@ def test_the_challenges(start, helpers):
     assert 'scope="repository:a:delete"' in delete.headers["WWW-Authenticate"]
 
 
-def test_tokens_hold_what_was_asked_and_is_allowed(start):
+def test_tokens_contain_the_requested_and_allowed_scopes(start):
     _, call = start(TokenAuth(USERS))
     push = "/v2/a/blobs/uploads/"
     asked = bearer(get_token(call, ALICE, ["repository:a:pull,push"]))
@@ -147,7 +147,7 @@ def test_tokens_are_made_to_expire(start):
 
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_odd_token_answers(start, field):
+def test_unusual_token_responses(start, field):
     _, call = start(TokenAuth(USERS, token_field=field, expires_in=0))
     assert set(get_token(call).json) == {field}
 

@@ -17,7 +17,7 @@ DATA = b"some bytes"
 SERVE = "import sys; from dockless.testing.serve import serve; sys.exit(serve('127.0.0.1:0', sys.argv[1], faults=()))"
 
 
-def test_everything_is_there_after_a_restart(tmp_path, helpers):
+def test_content_survives_a_restart(tmp_path, helpers):
     with Registry(tmp_path) as registry:
         call = helpers.Client(registry.host)
         call.push("a/b", b"{}")
@@ -64,7 +64,7 @@ def test_unnamed_content_is_removed(tmp_path, helpers):
         assert not path.exists()
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path):
+def test_a_directory_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InvalidValueError, match="not empty and does not contain a registry"):
         Registry(tmp_path)
@@ -83,7 +83,7 @@ def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
         assert _peak(process.pid) - before < 24 << 10
 
 
-def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
+def test_a_kill_leaves_no_partial_blob(tmp_path, helpers):
     """Killed in the middle of an upload: nothing has a name that it should not have, and the session goes on."""
     blob = os.urandom(1 << 20) * 8
     with _Server(tmp_path) as (process, host):

@@ -106,7 +106,7 @@ def test_content_range_is_ignored_and_chunks_are_appended(both, helpers):
     both("GET", locations)
 
 
-def test_a_location_of_before_is_invalid(both):
+def test_an_earlier_location_is_invalid(both):
     """The lost reply: the client knows the session's first Location alone."""
     first = both.start("t/stale")
     _, second = both("PATCH", first, b"hel")
@@ -124,7 +124,7 @@ def test_a_session_does_not_survive_a_broken_body(both, helpers, method):
     assert both("PATCH", locations, b"4")[0] == 404
 
 
-def test_a_session_survives_a_body_that_never_came(both, helpers):
+def test_a_session_survives_a_body_that_was_never_sent(both, helpers):
     locations = both.start("t/lost")
     both.broken("PATCH", locations, b"", 10)
     status, locations = both("GET", locations)

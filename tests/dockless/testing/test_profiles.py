@@ -30,7 +30,7 @@ def test_an_unknown_profile():
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
-def test_every_profile_takes_a_push(start, helpers, profile):
+def test_every_profile_accepts_a_push(start, helpers, profile):
     """POST, PUT, manifest, and all of it read again, however it is redirected."""
     registry, call = start(profile, repositories=["a/b"])
     if registry.profile.token_always:
@@ -155,7 +155,7 @@ def test_quay(start, helpers):
     assert signed("POST", f"/v2/b/blobs/uploads/?mount={helpers.digest(b'{}')}").status == 400
 
 
-def test_a_profile_of_ones_own(start, helpers):
+def test_a_custom_profile(start, helpers):
     profile = PROFILES["strict"]._replace(name="mine", chunk_minimum=4, tag_page_maximum=2)
     registry, call = start(profile)
     answer = call("POST", "/v2/a/blobs/uploads/")

@@ -74,7 +74,7 @@ def test_chunks_that_do_not_fit(call):
     assert call("GET", again.headers["Location"]).status == 204
 
 
-def test_an_empty_session_has_no_range_to_tell(call):
+def test_an_empty_session_has_no_range(call):
     answer = call("GET", call.start("a"))
     assert (answer.status, answer.headers["Range"]) == (204, None)
 
@@ -189,7 +189,7 @@ def test_more_refusals(call, helpers):
     assert call.put_manifest("b", "v1", raw).code == "MANIFEST_BLOB_UNKNOWN"
 
 
-def test_foreign_layers_need_not_be_there(call, helpers):
+def test_foreign_layers_need_not_exist(call, helpers):
     call.push("a", b"{}")
     layer = helpers.descriptor(b"far", "application/vnd.oci.image.layer.nondistributable.v1.tar")
     without = json.loads(helpers.make_manifest(b"{}"))
@@ -270,8 +270,8 @@ def test_referrers(call, helpers):
     filtered = call("GET", f"/v2/a/referrers/{named['digest']}?artifactType=text/sbom")
     assert filtered.headers["OCI-Filters-Applied"] == "artifactType"
     assert [d["annotations"] for d in filtered.json["manifests"]] == [{"k": "v"}]
-    nobody = call("GET", f"/v2/a/referrers/{helpers.digest(b'?')}")
-    assert (nobody.status, nobody.json["manifests"]) == (200, [])
+    without_referrers = call("GET", f"/v2/a/referrers/{helpers.digest(b'?')}")
+    assert (without_referrers.status, without_referrers.json["manifests"]) == (200, [])
     assert call("GET", "/v2/a/referrers/junk").status == 400
 
 

@@ -6,7 +6,7 @@ from dockless.testing import Registry
 
 
 @pytest.fixture(autouse=True)
-def _nobody(tmp_path_factory, monkeypatch):
+def _no_credentials(tmp_path_factory, monkeypatch):
     """No credentials but those of the test."""
     home = tmp_path_factory.mktemp("home")
     for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):

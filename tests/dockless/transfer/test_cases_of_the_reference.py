@@ -80,7 +80,7 @@ def test_01_references_and_where_plain_http_is_tried(text, parsed, plain_http):
     assert is_loopback(split_host(found.registry)) == plain_http
 
 
-def test_04_a_tree_with_its_linked_folder_followed(members, fixture_tree):
+def test_04_a_tree_with_a_followed_symlink_to_a_directory(members, fixture_tree):
     found = members(Layer.from_files({"/apples": fixture_tree}, follow_symlinks=True))
     assert {name: member.isdir() for name, member in found.items()} == {
         "apples": True,
@@ -95,14 +95,14 @@ def test_04_a_tree_with_its_linked_folder_followed(members, fixture_tree):
     }
 
 
-def test_05_an_ignore_file_takes_its_file_and_stays(members, fixture_tree):
+def test_05_an_ignore_file_applies_and_is_kept(members, fixture_tree):
     before = set(members(Layer.from_files({"/apples": fixture_tree})))
     (fixture_tree / ".ignore").write_text("**/taco.yaml\n")
     after = set(members(Layer.from_files({"/apples": fixture_tree}, ignore_files=[".ignore"])))
     assert after == before - {"apples/nested/taco.yaml"} | {"apples/.ignore"}
 
 
-def test_06_a_pattern_takes_a_folder_with_what_is_in_it(members, fixture_tree):
+def test_06_a_pattern_ignores_a_directory_and_its_content(members, fixture_tree):
     before = set(members(Layer.from_files({"/apples": fixture_tree})))
     after = set(members(Layer.from_files({"/apples": fixture_tree}, ignores=["**/test"])))
     assert after == before - {"apples/nested/test", "apples/nested/test/deep.js"}
@@ -112,14 +112,14 @@ def test_08_one_file_is_one_entry(members, fixture_tree):
     assert list(members(Layer.from_files({"/usr/local/bin/main": fixture_tree / "main.js"}))) == ["usr/local/bin/main"]
 
 
-def test_09_a_folder_and_a_file_in_one_place(members, fixture_tree, tmp_path):
+def test_09_a_directory_and_a_file_at_one_path(members, fixture_tree, tmp_path):
     (tmp_path / "more.js").write_text("5")
     found = members(Layer.from_files({"/apples": fixture_tree, "/apples/nested/": tmp_path / "more.js"}))
     assert {"apples/main.js", "apples/nested/taco.yaml", "apples/nested/more.js"} <= set(found)
     assert list(found).count("apples/nested") == 1
 
 
-def test_11_a_reader_that_stands_still_stops_what_is_read():
+def test_11_a_sink_that_blocks_stops_the_reading():
     made, stands_still = [], []
 
     def blocks():
@@ -136,7 +136,7 @@ def test_11_a_reader_that_stands_still_stops_what_is_read():
     assert stands_still[0] <= 2 * 2 + 2 and len(made) == 100
 
 
-def test_12_files_that_are_on_no_disk(members):
+def test_12_files_that_are_not_on_disk(members):
     found = members(
         Layer.from_files(
             {"/a/bytes": InlineFile(b"\0\xff"), "/a/empty": InlineFile(b"")}, symlinks={"/a/link": "../some where/é"}
@@ -206,7 +206,7 @@ def test_18_twenty_builds_are_one_image(tmp_path):
     assert len(digests) == 1
 
 
-def test_21_modes_and_owners_as_asked(members, tmp_path):
+def test_21_modes_and_owners(members, tmp_path):
     (tmp_path / "tool").write_text("")
     found = members(
         Layer.from_files(
@@ -235,7 +235,7 @@ def test_23_a_large_layer_stays_below_a_small_one(registry):
 
 @pytest.mark.parametrize("base_format", ["oci", "docker"])
 @pytest.mark.parametrize("image_format", ["oci", "docker"])
-def test_26_a_base_of_several_platforms_in_either_family(registry, base_format, image_format):
+def test_26_a_base_of_several_platforms_in_either_format(registry, base_format, image_format):
     bases = [Image.scratch(f"linux/{machine}", image_format=base_format) for machine in ("amd64", "arm64")]
     ImageIndex(base.add_layer(Layer.from_files({"/b": InlineFile("b")})) for base in bases).save(
         f"{registry.host}/base:1"

@@ -86,7 +86,7 @@ class TestRegistryClient:
             found = RegistryBlobSource(client, "app").open(Descriptor("x/y", digest, len(data))).read()
         assert found == data
 
-    def test_only_404_means_that_a_blob_is_not_there(self, registry):
+    def test_only_404_means_that_a_blob_does_not_exist(self, registry):
         with RegistryClient(registry.host) as client:
             registry.put_blob("app", b"x")
             assert not client.blob_exists("app", Digest.of(b"other"))
@@ -101,7 +101,7 @@ class TestRegistryClient:
             built().save(f"{host}/app")
 
     @pytest.mark.parametrize("status", [202, 204, 201])
-    def test_what_a_chunk_is_answered_does_not_matter(self, status):
+    def test_any_success_status_of_a_chunk_is_accepted(self, status):
         profile = PROFILES["strict"]._replace(chunk_status=status, single_post=False)
         with Registry(profile=profile) as registry:
             assert built().save(f"{registry.host}/app").blobs_sent == 2
@@ -121,12 +121,12 @@ class TestRegistryClient:
         ],
         ids=["503", "429", "reset", "lost answer"],
     )
-    def test_what_passes_is_survived(self, registry, fault):
+    def test_temporary_errors_are_retried(self, registry, fault):
         registry.faults = [fault]
         pushed = built().save(f"{registry.host}/app:1")
         assert registry.manifest("app", "1").digest == pushed.digest
 
-    def test_a_registrys_own_words_are_in_the_error(self, registry):
+    def test_the_message_of_a_registry_is_in_the_error(self, registry):
         body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded for team"}]})
         registry.faults = [Fault(on="upload post", status=403, body=body)]
         with pytest.raises(RegistryError, match=r"DENIED.*quota exceeded for team"):
@@ -153,7 +153,7 @@ class TestRegistryClient:
         with pytest.raises(RegistryError, match=str(other.manifest.digest)):
             Image.from_registry(f"{registry.host}/app@{image.manifest.digest}")
 
-    def test_docker_and_oci_manifests_are_stored_as_what_they_are(self, registry):
+    def test_docker_and_oci_manifests_keep_their_media_types(self, registry):
         for image_format, media_type in (
             ("oci", "application/vnd.oci.image.manifest.v1+json"),
             ("docker", "application/vnd.docker.distribution.manifest.v2+json"),
@@ -171,19 +171,19 @@ class TestRegistryClient:
 
 
 class TestSigningIn:
-    def test_nobody_needs_no_options(self, registry):
+    def test_anonymous_access_needs_no_options(self, registry):
         built().save(f"{registry.host}/app")
         assert not any(request.headers["Authorization"] for request in registry.requests)
 
     @pytest.mark.parametrize("auth", [BasicAuth(USERS), TokenAuth(USERS)], ids=["basic", "token"])
-    def test_any_registrys_challenge_is_answered(self, auth, login):
+    def test_basic_and_token_challenges_are_answered(self, auth, login):
         with Registry(auth=auth) as registry:
             secret = base64.b64encode(b"alice:alice's secret").decode()
             login({"auths": {registry.host: {"auth": secret}}})
             built().save(f"{registry.host}/app")
             assert Image.from_registry(f"{registry.host}/app") == built()
 
-    def test_a_token_that_ends_is_renewed(self):
+    def test_an_expired_token_is_renewed(self):
         with Registry(auth=TokenAuth(USERS, lifetime=300)) as registry:
             access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             image = Image.scratch()
@@ -201,7 +201,7 @@ class TestSigningIn:
             pushed = copy_image(f"{registry.host}/one", f"{registry.host}/two", access=access)
             assert (pushed.blobs_mounted, pushed.bytes_sent) == (2, 0)
 
-    def test_a_wrong_password_names_the_registry_and_where_it_came_from_and_not_itself(self, login):
+    def test_a_wrong_password_error_names_registry_and_source_but_not_the_password(self, login):
         with Registry(auth=BasicAuth(USERS)) as registry:
             login({"auths": {registry.host: {"username": "alice", "password": "not-that-one"}}})
             with pytest.raises(RegistryError) as caught:
@@ -219,7 +219,7 @@ class TestSigningIn:
             built().save(f"{registry.host}/app")
             assert (tmp_path / "asked").read_text().strip() == registry.host
 
-    def test_a_store_for_all_hosts_and_its_miss(self, login, registry):
+    def test_a_credential_store_without_an_entry_means_anonymous_access(self, login, registry):
         login({"credsStore": "store"}, store="echo 'credentials not found in native keychain'; exit 1")
         assert built().save(f"{registry.host}/app").blobs_sent == 2
 
@@ -270,7 +270,7 @@ class TestSigningIn:
             assert elsewhere and all(r.listener != own for r in elsewhere)
             assert not any(r.headers["Authorization"] for r in elsewhere)
 
-    def test_an_access_token_outright(self):
+    def test_a_given_access_token_is_sent(self):
         with Registry(auth=TokenAuth()) as locked:
             access = RegistryAccess(credentials={locked.host: Credentials(registry_token="abc")})
             with pytest.raises(RegistryError):
@@ -278,7 +278,7 @@ class TestSigningIn:
             assert "Bearer abc" in {request.headers["Authorization"] for request in locked.requests}
 
 
-def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
+def test_a_silent_registry_times_out(registry, monkeypatch):
     registry.faults = [Fault(on="manifest get", delay=3)]
     monkeypatch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.2)
     began = time.monotonic()
@@ -287,7 +287,7 @@ def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
     assert time.monotonic() - began < 30
 
 
-def test_googles_own_credentials_are_for_googles_registries_alone(monkeypatch):
+def test_google_credentials_are_used_only_for_google_registries(monkeypatch):
     class Found:
         valid, token = True, "ya29.token"
 

@@ -12,7 +12,7 @@ import dockless
 from dockless import errors
 
 
-def test_every_name_is_there_and_no_other():
+def test_the_public_names_are_exactly_those_of_all():
     assert set(dockless._MODULES) == set(dockless.__all__)
     assert dockless.__all__ == sorted(dockless.__all__)
     assert dir(dockless) == sorted([*dockless.__all__, "__version__"])
@@ -94,7 +94,7 @@ def test_every_property_is_explained(name):
             assert own_doc(found), f"{name}.{attribute}"
 
 
-def test_every_source_is_of_something_that_is_there():
+def test_every_docstring_has_its_source():
     for name in SOURCES:
         value, _, attribute = name.partition(".")
         text = own_doc(getattr(getattr(dockless, value), attribute) if attribute else getattr(dockless, value))
@@ -138,7 +138,7 @@ def test_errors_are_one_hierarchy():
     assert (error.problem, error.cause, error.hint) == ("cannot read x", "it is gone", "make it")
 
 
-def test_help_is_a_manual():
+def test_help_contains_every_docstring():
     text = pydoc.render_doc(dockless, renderer=pydoc.plaintext)
     assert "Image.from_registry" in text and "OCI image spec" in text
     lines = {line.strip(" |") for line in text.splitlines()}

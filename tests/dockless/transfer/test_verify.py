@@ -194,8 +194,8 @@ def test_damaged_files(tmp_path, kind):
     assert_says(wrong(f"oci:{tmp_path}/l"), reason)
 
 
-def assert_says(said, reason):
-    assert re.search(reason, said), said
+def assert_says(message, reason):
+    assert re.search(reason, message), message
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_config_that_cannot_be_read(tmp_path, raw, reason):
     assert_says(wrong(f"oci:{tmp_path}/l"), reason)
 
 
-def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
+def test_an_index_with_another_platform_or_too_many_levels(tmp_path):
     image = make_image(b"x")
     platform = image.documents.platform._replace(architecture="arm64")
     index = make_index([image.manifest.descriptor._replace(platform=platform)])
@@ -228,7 +228,7 @@ def test_an_index_that_says_another_platform_or_counts_too_deep(tmp_path):
     assert "nested in more than 4 indexes" in wrong(f"oci:{tmp_path}/d")
 
 
-def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path, monkeypatch):
+def test_a_decompression_bomb_is_not_decompressed(tmp_path, monkeypatch):
     zstandard = pytest.importorskip("zstandard")
     monkeypatch.setattr("dockless.tar.decompress._ALWAYS_ALLOWED", 1 << 20)
     damaged = Damaged(tmp_path / "l")
@@ -239,14 +239,14 @@ def test_a_bomb_is_not_defused_by_reading_it_all(tmp_path, monkeypatch):
     assert "is a decompression bomb" in wrong(f"oci:{tmp_path}/l")
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_reported(tmp_path):
     damaged = Damaged(tmp_path / "l").write()
     flip(damaged.blob(0))
     damaged.blob(1).unlink()
     assert len(verify_image(f"oci:{tmp_path}/l").problems) >= 2
 
 
-def test_what_is_right_is_right_in_every_form(tmp_path, registry, push):
+def test_valid_images_have_no_problems(tmp_path, registry, push):
     for n, options in enumerate([{}, {"docker": True}, {"compress": False}, {"urls": ["https://x.example/l"]}]):
         image = make_image(b"one", b"two", **options)
         if "urls" in options:
@@ -257,14 +257,14 @@ def test_what_is_right_is_right_in_every_form(tmp_path, registry, push):
         assert found.foreign == ((image.manifest.layers[0].digest,) if "urls" in options else ())
 
 
-def test_a_registry_that_serves_damage(registry, push):
+def test_damaged_blobs_of_a_registry(registry, push):
     image = make_image(b"one", b"two")
     push(registry, "app", "1", image)
     registry.faults = [Fault(on="blob get", reference=image.manifest.layers[0].digest, corrupt=30)]
     assert "damaged" in wrong(f"{registry.host}/app:1")
 
 
-def test_attestations_and_artifacts_are_right_as_they_are(tmp_path):
+def test_attestations_and_artifacts_are_verified_as_blobs(tmp_path):
     """buildkit's have an image's config and layers that are no tars; others have any layers."""
     attestation = make_image(b"{}")
     blobs = attestation.blobs

@@ -68,8 +68,8 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
     (tmp_path / "good").write_bytes(docker_archive())
     assert verify_image(f"docker-archive:{tmp_path}/good").problems == ()
     (tmp_path / "bad").write_bytes(docker_archive(change))
-    said = wrong(f"docker-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = wrong(f"docker-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
     ],
     ids=["half", "header", "empty", "gzip cut off", "gzip and more", "members twice"],
 )
-def test_a_damaged_tar_around_it(tmp_path, damage, reason):
+def test_a_damaged_outer_tar(tmp_path, damage, reason):
     (tmp_path / "bad").write_bytes(docker_archive(whole=damage))
-    said = wrong(f"docker-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = wrong(f"docker-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 def test_all_images_of_a_docker_archive_are_checked_or_the_one_that_is_named(tmp_path):
@@ -115,8 +115,8 @@ def test_a_damaged_oci_archive(tmp_path, damage, reason):
     assert wrong(f"oci-archive:{tmp_path}/good") == ""
     damage(files)
     (tmp_path / "bad").write_bytes(tar_of(files))
-    said = wrong(f"oci-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = wrong(f"oci-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def made(tmp_path_factory):
         "oci:skopeo-docker",
     ],
 )
-def test_what_other_tools_write_is_right(made, place):
+def test_archives_of_other_tools_are_valid(made, place):
     kind, _, path = place.partition(":")
     found = verify_image(f"{kind}:{made}/{path}")
     assert found.problems == ()

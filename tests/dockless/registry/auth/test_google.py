@@ -58,7 +58,7 @@ def default(monkeypatch):
 @pytest.mark.parametrize(
     "host", ["gcr.io", "eu.gcr.io", "marketplace.gcr.io", "europe-west4-docker.pkg.dev", "gcr.io:443", "x.pkg.dev:443"]
 )
-def test_googles(host, default, environ):
+def test_hosts_of_google(host, default, environ):
     assert is_google(host)
     default(Faked("adc"))
     found = find_credentials(host, environ=environ).credentials
@@ -69,13 +69,13 @@ def test_googles(host, default, environ):
     "host",
     ["evilgcr.io", "gcr.io.evil.com", "pkg.dev", "evilpkg.dev", "pkg.dev.evil.com", "gcr.io:444", "gcr.iox", "k8s.io"],
 )
-def test_not_googles(host, default, environ):
+def test_hosts_of_others(host, default, environ):
     assert not is_google(host)
     default(AssertionError("asked"))
     assert find_credentials(host, environ=environ).credentials is None
 
 
-def test_a_config_file_outranks_it(default, environ, tmp_path):
+def test_a_config_file_takes_precedence_over_google_credentials(default, environ, tmp_path):
     default(AssertionError("asked"))
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": {"gcr.io": {"username": "_json_key", "password": '{\n "a": 1\n}'}}}))
@@ -84,7 +84,7 @@ def test_a_config_file_outranks_it(default, environ, tmp_path):
     assert (found.username, found.password) == ("_json_key", '{\n "a": 1\n}')
 
 
-def test_nobody_is_told(default, environ):
+def test_missing_default_credentials_are_listed(default, environ):
     default(google.auth.exceptions.DefaultCredentialsError("none"))
     found = find_credentials("gcr.io", environ=environ)
     assert found.credentials is None
@@ -110,7 +110,7 @@ def test_several_projects_with_several_accounts_at_once():
         assert found.credentials.password == f"ya29.{project}.1"
 
 
-def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
+def test_a_refused_token_is_fetched_again(connect, image, keep):
     """It ends after an hour, or is revoked: a push of a day goes on."""
     account = GoogleCredentialProvider(Faked("adc"), "adc")
     users = [User("oauth2accesstoken", "ya29.adc.2")]
@@ -134,7 +134,7 @@ def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
         ),
     ],
 )
-def test_key_files_that_are_none(content, why, tmp_path):
+def test_invalid_key_files(content, why, tmp_path):
     path = tmp_path / "key.json"
     if content is not None:
         path.write_text(content)

@@ -48,7 +48,7 @@ def answer(username, secret):
     return f"""cat >/dev/null; echo '{json.dumps({"ServerURL": "x", "Username": username, "Secret": secret})}'"""
 
 
-def test_it_is_asked_for_the_host_on_stdin_and_told_the_end(helper, config, environ, tmp_path):
+def test_a_helper_gets_the_host_and_then_end_of_file_on_stdin(helper, config, environ, tmp_path):
     asked = tmp_path / "asked"
     # `cat` ends only with its input.
     helper("keep", f'echo "$1" >{asked}; cat >>{asked}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
@@ -58,7 +58,7 @@ def test_it_is_asked_for_the_host_on_stdin_and_told_the_end(helper, config, envi
     assert asked.read_text() == f"get\n{HOST}"
 
 
-def test_docker_hub_is_asked_for_by_its_old_address(helper, environ, tmp_path):
+def test_docker_hub_is_looked_up_by_its_legacy_address(helper, environ, tmp_path):
     helper("keep", f"cat >{tmp_path}/asked; echo '{{}}'")
     assert ask_helper("keep", "docker.io", environ) is None
     assert (tmp_path / "asked").read_text() == "https://index.docker.io/v1/"
@@ -79,10 +79,10 @@ def test_order_within_a_file(helper, config, environ):
 
 
 @pytest.mark.parametrize(
-    "said", ["credentials not found in native keychain", "  credentials not found in native keychain\\n"]
+    "message", ["credentials not found in native keychain", "  credentials not found in native keychain\\n"]
 )
-def test_nothing_kept_is_nobody(said, helper, config, environ):
-    helper("keep", f"printf '{said}\\n'; exit 1")
+def test_a_helper_without_credentials_means_anonymous_access(message, helper, config, environ):
+    helper("keep", f"printf '{message}\\n'; exit 1")
     config({"credsStore": "keep"})
     found = find_credentials(HOST, environ=environ)
     assert found.credentials is None
@@ -104,7 +104,7 @@ def test_nothing_kept_is_nobody(said, helper, config, environ):
         ("yes S3CR3T-Kanary", "the output is larger than 1048576 bytes"),
     ],
 )
-def test_one_that_fails(script, why, helper, environ):
+def test_a_helper_that_fails(script, why, helper, environ):
     helper("bad", script)
     with pytest.raises(CredentialsError) as caught:
         ask_helper("bad", HOST, environ)
@@ -113,13 +113,13 @@ def test_one_that_fails(script, why, helper, environ):
     assert "Kanary" not in text
 
 
-def test_what_it_writes_to_stderr_is_the_users_to_read(helper, environ, capfd):
+def test_stderr_of_a_helper_is_shown_to_the_user(helper, environ, capfd):
     helper("loud", "echo 'touch the key now' >&2; " + answer("ann", "pw"))
     assert ask_helper("loud", HOST, environ).username == "ann"
     assert capfd.readouterr().err == "touch the key now\n"
 
 
-def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path):
+def test_a_helper_that_hangs_is_killed_with_its_children(helper, environ, tmp_path):
     helper("slow", f"sleep 300 & echo $! >{tmp_path}/child; wait")
     began = time.monotonic()
     with pytest.raises(CredentialsError) as caught:
@@ -140,13 +140,13 @@ def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path
         pytest.fail("what the helper started lives on")
 
 
-def test_one_that_closes_its_answer_and_stays(helper, environ):
+def test_a_helper_that_closes_stdout_and_runs_on(helper, environ):
     helper("stays", "echo '{}'; exec >&-; sleep 300")
     with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: .* did not end within 0\.5 s"):
         ask_helper("stays", HOST, environ, timeout=0.5)
 
 
-def test_an_agent_that_it_starts_may_keep_its_output_open(helper, environ, tmp_path):
+def test_a_child_of_a_helper_may_keep_stdout_open(helper, environ, tmp_path):
     """pass starts gpg-agent; what is answered counts when the helper has ended."""
     pid = tmp_path / "pid"
     helper("agent", f"sleep 100 & echo $! >{pid}; " + answer("ann", "pw"))
@@ -159,7 +159,7 @@ def test_an_agent_that_it_starts_may_keep_its_output_open(helper, environ, tmp_p
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-def test_not_installed_or_not_executable(helper, environ):
+def test_a_helper_that_is_not_installed_or_not_executable(helper, environ):
     helper("plain", "echo", mode=0o644)
     for name in ("absent", "plain"):
         with pytest.raises(CredentialsError) as caught:
@@ -172,7 +172,7 @@ def test_not_installed_or_not_executable(helper, environ):
         assert text.endswith("install the helper, or remove it from the config file")
 
 
-def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
+def test_a_helper_whose_interpreter_is_missing(helper, environ, tmp_path):
     path = tmp_path / "bin/docker-credential-odd"
     path.write_text("#!/no/such/shell\n")
     path.chmod(0o755)
@@ -181,7 +181,7 @@ def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../bin/evil", "a b", "-x", "x;y", "x\ny", ".hidden"])
-def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path):
+def test_invalid_helper_names_are_not_run(name, helper, config, environ, tmp_path):
     config({"credHelpers": {HOST: name}})
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
@@ -189,12 +189,12 @@ def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path
     assert "is not a valid credential helper name; fix `credHelpers` or `credsStore`" in text and text.isprintable()
 
 
-def test_a_broken_one_of_another_registry_has_no_effect(config, environ):
+def test_a_broken_helper_of_another_registry_has_no_effect(config, environ):
     config({"credHelpers": {"b.example": "absent"}, "auths": {HOST: {"username": "ann", "password": "pw"}}})
     assert find_credentials(HOST, environ=environ).credentials.username == "ann"
 
 
-def test_an_identity_token_is_traded_for_access_tokens(helper, config, connect, image, environ):
+def test_an_identity_token_is_exchanged_for_access_tokens(helper, config, connect, image, environ):
     users = [User("ann", "unused", identity_token=SECRET)]
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         helper("keep", answer("<token>", SECRET))

@@ -98,7 +98,7 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
 
 
 @pytest.mark.parametrize("where", ["blob get", "upload post", "upload put", "manifest get"])
-def test_led_to_another_host(where, netrc, logged, connect, image):
+def test_a_redirect_to_another_host(where, netrc, logged, connect, image):
     """By a redirect, or by the Location of an upload; and that host asks for credentials."""
     with web_server() as server, Registry(auth=TokenAuth([User("ann", SECRET)], anonymous="")) as registry:
         if where == "upload post":
@@ -181,7 +181,7 @@ def test_no_credential_is_shown_by_its_repr():
 
 
 @pytest.mark.parametrize("outcome", ["pushed", "refused", "broken"])
-def test_the_command_at_its_loudest(outcome, netrc, environ, tmp_path):
+def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
     """stdout, stderr with a traceback, and the arguments of every process while it runs; a helper keeps the secret."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()

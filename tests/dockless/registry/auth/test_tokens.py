@@ -42,7 +42,7 @@ def challenged(registry, realm, status=401):
     ]
 
 
-def test_what_the_token_server_is_asked(locked, connect, image):
+def test_the_parameters_of_a_token_request(locked, connect, image):
     push(image.root, image.source, connect(locked.host, credentials=ANN), "team/app", ["v1"])
     (asked,) = tokens(locked)
     assert asked.query.all("scope") == ["repository:team/app:pull,push"]
@@ -61,7 +61,7 @@ def test_the_challenge_of_the_ping_is_kept(connect, image):
         assert registry.tags("app") == {"v1": image.digest}
 
 
-def test_anonymous(connect, image, keep):
+def test_anonymous_pull(connect, image, keep):
     with Registry(auth=TokenAuth(USERS, anonymous="pull")) as registry:
         keep(registry, "app", image, "v1")
         assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
@@ -80,13 +80,13 @@ def test_anonymous_may_not_push(connect, image, environ):
 
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_either_field(field, connect, image):
+def test_both_names_of_the_token_field(field, connect, image):
     with Registry(auth=TokenAuth(USERS, anonymous="", token_field=field)) as registry:
         push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
         assert len(tokens(registry)) == 1
 
 
-def test_a_token_that_ends_before_its_time(locked, connect, image):
+def test_a_token_that_expires_early_is_replaced(locked, connect, image):
     locked.faults = [Fault(on="upload put", nth=(1, 3), expire_tokens=True)]
     push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
     assert locked.tags("app") == {"v1": image.digest}
@@ -132,14 +132,14 @@ def test_a_provider_need_not_be_hashable(locked, connect, keep, image):
     assert client.get_manifest("app", "v1").digest == image.digest
 
 
-@pytest.mark.parametrize("said", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])
-def test_a_lifetime_that_is_none_is_a_minute(said, locked, connect, manual, keep, image):
+@pytest.mark.parametrize("message", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])
+def test_an_invalid_lifetime_is_a_minute(message, locked, connect, manual, keep, image):
     keep(locked, "app", image, "v1")
     client = connect(locked.host, credentials=ANN)
     client.get_manifest("app", "v1")
     good = locked.requests[-1].headers["Authorization"].split()[1]
     client = connect(locked.host, credentials=ANN)
-    document = {"token": good} if said is None else {"token": good, "expires_in": said}
+    document = {"token": good} if message is None else {"token": good, "expires_in": message}
     locked.reset_requests()
     answers(locked, **document)
     client.get_manifest("app", "v1")
@@ -149,7 +149,7 @@ def test_a_lifetime_that_is_none_is_a_minute(said, locked, connect, manual, keep
     manual.time += 2
     client.get_manifest("app", "v1")
     # 1e400 is infinity: a day.
-    assert len(tokens(locked)) == (1 if said == 1e400 else 2)
+    assert len(tokens(locked)) == (1 if message == 1e400 else 2)
 
 
 @pytest.mark.parametrize(
@@ -178,19 +178,19 @@ def test_no_usable_token(document, locked, connect):
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", '"x"', "<html>", "[" * 100_000])
-def test_no_json(body, locked, connect):
+def test_a_response_that_is_not_json(body, locked, connect):
     locked.faults = [Fault(on="token get", status=200, body=body)]
     with pytest.raises(RegistryError, match="responded without a usable token"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_an_answer_that_is_too_large(locked, connect):
+def test_a_response_that_is_too_large(locked, connect):
     answers(locked, token="x" * 200_000)
     with pytest.raises(RegistryError, match=r"the token at http://.*/token.* is too large"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_an_answer_that_is_compressed(locked, connect):
+def test_a_compressed_response(locked, connect):
     """A bomb is not read."""
     locked.faults = [Fault(on="token get", status=200, body="x" * 100, headers={"Content-Encoding": "gzip"})]
     with pytest.raises(RegistryError, match="responded with the encoding gzip, not requested"):
@@ -213,13 +213,13 @@ def test_a_wrong_password_is_tried_once(status, locked, connect):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_token_server_that_is_in_trouble_for_a_moment(status, locked, connect, image):
+def test_temporary_errors_of_the_token_server_are_retried(status, locked, connect, image):
     locked.faults = [Fault(on="token get", nth=(1, 2), status=status)]
     push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
     assert locked.tags("app") == {"v1": image.digest}
 
 
-def test_fresh_tokens_that_are_refused_are_the_end(locked, connect, image):
+def test_a_refused_new_token_is_final(locked, connect, image):
     locked.faults = [Fault(on="upload post", expire_tokens=True)]
     with pytest.raises(UnauthorizedError, match="used the test as user ann"):
         push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
@@ -383,7 +383,7 @@ def test_from_https_to_http_is_refused(tmp_path, connect):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 @pytest.mark.parametrize("jobs", [1, 16])
-def test_nor_does_each_thread_of_a_push_try_it(status, jobs, locked, connect, make):
+def test_a_wrong_password_is_tried_once_by_all_threads(status, jobs, locked, connect, make):
     image = make(7, *[1000] * 20)
     locked.faults = [Fault(on="token get", status=status)]
     with pytest.raises(UnauthorizedError, match=f"{status}.*log in to"):
@@ -392,7 +392,7 @@ def test_nor_does_each_thread_of_a_push_try_it(status, jobs, locked, connect, ma
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_nor_when_the_token_ends_in_mid_push(status, locked, connect, make):
+def test_a_wrong_password_is_tried_once_if_a_token_expires_during_a_push(status, locked, connect, make):
     image = make(7, *[1000] * 20)
     locked.faults = [
         Fault(on="upload post", expire_tokens=True),
@@ -403,7 +403,7 @@ def test_nor_when_the_token_ends_in_mid_push(status, locked, connect, make):
     assert len(tokens(locked)) == 2
 
 
-def test_a_refusal_is_not_for_ever(locked, connect, manual, keep, image):
+def test_a_refusal_is_remembered_for_half_a_minute(locked, connect, manual, keep, image):
     keep(locked, "app", image, "v1")
     locked.faults = [Fault(on="token get", nth=1, status=403)]
     client = connect(locked.host, credentials=ANN)
@@ -422,7 +422,7 @@ def test_a_realm_with_a_fragment(locked, connect, keep, image):
     assert all(asked.query.get("service") and asked.query.all("scope") for asked in tokens(locked))
 
 
-def test_a_token_server_that_is_asked_too_often_is_asked_again(locked, connect, keep, image):
+def test_a_rate_limited_token_request_is_retried(locked, connect, keep, image):
     keep(locked, "app", image, "v1")
     body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow"}]}'
     locked.faults = [Fault(on="token get", nth=(1, 2), status=400, body=body)]
@@ -430,7 +430,7 @@ def test_a_token_server_that_is_asked_too_often_is_asked_again(locked, connect, 
     assert len(tokens(locked)) == 3
 
 
-def test_a_token_servers_404_is_no_lost_session(locked, connect, image):
+def test_a_404_of_the_token_server_is_not_a_lost_session(locked, connect, image):
     locked.faults = [
         Fault(on="upload put", nth=1, expire_tokens=True),
         Fault(on="token get", nth=tuple(range(2, 9)), status=404),
@@ -440,7 +440,7 @@ def test_a_token_servers_404_is_no_lost_session(locked, connect, image):
     assert len([r for r in locked.requests if r.operation == "upload post"]) <= 2
 
 
-def test_a_realm_that_is_no_url(locked, connect):
+def test_a_realm_that_is_not_a_url(locked, connect):
     locked.faults = challenged(locked, "http://[bad/#x")
     with pytest.raises(RegistryError, match="is not a valid URL"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")

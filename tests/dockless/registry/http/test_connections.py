@@ -63,7 +63,7 @@ class Script:
         ),
     ],
 )
-def test_a_connection_is_used_again_after(pool, answer, body):
+def test_a_connection_is_reused_after(pool, answer, body):
     script = Script(answer, OK)
     with raw_server(script) as host, contextlib.closing(pool):
         assert exchange(pool, f"http://{host}/")[1] == body
@@ -80,7 +80,7 @@ def test_a_connection_is_used_again_after(pool, answer, body):
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_a_connection_is_not_used_again_after(pool, answer):
+def test_a_connection_is_not_reused_after(pool, answer):
     script = Script(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
     with raw_server(script) as host, contextlib.closing(pool):
         for number in (1, 2):
@@ -88,7 +88,7 @@ def test_a_connection_is_not_used_again_after(pool, answer):
             assert script.connections == number
 
 
-def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
+def test_buffered_tls_bytes_are_not_the_next_response(tmp_path):
     trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
     big = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(200000)
 
@@ -103,7 +103,7 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
             assert exchange(pool, f"https://{host}/") == (200, bytes(200000))
 
 
-def test_so_many_connections_are_kept_and_no_more(pool):
+def test_the_number_of_kept_connections_is_bounded(pool):
     """Whatever names a registry's redirects lead to."""
     with contextlib.ExitStack() as stack:
         scripts = [Script(OK, OK) for _ in range(6)]
@@ -116,7 +116,7 @@ def test_so_many_connections_are_kept_and_no_more(pool):
 
 
 @pytest.mark.parametrize("size", [200_000, 20_000_000])
-def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
+def test_a_response_before_the_end_of_the_body_is_read(pool, size):
     """A server that wants no more of it answers and closes: the rest of the body meets a reset."""
 
     def serve(connection):
@@ -137,21 +137,21 @@ def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
         ("?q", "/?q"),
     ],
 )
-def test_what_a_url_may_not_hold_is_encoded(pool, target, sent):
+def test_invalid_characters_of_a_url_are_encoded(pool, target, sent):
     script = Script(OK)
     with raw_server(script) as host, contextlib.closing(pool):
         exchange(pool, f"http://{host}{target}")
     assert script.asked[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
 
 
-def test_http_clients_own_debugging_works(pool, monkeypatch, capsys):
+def test_the_debug_level_of_http_client_works(pool, monkeypatch, capsys):
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     with raw_server(Script(OK)) as host, contextlib.closing(pool):
         assert exchange(pool, f"http://{host}/") == (200, b"{}")
     assert "reply:" in capsys.readouterr().out
 
 
-def test_what_somebody_else_was_handling_is_not_the_cause(connect, environ):
+def test_an_exception_of_the_caller_is_not_the_cause(connect, environ):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     try:
@@ -180,7 +180,7 @@ def test_a_reset_after_the_usual_cas_were_added_is_a_reset(tmp_path, connect, mo
         connect(host, ca_file=str(authority)).get_manifest("app", "v1")
 
 
-def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds, monkeypatch):
+def test_a_second_put_of_a_manifest_is_retried_after_a_reset(connect, image, holds, monkeypatch):
     send, puts = Session.send, []
 
     def broken(self, request, **options):
@@ -198,7 +198,7 @@ def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds
     assert len(puts) == 3
 
 
-def test_no_socket_is_left_when_no_token_is_to_be_had(connect):
+def test_no_socket_is_left_open_without_a_token(connect):
     def serve(connection):
         while head := head_of(connection):
             if "GET /v2/ " in head:
@@ -245,7 +245,7 @@ def behind_tls(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500000\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"]
 )
-def test_an_answer_that_ends_a_connection_is_read_to_its_end_behind_tls(behind_tls, tmp_path, head):
+def test_a_response_that_ends_with_the_connection_is_complete_behind_tls(behind_tls, tmp_path, head):
     def serve(connection):
         with server_context(tmp_path).wrap_socket(connection, server_side=True) as secure:
             head_of(secure)
@@ -267,7 +267,7 @@ def test_a_response_that_is_truncated_behind_tls_is_an_error(behind_tls, tmp_pat
         exchange(behind_tls, f"https://{host}/")
 
 
-def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch):
+def test_a_handshake_behind_tls_has_a_total_timeout(behind_tls, monkeypatch):
     monkeypatch.setattr("dockless.registry.http._urllib3.CONNECT_TIMEOUT", 0.5)
     done = threading.Event()
 
@@ -289,17 +289,17 @@ def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "answer, said",
+    "answer, message",
     [
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 30, "cannot be reached, or refused the connection"),
         (b"HTTP/1.1 403 No\r\nVia: x", "answered 403; ask the operator of the proxy"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n", "requires a user name and password"),
     ],
 )
-def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
+def test_responses_of_a_proxy_to_connect(connect, environ, answer, message):
     with raw_server(Script(answer)) as host:
         environ["HTTPS_PROXY"] = f"http://{host}"
-        with pytest.raises(RegistryError, match=said):
+        with pytest.raises(RegistryError, match=message):
             connect("reg.example").get_manifest("app", "v1")
 
 
@@ -316,7 +316,7 @@ def dies_after_each_answer(seen):
     return serve
 
 
-def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
+def test_connections_are_not_kept_if_the_server_closes_them_repeatedly(pool):
     seen = []
     with raw_server(dies_after_each_answer(seen)) as host, contextlib.closing(pool):
         failures = 0
@@ -328,7 +328,7 @@ def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
         assert failures == 2 and len(seen) == 8
 
 
-def test_one_that_lives_shows_that_others_may(pool):
+def test_connections_are_kept_after_one_was_reused(pool):
     turn = []
 
     def serve(connection):
@@ -348,7 +348,7 @@ def test_one_that_lives_shows_that_others_may(pool):
         assert len(turn) <= 8
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_to_use_the_connection_again(pool):
+def test_a_missing_body_is_not_awaited_to_reuse_the_connection(pool):
     """201, fifty bytes announced, and none sent, or one now and then."""
     asked = []
 

@@ -32,12 +32,12 @@ ANN = Credentials("ann", "secret")
         ("https://10.0.0.5:5000/x", "https://10.0.0.5:5000"),
     ],
 )
-def test_may_lead_there(url, base):
+def test_allowed_targets(url, base):
     check_destination(url, base, "the place")
 
 
 @pytest.mark.parametrize(
-    ("url", "base", "said"),
+    ("url", "base", "message"),
     [
         ("http://reg.example:5000/x", HTTPS, "downgrades from https to http"),
         ("http://store.example/x", HTTPS, "downgrades from https to http"),
@@ -78,8 +78,8 @@ def test_may_lead_there(url, base):
         ("http://0.0.0.0/x", LOCAL, "in a private network"),
     ],
 )
-def test_may_not_lead_there(url, base, said):
-    with pytest.raises(ProtocolError, match=said) as caught:
+def test_refused_targets(url, base, message):
+    with pytest.raises(ProtocolError, match=message) as caught:
         check_destination(url, base, "the place")
     assert "u:p" not in str(caught.value)
 
@@ -87,14 +87,14 @@ def test_may_not_lead_there(url, base, said):
 @pytest.mark.parametrize(
     "realm", ["http://127.0.0.1:6000/t", "http://[::1]:5000/t", "http://10.0.0.1/t", "http://169.254.169.254/t"]
 )
-def test_credentials_go_to_no_other_inner_address(realm):
+def test_credentials_are_not_sent_to_other_private_addresses(realm):
     """An address as a realm must be the registry's own; one by name may be a company's token server."""
     with pytest.raises(ProtocolError, match="in a private network"):
         check_destination(realm, LOCAL, "the token realm", strict=True)
     check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
 
 
-def test_a_companys_registry_leads_to_a_companys_store(monkeypatch):
+def test_a_private_registry_may_redirect_to_a_private_address(monkeypatch):
     """By its address: allowed where the registry's own name stands for an inner address."""
     inner = [(2, 1, 6, "", ("10.0.0.5", 0))]
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
@@ -106,7 +106,7 @@ def test_a_companys_registry_leads_to_a_companys_store(monkeypatch):
         check_destination("https://10.0.0.6:9000/x", HTTPS, "the place")
 
 
-def test_a_realm_whose_name_stands_for_this_machine():
+def test_a_realm_that_resolves_to_this_machine():
     with pytest.raises(ProtocolError, match="resolves to an address of this machine"):
         check_destination("https://localhost/t", HTTPS, "the token realm", strict=True)
 
@@ -129,7 +129,7 @@ def test_locations_keep_their_query():
         resolve("http://h", "http://[x", "it")
 
 
-def test_urls_for_people_hold_no_secret():
+def test_redacted_urls_contain_no_secret():
     assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&...&e=..."
     assert redact("/x?sig=abc") == "/x?sig=..."
 
@@ -149,7 +149,7 @@ def test_an_invalid_url_in_an_error_has_no_query(location, connect, image, keep)
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["get_manifest", "head_manifest"])
-def test_what_is_read_is_followed(status, method, connect, image, keep):
+def test_redirects_of_reads_are_followed(status, method, connect, image, keep):
     with Registry() as registry, Registry() as other:
         keep(other, "app", image, "v1")
         registry.faults = [
@@ -180,7 +180,7 @@ def test_an_upload_that_would_become_a_get_is_not_followed(status, connect, imag
         assert not [request for request in registry.requests if request.path == "/elsewhere"]
 
 
-def test_in_a_circle(connect):
+def test_a_redirect_loop(connect):
     with Registry() as registry:
         registry.faults = [Fault("manifest", status=307, headers={"Location": "{path}"})]
         with pytest.raises(ProtocolError, match="redirects more than 10 times"):
@@ -189,7 +189,7 @@ def test_in_a_circle(connect):
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/login", "https://example.com"])
-def test_a_host_whose_ping_leads_elsewhere(path, connect):
+def test_a_redirected_ping_gets_no_credentials(path, connect):
     """A web page behind a redirect is no registry, and no credentials are sent to find out."""
     with Registry(auth=BasicAuth([User("ann", "secret")])) as registry:
         headers = {"Location": f"{path}" if "://" not in path else "http://169.254.169.254/"}
@@ -199,7 +199,7 @@ def test_a_host_whose_ping_leads_elsewhere(path, connect):
         assert not any(request.headers["Authorization"] for request in registry.requests)
 
 
-def test_a_token_server_on_this_machine_where_the_registry_is_too(monkeypatch):
+def test_a_token_server_on_the_machine_of_the_registry(monkeypatch):
     """Both by name, as /etc/hosts of kind or compose have them."""
     addresses = {"vm": "127.0.0.1", "tokens": "127.0.0.1", "reg.example": "192.0.2.1", "meta": "169.254.169.254"}
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", (addresses[host], 0))])

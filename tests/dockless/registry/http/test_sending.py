@@ -102,14 +102,14 @@ def told(peers, answer):
         (b"HTTP/1.0 503 Busy\r\nContent-Length: 0\r\n\r\n", (503, b"")),
     ],
 )
-def test_a_refusal_is_heard_by_who_sends(peers, answer, heard):
+def test_a_refusal_is_read_while_the_body_is_sent(peers, answer, heard):
     assert peers.put(told(peers, answer)) == [heard, (200, b"{}")]
     # The rest of the body would have been the next request.
     assert peers.connections == 2
     assert peers.moved < len(DATA)
 
 
-def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
+def test_the_rest_of_the_body_is_not_sent_after_a_refusal(peers):
     """Gigabytes, for a 413 that is there already."""
     read = []
 
@@ -128,7 +128,7 @@ def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
 @pytest.mark.parametrize(
     "meanwhile", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 x\r\n\r\n" * 3, b"HTTP/1.1"]
 )
-def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
+def test_interim_and_partial_responses_do_not_end_the_body(peers, meanwhile):
     """Be it half an answer; and the same connection goes on."""
     got = []
 
@@ -145,7 +145,7 @@ def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
     assert b"".join(got) == DATA and peers.connections == 1 and peers.moved == len(DATA)
 
 
-def test_an_early_yes_is_no_reason_to_send_less(peers):
+def test_the_whole_body_is_sent_after_an_early_success(peers):
     got = []
 
     def serve(connection):
@@ -161,7 +161,7 @@ def test_an_early_yes_is_no_reason_to_send_less(peers):
     assert b"".join(got) == DATA
 
 
-def test_a_peer_that_hangs_up_is_not_sent_to(peers):
+def test_a_closed_connection_ends_the_sending(peers):
     def serve(connection):
         if head_of(connection).startswith("PUT"):
             connection.recv(100)
@@ -170,13 +170,13 @@ def test_a_peer_that_hangs_up_is_not_sent_to(peers):
         peers.put(serve)
 
 
-def test_a_peer_that_takes_nothing_is_not_waited_for(peers, monkeypatch):
+def test_a_peer_that_reads_nothing_times_out(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.session.SEND_TIMEOUT", 0.3)
     with pytest.raises(RegistryError, match="timed out"):
         peers.put(told(peers, b""))
 
 
-def test_a_peer_that_takes_little_gets_all():
+def test_a_slow_peer_gets_the_whole_body():
     one, other = socket.socketpair()
     got = []
 
@@ -195,7 +195,7 @@ def test_a_peer_that_takes_little_gets_all():
     assert b"".join(got) == DATA
 
 
-def test_the_least_pace():
+def test_a_body_below_the_minimum_rate_is_an_error():
     """A peer that takes a byte in each 30 seconds."""
     now = [0.0]
     clock = Clock(lambda: now[0], lambda: now[0], lambda seconds: None, lambda: 0.5)
@@ -214,7 +214,7 @@ def test_the_least_pace():
     assert now[0] == 60.0
 
 
-def test_a_flood_instead_of_an_answer_is_bounded(peers):
+def test_an_endless_response_head_is_bounded(peers):
     def serve(connection):
         head_of(connection)
         with contextlib.suppress(OSError):
@@ -225,7 +225,7 @@ def test_a_flood_instead_of_an_answer_is_bounded(peers):
         peers.put(serve)
 
 
-def test_a_flood_of_interim_answers_ends(peers):
+def test_a_flood_of_interim_responses_is_bounded(peers):
     def serve(connection):
         head_of(connection)
         with contextlib.suppress(OSError):
@@ -236,7 +236,7 @@ def test_a_flood_of_interim_answers_ends(peers):
         peers.put(serve)
 
 
-def test_a_refusal_is_heard_between_small_pieces(peers, monkeypatch):
+def test_a_refusal_is_read_between_small_pieces(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.adapter.BLOCK_SIZE", 1000)
     monkeypatch.setattr("dockless.registry.upload_body.BLOCK_SIZE", 1000)
     assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]

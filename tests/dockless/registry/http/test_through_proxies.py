@@ -88,7 +88,7 @@ def test_a_socks_proxy_without_pysocks(connect, environ, monkeypatch):
         connect("reg.example").get_manifest("app", "v1")
 
 
-def test_a_proxy_whose_certificate_nobody_vouches_for(certificate, tmp_path, connect, environ):
+def test_a_proxy_with_an_untrusted_certificate(certificate, tmp_path, connect, environ):
     with http_proxy(server_context(tmp_path)) as proxy:
         environ["HTTPS_PROXY"] = f"https://{proxy.address}"
         with pytest.raises(
@@ -98,7 +98,7 @@ def test_a_proxy_whose_certificate_nobody_vouches_for(certificate, tmp_path, con
         assert proxy.asked == []
 
 
-def test_a_registry_behind_two_tls_whose_certificate_is_wrong(certificate, tmp_path, connect, environ):
+def test_an_untrusted_registry_behind_a_trusted_tls_proxy(certificate, tmp_path, connect, environ):
     """The proxy is trusted, the registry is not."""
     other = tmp_path / "other"
     other.mkdir()
