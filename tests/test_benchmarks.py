@@ -21,15 +21,15 @@ def benchmark(name: str, *arguments: str, path: str = "") -> list[str]:
 def test_pushes(case: str, requests: str, uploads: str) -> None:
     need("docker-registry", "openssl")
     *_, row = benchmark("push", "--small", "--only", case, "--tools", "dockless")
-    name, *_, asked, sent, megabytes = row.split()
-    assert (name, asked, sent) == ("dockless", requests, uploads)
+    name, *_, requested, sent, megabytes = row.split()
+    assert (name, requested, sent) == ("dockless", requests, uploads)
     assert (float(megabytes) > 20) == (case == "tls")
 
 
 def test_missing_tools_are_named(tmp_path: Path) -> None:
     need("docker-registry", "openssl")
     for program in ("docker-registry", "openssl", "bash", "dirname", "env"):
-        found = next(p for folder in os.environ["PATH"].split(":") if (p := Path(folder, program)).is_file())
+        found = next(p for directory in os.environ["PATH"].split(":") if (p := Path(directory, program)).is_file())
         (tmp_path / program).symlink_to(found)
     lines = benchmark("reference", "--npm", str(tmp_path / "npm"), "--only", "start,tiny", path=str(tmp_path))
     assert "NOT MEASURED, not installed: node, and with it container-image-builder" in lines
@@ -44,7 +44,7 @@ def test_missing_tools_are_named(tmp_path: Path) -> None:
 def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes in order, both ways, and none before their time."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from wire import Wire
+    from connection import Wire
 
     sent = os.urandom(1_000_000)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -57,8 +57,8 @@ def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPat
 
         echoing = threading.Thread(target=echo)
         echoing.start()
-        with Wire(server.getsockname()[1], delay=0.05) as wire:
-            host, port = wire.address.split(":")
+        with Wire(server.getsockname()[1], delay=0.05) as connection:
+            host, port = connection.address.split(":")
             begin = time.monotonic()
             with socket.create_connection((host, int(port))) as client:
                 sending = threading.Thread(target=client.sendall, args=(sent,))
@@ -69,4 +69,4 @@ def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPat
                     got += client.recv(65536)
                 sending.join()
             echoing.join()
-        assert got == sent and wire.sent == len(sent) and first >= 0.1
+        assert got == sent and connection.sent == len(sent) and first >= 0.1

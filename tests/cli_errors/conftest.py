@@ -113,11 +113,11 @@ def works(dockless):
     return call
 
 
-def _files(folder):
+def _files(directory):
     """All that is in a folder: names, and what a change would change."""
     found = {}
-    for path, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+    for path, directories, files in os.walk(directory):
+        for name in (*directories, *files):
             state = os.lstat(os.path.join(path, name))
             found[Path(path, name)] = (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns)
     for path, state in found.items():

@@ -218,7 +218,7 @@ def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless,
 
 
 @pytest.mark.parametrize(
-    "config, told",
+    "config, problem",
     [
         case(
             "B76",
@@ -243,10 +243,10 @@ def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless,
         case("B76", "short history", {"history": [{"empty_layer": True}] * 2 + [{"created_by": "x"}]}, ""),
     ],
 )
-def test_created_and_history_are_valid_in_a_build_on_the_base(dockless, works, registry, keep, config, told):
+def test_created_and_history_are_valid_in_a_build_on_the_base(dockless, works, registry, keep, config, problem):
     keep("b76", make_image(b"one", b"two", config=config), "1")
     result = dockless("verify", f"{registry.host}/b76:1", "-q")
-    assert (result.status, told in result.out) == (1 if told else 0, True)
+    assert (result.status, problem in result.out) == (1 if problem else 0, True)
     works("build", "oci:out", "--base", f"{registry.host}/b76:1", "--label", "a=b")
     assert works("verify", "oci:out")["problems"] == []
     made = json.loads(dockless("inspect", "oci:out", "--config").out)

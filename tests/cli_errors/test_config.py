@@ -153,19 +153,19 @@ def test_platforms_have_one_form(works, text, platform):
 
 
 @pytest.mark.parametrize(
-    "option, what, large",
+    "option, document, large",
     [
         case("B45", "annotation", "--annotation", "manifest", "annotations"),
         case("B42", "label", "--label", "config", "labels and env"),
     ],
 )
-def test_documents_that_registries_refuse_are_not_made(refused, registry, option, what, large):
+def test_documents_that_registries_refuse_are_not_made(refused, registry, option, document, large):
     for destination in (f"{registry.host}/large", "oci:out", "docker-archive:out.tar"):
         line = refused("build", destination, option, "a=" + "x" * (4 << 20))
         size = int(line.split("would have ")[1].split(" ")[0])
         assert 4 << 20 < size < (4 << 20) + 1000
         assert line == (
-            f"the image's {what} would have {size} bytes: registries and runtimes accept at most 4194304; "
+            f"the image's {document} would have {size} bytes: registries and runtimes accept at most 4194304; "
             f"shorten its {large}"
         )
     assert registry.requests == []

@@ -4,31 +4,28 @@ import base64
 import io
 import json
 import os
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
-from made_images import layout_of, make_image
+from credential_files import install_helper
 from rows import case, row
 from urllib3 import HTTPResponse
 
 from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.testing import BasicAuth, Registry, TokenAuth, User
 
+pytestmark = pytest.mark.usefixtures("image")
+
 SECRET = "S3CR3T-Kanary"
 USERS = [User("ann", SECRET), User("bob", SECRET, actions="pull"), User("änn", "pässwörd"), User("col", "a:b:c")]
 USERS += [User("long", "x" * 10_000)]
-IMAGE = make_image(b"one")
 
 
 @pytest.fixture(scope="module")
 def module_registry():
     with Registry(auth=BasicAuth(USERS)) as found:
         yield found
-
-
-@pytest.fixture(autouse=True)
-def image(tmp_path):
-    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs)
 
 
 @pytest.fixture
@@ -47,16 +44,10 @@ def config(tmp_path):
 @pytest.fixture
 def helper(tmp_path, monkeypatch):
     """`helper(name, script)` installs a credential helper, a shell script."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def install(name, script, mode=0o755):
-        path = folder / f"docker-credential-{name}"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(mode)
-
-    return install
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    return partial(install_helper, directory)
 
 
 @pytest.fixture
@@ -75,8 +66,8 @@ def packed(text):
     return base64.b64encode(text.encode()).decode()
 
 
-def entry(host, who):
-    return {"auths": {host: {"auth": packed(who)}}}
+def entry(host, user_and_password):
+    return {"auths": {host: {"auth": packed(user_and_password)}}}
 
 
 def no_credentials_error(registry, tmp_path, docker="absent"):
@@ -159,10 +150,10 @@ def test_entries_that_are_broken(push_fails, works, registry, config, auth, why)
         case("B58", "10 KB", packed("long:" + "x" * 10_000)),
     ],
 )
-def test_entries_that_work(works, registry, config, auth):
+def test_entries_that_work(works, registry, config, image, auth):
     config({"auths": {registry.host: {"auth": auth}}})
     works("copy", "oci:base", f"{registry.host}/b50:2", "--force-upload")
-    assert registry.tags("b50")["2"] == IMAGE.manifest.digest
+    assert registry.tags("b50")["2"] == image.manifest.digest
 
 
 @pytest.mark.parametrize(
@@ -182,17 +173,17 @@ def test_keys_that_mean_the_host(works, registry, config, key, name):
 
 @row("B51")
 def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatch):
-    asked = []
+    requests = []
 
     def send(self, request, **_):
-        asked.append((request.url, request.headers.get("Authorization")))
+        requests.append((request.url, request.headers.get("Authorization")))
         raw = HTTPResponse(io.BytesIO(), {"WWW-Authenticate": 'Basic realm="x"'}, status=401, preload_content=False)
         return Mock(status_code=401, raw=raw, request=request)
 
     monkeypatch.setattr("requests.Session.send", send)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
-    assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))
+    assert requests[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))
 
 
 @row("B52")
@@ -261,14 +252,14 @@ def test_helpers_that_need_the_end_of_their_input_speak_on_stderr_or_hang(
 
 
 @row("B54")
-def test_a_helper_without_credentials_means_anonymous_access(push_fails, works, config, helper):
+def test_a_helper_without_credentials_means_anonymous_access(push_fails, works, config, image, helper):
     helper("keep", "echo 'credentials not found in native keychain'; exit 1")
     config({"credsStore": "keep"})
     line = push_fails()
     assert "no credentials were found; looked in " in line and "docker-credential-keep of " in line
     with Registry(auth=TokenAuth(anonymous="pull,push")) as open_to_all:
         works("copy", "oci:base", f"{open_to_all.host}/app:1")
-        assert open_to_all.tags("app") == {"1": IMAGE.manifest.digest}
+        assert open_to_all.tags("app") == {"1": image.manifest.digest}
 
 
 @pytest.mark.parametrize("name", [case("B55", name, name) for name in ("../../bin/evil", "a b", "-x", "x;y", ".x", "")])
@@ -294,8 +285,8 @@ def test_an_identity_token_of_a_helper_is_exchanged_by_oauth2(works, config, hel
         helper("keep", f"cat >/dev/null; echo '{json.dumps({'Username': '<token>', 'Secret': SECRET})}'")
         config({"credsStore": "keep"})
         works("copy", "oci:base", f"{registry.host}/b57:1")
-        (asked,) = [request for request in registry.requests if request.operation.startswith("token")]
-        assert asked.method == "POST" and b"grant_type=refresh_token" in asked.body
+        (requests,) = [request for request in registry.requests if request.operation.startswith("token")]
+        assert requests.method == "POST" and b"grant_type=refresh_token" in requests.body
 
 
 @pytest.mark.parametrize(

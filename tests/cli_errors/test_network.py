@@ -9,18 +9,12 @@ import time
 from unittest.mock import Mock
 
 import pytest
-from made_images import layout_of, make_image
 from requests.exceptions import InvalidSchema
 from rows import case, row
 
 from dockless.testing import Fault, Registry, make_certificate, server_context
 
-IMAGE = make_image(b"one")
-
-
-@pytest.fixture(autouse=True)
-def image(tmp_path):
-    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs)
+pytestmark = pytest.mark.usefixtures("image")
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +35,9 @@ def names(monkeypatch):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    make_certificate(folder)
-    return folder
+    directory = tmp_path_factory.mktemp("tls")
+    make_certificate(directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -122,23 +116,23 @@ def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, me
         (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(day)).strftime("%Y%m%d%H%M%SZ")
         for day in days
     )
-    folder = tmp_path / "tls"
-    folder.mkdir()
+    directory = tmp_path / "tls"
+    directory.mkdir()
     for name in ("ca.crt", "ca.key", "server.key", "server.csr", "extensions"):
-        (folder / name).write_bytes((certificates / name).read_bytes())
-    (folder / "ca.conf").write_text(
+        (directory / name).write_bytes((certificates / name).read_bytes())
+    (directory / "ca.conf").write_text(
         "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n"
         "[p]\ncommonName=supplied\n"
     )
-    (folder / "index").write_text("")
-    (folder / "serial").write_text("77\n")
+    (directory / "index").write_text("")
+    (directory / "serial").write_text("77\n")
     command = (
         "openssl ca -batch -config ca.conf -cert ca.crt -keyfile ca.key -in server.csr -out server.crt"
         f" -extfile extensions -startdate {begin} -enddate {end}"
     )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    with Registry(tls=server_context(folder)) as registry:
-        line = refused("copy", "oci:base", f"{registry.host}/app", "--ca-file", folder / "ca.crt")
+    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+    with Registry(tls=server_context(directory)) as registry:
+        line = refused("copy", "oci:base", f"{registry.host}/app", "--ca-file", directory / "ca.crt")
         assert line == f"GET https://{registry.host}/v2/: {message}"
         assert registry.requests == []
 
@@ -157,7 +151,7 @@ def test_http_to_an_https_port_and_https_to_an_http_port(refused, registry, manu
 @row("B63")
 def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
     """Somebody in between who breaks the handshake gets no plain request, even where plain http would be allowed."""
-    heard = []
+    received = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def listen():
@@ -167,7 +161,7 @@ def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
                 except OSError:
                     return
                 with connection:
-                    heard.append(connection.recv(5))
+                    received.append(connection.recv(5))
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
@@ -177,7 +171,7 @@ def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
     thread.join(10)
     assert line.startswith(f"GET https://{where}/v2/: ")
     # A TLS record of a handshake begins with 22.
-    assert heard and {first[:1] for first in heard} == {b"\x16"}
+    assert received and {first[:1] for first in received} == {b"\x16"}
 
 
 @pytest.mark.parametrize(

@@ -32,18 +32,18 @@ def image(tmp_path):
 @pytest.fixture(scope="module")
 def readonly(tmp_path_factory):
     """A small folder that nothing can be written to, another that is full."""
-    folder = tmp_path_factory.mktemp("mounts")
+    directory = tmp_path_factory.mktemp("mounts")
     mounted = []
     for name, options in (("readonly", "ro,size=1m"), ("full", "size=64k")):
-        (folder / name).mkdir()
+        (directory / name).mkdir()
         done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder / name], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory / name], capture_output=True, check=False
         )
         if done.returncode == 0:
-            mounted.append(folder / name)
+            mounted.append(directory / name)
     if len(mounted) < 2:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("NOT TESTED: nothing can be mounted here")
-    yield folder
+    yield directory
     for path in mounted:
         subprocess.run(["umount", path], check=True)
 
@@ -59,7 +59,7 @@ def readonly(tmp_path_factory):
             "cannot write an OCI layout to file/x: a file is in the place of a directory",
         ),
         case(
-            *("B68", "layout, other folder", "oci:folder"),
+            *("B68", "layout, other directory", "oci:folder"),
             "cannot write an OCI layout to folder: the directory has other content (folder is not an OCI layout); "
             "choose another path",
         ),
@@ -71,7 +71,7 @@ def readonly(tmp_path_factory):
             for found in (
                 case(
                     "B68",
-                    f"{kind}, folder",
+                    f"{kind}, directory",
                     f"{kind}:folder",
                     "cannot write folder: it is a directory; choose another path",
                 ),
@@ -103,8 +103,12 @@ def test_read_only_and_full_disks(dockless, readonly, place, why):
     for kind in ("oci", "oci-archive", "docker-archive"):
         path = f"{readonly}/{place}/out"
         result = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
-        what = f"an OCI layout to {path}" if kind == "oci" else path
-        assert (result.status, result.out, result.err) == (1, "", f"dockless: error: cannot write {what}: {why}\n")
+        destination = f"an OCI layout to {path}" if kind == "oci" else path
+        assert (result.status, result.out, result.err) == (
+            1,
+            "",
+            f"dockless: error: cannot write {destination}: {why}\n",
+        )
         assert os.listdir(f"{readonly}/{place}") == []
 
 
@@ -121,47 +125,47 @@ def test_a_failure_keeps_the_previous_output(refused, works):
 
 
 def unlink(*names):
-    return lambda folder: [os.unlink(folder / name) for name in names]
+    return lambda directory: [os.unlink(directory / name) for name in names]
 
 
 def write(name, text):
-    return lambda folder: (folder / name).write_text(text)
+    return lambda directory: (directory / name).write_text(text)
 
 
 def spoil(digest):
-    def change(folder):
-        path = folder / "blobs/sha256" / digest.hex
+    def change(directory):
+        path = directory / "blobs/sha256" / digest.hex
         path.write_bytes(b"x" * path.stat().st_size)
 
     return change
 
 
 def shorten(digest):
-    return lambda folder: os.truncate(folder / "blobs/sha256" / digest.hex, 10)
+    return lambda directory: os.truncate(directory / "blobs/sha256" / digest.hex, 10)
 
 
-def link_blob(folder):
-    path = folder / "blobs/sha256" / FIRST.digest.hex
-    path.rename(folder / "elsewhere")
-    path.symlink_to(folder / "elsewhere")
+def link_blob(directory):
+    path = directory / "blobs/sha256" / FIRST.digest.hex
+    path.rename(directory / "elsewhere")
+    path.symlink_to(directory / "elsewhere")
 
 
-def fifo_blob(folder):
-    path = folder / "blobs/sha256" / FIRST.digest.hex
+def fifo_blob(directory):
+    path = directory / "blobs/sha256" / FIRST.digest.hex
     path.unlink()
     os.mkfifo(path)
 
 
-def two_images(folder):
-    index = json.loads((folder / "index.json").read_text())
+def two_images(directory):
+    index = json.loads((directory / "index.json").read_text())
     other = {**index["manifests"][0], "digest": "sha256:" + "a" * 64}
     other["annotations"] = {"org.opencontainers.image.ref.name": "v2"}
-    (folder / "index.json").write_text(json.dumps({**index, "manifests": [*index["manifests"], other]}))
+    (directory / "index.json").write_text(json.dumps({**index, "manifests": [*index["manifests"], other]}))
 
 
-def climbing_digest(folder):
-    index = (folder / "index.json").read_text()
-    (folder / "index.json").write_text(index.replace(IMAGE.manifest.digest, "sha256:../../../etc/passwd"))
+def climbing_digest(directory):
+    index = (directory / "index.json").read_text()
+    (directory / "index.json").write_text(index.replace(IMAGE.manifest.digest, "sha256:../../../etc/passwd"))
 
 
 def blob(digest):
@@ -263,12 +267,12 @@ def test_names_that_a_layout_lacks(refused):
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
     """Both kinds of archive, as bytes, made by the command itself."""
-    folder = tmp_path_factory.mktemp("archives")
-    layout_of(folder / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
+    directory = tmp_path_factory.mktemp("archives")
+    layout_of(directory / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
     found = {}
     for kind in ("oci-archive", "docker-archive"):
-        copy_image(f"oci:{folder}/base", f"{kind}:{folder}/{kind}:acme/app:1")
-        found[kind] = (folder / kind).read_bytes()
+        copy_image(f"oci:{directory}/base", f"{kind}:{directory}/{kind}:acme/app:1")
+        found[kind] = (directory / kind).read_bytes()
     return found
 
 

@@ -23,11 +23,11 @@ def src(tmp_path):
     return tmp_path / "src"
 
 
-def in_a_folder_that_is_gone(folder):
+def in_a_removed_directory(directory):
     def prepare():
-        os.mkdir(folder)
-        os.chdir(folder)
-        os.rmdir(os.path.join(os.pardir, folder))
+        os.mkdir(directory)
+        os.chdir(directory)
+        os.rmdir(os.path.join(os.pardir, directory))
 
     return prepare
 
@@ -44,7 +44,7 @@ SURROUNDINGS = [
     case("B71", "umask 077", {"preexec_fn": lambda: os.umask(0o077)}),
     case("B71", "umask 000", {"preexec_fn": lambda: os.umask(0)}),
     case("B71", "time zone", {"env": {"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}}),
-    case("B71", "cwd is deleted", {"preexec_fn": in_a_folder_that_is_gone("gone")}),
+    case("B71", "cwd is deleted", {"preexec_fn": in_a_removed_directory("gone")}),
 ]
 
 

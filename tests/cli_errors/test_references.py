@@ -142,10 +142,10 @@ def test_loopback_registries_may_use_http(works, registry, image, name):
 
 @row("B08")
 def test_localhost_without_a_port_is_a_registry(refused, image, monkeypatch):
-    asked = []
-    monkeypatch.setattr("requests.Session.send", lambda self, request, **_: asked.append(request.url) or 1 / 0)
+    urls = []
+    monkeypatch.setattr("requests.Session.send", lambda self, request, **_: urls.append(request.url) or 1 / 0)
     line = refused("inspect", "localhost/x")
-    assert set(asked) == {"http://localhost/v2/", "https://localhost/v2/"}
+    assert set(urls) == {"http://localhost/v2/", "https://localhost/v2/"}
     assert line.startswith("GET http://localhost/v2/: ")
 
 

@@ -19,10 +19,10 @@ PATH_MEANT = "write the path without '..'"
 @pytest.fixture
 def src(tmp_path):
     """A folder `src` of one file."""
-    folder = tmp_path / "src"
-    folder.mkdir()
-    (folder / "f").write_text("x")
-    return folder
+    directory = tmp_path / "src"
+    directory.mkdir()
+    (directory / "f").write_text("x")
+    return directory
 
 
 @pytest.fixture
@@ -167,15 +167,15 @@ def test_long_paths(dockless, built, src):
     names = [member.name for member in built("--add", f"src:{destination}")]
     assert names[-1] == f"{destination}/f"[1:] and len(names) == 19
     # What no system call takes cannot be read: the line still says why.
-    folder = os.open("src", os.O_RDONLY)
+    directory = os.open("src", os.O_RDONLY)
     try:
         for _ in range(21):
-            os.mkdir("d" * 200, dir_fd=folder)
-            below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
-            os.close(folder)
-            folder = below
+            os.mkdir("d" * 200, dir_fd=directory)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=directory)
+            os.close(directory)
+            directory = below
     finally:
-        os.close(folder)
+        os.close(directory)
     result = dockless("build", "oci:out", "--add", "src:/a")
     assert (result.status, result.out) == (1, "") and not os.path.exists("out")
     assert result.err.startswith("dockless: error: src: cannot read src/ddd")
@@ -256,12 +256,12 @@ def test_nothing_at_all(works, built, tmp_path):
 def test_many_files(works, tmp_path):
     # In memory, where there is such a folder: a disk takes longer to make them than we to pack them.
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(dir=memory) as directory:
         for n in range(100):
-            os.mkdir(f"{folder}/{n}")
+            os.mkdir(f"{directory}/{n}")
             for m in range(1000):
-                os.close(os.open(f"{folder}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
-        (layer,) = works("build", "oci:out", "--add", f"{folder}:/a")["layers"]
+                os.close(os.open(f"{directory}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
+        (layer,) = works("build", "oci:out", "--add", f"{directory}:/a")["layers"]
     data = gzip.decompress((tmp_path / "out/blobs/sha256" / layer[7:]).read_bytes())
     assert data.count(b"ustar\0") == 100_101
 

@@ -11,7 +11,7 @@ HALF = SIZES[BIG] // 2
 KILLED = -signal.SIGKILL
 
 
-def as_it_was(run, message):
+def as_it_was(run, result):
     assert run.named_now() == OLD.manifest.digest
 
 

@@ -17,7 +17,7 @@ def lost(on, nth=1, **more):
 def one_upload(digest):
     """The blob's bytes were received once: that it was there already was seen."""
 
-    def check(run, message):
+    def check(run, result):
         sent = [r for r in run.proxy.requests if r.operation == "upload put" and r.query.get("digest") == digest]
         assert len(sent) == 1
 
@@ -25,7 +25,7 @@ def one_upload(digest):
 
 
 def tag_put_at_most(times):
-    def check(run, message):
+    def check(run, result):
         assert len([request for request in run.proxy.requests if request.operation == "manifest put"]) <= times
 
     return check

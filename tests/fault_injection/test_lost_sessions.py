@@ -35,14 +35,14 @@ def real_session(run, sent):
     return run.proxy.url + headers["Location"].split(run.store.host, 1)[1]
 
 
-def takes_it_up(run, message):
+def takes_it_up(run, result):
     received = sum(r.received for r in run.proxy.requests if r.operation in ("upload put", "upload patch"))
     assert received == sum(SIZES.values()) - 100_000
 
 
-def forgets_it(run, message):
-    folder = run.folder / "home/.cache/dockless/uploads"
-    assert [json.loads(path.read_text()) for path in folder.iterdir()] == []
+def forgets_it(run, result):
+    directory = run.directory / "home/.cache/dockless/uploads"
+    assert [json.loads(path.read_text()) for path in directory.iterdir()] == []
 
 
 CASES = {

@@ -16,7 +16,7 @@ def mount(on="upload post", nth=1, error="", check=None, **more):
 def sent(most):
     """So many blobs at most were sent, not mounted."""
 
-    def check(run, message):
+    def check(run, result):
         puts = [request for request in run.proxy.requests if request.operation == "upload put"]
         assert len({request.query.get("digest") for request in puts}) <= most
 
@@ -27,7 +27,7 @@ def gone_from_base(run):
     run.store.delete(f"{run.repository}/base", "blobs", BIG)
 
 
-def there_again(run, message):
+def there_again(run, result):
     run.store.put_blob(f"{run.repository}/base", NEW.blobs[BIG])
 
 

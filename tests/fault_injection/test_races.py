@@ -45,18 +45,18 @@ def other_starts(image):
     return hook
 
 
-def other_ends(run, message):
+def other_ends(run, result):
     assert run.other.wait(30) == 0
 
 
-def new_again(run, message):
+def new_again(run, result):
     run.store.put(run.repository, NEW, "v1")
 
 
 def only(*digests):
     """These were sent once more, and no others."""
 
-    def check(run, message):
+    def check(run, result):
         sent = [r.query.get("digest") for r in run.proxy.requests if r.operation == "upload put"]
         assert sorted(sent) == sorted(digests)
 
@@ -71,12 +71,12 @@ def limit(size):
     return set_limit
 
 
-def room_again(run, pauses):
+def space_again(run, pauses):
     if pauses == 2:
         limit(resource.RLIM_INFINITY)(run)
 
 
-def waited(run, message):
+def waited(run, result):
     assert len(run.sleeps) >= 2
 
 
@@ -137,7 +137,7 @@ CASES = {
         error="(PUT|PATCH) .*/blobs/uploads/.*: 500.*the registry has a problem",
         check=limit(resource.RLIM_INFINITY),
     ),
-    "no room for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=room_again, check=waited),
+    "no room for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=space_again, check=waited),
 }
 
 

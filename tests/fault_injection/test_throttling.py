@@ -17,14 +17,14 @@ def throttled(on, retry_after, nth=1, status=429, **more):
 
 
 def waited(least, most=60):
-    def check(run, message):
+    def check(run, result):
         assert any(least <= pause <= most for pause in run.sleeps), run.sleeps
         assert not any(pause > 60 for pause in run.sleeps)
 
     return check
 
 
-def asked_once(run, message):
+def asked_once(run, result):
     assert run.sleeps == []
 
 

@@ -16,9 +16,9 @@ def pytest_report_header():
 
 @pytest.fixture
 def docker_registry(tmp_path):
-    folder = tmp_path / "docker-registry"
-    folder.mkdir()
-    registry = DockerRegistry(folder)
+    directory = tmp_path / "docker-registry"
+    directory.mkdir()
+    registry = DockerRegistry(directory)
     yield registry
     registry.stop()
 
@@ -27,10 +27,10 @@ def docker_registry(tmp_path):
 def locked_registry(tmp_path):
     """A docker-registry that asks for alice's password."""
     need("htpasswd")
-    folder = tmp_path / "locked-registry"
-    folder.mkdir()
-    run("htpasswd", "-Bbc", folder / "htpasswd", "alice", "s3cret")
-    registry = DockerRegistry(folder, f"auth: {{htpasswd: {{realm: r, path: {folder}/htpasswd}}}}\n")
+    directory = tmp_path / "locked-registry"
+    directory.mkdir()
+    run("htpasswd", "-Bbc", directory / "htpasswd", "alice", "s3cret")
+    registry = DockerRegistry(directory, f"auth: {{htpasswd: {{realm: r, path: {directory}/htpasswd}}}}\n")
     yield registry
     registry.stop()
 
@@ -39,9 +39,9 @@ def locked_registry(tmp_path):
 def caches(tmp_path_factory):
     """Pants' home, store and caches, which all workers share: what one has built, another need not build again."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
-    folder.mkdir(exist_ok=True)
-    return folder
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 @pytest.fixture(scope="module")

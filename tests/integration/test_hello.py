@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from pants_command import is_another_pants
+from pants_command import is_another_pants, registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import ROOT, need, run
 from remote_project import SERVICE_DIGEST
@@ -14,11 +14,10 @@ HELLO = "testprojects/hello:image"
 RUN_SH = """#!/app/e2e/busybox sh
 echo "$GREETING $1 from $(/app/e2e/busybox pwd) as $(/app/e2e/busybox id -u)"
 """
-REGISTRY = '--dockless-registries={{"test": {{"address": "{}", "default": True}}}}'
 
 
 def hello_digest(checkout, **options) -> str:
-    shutil.rmtree(checkout.folder / "dist", ignore_errors=True)
+    shutil.rmtree(checkout.root / "dist", ignore_errors=True)
     checkout.pants("package", HELLO, **options)
     return checkout.description("testprojects.hello/image.json")["digest"]
 
@@ -36,7 +35,7 @@ def test_package_writes_a_layout_that_skopeo_reads_and_prints_digest_and_size(ch
     assert message["address"] == HELLO
     assert f"digest: {message['digest']}" in done.err
     assert "size: " in done.err
-    layout = checkout.folder / "dist/testprojects.hello/image"
+    layout = checkout.root / "dist/testprojects.hello/image"
     found = json.loads(run("skopeo", "inspect", f"oci:{layout}").out)
     assert found["Digest"] == message["digest"]
     assert found["Layers"] == [layer["digest"] for layer in message["layers"]]
@@ -55,7 +54,7 @@ def test_the_digest_is_a_literal(packaged):
 
 def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, packaged, docker_registry, tmp_path):
     need("skopeo", "umoci")
-    registry = REGISTRY.format(docker_registry.host)
+    registry = registries_option(docker_registry.host)
     output = tmp_path / "published.json"
     done = checkout.pants(registry, "publish", f"--output={output}", HELLO)
     digest = packaged[1]["digest"]
@@ -69,10 +68,10 @@ def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, pac
 
     docker_registry.forget()
     checkout.pants(registry, "publish", HELLO)
-    asked = docker_registry.requests()
-    assert asked, "the second publish asked nothing"
-    assert not [request for request in asked if request.split()[0] in ("POST", "PATCH", "PUT")], asked
-    assert len(asked) <= 2
+    requests = docker_registry.requests()
+    assert requests, "the second publish asked nothing"
+    assert not [request for request in requests if request.split()[0] in ("POST", "PATCH", "PUT")], requests
+    assert len(requests) <= 2
 
     copied, bundle = tmp_path / "copied", tmp_path / "bundle"
     run("skopeo", "copy", "--src-tls-verify=false", f"docker://{docker_registry.host}/image", f"oci:{copied}:image")
@@ -84,7 +83,7 @@ def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, pac
 
 
 def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, packaged, docker_registry):
-    registry = REGISTRY.format(docker_registry.host)
+    registry = registries_option(docker_registry.host)
     checkout.pants(registry, "package", "testprojects/hello:push")
     digest = packaged[1]["digest"]
     plan = checkout.description("testprojects.hello/push.json")
@@ -97,7 +96,7 @@ def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, package
 
 
 def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, another_checkout):
-    for path in (another_checkout.folder / "testprojects").rglob("*"):
+    for path in (another_checkout.root / "testprojects").rglob("*"):
         os.utime(path, (1234567890, 1234567890))
         if path.is_file():
             path.chmod(0o600)
@@ -107,14 +106,14 @@ def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, anot
 
 
 def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
-    shutil.rmtree(checkout.folder / "dist")
+    shutil.rmtree(checkout.root / "dist")
     done = checkout.pants("package", HELLO, pantsd=False)
     assert "Starting: Build the layer" not in done.err
     assert checkout.description("testprojects.hello/image.json") == packaged[1]
 
 
 def test_the_service_is_packaged_and_published(checkout, docker_registry):
-    registry = REGISTRY.format(docker_registry.host)
+    registry = registries_option(docker_registry.host)
     checkout.pants(registry, "publish", "testprojects/service:image")
     checkout.pants("package", "testprojects/service:image")
     digest = checkout.description("testprojects.service/image.json")["digest"]
@@ -125,12 +124,12 @@ def test_the_service_is_packaged_and_published(checkout, docker_registry):
 
 def test_what_was_published_runs(checkout, docker_registry, podman):
     need("busybox")
-    folder = checkout.folder / "e2e"
-    folder.mkdir()
-    shutil.copy(shutil.which("busybox"), folder / "busybox")
-    (folder / "run.sh").write_text(RUN_SH)
-    (folder / "run.sh").chmod(0o755)
-    (folder / "BUILD").write_text(
+    directory = checkout.root / "e2e"
+    directory.mkdir()
+    shutil.copy(shutil.which("busybox"), directory / "busybox")
+    (directory / "run.sh").write_text(RUN_SH)
+    (directory / "run.sh").chmod(0o755)
+    (directory / "BUILD").write_text(
         """
 files(name="files", sources=["busybox", "run.sh"])
 container_image(
@@ -145,7 +144,7 @@ container_image(
 )
 """
     )
-    checkout.pants(REGISTRY.format(docker_registry.host), "publish", "e2e:image")
+    checkout.pants(registries_option(docker_registry.host), "publish", "e2e:image")
     reference = f"{docker_registry.host}/image:latest"
     assert podman("run", "--rm", "--tls-verify=false", reference, "world").out == "hello world from /app as 1000\n"
     assert podman("run", "--rm", "--tls-verify=false", reference).out == "hello nobody from /app as 1000\n"

@@ -3,7 +3,7 @@
 import zipfile
 
 import pytest
-from pants_command import is_another_pants
+from pants_command import is_another_pants, registries_option
 from real_tools import ROOT, Checkout, need, run
 
 import dockless
@@ -28,9 +28,9 @@ def test_package_makes_everything(packaged):
     directories = ("testprojects.hello/image", "testprojects.service/image")
     files = ("testprojects.hello/push.json", "testprojects.service/server.pex", wheel)
     for name in ("base", "dockless.pex", "image", *directories):
-        assert (packaged.folder / "dist" / name).is_dir(), name
+        assert (packaged.root / "dist" / name).is_dir(), name
     for name in ("base.json", "image.json", *files):
-        assert (packaged.folder / "dist" / name).is_file(), name
+        assert (packaged.root / "dist" / name).is_file(), name
 
 
 def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
@@ -38,7 +38,7 @@ def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
     need(str(python))
     run(python, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
     contents = []
-    for directory in (packaged.folder / "dist", tmp_path):
+    for directory in (packaged.root / "dist", tmp_path):
         (wheel,) = directory.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             contents.append({name: archive.read(name) for name in archive.namelist()})
@@ -47,7 +47,7 @@ def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
 
 def test_the_image_runs_the_command(packaged, docker_registry, podman, tmp_path):
     need("skopeo")
-    registries = f'--dockless-registries={{"test": {{"address": "{docker_registry.host}", "default": True}}}}'
+    registries = registries_option(docker_registry.host)
     packaged.pants(*CONFIG, registries, "publish", "//:image")
     reference = f"{docker_registry.host}/dockless:latest"
     pushed = run("skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{reference}").out.strip()

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from packaging.version import Version
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import run
 
@@ -19,16 +20,12 @@ def checkout(checkout):
     return checkout
 
 
-def registry(host: str) -> str:
-    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
-
-
 def login(home, host: str, password: str) -> dict:
-    folder = home / "docker config"
-    folder.mkdir()
+    directory = home / "docker config"
+    directory.mkdir()
     auth = base64.b64encode(f"alice:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
-    return {"DOCKER_CONFIG": str(folder)}
+    (directory / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    return {"DOCKER_CONFIG": str(directory)}
 
 
 def only_line(text: str, part: str) -> str:
@@ -40,7 +37,7 @@ def test_an_unreachable_registry(checkout):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
-        done = checkout.pants(registry(host), "publish", HELLO, ok=False)
+        done = checkout.pants(registries_option(host), "publish", HELLO, ok=False)
     assert done.code != 0
     line = only_line(done.err, "error: testprojects/hello:image: ")
     assert host in line and "refused" in line
@@ -49,7 +46,7 @@ def test_an_unreachable_registry(checkout):
 
 def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
     done = checkout.pants(
-        registry(locked_registry.host), "publish", HELLO, **login(tmp_path, locked_registry.host, "s3cret")
+        registries_option(locked_registry.host), "publish", HELLO, **login(tmp_path, locked_registry.host, "s3cret")
     )
     assert "s3cret" not in done.out + done.err
     run(
@@ -66,13 +63,13 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
     ],
 )
 def test_a_wrong_field_writes_nothing(checkout, fields, message):
-    folder = checkout.folder / "wrong"
-    folder.mkdir(exist_ok=True)
-    (folder / "BUILD").write_text(f'container_image(name="image", {fields})\n')
+    directory = checkout.root / "wrong"
+    directory.mkdir(exist_ok=True)
+    (directory / "BUILD").write_text(f'container_image(name="image", {fields})\n')
     done = checkout.pants("package", "wrong:image", ok=False)
     assert done.code != 0
     assert message in done.err
-    assert not (checkout.folder / "dist/wrong").exists()
+    assert not (checkout.root / "dist/wrong").exists()
 
 
 def test_publish_without_a_destination_fails(checkout):
@@ -83,17 +80,17 @@ def test_publish_without_a_destination_fails(checkout):
 
 def test_skip_push_is_checked_before_packaging(checkout):
     """What cannot be packaged is skipped all the same, but not by Pants before 2.32, which packages first."""
-    folder = checkout.folder / "skipped"
-    folder.mkdir()
-    (folder / "f.txt").write_text("f")
-    (folder / "BUILD").write_text(
+    directory = checkout.root / "skipped"
+    directory.mkdir()
+    (directory / "f.txt").write_text("f")
+    (directory / "BUILD").write_text(
         """
 file(name="f", source="f.txt")
 image_layer(name="wrong", dependencies=[":f"], modes={"/nothing": "0755"})
 container_image(name="image", layers=[":wrong"], skip_push=True)
 """
     )
-    done = checkout.pants(registry("127.0.0.1:9"), "publish", "skipped:image", ok=False)
+    done = checkout.pants(registries_option("127.0.0.1:9"), "publish", "skipped:image", ok=False)
     version = Version(checkout.pants("--version").out.strip())
     if version < Version("2.32.0.dev0"):
         assert done.code != 0 and "`modes`: '/nothing' matches nothing" in done.err
@@ -106,7 +103,7 @@ container_image(name="image", layers=[":wrong"], skip_push=True)
 def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
     # Another level of logging starts another daemon: this test is the last of the file.
     done = checkout.pants(
-        registry(locked_registry.host),
+        registries_option(locked_registry.host),
         "-ldebug",
         "publish",
         HELLO,
@@ -119,7 +116,7 @@ def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry
     everything = (
         done.out
         + done.err
-        + "".join(path.read_text(errors="replace") for path in checkout.folder.glob(".pants.d/**/*.log"))
+        + "".join(path.read_text(errors="replace") for path in checkout.root.glob(".pants.d/**/*.log"))
     )
     for secret in ("C4n4ry", base64.b64encode(b"alice:C4n4ry").decode()):
         assert secret not in everything

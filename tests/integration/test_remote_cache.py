@@ -66,7 +66,7 @@ def other_machine(filled):
 
 def package(machine: OtherMachine, cache: BuildGrid, measured, name: str):
     """Packages the targets on the second machine, with a store that is empty before, and checks that all is a hit."""
-    shutil.rmtree(machine.folder / "dist", ignore_errors=True)
+    shutil.rmtree(machine.root / "dist", ignore_errors=True)
     begin = time.monotonic()
     done = machine.pants(*cache.options, "--stats-log", "package", *TARGETS, umask=0o077, **ONLY_DOCKLESS)
     counted = counters(done)
@@ -92,7 +92,7 @@ def test_the_digests_are_the_same_literals_on_both_machines(filled, packaged):
     assert digests(packaged, DIGESTS) == DIGESTS
     layers = packaged.description("sizes/image.json")["layers"]
     blob = f"dist/sizes/image/blobs/sha256/{layers[0]['digest'][7:]}"
-    assert (packaged.folder / blob).read_bytes() == (filled.folder / blob).read_bytes()
+    assert (packaged.root / blob).read_bytes() == (filled.root / blob).read_bytes()
 
 
 def test_commands_contain_no_path_of_a_machine(filled, packaged, cache):
@@ -108,7 +108,7 @@ def test_commands_contain_no_path_of_a_machine(filled, packaged, cache):
 
 def test_an_edit_of_a_module_that_layers_do_not_import_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
     for module in ("lockfile.py", "registry/client.py", "cli/build.py"):
-        path = packaged.folder / "src/dockless" / module
+        path = packaged.root / "src/dockless" / module
         path.write_text(f"{path.read_text()}\nEDITED = True\n")
     store = packaged.directory / "caches/another store"
     monkeypatch.setitem(packaged.env, "PANTS_LOCAL_STORE_DIR", str(store))
@@ -123,7 +123,7 @@ def test_a_result_without_its_blob_is_an_error(filled, packaged, cache):
     assert done.code == 1
     line = error_line(done, "sizes:lost-layer")
     assert layers[0]["digest"] in line
-    assert not list((packaged.folder / "dist").glob("sizes/lost*"))
+    assert not list((packaged.root / "dist").glob("sizes/lost*"))
 
     # The error says which options help. The local cache has the incomplete result too by now.
     options = [option.replace("NAME", "another") for option in re.findall(r"--[\w=-]+", line)]

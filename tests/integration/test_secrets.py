@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import Checkout, DockerRegistry, ProgramResult, need, run
 from remote_services import BuildGrid
@@ -51,10 +52,9 @@ class Machine(NamedTuple):
     cache: BuildGrid
 
     def pants(self, *arguments: str) -> ProgramResult:
-        registries = {"test": {"address": self.registry.host, "default": True}}
         return self.checkout.pants(
             *self.cache.options,
-            f"--dockless-registries={registries}",
+            registries_option(self.registry.host),
             "--dockless-env-vars=REGISTRY_PASSWORD",
             "--keep-sandboxes=always",
             "-ldebug",
@@ -81,7 +81,7 @@ def machine(tmp_path):
         (config / "config.json").write_text(json.dumps({"credHelpers": {registry.host: "test"}}))
         checkout = Checkout(tmp_path / "checkout", caches)
         # Its targets are those of a backend that is not used here.
-        shutil.rmtree(checkout.folder / "testprojects/service")
+        shutil.rmtree(checkout.root / "testprojects/service")
         checkout.env.update(
             SECRETS,
             PATH=f"{programs}:{os.environ['PATH']}",
@@ -127,10 +127,10 @@ def test_each_variable_that_may_be_secret_has_a_value_here():
 def test_no_secret_is_in_the_store_the_sandboxes_the_log_or_the_output(machine, measured):
     begin = time.monotonic()
     push_base(machine)
-    folder = machine.checkout.folder / "web"
-    folder.mkdir()
-    (folder / "web.txt").write_text("web\n")
-    (folder / "BUILD").write_text(BUILD.format(host=machine.registry.host))
+    directory = machine.checkout.root / "web"
+    directory.mkdir()
+    (directory / "web.txt").write_text("web\n")
+    (directory / "BUILD").write_text(BUILD.format(host=machine.registry.host))
     done = [
         machine.pants("generate-lockfiles", "--resolve=base-images"),
         machine.pants("package", "web:image"),
@@ -140,7 +140,7 @@ def test_no_secret_is_in_the_store_the_sandboxes_the_log_or_the_output(machine, 
     # Each goal needed the password.
     description = machine.checkout.description("web/image.json")
     base_layer = description["layers"][0]["digest"]
-    assert (machine.checkout.folder / "dist/web/image/blobs/sha256" / base_layer[7:]).exists()
+    assert (machine.checkout.root / "dist/web/image/blobs/sha256" / base_layer[7:]).exists()
     inspect = ("skopeo", "inspect", "--tls-verify=false", f"--creds=alice:{PASSWORD}")
     published = json.loads(run(*inspect, f"docker://{machine.registry.host}/app:latest").out)
     assert published["Digest"] == description["digest"]

@@ -40,9 +40,9 @@ def run(*argv, cwd=None, ok=True):
 def sources(as_sdist=False):
     """The files of both packages, as a wheel has them, or as an sdist has them: name -> bytes."""
     return {
-        f"{folder.relative_to(ROOT) if as_sdist else name}/{path.relative_to(folder)}": path.read_bytes()
-        for name, folder in PACKAGES.items()
-        for path in folder.rglob("*")
+        f"{directory.relative_to(ROOT) if as_sdist else name}/{path.relative_to(directory)}": path.read_bytes()
+        for name, directory in PACKAGES.items()
+        for path in directory.rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
 
@@ -50,9 +50,9 @@ def sources(as_sdist=False):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder with the sdist, and with the wheel that was made of what the sdist holds."""
-    folder = tmp_path_factory.mktemp("built")
-    run(interpreter("3.9"), "-m", "build", "--outdir", folder, ROOT)
-    return folder
+    directory = tmp_path_factory.mktemp("built")
+    run(interpreter("3.9"), "-m", "build", "--outdir", directory, ROOT)
+    return directory
 
 
 def test_the_wheel_contains_both_packages_and_nothing_else(built):
@@ -101,12 +101,12 @@ def environments(tmp_path_factory):
     """New environments in which `pip install .` was run, with what pip finds that it needs; made all at a time."""
 
     def make(version):
-        python, folder = interpreter(version), tmp_path_factory.mktemp("installed")
-        run(python, "-I", "-m", "venv", "--without-pip", folder)
-        pip = (python, "-I", "-m", "pip", "--python", folder / "bin/python", "--disable-pip-version-check")
+        python, directory = interpreter(version), tmp_path_factory.mktemp("installed")
+        run(python, "-I", "-m", "venv", "--without-pip", directory)
+        pip = (python, "-I", "-m", "pip", "--python", directory / "bin/python", "--disable-pip-version-check")
         run(*pip, "install", "--quiet", "--no-compile", ROOT)
         run(*pip, "check")
-        return folder / "bin"
+        return directory / "bin"
 
     with ThreadPoolExecutor() as pool:
         return {version: pool.submit(make, version) for version in VERSIONS}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from made_images import make_image
-from web_server import web_server
 
 import pants_dockless
 from dockless.layout.oci_layout_writer import write_layout
@@ -15,12 +14,6 @@ from dockless.testing import Registry
 from pants_dockless.util_rules.processes import import_roots
 
 SANDBOX = Path(pants_dockless.__file__).parent / "scripts"
-
-
-@pytest.fixture
-def web():
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -79,35 +79,35 @@ class Workspace:
             items = [(path, content) for path, content in items if isinstance(content, bytes)]
             items.append((b"not listed", b""))
         for path, content in reversed(items) if self.reverse else items:
-            place = os.path.join(root, path)
-            os.makedirs(place if content is None else os.path.dirname(place), exist_ok=True)
+            target = os.path.join(root, path)
+            os.makedirs(target if content is None else os.path.dirname(target), exist_ok=True)
             if isinstance(content, Link):
-                os.symlink(content.target, place)
+                os.symlink(content.target, target)
             elif content is not None:
-                self._write_file(place, content, inodes)
+                self._write_file(target, content, inodes)
         if self.disturb:
             for directory, _, _ in os.walk(root):
                 os.chmod(directory, 0o700)
         _check_names(root, [path for path, _ in items])
         return os.fsdecode(root)
 
-    def _write_file(self, place: bytes, content: bytes, inodes: dict) -> None:
+    def _write_file(self, target: bytes, content: bytes, inodes: dict) -> None:
         executable = isinstance(content, Executable)
         key = (hashlib.sha256(content).digest(), executable)
         if self.disturb and key in inodes:
-            os.link(inodes[key], place)
+            os.link(inodes[key], target)
             return
-        inodes[key] = place
+        inodes[key] = target
         try:
-            with open(place, "xb") as file:
+            with open(target, "xb") as file:
                 file.write(content)
         except OSError as error:
-            raise UnsuitableFileSystemError(f"cannot create {place!r}: {error.strerror}") from error
+            raise UnsuitableFileSystemError(f"cannot create {target!r}: {error.strerror}") from error
         if self.disturb:
-            os.chmod(place, 0o555 if executable else 0o400)
-            os.utime(place, (1_000_000_007, 1_000_000_007))
+            os.chmod(target, 0o555 if executable else 0o400)
+            os.utime(target, (1_000_000_007, 1_000_000_007))
         else:
-            os.chmod(place, 0o755 if executable or self.listed else 0o644)
+            os.chmod(target, 0o755 if executable or self.listed else 0o644)
 
     def layer(self, layer: Layer) -> "BuildableLayer":
         """Returns `layer` as this workspace builds it."""

@@ -100,8 +100,8 @@ class Store:
 
     def sessions(self, repository):
         """The folders of the upload sessions that are open."""
-        folder = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
-        return sorted(folder.iterdir()) if folder.exists() else []
+        directory = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
+        return sorted(directory.iterdir()) if directory.exists() else []
 
     def check_complete(self, repository, raw):
         """Everything under the manifest `raw` is there, and right."""
@@ -122,31 +122,31 @@ def digest_of(data):
 class Bench:
     """Registries over one storage: `plain`, `basic` (a password file) and `token`; and a host that is a stranger."""
 
-    def __init__(self, folder, leave):
+    def __init__(self, directory, leave):
         need("htpasswd", "openssl")
-        self.folder = folder
-        self.data = folder / "data"
+        self.directory = directory
+        self.data = directory / "data"
         accounts = {
             "ann": Account(SECRET, {"*": "pull,push,delete"}, IDENTITY),
             "reader": Account(SECRET, {"*": "pull"}),
         }
-        self.tokens = leave.enter_context(TokenServer(folder, accounts))
+        self.tokens = leave.enter_context(TokenServer(directory, accounts))
         self.stranger = leave.enter_context(Stranger())
-        (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
+        (directory / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
         self._auth = {
             "plain": "",
-            "basic": f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n",
+            "basic": f"auth: {{htpasswd: {{realm: here, path: {directory}/htpasswd}}}}\n",
             "token": self.tokens.registry_auth,
         }
         self.registries = {kind: self.registry(kind) for kind in self._auth}
         for registry in self.registries.values():
             leave.callback(registry.stop)
         self.store = Store(self.registries["plain"], self.data)
-        self.ca = make_certificate(folder)
-        self.tls = server_context(folder)
+        self.ca = make_certificate(directory)
+        self.tls = server_context(directory)
 
     def registry(self, kind):
         """One more docker-registry over the storage."""
-        folder = self.folder / f"{kind}-{time.monotonic_ns()}"
-        folder.mkdir()
-        return DockerRegistry(folder, self._auth[kind], data=self.data)
+        directory = self.directory / f"{kind}-{time.monotonic_ns()}"
+        directory.mkdir()
+        return DockerRegistry(directory, self._auth[kind], data=self.data)

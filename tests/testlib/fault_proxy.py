@@ -54,11 +54,11 @@ class Trouble(Fault):
         if self.damage is None and self.hook is None:
             super().__post_init__()
 
-    def matches(self, asked, length):
-        return super().matches(asked, length) and self.digest in ("", asked.digest)
+    def matches(self, request, length):
+        return super().matches(request, length) and self.digest in ("", request.digest)
 
 
-class _Asked(NamedTuple):
+class _MatchedRequest(NamedTuple):
     """What a fault matches."""
 
     operation: str
@@ -148,8 +148,8 @@ class FaultyServer:
     def _strike(self, route, length):
         query = self._here.request.query
         digest = query.get("digest") or query.get("mount")
-        asked = _Asked(route.operation, route.repository, route.reference, digest)
-        self._here.struck = self._script.strike(asked, length)
+        matched = _MatchedRequest(route.operation, route.repository, route.reference, digest)
+        self._here.struck = self._script.strike(matched, length)
         self.struck += self._here.struck
         return self._here.struck
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "golang-github-opencontainers-image-spec-dev"
-FOLDER = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema")
+DIRECTORY = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema")
 
 
 def validator():
@@ -15,11 +15,11 @@ def validator():
 
     Without the schemas the test is skipped; with CI=true that is a failure.
     """
-    if not FOLDER.is_dir():
+    if not DIRECTORY.is_dir():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"NOT TESTED, not installed: {PACKAGE}")
     import jsonschema
 
-    schemas = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+    schemas = {path.name: json.loads(path.read_text()) for path in DIRECTORY.glob("*.json")}
 
     class Beside(jsonschema.RefResolver):
         """They refer to each other by file, from wherever they are said to be."""

@@ -102,15 +102,15 @@ def make_image(
     return MadeImage(ImageDocuments.read(Manifest.from_bytes(raw, "made"), config_bytes, "made"), blobs)
 
 
-def layout_of(folder, *roots, blobs, names=None):
+def layout_of(directory, *roots, blobs, names=None):
     """Writes an OCI layout by hand: `roots` are descriptors, `names` their names."""
-    folder = Path(folder)
-    (folder / "blobs/sha256").mkdir(parents=True)
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    directory = Path(directory)
+    (directory / "blobs/sha256").mkdir(parents=True)
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     for digest, data in blobs.items():
-        (folder / "blobs/sha256" / digest.hex).write_bytes(data)
+        (directory / "blobs/sha256" / digest.hex).write_bytes(data)
     listed = [Descriptor.to_json(root) for root in roots]
     for item, name in zip(listed, names or []):
         item["annotations"] = {"org.opencontainers.image.ref.name": name}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
-    return folder
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
+    return directory

@@ -45,7 +45,7 @@ class OtherMachine(Checkout):
             raise
 
     def close(self) -> None:
-        if hasattr(self, "folder"):
+        if hasattr(self, "root"):
             super().close()
         for directory in (self.directory, self.sandboxes):
             shutil.rmtree(directory, ignore_errors=True)
@@ -64,7 +64,7 @@ class OtherMachine(Checkout):
         if not self.process_options:
             return
         self.directory.chmod(0o755)
-        for top in (self.folder, self.directory / "caches", self.sandboxes):
+        for top in (self.root, self.directory / "caches", self.sandboxes):
             for path in (top, *top.rglob("*")):
                 os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 

@@ -80,7 +80,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 runtime = "runc"
-tmp_dir = "{folder}/tmp"
+tmp_dir = "{directory}/tmp"
 """
 
 
@@ -89,11 +89,11 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]
     """Runs podman or buildah with storage of its own: storage("podman", "run", ...). They and `programs` are needed."""
     need(*programs)
     # podman refuses a runroot of more than 50 characters.
-    folder = Path(tempfile.mkdtemp(prefix="dl-"))
-    config = folder / "containers.conf"
-    config.write_text(CONTAINERS_CONF.format(folder=folder))
+    directory = Path(tempfile.mkdtemp(prefix="dl-"))
+    config = directory / "containers.conf"
+    config.write_text(CONTAINERS_CONF.format(directory=directory))
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
-    storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
+    storage = ("--root", directory / "storage", "--runroot", directory / "run", "--storage-driver", "vfs")
 
     def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> ProgramResult:
         return run(program, *storage, *args, cwd=cwd, env=env, ok=ok)
@@ -104,23 +104,23 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]
         if "podman" in programs:
             call("podman", "rm", "--all", "--force", ok=False)
             call("podman", "rmi", "--all", "--force", ok=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class DockerRegistry:
     """Debian's docker-registry on a free port, with its access log. `data`: a storage that it shares with others."""
 
-    def __init__(self, folder: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
+    def __init__(self, directory: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
         need("docker-registry")
-        config = folder / "config.yml"
+        config = directory / "config.yml"
         config.write_text(
             "version: 0.1\n"
             "log: {level: info}\n"
-            f"storage: {{filesystem: {{rootdirectory: {data or folder / 'data'}}}, delete: {{enabled: true}},"
+            f"storage: {{filesystem: {{rootdirectory: {data or directory / 'data'}}}, delete: {{enabled: true}},"
             " maintenance: {uploadpurging: {enabled: false}}}\n"
             f'http: {{addr: "127.0.0.1:0", secret: x{http}}}\n{extra}'
         )
-        self.log = folder / "log"
+        self.log = directory / "log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
@@ -153,13 +153,13 @@ class DockerRegistry:
 def sources() -> Iterator[str]:
     """The files of this repository but for what it ignores, relative to it. It may come of git or of an sdist."""
     ignores = Ignores((), ["/.git", *(ROOT / ".gitignore").read_text().splitlines()], "this repository")
-    for folder, folders, files in os.walk(ROOT):
-        here = os.path.relpath(folder, ROOT)
+    for directory, directories, files in os.walk(ROOT):
+        here = os.path.relpath(directory, ROOT)
 
         def path_of(name: str, here: str = here) -> str:
             return os.path.normpath(os.path.join(here, name))
 
-        folders[:] = [name for name in folders if not ignores.ignored(os.fsencode(path_of(name)), True)]
+        directories[:] = [name for name in directories if not ignores.ignored(os.fsencode(path_of(name)), True)]
         yield from (path_of(name) for name in files if not ignores.ignored(os.fsencode(path_of(name)), False))
 
 
@@ -170,9 +170,9 @@ OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", 
 class Checkout:
     """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
 
-    def __init__(self, folder: Path, caches: Path, *, own_targets: bool = False) -> None:
+    def __init__(self, directory: Path, caches: Path, *, own_targets: bool = False) -> None:
         """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves."""
-        self.folder = folder
+        self.root = directory
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
@@ -180,8 +180,8 @@ class Checkout:
         for path in sources():
             if path in OWN_TARGETS and not own_targets:
                 continue
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, folder / path)
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, directory / path)
         home = caches / "home"
         home.mkdir(parents=True, exist_ok=True)
         (caches / "sandboxes").mkdir(exist_ok=True)
@@ -210,7 +210,7 @@ class Checkout:
                 "--pantsd" if pantsd else "--no-pantsd",
                 "--no-dynamic-ui",
                 *args,
-                cwd=self.folder,
+                cwd=self.root,
                 env={**self.env, **env},
                 ok=ok,
                 **self.process_options,
@@ -219,11 +219,11 @@ class Checkout:
             os.umask(before)
 
     def description(self, path: str) -> dict:
-        return json.loads((self.folder / "dist" / path).read_text())
+        return json.loads((self.root / "dist" / path).read_text())
 
     def daemons(self) -> list[int]:
         """The process ids of pantsd in this checkout. Newer Pants writes them below `.pants.d`."""
-        found = [*self.folder.glob(".pids/*/pantsd/pid"), *self.folder.glob(".pants.d/pids/*/pantsd/pid")]
+        found = [*self.root.glob(".pids/*/pantsd/pid"), *self.root.glob(".pants.d/pids/*/pantsd/pid")]
         return [int(path.read_text()) for path in found if path.read_text().strip().isdigit()]
 
     def close(self) -> None:

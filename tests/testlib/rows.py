@@ -5,6 +5,6 @@ import pytest
 row = pytest.mark.row
 
 
-def case(name, what, *values):
+def case(name, description, *values):
     """A parameter that is of row `name`; `what` tells it from others of that row."""
-    return pytest.param(*values, id=f"{name}-{what}", marks=row(name))
+    return pytest.param(*values, id=f"{name}-{description}", marks=row(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from credential_files import use_home
 
 from dockless.cli import main
 
@@ -26,11 +27,9 @@ class CommandResult(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def isolated_directory(tmp_path, monkeypatch):
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.chdir(tmp_path)
 
 

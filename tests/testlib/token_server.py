@@ -39,12 +39,12 @@ class TokenServer(FaultyServer):
     tokens so far.
     """
 
-    def __init__(self, folder, accounts):
+    def __init__(self, directory, accounts):
         super().__init__()
         self.accounts = accounts
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = _certificate(self._key)
-        self.bundle = folder / "token.crt"
+        self.bundle = directory / "token.crt"
         self.bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
         # By name: a realm at another port's loopback address is refused by careful clients.
         self.realm = self.url.replace("127.0.0.1", "localhost") + "/token"

@@ -3,10 +3,10 @@
 import time
 
 
-def wait_until(condition, what="it", seconds=60.0):
+def wait_until(condition, description="it", seconds=60.0):
     """Returns the first true value of `condition()`; fails when there was none in `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
+        assert time.monotonic() < end, f"{description} did not happen in {seconds} s"
         time.sleep(0.01)
     return found

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 
 @contextmanager
 def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
@@ -39,3 +41,9 @@ def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def web():
+    with web_server() as server:
+        yield server

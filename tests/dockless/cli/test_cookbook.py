@@ -19,14 +19,14 @@ NOT_RUN = ("pip install", "dockless serve")
 @pytest.fixture
 def scene(tmp_path, registry, other):
     """How a block is run: a folder, two registries, `dockless` and `python3` on PATH. Python is run in this process."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
+    directory = tmp_path / "bin"
+    directory.mkdir()
     for name, command in (("dockless", "-m dockless"), ("python3", "")):
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
-        (folder / name).chmod(0o755)
+        (directory / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (directory / name).chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PATH": f"{directory}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,

@@ -39,9 +39,9 @@ def test_every_row_is_there_once():
 @cache
 def collected(file):
     """The tests that pytest finds in a file: functions of the module and of its classes."""
-    folder = "tests" if file.startswith("packaging/") else "tests/dockless"
+    directory = "tests" if file.startswith("packaging/") else "tests/dockless"
     found = set()
-    for node in ast.parse((ROOT / folder / file).read_text()).body:
+    for node in ast.parse((ROOT / directory / file).read_text()).body:
         inner = node.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test") else [node]
         found |= {each.name for each in inner if isinstance(each, ast.FunctionDef)}
     return {name for name in found if name.startswith("test_")}

@@ -98,7 +98,7 @@ def filled():
 
 
 @pytest.fixture
-def place(dockless, filled, tmp_path):
+def files(dockless, filled, tmp_path):
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/f").write_text("x")
     assert dockless("build", "oci:o:v1", "--add", "tree:/app").status == 0
@@ -111,12 +111,12 @@ def typed(dockless, filled, line):
 
 
 @pytest.mark.parametrize(("line", "says"), FAILURES, ids=[line for line, _ in FAILURES])
-def test_failures(dockless, filled, place, tmp_path, line, says):
+def test_failures(dockless, filled, files, tmp_path, line, says):
     result = typed(dockless, filled, line)
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("dockless: error: ") and result.err.count("\n") == 1
     assert says in result.err and "internal error" not in result.err and "secret" not in result.err
-    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == place
+    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == files
     assert (filled.repositories(), set(filled.tags("app"))) == (["app"], {"1"})
 
 
@@ -128,7 +128,7 @@ def test_usage(dockless, filled, line, says):
     assert says in result.err and result.err.endswith(" --help\n")
 
 
-def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, place, filled):
+def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, files, filled):
     """Without a registry, a name is one on Docker Hub: when that fails, the file of that name may be what was meant."""
     from dockless.errors import RegistryError
     from dockless.registry import RegistryClient
@@ -158,7 +158,7 @@ def in_a_shell(line):
 
 
 @pytest.mark.parametrize("line", ["dockless --version", "dockless build --help", "dockless inspect oci:o --raw"])
-def test_a_full_disk(place, line):
+def test_a_full_disk(files, line):
     result = in_a_shell(f"{line} > /dev/full")
     assert result.returncode == 1
     assert result.stderr == "dockless: error: cannot write the output: No space left on device\n"
@@ -182,12 +182,12 @@ def test_each_line_of_a_log_is_one_write(monkeypatch):
     assert log == [f"{DIGEST} sent (3 B)\n", f"a.example/b:1 is {DIGEST}\n"]
 
 
-def test_a_closed_pipe_is_not_an_error(place):
+def test_a_closed_pipe_is_not_an_error(files):
     result = in_a_shell("dockless tags --help | true; dockless inspect oci:o | true")
     assert result.stderr == ""
 
 
-def test_a_warning_is_printed_once_and_not_with_quiet(place):
+def test_a_warning_is_printed_once_and_not_with_quiet(files):
     result = in_a_shell("dockless build oci:n --add tree:/bin")
     assert result.returncode == 0
     (line,) = (line for line in result.stderr.splitlines() if "warning" in line)
@@ -195,7 +195,7 @@ def test_a_warning_is_printed_once_and_not_with_quiet(place):
     assert in_a_shell("dockless build oci:n --add tree:/bin -q").stderr == ""
 
 
-def test_closed_standard_streams_are_not_reused_for_blobs(place):
+def test_closed_standard_streams_are_not_reused_for_blobs(files):
     """A blob's file with the number 2 would get what is said on stderr."""
     result = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -203,18 +203,18 @@ def test_closed_standard_streams_are_not_reused_for_blobs(place):
     assert (result.returncode, result.stdout) == (1, "")
 
 
-def test_a_signal_in_a_finalizer_is_not_lost(dockless, place, monkeypatch):
-    class Folder:
+def test_a_signal_in_a_finalizer_is_not_lost(dockless, files, monkeypatch):
+    class Finalizer:
         def __del__(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Folder()) - 1)
+    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Finalizer()) - 1)
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
     assert dockless("inspect", "oci:o").status == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
-def test_a_closed_terminal_ends_the_command_except_under_nohup(dockless, place, monkeypatch, handler):
+def test_a_closed_terminal_ends_the_command_except_under_nohup(dockless, files, monkeypatch, handler):
     monkeypatch.setattr("dockless.cli.inspect.run", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
     before = signal.signal(signal.SIGHUP, handler)
     try:

@@ -45,9 +45,9 @@ class Built:
 
 @pytest.fixture
 def out(tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
+    directory = tmp_path / "out"
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture
@@ -72,14 +72,14 @@ def tree(tmp_path):
         root = tmp_path / name
         root.mkdir(exist_ok=True)
         for path, content in files.items():
-            place = os.path.join(os.fsencode(root), os.fsencode(path))
-            os.makedirs(os.path.dirname(place), exist_ok=True)
+            target = os.path.join(os.fsencode(root), os.fsencode(path))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             if content is None:
-                os.makedirs(place, exist_ok=True)
+                os.makedirs(target, exist_ok=True)
             elif isinstance(content, tuple):
-                os.symlink(content[1], place)
+                os.symlink(content[1], target)
             else:
-                with open(place, "wb") as file:
+                with open(target, "wb") as file:
                     file.write(content.encode() if isinstance(content, str) else content)
         return root
 

@@ -218,12 +218,12 @@ def test_ignore_rules_are_gits(build, tree, patterns, ignore_files):
     assert mine == git
 
 
-@pytest.mark.parametrize("place", ["a-folder", "a-link", "a-fifo"])
-def test_only_regular_files_are_ignore_files(build, tree, place):
+@pytest.mark.parametrize("kind", ["directory", "symlink", "fifo"])
+def test_only_regular_files_are_ignore_files(build, tree, kind):
     root = tree({"a": "x"})
-    if place == "a-folder":
+    if kind == "directory":
         os.mkdir(os.path.join(root, ".ig"))
-    elif place == "a-link":
+    elif kind == "symlink":
         os.symlink("a", os.path.join(root, ".ig"))
     else:
         os.mkfifo(os.path.join(root, ".ig"))

@@ -15,13 +15,13 @@ BIG = 512 * 1024
 def listing_of(root) -> Listing:
     """What a content-addressed store would say about the tree at `root`."""
     files, executables, symlinks, directories = [], [], {}, []
-    for folder, names, leaves in os.walk(root):
-        here = os.path.relpath(folder, root)
+    for directory, names, leaves in os.walk(root):
+        here = os.path.relpath(directory, root)
         prefix = "" if here == "." else here + "/"
         if prefix and not names and not leaves:
             directories.append(prefix[:-1])
         for name in [*names, *leaves]:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if os.path.islink(path):
                 symlinks[prefix + name] = os.readlink(path)
             elif os.path.isfile(path):

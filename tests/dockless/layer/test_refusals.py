@@ -268,18 +268,18 @@ def test_an_invalid_tarball_leaves_no_blob(tmp_path, out, data, message):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_damage_of_a_tarball_is_found_or_harmless(tmp_path_factory, data):
-    folder = tmp_path_factory.mktemp("fuzz")
+    directory = tmp_path_factory.mktemp("fuzz")
     tar = bytearray(tarball(**{"n" * 120: 700, "b": 3}))
     for _ in range(data.draw(st.integers(1, 4))):
         tar[data.draw(st.integers(0, len(tar) - 1))] = data.draw(st.integers(0, 255))
-    (folder / "layer").write_bytes(bytes(tar[: data.draw(st.integers(0, len(tar)))]))
-    (folder / "out").mkdir()
+    (directory / "layer").write_bytes(bytes(tar[: data.draw(st.integers(0, len(tar)))]))
+    (directory / "out").mkdir()
     try:
-        built = Layer.from_tarball(folder / "layer").build(str(folder / "out"))
-        assert os.listdir(folder / "out") == [built.descriptor.digest.hex]
+        built = Layer.from_tarball(directory / "layer").build(str(directory / "out"))
+        assert os.listdir(directory / "out") == [built.descriptor.digest.hex]
     except LayerError as error:
         assert "\n" not in str(error)
-        assert not os.listdir(folder / "out")
+        assert not os.listdir(directory / "out")
 
 
 def test_memory_is_bounded_for_any_tarball(tmp_path):

@@ -17,11 +17,6 @@ from dockless.mutate.config_edit import ConfigEdit
 from dockless.oci.reference import Reference
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one" * 500, b"two")
-
-
 def save(path, image, *references):
     write_docker_archive(str(path), image.documents, [Reference.parse(r) for r in references], image.blobs)
 

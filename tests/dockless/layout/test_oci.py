@@ -8,11 +8,6 @@ from dockless.errors import InvalidDocumentError, LayoutError
 from dockless.layout.oci_layout import OciLayout, layout_files
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one", b"two")
-
-
 def test_layouts_of_other_tools_are_read(tmp_path, image):
     layout = OciLayout(str(layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs, names=["v1"])))
     assert layout.names() == ["v1"]
@@ -51,29 +46,29 @@ def test_choice_of_the_image(tmp_path, image):
     ],
 )
 def test_directories_that_are_not_layouts(tmp_path, image, name, content, reason):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    (folder / name).unlink()
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (directory / name).unlink()
     if content is not None:
-        (folder / name).write_text(content)
+        (directory / name).write_text(content)
     with pytest.raises((LayoutError, InvalidDocumentError), match=reason):
-        OciLayout(str(folder))
+        OciLayout(str(directory))
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir, lambda path: None])
 def test_a_blob_that_is_a_link_a_fifo_a_directory_or_missing(tmp_path, image, make):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
     layer = image.manifest.layers[0]
-    path = folder / "blobs/sha256" / layer.digest.hex
+    path = directory / "blobs/sha256" / layer.digest.hex
     path.unlink()
     make(path)
     with pytest.raises(LayoutError, match=f"lacks the blob {layer.digest}"):
-        OciLayout(str(folder)).open(layer)
+        OciLayout(str(directory)).open(layer)
 
 
 def test_a_damaged_manifest(tmp_path, image):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    (folder / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
-    layout = OciLayout(str(folder))
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (directory / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
+    layout = OciLayout(str(directory))
     with pytest.raises(LayoutError, match="is damaged: "):
         layout.manifest(layout.root())
 

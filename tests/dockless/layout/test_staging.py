@@ -13,9 +13,9 @@ WRITER = """\
 import sys
 from types import SimpleNamespace
 from dockless._atomic import atomic_file, temporary_directory
-kind, place = sys.argv[1:]
-with temporary_directory(place) if kind == "folder" else atomic_file(place + "/out.tar") as staged:
-    if kind == "folder":
+kind, path = sys.argv[1:]
+with temporary_directory(path) if kind == "directory" else atomic_file(path + "/out.tar") as staged:
+    if kind == "directory":
         open(staged + "/blob", "w").close()
     print("begun", flush=True)
     sys.stdin.read()
@@ -25,8 +25,8 @@ with temporary_directory(place) if kind == "folder" else atomic_file(place + "/o
 class Writer:
     """Another process, in the middle of its work."""
 
-    def __init__(self, kind, folder):
-        command = [sys.executable, "-c", WRITER, kind, str(folder)]
+    def __init__(self, kind, directory):
+        command = [sys.executable, "-c", WRITER, kind, str(directory)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"begun\n"
@@ -41,8 +41,8 @@ class Writer:
         self.process.stdout.close()
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
 
 
 def test_the_file_gets_its_name_when_it_is_complete(tmp_path):
@@ -100,8 +100,8 @@ def test_a_directory_is_kept_by_renaming_it(tmp_path):
     assert names(tmp_path) == ["kept"]
 
 
-@pytest.mark.parametrize("left", ["file", "folder"])
-@pytest.mark.parametrize("next_one", ["file", "folder"])
+@pytest.mark.parametrize("left", ["file", "directory"])
+@pytest.mark.parametrize("next_one", ["file", "directory"])
 def test_temporaries_of_a_killed_writer_are_removed(tmp_path, left, next_one):
     with Writer(left, tmp_path) as writer:
         writer.process.send_signal(signal.SIGKILL)
@@ -111,13 +111,13 @@ def test_temporaries_of_a_killed_writer_are_removed(tmp_path, left, next_one):
             assert len(names(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("kind", ["file", "directory"])
 def test_temporaries_in_use_are_kept(tmp_path, kind):
     with Writer(kind, tmp_path) as other:
-        begun = names(tmp_path)
+        temporaries = names(tmp_path)
         with atomic_file(str(tmp_path / "mine")), temporary_directory(str(tmp_path)):
             assert len(names(tmp_path)) == 3
-        assert names(tmp_path) == [*begun, "mine"]
+        assert names(tmp_path) == [*temporaries, "mine"]
         other.process.stdin.close()
         assert other.process.wait() == 0
     assert names(tmp_path) == (["mine", "out.tar"] if kind == "file" else ["mine"])

@@ -9,17 +9,12 @@ from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one", b"two")
+def write(directory, image, *names, **options):
+    write_layout(str(directory), named(image.manifest.descriptor, names), image.all_blobs, image.blobs, **options)
 
 
-def write(folder, image, *names, **options):
-    write_layout(str(folder), named(image.manifest.descriptor, names), image.all_blobs, image.blobs, **options)
-
-
-def tree(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def tree(directory):
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def test_a_new_layout(tmp_path, image):

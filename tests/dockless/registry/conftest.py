@@ -139,3 +139,10 @@ def keep():
         registry.put_manifest(repository, image.root.raw, image.root.media_type, tag)
 
     return keep
+
+
+@pytest.fixture
+def path(request, tmp_path):
+    """The path of a file with the DATA of the test module."""
+    (tmp_path / "blob").write_bytes(request.module.DATA)
+    return tmp_path / "blob"

@@ -20,12 +20,6 @@ DATA = os.urandom(3 * BLOCK_SIZE + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 
 
-@pytest.fixture
-def path(tmp_path):
-    (tmp_path / "blob").write_bytes(DATA)
-    return tmp_path / "blob"
-
-
 @pytest.mark.parametrize("kind", ["a buffered file", "a file", "memory", "a gzip reader"])
 def test_any_reader_is_sent(kind, path, connect):
     packed = path.with_suffix(".gz")

@@ -240,10 +240,10 @@ def test_a_pinned_manifest_with_another_digest(connect, image, make, keep):
             connect(registry.host).get_manifest("app", image.digest)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_an_endless_manifest(told, connect):
+@pytest.mark.parametrize("has_length", [True, False])
+def test_an_endless_manifest(has_length, connect):
     with Registry() as registry:
-        length = {} if told else {"Content-Length": None}
+        length = {} if has_length else {"Content-Length": None}
         registry.faults = [Fault("manifest get", status=200, body=b" " * (5 * MIB), headers=length)]
         with pytest.raises(ProtocolError, match="the manifest v1 at .* is too large: .*more than 4194304"):
             connect(registry.host).get_manifest("app", "v1")

@@ -24,10 +24,10 @@ def test_order(connect, multi_platform, holds):
         push(multi_platform.root, multi_platform.source, connect(registry.host, jobs=8), "app", ["a", "b"])
         holds(registry, "app", multi_platform, "a", "b")
         log = [(request.operation, request.reference) for request in registry.requests]
-        puts = [place for place, (operation, _) in enumerate(log) if operation == "upload put"]
-        manifests = [place for place, (operation, _) in enumerate(log) if operation == "manifest put"]
+        puts = [position for position, (operation, _) in enumerate(log) if operation == "upload put"]
+        manifests = [position for position, (operation, _) in enumerate(log) if operation == "manifest put"]
         assert max(puts) < min(manifests)
-        put = [log[place][1] for place in manifests]
+        put = [log[position][1] for position in manifests]
         assert {str(child.digest) for child in multi_platform.root.manifests} == set(put[:2])
         assert put[2:] == ["a", "b"]
 
@@ -55,8 +55,8 @@ def test_unchanged_costs_two_requests(profile, connect, image):
         registry.reset_requests()
         again = push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert (again.blobs_sent, again.references) == (0, (f"{registry.host}/app:v1",))
-        asked = [operation for operation in operations(registry) if operation != "token get"]
-        assert asked == ["ping get", "manifest head"]
+        requested = [operation for operation in operations(registry) if operation != "token get"]
+        assert requested == ["ping get", "manifest head"]
 
 
 def test_one_token_serves_the_whole_push(connect, image):
@@ -228,16 +228,16 @@ def test_a_failure_stops_the_other_uploads(connect, make):
     """A large upload does not go on for its own sake."""
     image = make(22, 30 << 20, 10)
     small = image.root.layers[1].digest
-    begun = threading.Event()
+    started = threading.Event()
     read = []
     others = set(threading.enumerate())
 
     class Slow:
         def open(self, descriptor):
             if descriptor.digest != small:
-                begun.set()
+                started.set()
                 return Trickle(image.source.open(descriptor))
-            begun.wait(60)
+            started.wait(60)
             raise InvalidDocumentError("no such layer")
 
     class Trickle:

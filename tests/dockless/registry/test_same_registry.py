@@ -103,7 +103,9 @@ def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         for repository in given:
             keep(registry, repository, image, "v1")
-        client = connect(registry.host, credentials={f"{registry.host}/{path}": who for path, who in given.items()})
+        client = connect(
+            registry.host, credentials={f"{registry.host}/{path}": credentials for path, credentials in given.items()}
+        )
         for repository in given:
             client.get_manifest(repository, "v1")
         sent = [request.body.decode() for request in registry.requests if request.operation == "token post"]

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from one_opener import Opens
 
 from dockless.errors import DocklessError, LayoutError
 from dockless.oci.descriptor import Descriptor
@@ -143,13 +144,8 @@ def test_no_progress_is_bounded(connect, image, blob, chunks, manual):
 @pytest.mark.parametrize("empty", ["strict", "docker-registry"])
 def test_empty_blob(empty, connect):
     nothing = Descriptor("application/x", Digest.of(b""), 0)
-
-    class Empty:
-        def open(self, descriptor):
-            return io.BytesIO()
-
     with Registry(profile=empty) as registry:
-        assert connect(registry.host).ensure_blob("app", nothing, Empty()) == ("sent", 0)
+        assert connect(registry.host).ensure_blob("app", nothing, Opens(io.BytesIO)) == ("sent", 0)
         assert registry.blob("app", nothing.digest) == b""
         assert not [request for request in registry.requests if "Transfer-Encoding" in request.headers]
 
@@ -157,14 +153,9 @@ def test_empty_blob(empty, connect):
 @pytest.mark.parametrize("content", [b"short", b"x" * 200_000, b"x" * 300_000])
 def test_a_damaged_source(content, connect, image, blob):
     """Named as ours, not sent again and again; nothing is stored."""
-
-    class Damaged:
-        def open(self, descriptor):
-            return io.BytesIO(content)
-
     with Registry() as registry:
         with pytest.raises(LayoutError, match=f"{blob.digest} to be pushed (is damaged|ends)"):
-            connect(registry.host).ensure_blob("app", blob, Damaged())
+            connect(registry.host).ensure_blob("app", blob, Opens(lambda: io.BytesIO(content)))
         assert registry.blobs("app") == {}
         assert operations(registry).count("upload put") <= 1
 
@@ -224,8 +215,8 @@ def test_an_upload_is_resumed_after_the_process_was_killed(connect, make, enviro
         assert os.listdir(kept) == []
 
 
-@pytest.mark.parametrize("spoilt", ["no json", "old", "elsewhere", "lost"])
-def test_a_kept_session_that_is_unusable(spoilt, connect, make, environ):
+@pytest.mark.parametrize("defect", ["no json", "old", "elsewhere", "lost"])
+def test_a_kept_session_that_is_unusable(defect, connect, make, environ):
     image = make(7, 2 * MIB)
     blob = image.root.layers[0]
     with Registry() as registry:
@@ -233,15 +224,15 @@ def test_a_kept_session_that_is_unusable(spoilt, connect, make, environ):
         with pytest.raises(DocklessError):
             connect(registry.host).ensure_blob("app", blob, image.source)
         [entry] = os.scandir(os.path.join(environ["HOME"], ".cache/dockless/uploads"))
-        if spoilt == "no json":
+        if defect == "no json":
             open(entry.path, "w").close()
-        if spoilt == "old":
+        if defect == "old":
             os.utime(entry.path, (time.time() - 90_000, time.time() - 90_000))
-        if spoilt == "elsewhere":
+        if defect == "elsewhere":
             with open(entry.path, "w") as file:
                 file.write('{"location": "http://169.254.169.254/x"}')
         registry.faults = []
-        if spoilt == "lost":
+        if defect == "lost":
             registry.lose_sessions()
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
 

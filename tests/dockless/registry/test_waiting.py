@@ -108,17 +108,17 @@ def test_retry_after_is_parsed(text, seconds, manual):
     assert parse_retry_after(text, manual.clock()) == seconds
 
 
-@pytest.mark.parametrize(("asked", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
-def test_retry_after_is_obeyed_up_to_a_minute(asked, waits, connect, image, keep, manual):
+@pytest.mark.parametrize(("seconds", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
+def test_retry_after_is_obeyed_up_to_a_minute(seconds, waits, connect, image, keep, manual):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
-        registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": asked})]
+        registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": seconds})]
         client = connect(registry.host)
         if waits:
             client.get_manifest("app", "v1")
-            assert manual.sleeps == [float(asked)]
+            assert manual.sleeps == [float(seconds)]
         else:
-            with pytest.raises(RegistryError, match=f"asks to wait {asked} s; try again after that"):
+            with pytest.raises(RegistryError, match=f"asks to wait {seconds} s; try again after that"):
                 client.get_manifest("app", "v1")
             assert manual.sleeps == []
 
@@ -168,11 +168,11 @@ def test_a_pause_ends_when_the_work_is_stopped():
 
 def test_concurrent_pings_share_one_failure(connect, monkeypatch):
     """Each of four threads would wait as long again for a host that does not answer."""
-    asked, greeting = [], threading.Event()
+    schemes, pinging = [], threading.Event()
 
     def greeted(self, scheme):
-        asked.append(scheme)
-        greeting.set()
+        schemes.append(scheme)
+        pinging.set()
         time.sleep(0.3)
         raise RegistryConnectionError("no", reason="certificate")
 
@@ -187,12 +187,12 @@ def test_concurrent_pings_share_one_failure(connect, monkeypatch):
 
     threads = [threading.Thread(target=greet) for _ in range(4)]
     threads[0].start()
-    greeting.wait(10)
+    pinging.wait(10)
     for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(failures) == 4 and asked == ["https"]
+    assert len(failures) == 4 and schemes == ["https"]
 
 
 def test_a_stopped_transfer_is_cancelled(manual):

@@ -127,11 +127,11 @@ def layout(tmp_path_factory):
     from real_tools import need, run
 
     need("umoci")
-    folder: Path = tmp_path_factory.mktemp("layout")
-    (folder / "file").write_text("hello\n")
-    run("umoci", "init", "--layout", str(folder / "image"))
-    run("umoci", "new", "--image", f"{folder}/image:latest")
-    run("umoci", "insert", "--image", f"{folder}/image:latest", str(folder / "file"), "/file")
+    directory: Path = tmp_path_factory.mktemp("layout")
+    (directory / "file").write_text("hello\n")
+    run("umoci", "init", "--layout", str(directory / "image"))
+    run("umoci", "new", "--image", f"{directory}/image:latest")
+    run("umoci", "insert", "--image", f"{directory}/image:latest", str(directory / "file"), "/file")
     # It leaves the blobs of before.
-    run("umoci", "gc", "--layout", str(folder / "image"))
-    return folder / "image"
+    run("umoci", "gc", "--layout", str(directory / "image"))
+    return directory / "image"

@@ -79,9 +79,9 @@ def test_the_challenges(start, helpers):
 def test_tokens_contain_the_requested_and_allowed_scopes(start):
     _, call = start(TokenAuth(USERS))
     push = "/v2/a/blobs/uploads/"
-    asked = bearer(get_token(call, ALICE, ["repository:a:pull,push"]))
-    assert call("POST", push, Authorization=asked).status == 202
-    assert call("GET", "/v2/b/tags/list", Authorization=asked).status == 401
+    authorization = bearer(get_token(call, ALICE, ["repository:a:pull,push"]))
+    assert call("POST", push, Authorization=authorization).status == 202
+    assert call("GET", "/v2/b/tags/list", Authorization=authorization).status == 401
     pull_only = get_token(call, READER, ["repository:a:pull,push"])
     refused = call("POST", push, Authorization=bearer(pull_only))
     assert (refused.status, refused.code) == (401, "UNAUTHORIZED")

@@ -112,10 +112,10 @@ def test_a_kill_leaves_no_partial_blob(tmp_path, helpers):
 class _Server:
     """A registry in a process of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         environment = {**os.environ, "PYTHONPATH": str(Path(dockless.__file__).parents[1])}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-c", SERVE, str(directory)], stdout=subprocess.PIPE, env=environment
         )
 
     def __enter__(self):

@@ -177,9 +177,9 @@ def test_blobs_and_ranges(both, helpers):
     path = f"/v2/t/ranges/blobs/{helpers.digest(b'hello')}"
     assert both("GET", path)[0] == 200
     assert both("HEAD", path)[0] == 200
-    for asked in ("bytes=1-2", "bytes=-2", "bytes=3-99"):
-        assert both("GET", path, Range=asked)[0] == 206
-        assert both("HEAD", path, Range=asked)[0] == 206
+    for ranges in ("bytes=1-2", "bytes=-2", "bytes=3-99"):
+        assert both("GET", path, Range=ranges)[0] == 206
+        assert both("HEAD", path, Range=ranges)[0] == 206
     both("GET", f"/v2/t/other/blobs/{helpers.digest(b'hello')}")
     both("GET", "/v2/t/ranges/blobs/sha256:xx")
     both("PUT", path, b"")
@@ -188,13 +188,13 @@ def test_blobs_and_ranges(both, helpers):
     both("HEAD", path)
 
 
-@pytest.mark.parametrize("asked", ["bytes=9-", "junk"])
-def test_a_range_past_the_end(both, helpers, asked):
+@pytest.mark.parametrize("ranges", ["bytes=9-", "junk"])
+def test_a_range_past_the_end(both, helpers, ranges):
     both.push("t/past", b"hello", helpers)
     found = []
     for client in both.clients:
         connection = client.connect()
-        connection.request("GET", f"/v2/t/past/blobs/{helpers.digest(b'hello')}", headers={"Range": asked})
+        connection.request("GET", f"/v2/t/past/blobs/{helpers.digest(b'hello')}", headers={"Range": ranges})
         answer = connection.getresponse()
         try:
             body = answer.read()

@@ -57,7 +57,7 @@ def test_every_profile_accepts_a_push(start, helpers, profile):
 
 
 @pytest.mark.parametrize(
-    "asked, store",
+    "host, store",
     [
         ("127.0.0.1:{}", "localhost"),
         ("127.0.0.1", "localhost"),
@@ -67,12 +67,12 @@ def test_every_profile_accepts_a_push(start, helpers, profile):
         ("registry.test:{}", "registry.test"),
     ],
 )
-def test_the_store_has_another_name_than_the_registry(start, helpers, asked, store):
+def test_the_store_has_another_name_than_the_registry(start, helpers, host, store):
     """Go's net/http sends Authorization to every port of a host, so another port is not another host to all clients."""
     registry, call = start("ecr", repositories=["a"])
     registry.put_blob("a", b"{}")
     port = registry.host.rpartition(":")[2]
-    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host=asked.format(port)).headers["Location"]
+    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host=host.format(port)).headers["Location"]
     name, _, store_port = url.split("/")[2].rpartition(":")
     assert (name, store_port == port) == (store, False)
 

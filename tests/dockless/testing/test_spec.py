@@ -28,7 +28,7 @@ def test_a_blob_is_pushed_and_pulled(call, helpers):
 
 
 @pytest.mark.parametrize(
-    "asked, status, told, body",
+    "requested, status, content_range, body",
     [
         ("bytes=0-3", 206, "bytes 0-3/21", DATA[:4]),
         ("bytes=5-", 206, "bytes 5-20/21", DATA[5:]),
@@ -40,10 +40,10 @@ def test_a_blob_is_pushed_and_pulled(call, helpers):
         ("bytes=0-1,3-4", 200, None, DATA),
     ],
 )
-def test_ranges(call, asked, status, told, body):
+def test_ranges(call, requested, status, content_range, body):
     digest = call.push("a", DATA)
-    answer = call("GET", f"/v2/a/blobs/{digest}", Range=asked)
-    assert (answer.status, answer.headers["Content-Range"]) == (status, told)
+    answer = call("GET", f"/v2/a/blobs/{digest}", Range=requested)
+    assert (answer.status, answer.headers["Content-Range"]) == (status, content_range)
     assert body is None or answer.body == body
 
 

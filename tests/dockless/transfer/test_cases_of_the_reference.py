@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from made_images import make_image
+from one_opener import Opens
 from real_tools import DockerRegistry, containers_storage, need, run
 
 from dockless import (
@@ -120,7 +121,7 @@ def test_09_a_directory_and_a_file_at_one_path(members, fixture_tree, tmp_path):
 
 
 def test_11_a_sink_that_blocks_stops_the_reading():
-    made, stands_still = [], []
+    made, blocking = [], []
 
     def blocks():
         for n in range(100):
@@ -128,12 +129,12 @@ def test_11_a_sink_that_blocks_stops_the_reading():
             yield Block(memoryview(bytes(1000)))
 
     def sink(data):
-        if made and not stands_still:
+        if made and not blocking:
             time.sleep(0.1)
-            stands_still.append(len(made))
+            blocking.append(len(made))
 
     encode_blocks(blocks(), find_encoder("gzip"), sink, threads=2)
-    assert stands_still[0] <= 2 * 2 + 2 and len(made) == 100
+    assert blocking[0] <= 2 * 2 + 2 and len(made) == 100
 
 
 def test_12_files_that_are_not_on_disk(members):
@@ -149,15 +150,11 @@ def test_12_files_that_are_not_on_disk(members):
 def test_14_hello_world_to_a_real_registry(tmp_path):
     data = b"hello world"
     blob = Descriptor("application/octet-stream", Digest.of(data), len(data))
-
-    class Source:
-        def open(self, _):
-            return io.BytesIO(data)
-
+    source = Opens(lambda: io.BytesIO(data))
     registry = DockerRegistry(tmp_path)
     try:
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", blob, Source()).how == "sent"
+            assert client.ensure_blob("app", blob, source).how == "sent"
             assert client.blob_exists("app", blob.digest)
             assert not client.blob_exists("app", Digest.of(b"hello"))
     finally:

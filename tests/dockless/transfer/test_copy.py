@@ -79,8 +79,8 @@ def test_between_registries_with_two_users(tmp_path, image, push):
 
     with Registry(auth=auth("a")) as one, Registry(auth=auth("b")) as two:
         push(one, "app", "1", image)
-        who = {one.host: Credentials("a", "a-password"), two.host: Credentials("b", "b-password")}
-        copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=RegistryAccess(credentials=who))
+        credentials = {one.host: Credentials("a", "a-password"), two.host: Credentials("b", "b-password")}
+        copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=RegistryAccess(credentials=credentials))
         assert two.manifest("app", "1").digest == image.manifest.digest
         sent = {r.headers["Authorization"] for r in two.requests} - {None}
         assert len(sent) == 1, "nobody but b was named to the second registry"
@@ -90,9 +90,11 @@ def test_credentials_for_two_projects_of_one_registry(image, push):
     users = [User("a", "pa"), User("b", "pb")]
     with Registry(auth=BasicAuth(users)) as registry:
         push(registry, "project-a/app", "1", image)
-        who = {f"{registry.host}/project-{name}": Credentials(name, f"p{name}") for name in "ab"}
+        credentials = {f"{registry.host}/project-{name}": Credentials(name, f"p{name}") for name in "ab"}
         copy_image(
-            f"{registry.host}/project-a/app:1", f"{registry.host}/project-b/app", access=RegistryAccess(credentials=who)
+            f"{registry.host}/project-a/app:1",
+            f"{registry.host}/project-b/app",
+            access=RegistryAccess(credentials=credentials),
         )
         assert registry.manifest("project-b/app", "latest").digest == image.manifest.digest
 
@@ -264,11 +266,11 @@ def test_a_layer_corrupted_in_transit_is_read_again(tmp_path, registry, push):
     (layer,) = image.manifest.layers
     for kind in ("oci", "oci-archive"):
         registry.faults = [Fault(on="blob get", nth=1, reference=layer.digest, corrupt=2_000_000)]
-        told = []
+        events = []
         where = f"{kind}:{tmp_path}/{kind}"
-        copied = copy_image(f"{registry.host}/app:1", where, progress=told.append)
+        copied = copy_image(f"{registry.host}/app:1", where, progress=events.append)
         assert copied.digest == image.manifest.digest
-        assert sum(event.bytes for event in told if event.descriptor.digest == layer.digest) == layer.size
+        assert sum(event.bytes for event in events if event.descriptor.digest == layer.digest) == layer.size
         assert verify_image(where).problems == ()
 
 
@@ -316,10 +318,10 @@ def test_retries_of_a_source_are_not_multiplied(registry, other, image, push, st
     with pytest.raises(RegistryError, match=f"GET .*{layer.digest}.*: {status}"):
         access = RegistryAccess(retry=RetryPolicy(attempts=3, base=0.001))
         copy_image(f"{registry.host}/app:1", f"{other.host}/app:1", access=access)
-    asked = [r for r in registry.requests if r.operation == "blob get" and r.reference == layer.digest]
-    assert len(asked) == most
-    begun = [request for request in other.requests if request.operation == "upload post"]
-    assert len(begun) <= len(image.manifest.layers) + 1
+    reads = [r for r in registry.requests if r.operation == "blob get" and r.reference == layer.digest]
+    assert len(reads) == most
+    uploads = [request for request in other.requests if request.operation == "upload post"]
+    assert len(uploads) <= len(image.manifest.layers) + 1
     assert other.tags("app") == {} if "app" in other.repositories() else True
 
 

@@ -8,7 +8,9 @@ import os
 import time
 
 import pytest
+from credential_files import install_helper
 from made_images import make_image
+from one_opener import Opens
 
 from dockless import (
     Credentials,
@@ -40,9 +42,7 @@ def login(tmp_path, monkeypatch):
         (tmp_path / "docker/config.json").write_text(json.dumps(config))
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
         for name, script in helpers.items():
-            program = tmp_path / "docker" / f"docker-credential-{name}"
-            program.write_text(f"#!/bin/sh\n{script}\n")
-            program.chmod(0o755)
+            install_helper(tmp_path / "docker", name, script)
         monkeypatch.setenv("PATH", f"{tmp_path / 'docker'}:{os.environ['PATH']}")
 
     return write
@@ -56,14 +56,11 @@ class TestRegistryClient:
     def test_an_uploaded_blob_has_its_own_digest(self, registry):
         data = b"hello world"
         descriptor = Descriptor("application/octet-stream", Digest.of(data), len(data))
-
-        class Source:
-            def open(self, _):
-                return io.BytesIO(data)
+        source = Opens(lambda: io.BytesIO(data))
 
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", descriptor, Source()).how == "sent"
-            assert client.ensure_blob("app", descriptor, Source()).how == "present"
+            assert client.ensure_blob("app", descriptor, source).how == "sent"
+            assert client.ensure_blob("app", descriptor, source).how == "present"
             assert client.blob_exists("app", descriptor.digest)
             with RegistryBlobSource(client, "app").open(descriptor) as blob:
                 assert hashlib.sha256(blob.read()).hexdigest() == descriptor.digest.hex
@@ -71,13 +68,10 @@ class TestRegistryClient:
 
     def test_an_empty_blob(self, registry):
         empty = Descriptor("application/octet-stream", Digest.of(b""), 0)
-
-        class Source:
-            def open(self, _):
-                return io.BytesIO()
+        source = Opens(io.BytesIO)
 
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", empty, Source()).how == "sent"
+            assert client.ensure_blob("app", empty, source).how == "sent"
 
     def test_binary_blobs_come_as_bytes(self, registry):
         data = bytes(range(256)) * 10

@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
+from verification import problems_of
 
-from dockless.errors import DocklessError
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
@@ -18,19 +18,11 @@ from dockless.testing import Fault
 from dockless.transfer.verify import verify_image
 
 
-def wrong(where):
-    """What verify says: of what it finds, or of why it can open nothing."""
-    try:
-        return "\n".join(verify_image(str(where)).problems)
-    except DocklessError as error:
-        return str(error)
-
-
 class Damaged:
     """A layout whose documents a test rewrites: digests and sizes above are put right, unless it wants them wrong."""
 
-    def __init__(self, folder, **options):
-        self.folder = folder
+    def __init__(self, directory, **options):
+        self.directory = directory
         self.image = make_image(b"one" * 500, b"two", **options)
         self.blobs = Blobs()
         self.blobs.update(self.image.blobs)
@@ -38,7 +30,7 @@ class Damaged:
         self.manifest = self.image.manifest.json
 
     def blob(self, n):
-        return self.folder / "blobs/sha256" / Digest(self.manifest["layers"][n]["digest"]).hex
+        return self.directory / "blobs/sha256" / Digest(self.manifest["layers"][n]["digest"]).hex
 
     def layer(self, n, blob, diff_id=None):
         self.manifest["layers"][n].update(digest=self.blobs.put(blob), size=len(blob))
@@ -56,7 +48,7 @@ class Damaged:
         root = self.image.manifest.descriptor._replace(digest=self.blobs.put(raw), size=len(raw))
         if listed:
             root = root._replace(**listed)
-        layout_of(self.folder, root, blobs=self.blobs)
+        layout_of(self.directory, root, blobs=self.blobs)
         return self
 
 
@@ -152,23 +144,23 @@ AFTER = {
     "a layer is a link": (lambda d: (d.blob(0).unlink(), d.blob(0).symlink_to("/etc/passwd")), "lacks the blob"),
     "a layer is a pipe": (lambda d: (d.blob(0).unlink(), os.mkfifo(d.blob(0))), "lacks the blob"),
     "a bit flipped in the config": (
-        lambda d: flip(d.folder / "blobs/sha256" / d.config_hex, 3),
+        lambda d: flip(d.directory / "blobs/sha256" / d.config_hex, 3),
         "the config .* is damaged",
     ),
-    "a bit flipped in the manifest": (lambda d: flip(d.folder / "blobs/sha256" / d.root_hex, 9), "is damaged: its"),
-    "the manifest is gone": (lambda d: (d.folder / "blobs/sha256" / d.root_hex).unlink(), "lacks the blob"),
+    "a bit flipped in the manifest": (lambda d: flip(d.directory / "blobs/sha256" / d.root_hex, 9), "is damaged: its"),
+    "the manifest is gone": (lambda d: (d.directory / "blobs/sha256" / d.root_hex).unlink(), "lacks the blob"),
     "a blob that nothing names is not what it is called": (
-        lambda d: (d.folder / "blobs/sha256" / ("0" * 64)).write_text("x"),
+        lambda d: (d.directory / "blobs/sha256" / ("0" * 64)).write_text("x"),
         "does not match its name",
     ),
-    "no oci-layout": (lambda d: (d.folder / "oci-layout").unlink(), "is not an OCI layout"),
+    "no oci-layout": (lambda d: (d.directory / "oci-layout").unlink(), "is not an OCI layout"),
     "another layout version": (
-        lambda d: (d.folder / "oci-layout").write_text('{"imageLayoutVersion": "9"}'),
+        lambda d: (d.directory / "oci-layout").write_text('{"imageLayoutVersion": "9"}'),
         "does not have the version",
     ),
-    "an index that is no JSON": (lambda d: (d.folder / "index.json").write_text("{"), "not a valid JSON document"),
+    "an index that is no JSON": (lambda d: (d.directory / "index.json").write_text("{"), "not a valid JSON document"),
     "an index with a key twice": (
-        lambda d: (d.folder / "index.json").write_text('{"schemaVersion":2,"schemaVersion":2,"manifests":[]}'),
+        lambda d: (d.directory / "index.json").write_text('{"schemaVersion":2,"schemaVersion":2,"manifests":[]}'),
         "duplicate key",
     ),
 }
@@ -180,7 +172,7 @@ def test_wrong_documents_and_layers(tmp_path, kind):
     damaged = Damaged(tmp_path / "l")
     damage(damaged)
     damaged.write()
-    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+    assert_says(problems_of(f"oci:{tmp_path}/l"), reason)
 
 
 @pytest.mark.parametrize("kind", AFTER)
@@ -189,9 +181,9 @@ def test_damaged_files(tmp_path, kind):
     damaged = Damaged(tmp_path / "l").write()
     damaged.config_hex = Digest(damaged.manifest["config"]["digest"]).hex
     damaged.root_hex = Digest(json.loads((tmp_path / "l/index.json").read_text())["manifests"][0]["digest"]).hex
-    assert wrong(f"oci:{tmp_path}/l") == ""
+    assert problems_of(f"oci:{tmp_path}/l") == ""
     damage(damaged)
-    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+    assert_says(problems_of(f"oci:{tmp_path}/l"), reason)
 
 
 def assert_says(message, reason):
@@ -211,7 +203,7 @@ def assert_says(message, reason):
 )
 def test_a_config_that_cannot_be_read(tmp_path, raw, reason):
     Damaged(tmp_path / "l").write(raw_config=raw)
-    assert_says(wrong(f"oci:{tmp_path}/l"), reason)
+    assert_says(problems_of(f"oci:{tmp_path}/l"), reason)
 
 
 def test_an_index_with_another_platform_or_too_many_levels(tmp_path):
@@ -223,9 +215,9 @@ def test_an_index_with_another_platform_or_too_many_levels(tmp_path):
         index = make_index([index.descriptor])
         image.blobs.put(index.raw)
     layout_of(tmp_path / "l", image.manifest.descriptor._replace(platform=platform), blobs=image.blobs)
-    assert "lists the platform linux/arm64, and the config has linux/amd64" in wrong(f"oci:{tmp_path}/l")
+    assert "lists the platform linux/arm64, and the config has linux/amd64" in problems_of(f"oci:{tmp_path}/l")
     layout_of(tmp_path / "d", index.descriptor, blobs=image.blobs)
-    assert "nested in more than 4 indexes" in wrong(f"oci:{tmp_path}/d")
+    assert "nested in more than 4 indexes" in problems_of(f"oci:{tmp_path}/d")
 
 
 def test_a_decompression_bomb_is_not_decompressed(tmp_path, monkeypatch):
@@ -236,7 +228,7 @@ def test_a_decompression_bomb_is_not_decompressed(tmp_path, monkeypatch):
     damaged.layer(0, bomb, str(Digest.of(b"")))
     damaged.manifest["layers"][0]["mediaType"] = media_types.OCI_LAYER + "+zstd"
     damaged.write()
-    assert "is a decompression bomb" in wrong(f"oci:{tmp_path}/l")
+    assert "is a decompression bomb" in problems_of(f"oci:{tmp_path}/l")
 
 
 def test_all_problems_are_reported(tmp_path):
@@ -261,7 +253,7 @@ def test_damaged_blobs_of_a_registry(registry, push):
     image = make_image(b"one", b"two")
     push(registry, "app", "1", image)
     registry.faults = [Fault(on="blob get", reference=image.manifest.layers[0].digest, corrupt=30)]
-    assert "damaged" in wrong(f"{registry.host}/app:1")
+    assert "damaged" in problems_of(f"{registry.host}/app:1")
 
 
 def test_attestations_and_artifacts_are_verified_as_blobs(tmp_path):

@@ -38,23 +38,23 @@ def user(name):
 
 def test_order_of_files(home, environ):
     runtime = os.path.join(environ["HOME"], "run")
-    places = (
+    candidates = (
         ("run/containers/auth.json", {"XDG_RUNTIME_DIR": runtime}),
         (".config/containers/auth.json", {}),
         (".docker/config.json", {}),
         (".dockercfg", {}),
     )
-    for number, (path, _) in enumerate(places):
+    for number, (path, _) in enumerate(candidates):
         content = user(f"user{number}")
         home(path, content["auths"] if path == ".dockercfg" else content)
     env = {**environ, "XDG_RUNTIME_DIR": runtime}
-    for number, (path, _) in enumerate(places):
+    for number, (path, _) in enumerate(candidates):
         found = find_credentials(HOST, environ=env)
         assert found.credentials.username == f"user{number}"
         assert path in found.credentials.source
         # Those that were asked before are told, and that they had nothing.
         assert [os.path.basename(tried.split()[0]) for tried in found.searched[:number]] == [
-            os.path.basename(before) for before, _ in places[:number]
+            os.path.basename(before) for before, _ in candidates[:number]
         ]
         os.unlink(os.path.join(env["HOME"], path))
     found = find_credentials(HOST, environ=env)

@@ -184,8 +184,8 @@ def test_tokens_are_requested_through_our_session(through_proxy, key_file, monke
             found = GoogleCredentialProvider.from_key_file(key_file(f"http://{host}/token"))
             provider = GoogleCredentialProvider(found._credentials, "the key", session)
             assert provider.credentials().password == "ya29.real"
-        assert [head.split()[1] for head in proxy.asked] == ([f"http://{host}/token"] if through_proxy else [])
-        assert "S3CR3T" not in "".join(proxy.asked)
+        assert [head.split()[1] for head in proxy.requests] == ([f"http://{host}/token"] if through_proxy else [])
+        assert "S3CR3T" not in "".join(proxy.requests)
 
 
 def test_a_token_server_that_cannot_be_reached_is_reported_without_its_query(key_file, monkeypatch):

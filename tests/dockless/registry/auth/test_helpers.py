@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from credential_files import install_helper
 
 from dockless.errors import CredentialsError
 from dockless.registry import Credentials, find_credentials, push
@@ -20,16 +22,10 @@ SECRET = "S3CR3T-Kanary"
 @pytest.fixture
 def helper(environ, tmp_path):
     """`helper(name, script)` installs a credential helper, a shell script."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    environ["PATH"] = f"{folder}:{environ['PATH']}"
-
-    def install(name, script, mode=0o755):
-        path = folder / f"docker-credential-{name}"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(mode)
-
-    return install
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    environ["PATH"] = f"{directory}:{environ['PATH']}"
+    return partial(install_helper, directory)
 
 
 @pytest.fixture
@@ -49,13 +45,13 @@ def answer(username, secret):
 
 
 def test_a_helper_gets_the_host_and_then_end_of_file_on_stdin(helper, config, environ, tmp_path):
-    asked = tmp_path / "asked"
+    stdin = tmp_path / "asked"
     # `cat` ends only with its input.
-    helper("keep", f'echo "$1" >{asked}; cat >>{asked}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
+    helper("keep", f'echo "$1" >{stdin}; cat >>{stdin}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
     config({"credHelpers": {HOST: "keep"}})
     found = find_credentials(HOST, environ=environ)
     assert found.credentials == Credentials("ann", "pw", source="docker-credential-keep")
-    assert asked.read_text() == f"get\n{HOST}"
+    assert stdin.read_text() == f"get\n{HOST}"
 
 
 def test_docker_hub_is_looked_up_by_its_legacy_address(helper, environ, tmp_path):
@@ -200,7 +196,7 @@ def test_an_identity_token_is_exchanged_for_access_tokens(helper, config, connec
         helper("keep", answer("<token>", SECRET))
         config({"credHelpers": {registry.host: "keep"}})
         push(image.root, image.source, connect(registry.host), "app", ["v1"])
-        asked = [request for request in registry.requests if request.operation.startswith("token")]
-        assert [request.method for request in asked] == ["POST"]
-        assert f"refresh_token={SECRET}".encode() in asked[0].body
+        requests = [request for request in registry.requests if request.operation.startswith("token")]
+        assert [request.method for request in requests] == ["POST"]
+        assert f"refresh_token={SECRET}".encode() in requests[0].body
         assert not any(SECRET in str(request.headers) for request in registry.requests)

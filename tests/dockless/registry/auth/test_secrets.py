@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from credential_files import forms, write_netrc
 from waiting import wait_until
 from web_server import web_server
 
@@ -22,12 +23,6 @@ SOURCES = Path(__file__).resolve().parents[4] / "src"
 SECRET = "S3CR3T-Kanary"
 NETRC = "N3TRC-Kanary"
 ANN = Credentials("ann", SECRET, source="the test")
-
-
-def forms(secret):
-    """As it would be found: bare, and in base64 at any offset."""
-    shifted = [base64.b64encode(b" " * n + secret.encode())[4:-4].decode() for n in range(3)]
-    return [secret, *shifted, base64.b64encode(f"ann:{secret}".encode()).decode()]
 
 
 def family(pid):
@@ -50,10 +45,7 @@ def everything(request):
 @pytest.fixture
 def netrc(environ, monkeypatch):
     """A ~/.netrc and a NETRC for every host that tests know."""
-    path = Path(environ["HOME"]) / ".netrc"
-    lines = [f"machine {host} login ann password {NETRC}\n" for host in ("127.0.0.1", "localhost")]
-    path.write_text("".join(lines) + f"default login ann password {NETRC}\n")
-    path.chmod(0o600)
+    path = write_netrc(environ["HOME"], NETRC)
     monkeypatch.setenv("HOME", environ["HOME"])
     monkeypatch.setenv("NETRC", str(path))
     environ["NETRC"] = str(path)
@@ -183,10 +175,10 @@ def test_no_credential_is_shown_by_its_repr():
 @pytest.mark.parametrize("outcome", ["pushed", "refused", "broken"])
 def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
     """stdout, stderr with a traceback, and the arguments of every process while it runs; a helper keeps the secret."""
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
     answer = json.dumps({"Username": "ann", "Secret": SECRET})
-    keeper = bin_folder / "docker-credential-keep"
+    keeper = programs / "docker-credential-keep"
     keeper.write_text(f"#!/bin/sh\ncat >/dev/null\nsleep 0.3\necho '{answer}'\n")
     keeper.chmod(0o755)
     users = [User("ann", SECRET if outcome == "pushed" else "another")]
@@ -200,7 +192,7 @@ def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
         config.write_text(json.dumps({"credHelpers": {registry.host: "keep"}}))
         argv = [sys.executable, "-m", "dockless", "build", "--add", f"{tmp_path}/tree:/app"]
         argv += [f"{registry.host}/app:v1", "--verbose", "--debug", "--explain-auth"]
-        env = {**environ, "PATH": f"{bin_folder}:{environ['PATH']}", "PYTHONPATH": str(SOURCES)}
+        env = {**environ, "PATH": f"{programs}:{environ['PATH']}", "PYTHONPATH": str(SOURCES)}
         output = tmp_path / "output"
         with open(output, "wb") as file:
             process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)

@@ -44,12 +44,12 @@ def challenged(registry, realm, status=401):
 
 def test_the_parameters_of_a_token_request(locked, connect, image):
     push(image.root, image.source, connect(locked.host, credentials=ANN), "team/app", ["v1"])
-    (asked,) = tokens(locked)
-    assert asked.query.all("scope") == ["repository:team/app:pull,push"]
-    assert asked.query.get("service") == locked.host and asked.query.get("account") == "ann"
-    assert asked.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
+    (request,) = tokens(locked)
+    assert request.query.all("scope") == ["repository:team/app:pull,push"]
+    assert request.query.get("service") == locked.host and request.query.get("account") == "ann"
+    assert request.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
     # Nobody else gets the password.
-    others = [request for request in locked.requests if request is not asked]
+    others = [request for request in locked.requests if request is not request]
     assert not any((request.headers["Authorization"] or "").startswith("Basic") for request in others)
 
 
@@ -65,8 +65,8 @@ def test_anonymous_pull(connect, image, keep):
     with Registry(auth=TokenAuth(USERS, anonymous="pull")) as registry:
         keep(registry, "app", image, "v1")
         assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
-        (asked,) = tokens(registry)
-        assert asked.headers["Authorization"] is None and asked.query.get("account") is None
+        (request,) = tokens(registry)
+        assert request.headers["Authorization"] is None and request.query.get("account") is None
 
 
 def test_anonymous_may_not_push(connect, image, environ):
@@ -419,7 +419,7 @@ def test_a_realm_with_a_fragment(locked, connect, keep, image):
     keep(locked, "app", image, "v1")
     locked.faults = challenged(locked, f"{locked.url}/token#here")[:1]
     assert connect(locked.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
-    assert all(asked.query.get("service") and asked.query.all("scope") for asked in tokens(locked))
+    assert all(request.query.get("service") and request.query.all("scope") for request in tokens(locked))
 
 
 def test_a_rate_limited_token_request_is_retried(locked, connect, keep, image):

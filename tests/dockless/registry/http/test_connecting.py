@@ -87,10 +87,10 @@ def test_corrupted_tls_records_are_retried():
     ],
 )
 def test_a_response_that_is_not_http_is_not_retried(head, connect):
-    asked = []
+    heads = []
 
     def serve(connection):
-        asked.append(head_of(connection))
+        heads.append(head_of(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
 
     with (
@@ -98,7 +98,7 @@ def test_a_response_that_is_not_http_is_not_retried(head, connect):
         pytest.raises(RegistryError, match="response is not valid HTTP: .*must be fixed"),
     ):
         connect(host).ping()
-    assert len(asked) == 1
+    assert len(heads) == 1
 
 
 def test_a_ping_error_in_the_registry_format_is_of_a_registry(connect):

@@ -37,7 +37,7 @@ class Script:
     def __init__(self, *answers):
         self.answers = answers
         self.connections = 0
-        self.asked = []
+        self.heads = []
 
     def __call__(self, connection):
         self.connections += 1
@@ -45,7 +45,7 @@ class Script:
             head = head_of(connection)
             if not head:
                 return
-            self.asked.append(head)
+            self.heads.append(head)
             connection.sendall(answer)
 
 
@@ -141,7 +141,7 @@ def test_invalid_characters_of_a_url_are_encoded(pool, target, sent):
     script = Script(OK)
     with raw_server(script) as host, contextlib.closing(pool):
         exchange(pool, f"http://{host}{target}")
-    assert script.asked[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
+    assert script.heads[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
 
 
 def test_the_debug_level_of_http_client_works(pool, monkeypatch, capsys):
@@ -207,8 +207,8 @@ def test_no_socket_is_left_open_without_a_token(connect):
                 connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             else:
                 realm = f"http://{head.split('Host: ')[1].split()[0]}/token"
-                asks = f'HTTP/1.1 401 U\r\nWWW-Authenticate: Bearer realm="{realm}",service="x"\r\n'
-                connection.sendall(asks.encode() + b"Content-Length: 100000\r\n\r\n" + bytes(100000))
+                challenge = f'HTTP/1.1 401 U\r\nWWW-Authenticate: Bearer realm="{realm}",service="x"\r\n'
+                connection.sendall(challenge.encode() + b"Content-Length: 100000\r\n\r\n" + bytes(100000))
 
     with warnings.catch_warnings(record=True) as caught, raw_server(serve) as host:
         warnings.simplefilter("always")
@@ -350,13 +350,13 @@ def test_connections_are_kept_after_one_was_reused(pool):
 
 def test_a_missing_body_is_not_awaited_to_reuse_the_connection(pool):
     """201, fifty bytes announced, and none sent, or one now and then."""
-    asked = []
+    heads = []
 
     def serve(connection):
-        asked.append(head_of(connection))
+        heads.append(head_of(connection))
         connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n")
         with contextlib.suppress(OSError):
-            while len(asked) == 1:
+            while len(heads) == 1:
                 connection.sendall(b"x")
                 threading.Event().wait(0.05)
 

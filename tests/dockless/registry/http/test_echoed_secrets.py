@@ -102,8 +102,8 @@ def test_echoed_by_a_token_server(connect):
 def test_signed_url_in_a_response_of_a_store(connect, image, keep):
     with Registry() as registry, web_server() as store:
         keep(registry, "app", image, "v1")
-        place = f"{store.url}/x?X-Sig=S1GNATURE-Kanary"
-        registry.faults = [Fault("blob get", status=307, headers={"Location": place})]
+        url = f"{store.url}/x?X-Sig=S1GNATURE-Kanary"
+        registry.faults = [Fault("blob get", status=307, headers={"Location": url})]
         content = RegistryBlobSource(connect(registry.host), "app")
         with pytest.raises(RegistryError, match="404") as caught:
             content.open(image.root.layers[0])

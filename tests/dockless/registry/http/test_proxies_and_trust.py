@@ -137,11 +137,6 @@ def test_a_dead_proxy(connect, environ):
     assert "S3CR3T" not in str(caught.value)
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    return str(make_certificate(tmp_path))
-
-
 @pytest.mark.parametrize("how", ["ca_file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "certs.d"])
 def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep):
     with Registry(tls=server_context(tmp_path)) as registry:
@@ -152,9 +147,9 @@ def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep)
         if how == "ca_file":
             options = {"ca_file": certificate}
         elif how == "certs.d":
-            folder = tmp_path / "home/.config/containers/certs.d" / registry.host
-            folder.mkdir(parents=True)
-            (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+            directory = tmp_path / "home/.config/containers/certs.d" / registry.host
+            directory.mkdir(parents=True)
+            (directory / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
         else:
             environ[how] = certificate
         assert connect(registry.host, **options).get_manifest("app", "v1").digest == image.digest
@@ -216,22 +211,22 @@ def test_a_client_certificate_of_certs_d(certificate, client_certificate_context
         with pytest.raises(RegistryError, match="v2/: "):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         assert registry.requests == []
-        folder = tmp_path / "home/.config/containers/certs.d" / registry.host
-        folder.mkdir(parents=True)
+        directory = tmp_path / "home/.config/containers/certs.d" / registry.host
+        directory.mkdir(parents=True)
         for name, made in (("client.cert", "client.crt"), ("client.key", "client.key")):
-            (folder / name).write_bytes((tmp_path / made).read_bytes())
+            (directory / name).write_bytes((tmp_path / made).read_bytes())
         client = connect(registry.host, ca_file=certificate)
         assert client.get_manifest("app", "v1").digest == image.digest
         trust = Trust(registry.host, False, certificate, {"HOME": str(tmp_path / "home")})
         mine, other = trust.context("127.0.0.1", int(registry.host.split(":")[1])), trust.context("127.0.0.1", 443)
         assert mine is not other and trust.add_system_cas()
         assert [len(context.get_ca_certs()) > 50 for context in (mine, other)] == [True, True]
-        (folder / "client.key").unlink()
+        (directory / "client.key").unlink()
         with pytest.raises(
             RegistryError, match=r"cannot use .*client.cert with .*client.key: No such file.*; store both"
         ):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
-        (folder / "client.key").write_text("no key")
+        (directory / "client.key").write_text("no key")
         with pytest.raises(RegistryError, match=r"client.key: they are not a PEM certificate and its key; store"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
 
@@ -309,9 +304,9 @@ def test_tokens_over_tls(certificate, tmp_path, connect, image, holds):
 
 def test_a_ca_of_certs_d_applies_to_redirect_targets(certificate, tmp_path):
     """Its token server has a certificate of the same company's; ours is shown to the registry alone."""
-    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
-    folder.mkdir(parents=True)
-    (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+    directory = tmp_path / "home/.config/containers/certs.d/reg.example"
+    directory.mkdir(parents=True)
+    (directory / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
     trust = Trust("reg.example", False, None, {"HOME": str(tmp_path / "home")})
     for host in ("reg.example", "auth.example"):
         assert len(trust.context(host, 443).get_ca_certs()) == 1
@@ -333,9 +328,9 @@ def test_a_proxy_that_forbids_a_host(status, proxy, connect, environ):
 
 
 def test_insecure_needs_no_ca_of_certs_d(tmp_path):
-    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
-    folder.mkdir(parents=True)
-    (folder / "ca.crt").write_bytes(b"DER, say")
+    directory = tmp_path / "home/.config/containers/certs.d/reg.example"
+    directory.mkdir(parents=True)
+    (directory / "ca.crt").write_bytes(b"DER, say")
     trust = Trust("reg.example", True, None, {"HOME": str(tmp_path / "home")})
     assert trust.context("reg.example", 443).verify_mode == ssl.CERT_NONE
     assert len(trust.context("store.example", 443).get_ca_certs()) > 50

@@ -33,7 +33,7 @@ ANN = Credentials("ann", "secret")
     ],
 )
 def test_allowed_targets(url, base):
-    check_destination(url, base, "the place")
+    check_destination(url, base, "the location")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_allowed_targets(url, base):
 )
 def test_refused_targets(url, base, message):
     with pytest.raises(ProtocolError, match=message) as caught:
-        check_destination(url, base, "the place")
+        check_destination(url, base, "the location")
     assert "u:p" not in str(caught.value)
 
 
@@ -98,12 +98,12 @@ def test_a_private_registry_may_redirect_to_a_private_address(monkeypatch):
     """By its address: allowed where the registry's own name stands for an inner address."""
     inner = [(2, 1, 6, "", ("10.0.0.5", 0))]
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
-    check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the place")
+    check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the location")
     for url in ("https://127.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x"):
         with pytest.raises(ProtocolError):
-            check_destination(url, "https://reg.corp", "the place")
+            check_destination(url, "https://reg.corp", "the location")
     with pytest.raises(ProtocolError):
-        check_destination("https://10.0.0.6:9000/x", HTTPS, "the place")
+        check_destination("https://10.0.0.6:9000/x", HTTPS, "the location")
 
 
 def test_a_realm_that_resolves_to_this_machine():
@@ -137,7 +137,7 @@ def test_redacted_urls_contain_no_secret():
 @pytest.mark.parametrize("location", ["https://[x/?X-Sig=S1GNATURE", "http://[/y?flag&sig=S1GNATURE"])
 def test_an_invalid_url_in_an_error_has_no_query(location, connect, image, keep):
     with pytest.raises(ProtocolError, match=re.escape(location.partition("?")[0])) as caught:
-        check_destination(location, HTTPS, "the place")
+        check_destination(location, HTTPS, "the location")
     assert "is not a valid URL" in str(caught.value) and "S1GNATURE" not in str(caught.value)
     with Registry() as registry:
         keep(registry, "app", image, "v1")

@@ -28,20 +28,14 @@ LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 
-@pytest.fixture
-def path(tmp_path):
-    (tmp_path / "blob").write_bytes(DATA)
-    return tmp_path / "blob"
-
-
 class Peers:
     """A server that a blob is sent to, by plain HTTP or TLS."""
 
-    def __init__(self, path, tls_folder):
+    def __init__(self, path, tls_directory):
         self.blob = OpenBlob(Opens(partial(open, path, "rb")), BLOB)
-        self.scheme = "https" if tls_folder else "http"
-        self.tls = server_context(tls_folder) if tls_folder else None
-        self.trusted = ssl.create_default_context(cafile=str(tls_folder / "ca.pem")) if tls_folder else None
+        self.scheme = "https" if tls_directory else "http"
+        self.tls = server_context(tls_directory) if tls_directory else None
+        self.trusted = ssl.create_default_context(cafile=str(tls_directory / "ca.pem")) if tls_directory else None
         self.connections = 0
         self.moved = 0
         # Set when the client has all that it gets.
@@ -78,7 +72,7 @@ def peers(request, path, tmp_path):
         yield found
 
 
-def told(peers, answer):
+def respond_and_keep_open(peers, answer):
     """Says it when the head is there, reads nothing, and keeps the connection."""
 
     def serve(connection):
@@ -93,7 +87,7 @@ def told(peers, answer):
 
 
 @pytest.mark.parametrize(
-    "answer, heard",
+    "answer, response",
     [
         (LARGE, (413, b"large")),
         (LARGE.replace(b"Content-Length: 5\r\n\r\nlarge", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), (413, b"")),
@@ -102,8 +96,8 @@ def told(peers, answer):
         (b"HTTP/1.0 503 Busy\r\nContent-Length: 0\r\n\r\n", (503, b"")),
     ],
 )
-def test_a_refusal_is_read_while_the_body_is_sent(peers, answer, heard):
-    assert peers.put(told(peers, answer)) == [heard, (200, b"{}")]
+def test_a_refusal_is_read_while_the_body_is_sent(peers, answer, response):
+    assert peers.put(respond_and_keep_open(peers, answer)) == [response, (200, b"{}")]
     # The rest of the body would have been the next request.
     assert peers.connections == 2
     assert peers.moved < len(DATA)
@@ -173,7 +167,7 @@ def test_a_closed_connection_ends_the_sending(peers):
 def test_a_peer_that_reads_nothing_times_out(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.session.SEND_TIMEOUT", 0.3)
     with pytest.raises(RegistryError, match="timed out"):
-        peers.put(told(peers, b""))
+        peers.put(respond_and_keep_open(peers, b""))
 
 
 def test_a_slow_peer_gets_the_whole_body():
@@ -239,5 +233,5 @@ def test_a_flood_of_interim_responses_is_bounded(peers):
 def test_a_refusal_is_read_between_small_pieces(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.adapter.BLOCK_SIZE", 1000)
     monkeypatch.setattr("dockless.registry.upload_body.BLOCK_SIZE", 1000)
-    assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
+    assert peers.put(respond_and_keep_open(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
     assert peers.moved < len(DATA)
