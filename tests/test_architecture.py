@@ -21,7 +21,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def imports():
-    """The first component of each module below `dockless`, and of each module that it imports, at any place."""
+    """Yield the path and the package of each module, and each package that it imports, also within functions."""
     for path in SOURCES.rglob("*.py"):
         parts = path.relative_to(SOURCES).with_suffix("").parts
         for node in ast.walk(parsed(path)):
@@ -38,7 +38,7 @@ def imports():
 
 
 def imported_by(node):
-    """The names of the modules that a node of the syntax tree imports."""
+    """Return the names of the modules that a node of the syntax tree imports."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -58,14 +58,14 @@ def test_a_package_imports_only_packages_below(name):
     wrong = [
         f"{path} imports dockless.{imported}"
         for path, importer, imported in imports()
-        # The public API and the version are imported by the packages at the top.
+        # The packages at the top import the public API and the version.
         if importer == name and imported in LEVEL and LEVEL[imported] >= LEVEL[importer]
     ]
     assert wrong == []
 
 
 def test_modules_of_the_registry_have_no_import_cycle():
-    """Modules of the registry do not import each other in a circle, not even for types."""
+    """Imports for type checking count too."""
     modules = {
         ".".join(path.relative_to(SOURCES.parent).with_suffix("").parts): path
         for path in (SOURCES / "registry").rglob("*.py")

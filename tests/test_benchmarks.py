@@ -1,4 +1,4 @@
-"""The benchmarks run, with what is installed; what they measure is for people."""
+"""The benchmarks run with the installed tools. Their results are not checked."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_missing_tools_are_named(tmp_path: Path) -> None:
 
 
 def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes in order, both ways, and none before their time."""
+    """Bytes arrive in order in both directions, and not before the delay."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     from connection import Wire
 

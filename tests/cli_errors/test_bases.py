@@ -1,4 +1,4 @@
-"""B14 to B23 and B76: images that others made, to be built on or copied."""
+"""B14 to B23 and B76: images of other tools, used as bases or copied."""
 
 import json
 
@@ -18,7 +18,7 @@ LAYER = media_types.OCI_LAYER
 
 @pytest.fixture
 def base(registry, tmp_path):
-    """`base(manifest, *blobs)`: puts an image there as it is, and returns its reference."""
+    """`base(manifest, *blobs)` stores an image unchanged and returns its reference."""
     count = iter(range(100))
 
     def put(manifest, *blobs, media_type=media_types.OCI_MANIFEST):
@@ -76,7 +76,7 @@ def test_a_platform_that_the_base_lacks(refused, registry, keep):
 def test_a_digest_that_the_registry_serves_other_bytes_for(refused, registry, keep):
     keep("b16", GOOD, "1")
     forged = GOOD.manifest.raw + b" "
-    # The header says what was asked for: the bytes decide.
+    # The header has the requested digest, but the digest of the bytes counts.
     headers = {"Docker-Content-Digest": str(GOOD.manifest.digest), "Content-Type": GOOD.manifest.media_type}
     registry.faults = [Fault(on="manifest get", status=200, body=forged, headers=headers)]
     where = f"{registry.host}/b16@{GOOD.manifest.digest}"
@@ -106,7 +106,7 @@ def test_an_artifact(refused, base):
     where = base({**manifest, "artifactType": "application/x", "layers": []}, b"{}")
     message = f"{where} is an artifact, not an image: its config is of the type application/vnd.oci.empty.v1+json"
     assert refused("build", "oci:out", "--base", where) == message
-    # Of an image's type, and no image's config all the same.
+    # The media type is that of an image config, but the content is not a config.
     where = base(with_config(b"{}"), b"{}")
     message = f"the config {Digest.of(b'{}')} of {where} has no rootfs.diff_ids: the document is not an image config"
     assert refused("build", "oci:out", "--base", where) == message
@@ -132,7 +132,7 @@ def test_indexes_of_indexes(refused, works, registry, keep):
 
 @row("B19")
 def test_an_index_that_lists_itself(refused, registry, keep):
-    # No digest can name itself; a registry can serve one document for all.
+    # A document cannot contain its own digest, but a registry can serve one document for all digests.
     keep("b19b", GOOD, "1")
     index = make_index([Descriptor(media_types.OCI_INDEX, Digest.of(b"x"), 1)])
     registry.faults = [Fault(on="manifest get", status=200, body=index.raw, headers={"Content-Type": index.media_type})]

@@ -1,4 +1,4 @@
-"""B38 to B47, B74 and B77: what an image's config, platform and options say, of the command."""
+"""B38 to B47, B74 and B77: configs, platforms and options of the command."""
 
 import json
 
@@ -101,7 +101,7 @@ def test_wrong_values(refused, registry, tmp_path, option, value, message):
 
 @pytest.mark.parametrize("arguments, message", WRONG_USAGE)
 def test_wrong_usage(refused, registry, arguments, message):
-    # What follows is an option: `refused` adds -q.
+    # The next argument is an option, because `refused` adds -q.
     assert refused("build", f"{registry.host}/wrong", *arguments, status=2) == f"dockless build: error: {message}"
     assert registry.requests == []
 
@@ -201,7 +201,7 @@ def test_sources_that_are_not_images(refused, tmp_path):
 
 @row("B44")
 def test_two_images_of_one_platform_in_an_index():
-    """No command makes an index of images: the library does."""
+    """Only the library creates an index of images."""
     one, two = make_image(b"one").documents, make_image(b"two").documents
     with pytest.raises(InvalidValueError) as caught:
         assemble_index([one, two])

@@ -1,4 +1,4 @@
-"""B49 to B60: who we are to a registry, and what is wrong with that."""
+"""B49 to B60: credentials and their errors."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ def module_registry():
 
 @pytest.fixture
 def config(tmp_path):
-    """`config(content)` writes docker's config file, JSON or as it is, and returns its path."""
+    """`config(content)` writes Docker's config file (bytes, or a value as JSON) and returns its path."""
 
     def write(content):
         path = tmp_path / "home/.docker/config.json"
@@ -52,7 +52,7 @@ def helper(tmp_path, monkeypatch):
 
 @pytest.fixture
 def push_fails(refused, registry):
-    """`push_fails()`: the line. Nothing is sent but what asks who we are, and no secret is said."""
+    """`push_fails()` returns the error line. Only requests of authentication are sent, and no secret is printed."""
 
     def call(*arguments, registry=registry):
         line = refused("copy", "oci:base", f"{registry.host}/app:1", *arguments)
@@ -71,7 +71,7 @@ def entry(host, user_and_password):
 
 
 def no_credentials_error(registry, tmp_path, docker="absent"):
-    """What a push says that found no credentials."""
+    """Return the error of a push without credentials."""
     looked = (
         f"{tmp_path}/home/.config/containers/auth.json (absent), {tmp_path}/home/.docker/config.json ({docker}), "
         f"{tmp_path}/home/.dockercfg (absent)"
@@ -115,7 +115,7 @@ def test_a_directory_and_an_unreadable_file(push_fails, config, tmp_path, monkey
             raise PermissionError(13, "Permission denied", name)
         return really(name, *args, **options)
 
-    # Root may read all: the file system cannot be made to refuse.
+    # Root can read all files, so the file system cannot refuse access.
     with monkeypatch.context() as patched:
         patched.setattr("builtins.open", refuse)
         assert push_fails() == f"cannot use {path}: Permission denied; fix the file, or run `docker login` again"
@@ -268,7 +268,7 @@ def test_invalid_helper_names_are_not_run(push_fails, registry, config, name):
     if name:
         assert push_fails() == f"{name!r} is not a valid credential helper name; fix `credHelpers` or `credsStore`"
     else:
-        # docker's way to say that this host has none.
+        # Docker's message for a host without credentials.
         assert "no credentials were found" in push_fails()
 
 

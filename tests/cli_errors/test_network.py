@@ -1,4 +1,4 @@
-"""B61 to B67, and the clock of B72: registries that are not there, are none, or say odd things."""
+"""B61 to B67, and the clock of B72: unreachable registries, servers that are not registries, invalid responses."""
 
 import datetime
 import http.server
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("image")
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    """reg.example and other.example are this machine, and no other name is anybody."""
+    """Resolves reg.example, other.example and proxy.example to 127.0.0.1, and no other names."""
     really = socket.getaddrinfo
 
     def look_up(host, *args, **options):
@@ -48,7 +48,7 @@ def tls_registry(certificates):
 
 @pytest.fixture
 def port():
-    """A port that nobody listens at."""
+    """A port that refuses connections."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         yield found.getsockname()[1]
@@ -150,7 +150,7 @@ def test_http_to_an_https_port_and_https_to_an_http_port(refused, registry, manu
 
 @row("B63")
 def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
-    """Somebody in between who breaks the handshake gets no plain request, even where plain http would be allowed."""
+    """A proxy that interrupts the handshake gets no plain request, even if plain HTTP is allowed."""
     received = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -170,7 +170,7 @@ def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
         server.shutdown(socket.SHUT_RDWR)
     thread.join(10)
     assert line.startswith(f"GET https://{where}/v2/: ")
-    # A TLS record of a handshake begins with 22.
+    # The first byte of a TLS handshake record is 22.
     assert received and {first[:1] for first in received} == {b"\x16"}
 
 
@@ -207,7 +207,7 @@ def test_a_ca_directory_without_certificates(refused, tls_registry, tmp_path):
 
 @pytest.fixture
 def proxy():
-    """A proxy that wants a password."""
+    """A proxy that requires a password."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_CONNECT(self):
@@ -242,7 +242,7 @@ def test_invalid_proxy_values(refused, monkeypatch, value):
 
 @row("B65")
 def test_proxies_that_fail(refused, monkeypatch, manual, proxy, port):
-    # requests looks for PySocks when it is imported.
+    # requests imports PySocks when requests is imported.
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", Mock(side_effect=InvalidSchema))
     url = "GET https://reg.example/v2/"
     check = "cannot be reached, or refused the connection; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
@@ -349,7 +349,7 @@ def test_an_immutable_tag(refused, works):
     with Registry(profile="ecr-immutable", repositories=["app"]) as registry:
         where = f"{registry.host}/app:1"
         digest = works("copy", "oci:base", where)["digest"]
-        # The same again is what was wanted.
+        # The tag already has this digest.
         assert works("copy", "oci:base", where)["digest"] == digest
         line = refused("build", where, "--label", "a=b")
         assert line == (

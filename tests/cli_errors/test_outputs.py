@@ -1,4 +1,4 @@
-"""B68 to B70, B78: images on disk, written and read."""
+"""B68 to B70, B78: images that are written to disk and read from disk."""
 
 import gzip
 import io
@@ -31,7 +31,7 @@ def image(tmp_path):
 
 @pytest.fixture(scope="module")
 def readonly(tmp_path_factory):
-    """A small folder that nothing can be written to, another that is full."""
+    """A directory with the file systems `readonly` and `full`."""
     directory = tmp_path_factory.mktemp("mounts")
     mounted = []
     for name, options in (("readonly", "ro,size=1m"), ("full", "size=64k")):
@@ -119,7 +119,7 @@ def test_a_failure_keeps_the_previous_output(refused, works):
     os.unlink(f"broken/blobs/sha256/{broken.manifest.layers[0].digest.hex}")
     for destination in ("oci:out:1", "oci-archive:out.tar:1", "docker-archive:out2.tar:x:1"):
         works("copy", "oci:base", destination)
-        # `refused` compares all that is on disk.
+        # `refused` compares all files on disk.
         line = refused("copy", "oci:broken", destination)
         assert line == f"broken lacks the blob {broken.manifest.layers[0].digest}: {ABSENT}"
 
@@ -247,7 +247,7 @@ def test_layouts(refused, repository, tmp_path, change, message):
     if message.startswith("the config "):
         message = message.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
     if message.startswith("the blob ") and "not 136" not in message:
-        # It is found while it is sent.
+        # The damage is detected while the blob is sent.
         message = message.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
             "the digest is", "the digest"
         )
@@ -266,7 +266,7 @@ def test_names_that_a_layout_lacks(refused):
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """Both kinds of archive, as bytes, made by the command itself."""
+    """Both kinds of archive, as bytes."""
     directory = tmp_path_factory.mktemp("archives")
     layout_of(directory / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
     found = {}
@@ -277,7 +277,7 @@ def archives(tmp_path_factory):
 
 
 def again(data, change):
-    """The tar `data` with its members changed: a list of names and bytes."""
+    """Return the tar `data` with changed members, which are a list of names and bytes."""
     out = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar, tarfile.open(fileobj=out, mode="w") as made:
         members = [(m, tar.extractfile(m).read() if m.isfile() else None) for m in tar.getmembers()]
@@ -376,7 +376,7 @@ def test_archives_that_can_be_read(works, archives, tmp_path, change):
 
 @row("B78")
 def test_an_unwritable_cache_directory_is_not_an_error(works, registry, readonly, monkeypatch, tmp_path):
-    """What is remembered between runs is a help, not a need: it is left out where nothing can be written."""
+    """Upload sessions are not kept if the cache directory cannot be written to."""
     monkeypatch.setattr("dockless.registry.uploader.MIN_SIZE", 0)
     for place in (f"{readonly}/readonly", "/proc/nothing", str(tmp_path / "file")):
         monkeypatch.setenv("XDG_CACHE_HOME", place)

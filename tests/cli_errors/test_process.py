@@ -1,4 +1,4 @@
-"""B71 and B73: what surrounds the process, and signals. Each needs a process of its own."""
+"""B71 and B73: the environment of the process, and signals. Each test starts a process."""
 
 import os
 import signal
@@ -133,7 +133,7 @@ def _interrupted(start, tmp_path, argv, ready, number, status):
 
 @pytest.mark.parametrize("number, status", [case("B73", "Ctrl-C", signal.SIGINT, 130)])
 def test_a_signal_while_a_layer_is_built(start, tmp_path, number, status):
-    # A sparse file: nothing on disk, and minutes to compress.
+    # A sparse file takes no space on disk and minutes to compress.
     (tmp_path / "src").mkdir()
     with open(tmp_path / "src/large", "wb") as file:
         file.truncate(40 << 30)

@@ -1,4 +1,4 @@
-"""B24 to B37: files, and the paths that they are to have in the image."""
+"""B24 to B37: files and their paths in the image."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ PATH_MEANT = "write the path without '..'"
 
 @pytest.fixture
 def src(tmp_path):
-    """A folder `src` of one file."""
+    """A directory `src` with one file."""
     directory = tmp_path / "src"
     directory.mkdir()
     (directory / "f").write_text("x")
@@ -27,7 +27,7 @@ def src(tmp_path):
 
 @pytest.fixture
 def built(works, tmp_path):
-    """`built(*argv)`: the members of the one layer that is built of them, in order."""
+    """`built(*argv)` returns the members of the layer that these arguments build, in order."""
     count = iter(range(100))
 
     def call(*argv):
@@ -71,7 +71,7 @@ def test_add(refused, src, add, message):
 def test_a_missing_base_and_a_missing_ignore_file(refused, built, src):
     message = "nothere is not an OCI layout: cannot read nothere/oci-layout: No such file or directory; check the path"
     assert refused("build", "oci:out", "--base", "oci:nothere") == message
-    # An ignore file is one where there is one: it is looked for in every folder.
+    # Ignore files are optional, because they are looked for in every directory.
     assert [m.name for m in built("--add", "src:/a", "--ignore-file", ".nothere")] == ["a", "a/f"]
     message = "`ignores` of src has a pattern that cannot be read: '!': nothing follows its '!'"
     assert refused("build", "oci:out", "--add", "src:/a", "--ignore", "!") == message
@@ -166,7 +166,7 @@ def test_long_paths(dockless, built, src):
     destination = inside * 18
     names = [member.name for member in built("--add", f"src:{destination}")]
     assert names[-1] == f"{destination}/f"[1:] and len(names) == 19
-    # What no system call takes cannot be read: the line still says why.
+    # No system call accepts this path, but the error line names the cause.
     directory = os.open("src", os.O_RDONLY)
     try:
         for _ in range(21):
@@ -191,7 +191,7 @@ def test_names_that_differ_by_case(dockless, works, src, caplog):
 
 @row("B30")
 def test_a_file_and_a_directory_at_one_path(works, src):
-    # Two layers: the upper one's folder takes the place of the lower one's file, as runtimes do it.
+    # In two layers, the directory of the upper layer replaces the file of the lower layer, as in runtimes.
     works("build", "oci:out", "--add", "src/f:/x", "--add", "src:/x")
     assert works("verify", "oci:out")["problems"] == []
 
@@ -232,7 +232,7 @@ def test_whiteouts_among_sources(refused, src, name):
 
 @row("B34")
 def test_the_size_of_a_file_over_8_gib(monkeypatch):
-    """Octal digits end at 8 GiB: its header says more. That it can be read back is shown without its 8 GiB."""
+    """The octal size field ends at 8 GiB. The test reads the header without the 8 GiB of content."""
     from dockless.tar.header import tar_header
 
     size = 9 << 30
@@ -254,7 +254,7 @@ def test_nothing_at_all(works, built, tmp_path):
 
 @row("B36")
 def test_many_files(works, tmp_path):
-    # In memory, where there is such a folder: a disk takes longer to make them than we to pack them.
+    # In memory if possible: creating the files on a disk takes longer than packing them.
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=memory) as directory:
         for n in range(100):

@@ -60,7 +60,7 @@ def test_errors_are_one_printable_line():
 
 
 def nesting(text):
-    """How deep a parser goes, byte by byte, and whether it gets to the end: a backslash outside of strings stops it."""
+    """Return the depth that a parser reaches, and whether it reads to the end. A backslash outside of strings stops it."""
     deepest = depth = 0
     in_string = escaped = False
     for character in text:
@@ -96,7 +96,7 @@ def test_nesting_of_documents(document):
 @example('\\"[[')
 @example('"\\\\"[["\\"]"')
 def test_nesting_of_invalid_json(text):
-    """It is never less than what a parser goes through."""
+    """The computed depth is never less than that of a parser."""
     deepest, whole = nesting(text)
     found = found_nesting(text.encode())
     assert found == deepest if whole else found >= deepest
@@ -118,7 +118,7 @@ def test_nesting_of_invalid_json(text):
     ],
 )
 def test_nesting_of_large_documents(start, part, end):
-    """Of the size that documents may have: more than linear time would not come to an end."""
+    """Documents of the maximum size, which need a linear algorithm."""
     text = start + part * ((4 << 20) // len(part)) + end
     deepest, whole = nesting(text)
     assert whole

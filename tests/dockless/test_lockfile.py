@@ -15,7 +15,7 @@ AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
 
 class Base:
-    """A base as a registry would hold it: its documents by digest."""
+    """A base as in a registry: its documents by digest."""
 
     def __init__(self, *platforms: Platform, layers: int = 2, indent=None, diff_ids=None) -> None:
         self.blobs = {}
@@ -162,7 +162,7 @@ def test_manual_edits_are_detected(change, message):
         (b"<html>", None, "JSON"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, None, "nested too deep"),
         (b"\xff{}", None, "UTF-8"),
-        # Nothing of it is fetched: the digest of these bytes is another.
+        # The config is not fetched, although the digest of these bytes differs.
         (b"{}", 200 * 2**20, "is too large: the manifest gives 209715200 bytes; the limit is 4194304"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Bytes that change on the way, headers that lie, and answers that are none of a registry."""
+"""Corrupted bytes, wrong headers, and responses that are not those of a registry."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from fault_run import Case
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
 OTHER = "sha256:" + "0" * 64
 PAGE = "<!DOCTYPE html><html><body>Please log in</body></html>"
-# In the annotation, which is text.
+# The corrupted byte is in the annotation, which is text.
 IN_NOTE = NEW.manifest.raw.index(b"nnnn") + 7
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\nred" + "x" * 100_000
 LARGE = '{"errors":[{"code":"DENIED","message":"%s"}]}' % ("no " * 3_000_000)

@@ -1,4 +1,4 @@
-"""No run gets lost: so many there are."""
+"""The number of fault runs, so that no run is lost unnoticed."""
 
 import importlib.util
 from pathlib import Path

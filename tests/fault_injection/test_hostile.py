@@ -1,4 +1,4 @@
-"""A registry that wants credentials to go elsewhere, or leads to where they are not to go. Every home has a netrc."""
+"""Registries that redirect or challenge to get credentials sent to other hosts. Every home has a netrc file."""
 
 import pytest
 from fault_bench import BIG, NEW, SECRET
@@ -10,7 +10,7 @@ SIGNATURE = "S1GNATURE-Kanary"
 
 
 def challenge(text, on="ping get", **more):
-    """The true 401 asks so."""
+    """Returns a fault that replaces the challenge of the 401."""
     return Trouble(on=on, headers={"WWW-Authenticate": text}, **more)
 
 
@@ -21,7 +21,7 @@ def realm(url, error, **more):
 
 
 def answerable(*headers):
-    """An odd challenge that a client is to understand."""
+    """Returns a case with an unusual challenge that the client must understand."""
     return Case((challenge(list(headers)),))
 
 

@@ -1,4 +1,4 @@
-"""The command killed or told to stop, and the registry killed, in each phase."""
+"""The command is killed or interrupted, or the registry is killed, in each phase."""
 
 import signal
 
@@ -16,7 +16,7 @@ def as_it_was(run, result):
 
 
 def killed(on, at=BEFORE, nth=1, number=signal.SIGKILL, **more):
-    """The command gets the signal, and has ended before the exchange goes on."""
+    """The command gets the signal and ends before the exchange continues."""
     status = KILLED if number == signal.SIGKILL else 128 + number
     trouble = Trouble(on=on, nth=nth, at=at, hook=lambda run: run.send_signal(number), **more)
     pull = on in ("manifest get", "blob get")
@@ -25,7 +25,7 @@ def killed(on, at=BEFORE, nth=1, number=signal.SIGKILL, **more):
 
 
 def registry_killed(on, at=BEFORE, nth=1, **more):
-    """SIGKILL for the registry; its connection ends, and another takes its place before the next request."""
+    """The registry is killed, and restarted before the next request."""
     trouble = Trouble(on=on, nth=nth, at=at, hook=lambda run: run.restart_registry(), **more)
     return Case((trouble,), own_registry=True, pull=on in ("manifest get", "blob get"))
 

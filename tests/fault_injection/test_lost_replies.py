@@ -1,4 +1,4 @@
-"""The registry did what was asked, and the answer got lost."""
+"""The registry completes a request, and the response is lost."""
 
 import pytest
 from fault_bench import BIG, CONFIG, MIDDLE, SIZES, SMALL
@@ -6,7 +6,7 @@ from fault_proxy import Trouble
 from fault_run import Case
 
 HALF = SIZES[BIG] // 2
-# A first request for the big blob that breaks: what follows comes in chunks.
+# The first upload of the big blob is interrupted, so that it continues in chunks.
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=HALF, drop=True)
 
 
@@ -15,7 +15,7 @@ def lost(on, nth=1, **more):
 
 
 def one_upload(digest):
-    """The blob's bytes were received once: that it was there already was seen."""
+    """The bytes of the blob were received once, because the client checked whether the blob exists."""
 
     def check(run, result):
         sent = [r for r in run.proxy.requests if r.operation == "upload put" and r.query.get("digest") == digest]

@@ -1,4 +1,4 @@
-"""Blobs that another repository of the registry has, and mounts that go wrong."""
+"""Mounts from another repository of the registry, and mounts that fail."""
 
 import pytest
 from fault_bench import BIG, NEW, SIZES
@@ -14,7 +14,7 @@ def mount(on="upload post", nth=1, error="", check=None, **more):
 
 
 def sent(most):
-    """So many blobs at most were sent, not mounted."""
+    """Checks the maximum number of blobs that were sent instead of mounted."""
 
     def check(run, result):
         puts = [request for request in run.proxy.requests if request.operation == "upload put"]

@@ -1,4 +1,4 @@
-"""Others at work in the same repository, and a registry whose storage is full."""
+"""Concurrent changes in the same repository, and a registry whose storage is full."""
 
 import resource
 import shutil
@@ -14,7 +14,7 @@ def meanwhile(on, hook, nth=1, **more):
 
 
 def is_there(run):
-    """All blobs, by another tag: the command has no reason to send them."""
+    """All blobs exist under another tag, so that the command need not send them."""
     run.store.put(run.repository, NEW, "v0")
 
 
@@ -54,7 +54,7 @@ def new_again(run, result):
 
 
 def only(*digests):
-    """These were sent once more, and no others."""
+    """Checks that exactly these blobs were sent again."""
 
     def check(run, result):
         sent = [r.query.get("digest") for r in run.proxy.requests if r.operation == "upload put"]

@@ -1,4 +1,4 @@
-"""Connections that break, at each phase of a push and of a pull."""
+"""Interrupted connections in each phase of a push and of a pull."""
 
 import pytest
 from fault_bench import BIG, CONFIG, SIZES

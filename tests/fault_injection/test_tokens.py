@@ -1,4 +1,4 @@
-"""Tokens that come to their end, and a token server that has trouble or is of no use."""
+"""Expired tokens, and errors of the token server."""
 
 import pytest
 from fault_bench import BIG, IDENTITY, SIZES
@@ -17,7 +17,7 @@ def answers(body, status=200, nth=(), **headers):
 
 
 def server(**switches):
-    """The token server is so."""
+    """Sets attributes of the token server."""
 
     def prepare(run):
         for name, value in switches.items():
@@ -32,7 +32,7 @@ def entry(user="", password="", **more):
 
 
 def token_requests(least, most):
-    """So many tokens were asked for."""
+    """Checks the number of token requests."""
 
     def check(run, result):
         assert least <= len(run.tokens.requests) <= most
@@ -42,7 +42,7 @@ def token_requests(least, most):
 
 def no_blob_was_sent(run, result):
     assert not [request for request in run.proxy.requests if request.operation in ("upload put", "upload patch")]
-    # Each of the requests under way may try a token of its own.
+    # Each concurrent request may request a token.
     assert len(run.tokens.requests) <= 5
 
 

@@ -1,4 +1,4 @@
-"""Images on bases, with real Pants: locked over the wire, packaged without it, published by mounting and streaming."""
+"""Images with bases, with real Pants: locked with a network, packaged without one, published with mounts and copies."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ HERE = ("web:image", "web:above", "web:many")
 
 @pytest.fixture(scope="module")
 def checkout(checkout):
-    """Pants without the Python backend: of the targets, only those of testprojects/service are of it."""
+    """Pants without the Python backend, which only the targets of testprojects/service need."""
     shutil.rmtree(checkout.root / "testprojects/service")
     checkout.env.update(ONLY_DOCKLESS)
     return checkout
@@ -44,11 +44,11 @@ def checkout(checkout):
 
 @pytest.fixture(scope="module")
 def base_layouts(tmp_path_factory):
-    """Two images of Debian's static busybox, for amd64 and, by its label alone, arm64; made by umoci."""
+    """Two images of Debian's static busybox, made by umoci. The one for arm64 has only the label of that platform."""
     need("umoci", "skopeo", "busybox")
     directory = tmp_path_factory.mktemp("bases")
     root = directory / "root"
-    # As Debian has it: /bin is a link into /usr.
+    # As on Debian, /bin is a symlink to /usr/bin.
     (root / "usr/bin").mkdir(parents=True)
     (root / "bin").symlink_to("usr/bin")
     shutil.copy(shutil.which("busybox"), root / "usr/bin/busybox")
@@ -67,7 +67,7 @@ def base_layouts(tmp_path_factory):
 
 @pytest.fixture
 def bases(base_layouts, docker_registry):
-    """A registry that has the bases."""
+    """A registry with the bases."""
     host = docker_registry.host
     to = ("skopeo", "copy", "--dest-tls-verify=false")
     run(*to, f"oci:{base_layouts}:amd64", f"docker://{host}/base/tools:1")
@@ -110,7 +110,7 @@ def _file(directory, data: bytes):
 
 @pytest.fixture
 def web(checkout, bases):
-    """The checkout with targets on those bases, locked."""
+    """The checkout with targets that use the bases, after an update of the lockfile."""
     directory = checkout.root / "web"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
@@ -170,7 +170,7 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
     ran = podman("run", "--rm", "--tls-verify=false", reference).out.splitlines()
     assert ran[:2] == ["hi", "hello"]
-    # No entry of ours took the base's /tmp its sticky bit, or made a folder of its link.
+    # The /tmp of the base keeps its sticky bit, and the symlink /bin is not replaced by a directory.
     listed = {line.split()[8]: line for line in ran[2:]}
     assert listed["/tmp"].startswith("drwxrwxrwt")
     assert listed["/bin"].startswith("l") and listed["/bin"].endswith("-> usr/bin")

@@ -1,4 +1,4 @@
-"""The README's first commands, with real Pants, and what other tools make of their result."""
+"""The first commands of the README with real Pants, and the results as other tools see them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def hello_digest(checkout, **options) -> str:
 
 @pytest.fixture(scope="module")
 def packaged(checkout):
-    """The output of the first package, and the description it wrote."""
+    """The output of the first `package`, and the description that it wrote."""
     done = checkout.pants("package", HELLO)
     return done, checkout.description("testprojects.hello/image.json")
 
@@ -43,12 +43,12 @@ def test_package_writes_a_layout_that_skopeo_reads_and_prints_digest_and_size(ch
 
 
 def test_the_tests_find_pantsd(checkout, packaged):
-    """Else they could not end it."""
+    """The fixtures end the daemon by its process ID."""
     assert len(checkout.daemons()) == 1
 
 
 def test_the_digest_is_a_literal(packaged):
-    """Whoever changes it changes every image of every user: say so in CHANGELOG.md."""
+    """A change of the literal changes every image of every user and needs an entry in CHANGELOG.md."""
     assert packaged[1]["digest"] == "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"
 
 

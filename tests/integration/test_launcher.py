@@ -1,4 +1,4 @@
-"""`./pants` makes its virtual environment whole or not at all."""
+"""`./pants` creates its virtual environment completely or not at all."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from real_tools import ROOT, run
 
 @pytest.fixture
 def launcher(tmp_path):
-    """A folder with the launcher and what it reads, and nothing made yet."""
+    """A directory with the launcher and the files that it reads, without a virtual environment."""
     for path in ("pants", "requirements/venv.sh", "requirements/pants.txt"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
@@ -44,7 +44,7 @@ def test_no_interpreter_is_an_error_that_says_how_to_get_one(launcher, tmp_path)
 
 
 def test_a_complete_environment_is_used_as_it_is(launcher):
-    """The copy of the requirements is what tells; then there is one comparison and no more."""
+    """The launcher only compares the copy of the requirements in the environment."""
     (launcher / ".venv/bin").mkdir(parents=True)
     shutil.copy(launcher / "requirements/pants.txt", launcher / ".venv/requirements.txt")
     (launcher / ".venv/bin/python").write_text('#!/bin/sh\nshift 2\necho "$@"\n')

@@ -1,4 +1,4 @@
-"""Pants builds this repository with its own backend: the wheel, the image of the command; its other goals work too."""
+"""Pants builds the wheel and the image of this repository with the backend. Other goals work too."""
 
 import zipfile
 
@@ -8,7 +8,7 @@ from real_tools import ROOT, Checkout, need, run
 
 import dockless
 
-# What `./pants` adds to pants.toml.
+# The config file that `./pants` adds to pants.toml.
 CONFIG = () if is_another_pants() else (f"--pants-config-files={ROOT}/pants.2.17.toml",)
 
 

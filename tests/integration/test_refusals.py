@@ -1,4 +1,4 @@
-"""What a user sees who did it wrong: one line that says what to do, and nothing half-done."""
+"""User errors: one line says what to do, and nothing is half-written."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ HELLO = "testprojects/hello:image"
 
 @pytest.fixture(scope="module")
 def checkout(checkout):
-    """Pants without the Python backend: no target here is of it."""
+    """Pants without the Python backend, which no target here needs."""
     checkout.env.update(ONLY_DOCKLESS)
     return checkout
 
@@ -79,7 +79,7 @@ def test_publish_without_a_destination_fails(checkout):
 
 
 def test_skip_push_is_checked_before_packaging(checkout):
-    """What cannot be packaged is skipped all the same, but not by Pants before 2.32, which packages first."""
+    """A target that cannot be packaged is skipped in Pants 2.32 and later. Earlier releases package first."""
     directory = checkout.root / "skipped"
     directory.mkdir()
     (directory / "f.txt").write_text("f")
@@ -101,7 +101,7 @@ container_image(name="image", layers=[":wrong"], skip_push=True)
 
 
 def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
-    # Another level of logging starts another daemon: this test is the last of the file.
+    # A different log level restarts the daemon, so this test is the last of the file.
     done = checkout.pants(
         registries_option(locked_registry.host),
         "-ldebug",

@@ -1,4 +1,4 @@
-"""No secret of the environment is written to disk, logged or printed by a goal that speaks to registries."""
+"""Goals that use registries do not write secrets of the environment to disk, logs or output."""
 
 import base64
 import json
@@ -18,10 +18,10 @@ from remote_services import BuildGrid
 
 from pants_dockless.util_rules.processes import ENV_VARS
 
-# Not a literal: this file is among the sources that are searched.
+# Not a literal, because this file is one of the searched sources.
 MARK = f"secret-{uuid.uuid4().hex}"
 PASSWORD = f"{MARK}-REGISTRY_PASSWORD"
-# Each value says which variable it is of. No proxy is asked: NO_PROXY exempts the machine itself.
+# Each value contains the name of its variable. NO_PROXY exempts this machine from the proxies.
 SECRETS = {
     "REGISTRY_PASSWORD": PASSWORD,
     **{name: f"{MARK}-{name}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")},
@@ -31,7 +31,7 @@ SECRETS = {
         for name in (upper, upper.lower())
     },
 }
-# What is the same in all spellings of a secret: as it is, and in the header of HTTP's basic authentication.
+# The common part of all forms of a secret: as it is, and in the header of basic authentication.
 TRACES = (MARK.encode(), base64.b64encode(f"alice:{PASSWORD}".encode())[:20])
 HELPER = """#!/bin/sh
 printf '{"Username": "alice", "Secret": "%s"}' "$REGISTRY_PASSWORD"
@@ -44,7 +44,7 @@ files(name="text", sources=["*.txt"])
 
 
 class Machine(NamedTuple):
-    """A checkout with Pants; `directory` holds all that Pants and the services write."""
+    """A checkout with Pants. Pants and the services write only below `directory`."""
 
     directory: Path
     checkout: Checkout
@@ -80,7 +80,7 @@ def machine(tmp_path):
         (programs / "docker-credential-test").chmod(0o755)
         (config / "config.json").write_text(json.dumps({"credHelpers": {registry.host: "test"}}))
         checkout = Checkout(tmp_path / "checkout", caches)
-        # Its targets are those of a backend that is not used here.
+        # Its targets need a backend that is not used here.
         shutil.rmtree(checkout.root / "testprojects/service")
         checkout.env.update(
             SECRETS,
@@ -98,7 +98,7 @@ def machine(tmp_path):
 
 
 def push_base(machine: Machine) -> None:
-    """Pushes an image of one layer to the registry, under the name that the BUILD file gives as the base."""
+    """Pushes an image with one layer to the registry, as the base of the BUILD file."""
     layout, root = machine.directory / "layout", machine.directory / "root"
     root.mkdir()
     (root / "base.txt").write_text("base\n")
@@ -111,7 +111,7 @@ def push_base(machine: Machine) -> None:
 
 
 def find_traces(directory: Path) -> list[str]:
-    """Returns the paths of the files that hold a trace of a secret."""
+    """Returns the paths of files that contain a secret."""
     return [
         os.path.relpath(path, directory)
         for path in sorted(directory.rglob("*"))

@@ -20,7 +20,7 @@ PACKAGES = (
 
 @pytest.fixture(scope="module")
 def python_base(tmp_path_factory):
-    """An OCI layout with CPython 3.11 and what it needs, and no shell."""
+    """An OCI layout with CPython 3.11 and its dependencies, without a shell."""
     need("apt-get", "dpkg-deb", "umoci")
     directory = tmp_path_factory.mktemp("python")
     debs, root, layout = directory / "debs", directory / "root", directory / "layout"
@@ -53,7 +53,7 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
     checkout.pants("generate-lockfiles", "--resolve=base-images")
     assert (checkout.root / "base_images.lock").stat().st_size < 10_000
 
-    # The pex is built once with a network; the image then needs none.
+    # The pex is built with a network. The image is then built without one.
     checkout.pants("package", "testprojects/service:server")
     docker_registry.forget()
     offline = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is published: `pip install .` works on each interpreter, and the wheel and the sdist hold both packages."""
+"""The distribution: `pip install .` works on each interpreter, and wheel and sdist contain both packages."""
 
 import os
 import re
@@ -21,14 +21,14 @@ OFFLINE = re.compile("NewConnectionError|NameResolutionError|ConnectTimeoutError
 
 
 def interpreter(version):
-    """The environment that `./run-tests` made for it: its pip is used, nothing that is installed in it."""
+    """Returns the environment of `./run-tests` for an interpreter. Only its pip is used."""
     python = ROOT / f".cache/test-{version}/bin/python"
     need(str(python))
     return python
 
 
 def run(*argv, cwd=None, ok=True):
-    """Without what this process has of its own in PYTHONPATH and the like."""
+    """Runs a program without PYTHONPATH and similar variables of this process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DOCKLESS"))}
     done = subprocess.run(list(map(str, argv)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
     if ok and done.returncode and OFFLINE.search(done.stderr) and os.environ.get("CI") != "true":
@@ -38,7 +38,7 @@ def run(*argv, cwd=None, ok=True):
 
 
 def sources(as_sdist=False):
-    """The files of both packages, as a wheel has them, or as an sdist has them: name -> bytes."""
+    """Returns the files of both packages as in a wheel or in an sdist: name -> bytes."""
     return {
         f"{directory.relative_to(ROOT) if as_sdist else name}/{path.relative_to(directory)}": path.read_bytes()
         for name, directory in PACKAGES.items()
@@ -49,7 +49,7 @@ def sources(as_sdist=False):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with the sdist, and with the wheel that was made of what the sdist holds."""
+    """The directory with the sdist, and with the wheel that was built from the sdist."""
     directory = tmp_path_factory.mktemp("built")
     run(interpreter("3.9"), "-m", "build", "--outdir", directory, ROOT)
     return directory
@@ -98,7 +98,7 @@ def test_pants_loads_the_backend_from_the_wheel(built, tmp_path):
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory):
-    """New environments in which `pip install .` was run, with what pip finds that it needs; made all at a time."""
+    """New environments after `pip install .`, which are created concurrently."""
 
     def make(version):
         python, directory = interpreter(version), tmp_path_factory.mktemp("installed")
@@ -142,7 +142,7 @@ def test_the_error_for_a_missing_compressor_names_the_extra(installed, tmp_path)
 
 
 def test_the_library_imports_nothing_of_pants(installed):
-    """There is no Pants beside it, and all its modules are imported. pytest is needed by its fixtures alone."""
+    """All modules are imported in an environment without Pants. Only the fixtures need pytest."""
     code = (
         "import importlib, pkgutil, sys, dockless\n"
         "assert importlib.util.find_spec('pants') is None\n"

@@ -1,6 +1,6 @@
-"""testprojects/digests.lock on the CPythons that do not run the suite.
+"""testprojects/digests.lock with the interpreters that do not run the whole suite.
 
-`./run-tests` makes an environment with the library's dependencies for each that is on PATH or under pyenv.
+`./run-tests` makes an environment with the library's dependencies for each interpreter on PATH or under pyenv.
 """
 
 import os

@@ -1,9 +1,9 @@
 """testprojects/digests.lock on other processors, emulated by qemu-user.
 
-Compressors choose their code by what the processor can do, so each level of x86-64 and two cores of aarch64 run them,
+Compressors choose their code by processor features, so each level of x86-64 and two cores of aarch64 run them,
 known answers of every gzip level included. On aarch64 Debian's CPython runs with the wheels for that architecture;
 `./run-tests` unpacks both below .cache/aarch64. QEMU does not emulate AVX-512 (x86-64-v4): the tests of the library run
-natively, on what the first of the lines that are printed says.
+natively, on the processor that the first printed line names.
 """
 
 import os
@@ -65,7 +65,7 @@ def x86_level(*emulator: str) -> str:
 
 
 def features_of(processor: Processor) -> str:
-    """What the emulated processor can do, as the C library's loader finds it."""
+    """Returns the features of the emulated processor that the C library's loader finds."""
     if processor.architecture == "x86_64":
         return x86_level(*processor.emulator)
     loader = AARCH64 / "root/lib/ld-linux-aarch64.so.1"

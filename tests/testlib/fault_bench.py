@@ -1,4 +1,4 @@
-"""Real registries for fault runs, what they hold, and the images that are pushed to them."""
+"""Real registries for fault runs, their content, and the images that are pushed to them."""
 
 import hashlib
 import http.client
@@ -26,7 +26,7 @@ def _random(seed, size):
 
 
 OLD = make_image(b"old")
-# The annotation is for bytes that are changed on the way: what has them is still JSON.
+# Faults corrupt bytes of the annotation, so that the manifest is still JSON.
 NEW = make_image(_random(1, 300_000), _random(2, 5000), b"0123456789", manifest={"annotations": {"note": "n" * 500}})
 THIRD = make_image(b"third", _random(3, 2000))
 BIG, MIDDLE, SMALL = (layer.digest for layer in NEW.manifest.layers)
@@ -35,7 +35,7 @@ SIZES = {blob.digest: blob.size for blob in (*NEW.manifest.layers, NEW.manifest.
 
 
 class Indexed(NamedTuple):
-    """An index of two images that share layers."""
+    """An index of two images with common layers."""
 
     index: object
     blobs: dict
@@ -55,7 +55,7 @@ INDEXED = _indexed()
 
 
 class Store:
-    """What a registry really holds, asked of a docker-registry that shares its storage and wants no credentials."""
+    """The content of a registry, read through a docker-registry without users on the same storage."""
 
     def __init__(self, registry, data):
         self.host = registry.host
@@ -89,7 +89,7 @@ class Store:
         assert status in (202, 404), message
 
     def manifest(self, repository, reference):
-        """The manifest's bytes, or None."""
+        """Returns the bytes of a manifest, or None."""
         accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
         status, _, raw = self.ask("GET", f"/v2/{repository}/manifests/{reference}", None, accept)
         return raw if status == 200 else None
@@ -99,12 +99,12 @@ class Store:
         return data if status == 200 else None
 
     def sessions(self, repository):
-        """The folders of the upload sessions that are open."""
+        """Returns the directories of the open upload sessions."""
         directory = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
         return sorted(directory.iterdir()) if directory.exists() else []
 
     def check_complete(self, repository, raw):
-        """Everything under the manifest `raw` is there, and right."""
+        """Checks that the blobs of the manifest `raw` exist and match their digests."""
         document = json.loads(raw)
         for child in document.get("manifests", []):
             found = self.manifest(repository, child["digest"])
@@ -120,7 +120,7 @@ def digest_of(data):
 
 
 class Bench:
-    """Registries over one storage: `plain`, `basic` (a password file) and `token`; and a host that is a stranger."""
+    """Registries with one storage: `plain`, `basic` (a password file) and `token`. `stranger` is an unrelated host."""
 
     def __init__(self, directory, leave):
         need("htpasswd", "openssl")
@@ -146,7 +146,7 @@ class Bench:
         self.tls = server_context(directory)
 
     def registry(self, kind):
-        """One more docker-registry over the storage."""
+        """Starts another docker-registry with the same storage."""
         directory = self.directory / f"{kind}-{time.monotonic_ns()}"
         directory.mkdir()
         return DockerRegistry(directory, self._auth[kind], data=self.data)

@@ -1,4 +1,4 @@
-"""One fault run: the command meets troubles on its way to a real registry, and everything about it is judged."""
+"""One fault run: the command with faults between it and a real registry, and checks of all effects."""
 
 import base64
 import contextlib
@@ -34,14 +34,15 @@ USERS = ("ann", "reader")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What goes wrong, and what is to come of it.
+    """The faults of a run, and the expected result.
 
-    `troubles` strike the registry's requests, `at_tokens` those of the token server; in their headers {stranger} is the
-    stranger's url and {realm} the token server's. Their hooks are called with the Run, as is `prepare` before the
-    command, and `check` after it with what it said, too. `mount`: the image comes from another repository of the
-    registry. `error` (a pattern): the command fails with that; without, it survives. `kill`: it runs in a process of
-    its own and ends with this status. `most`: how often one thing is asked for at most. `last`: what the tag may name
-    after a command that survives; by default the image. `on_sleep` is called with the Run and the number of the pause.
+    `troubles` are faults of the registry, `at_tokens` those of the token server. In their headers, {stranger} is the
+    URL of the unrelated host and {realm} that of the token server. Their hooks are called with the Run, as is
+    `prepare` before the command; `check` is called after the command with the Run and the result. `mount`: the image
+    comes from another repository of the registry. `error`: a pattern of the expected error; if empty, the command
+    must succeed. `kill`: the command runs in a separate process, which must end with this status. `most`: the maximum
+    number of equal requests. `last`: the digests that the tag may have after a successful command (default: that of
+    the image). `on_sleep` is called with the Run and the number of the pause.
     """
 
     troubles: tuple = ()
@@ -65,7 +66,7 @@ class Case:
 
 
 class Run:
-    """A repository of its own for one case, its proxy, and a home with credentials and a netrc."""
+    """One case with its own repository, proxy, and home directory with credentials and a netrc file."""
 
     def __init__(self, bench, case, name, directory, patch, leave):
         self.bench, self.case, self.store = bench, case, bench.store
@@ -129,14 +130,14 @@ class Run:
         self.log_in(self.case.user, SECRET)
 
     def log_in(self, user, password="", **entry):
-        """What the auth file says of the registry."""
+        """Writes the entry of the registry in the config file."""
         if user:
             entry["auth"] = base64.b64encode(f"{user}:{password}".encode()).decode()
         (self.directory / "home/.docker").mkdir(exist_ok=True)
         auths = {self.host: entry} if self.case.auth != "plain" else {}
         (self.directory / "home/.docker/config.json").write_text(json.dumps({"auths": auths}))
 
-    # What troubles do
+    # Effects of faults
 
     def clock(self):
         return Clock(lambda: time.monotonic() + self.slept, lambda: time.time() + self.slept, self._sleep, lambda: 0.5)
@@ -149,7 +150,7 @@ class Run:
                 self.case.on_sleep(self, len(self.sleeps))
 
     def restart_registry(self):
-        """SIGKILL, which ends its connections, and another on the same storage."""
+        """Kills the registry, and starts another with the same storage."""
         self.proxy.up.clear()
         self.kill_registry()
         self.start_registry()
@@ -165,7 +166,7 @@ class Run:
         self.proxy.target = self.registry.host
 
     def other_push(self, image):
-        """Somebody else pushes an image to the same tag, straight to the registry; returns the process."""
+        """Starts a concurrent push of an image to the same tag, without the proxy, and returns the process."""
         directory = self.directory / "home" / image.manifest.digest.hex
         layout_of(directory, image.manifest.descriptor, blobs=image.blobs)
         argv = [sys.executable, "-m", "dockless", "copy", f"oci:{directory}", f"{self.store.host}/{self.repository}:v1"]
@@ -173,11 +174,11 @@ class Run:
 
     def lose_sessions(self):
         for directory in self.store.sessions(self.repository):
-            # Another thread may lose it at the same time.
+            # Another thread may remove the session at the same time.
             shutil.rmtree(directory, ignore_errors=True)
 
     def send_signal(self, number):
-        """Sends it to the command, and waits until that has ended; its connection is at an end, too."""
+        """Sends a signal to the command, waits for its end, and ends the connection."""
         self.process.send_signal(number)
         self.process.wait(10)
         raise BrokenBodyError("the client is gone")
@@ -225,7 +226,7 @@ class Run:
         return CommandResult(status, out.getvalue(), err.getvalue())
 
     def start(self):
-        """The command in a process of its own."""
+        """Starts the command in a separate process."""
         pipe = subprocess.PIPE
         argv = [sys.executable, "-m", "dockless", *self.argv]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=self.env)
@@ -235,7 +236,7 @@ class Run:
         return CommandResult(self.process.returncode, out.decode(), err.decode())
 
     def go(self):
-        """The case, from its preparation to the second run."""
+        """Runs the case, from its preparation to the second run."""
         self.prepare()
         self.proxy.faults = self._bound(self.case.troubles)
         self.proxy.broken_connections = dict(self.case.broken_connections)
@@ -297,7 +298,7 @@ class Run:
         log = self.proxy.requests
         assert not [request for request in [*log, *self.tokens.requests] if _has(request, forms(NETRC, USERS))]
         if self.case.auth == "token":
-            # The password is for the token server alone.
+            # Only the token server gets the password.
             assert not [request for request in log if _has(request, [*forms(SECRET, USERS), *forms(IDENTITY, USERS)])]
         strange = self.stranger.requests
         assert not [request for request in strange if request.headers["Authorization"] or _has(request, self.secrets)]
@@ -305,14 +306,14 @@ class Run:
             (r.operation, r.reference if r.operation[:6] != "upload" else r.query.get("digest")) for r in log
         )
         counts.update((request.operation, "token server") for request in self.tokens.requests)
-        # A day of waiting is a day of somebody's build.
+        # No pause may be so long.
         assert all(pause <= 60 for pause in self.sleeps) and sum(self.sleeps) <= 300 * len(SIZES)
         for (operation, subject), count in counts.items():
             one_for_each_blob = operation.startswith("upload") and subject is None
             assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, subject, count)
 
     def named_now(self):
-        """What v1 names at the destination, with all that is under it."""
+        """Returns the digest of v1 at the destination, after a check of its content."""
         if self.case.pull:
             return self._in_layout()
         raw = self.store.manifest(self.repository, "v1")
@@ -326,14 +327,14 @@ class Run:
             assert sorted(path.name for path in self.directory.iterdir()) == ["home", "new", "out"]
 
     def _in_layout(self):
-        """What v1 is in the layout; everything under it is there."""
+        """Returns the digest of v1 in the layout, after a check of its content."""
         (root,) = json.loads((self.directory / "out/index.json").read_text())["manifests"]
         assert root["annotations"] == {"org.opencontainers.image.ref.name": "v1"}
         blobs = self.directory / "out/blobs/sha256"
         for path in blobs.iterdir():
             assert digest_of(path.read_bytes()) == f"sha256:{path.name}"
         others = {path.name for path in (self.directory / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
-        # Nobody clears up after SIGKILL but the next who writes there.
+        # After SIGKILL, only the next write to the directory removes temporary files.
         killed = self.killed and not self.again
         assert all(name.startswith(".dockless-") for name in others) if killed else not others
         manifest = json.loads((blobs / root["digest"][7:]).read_text())
@@ -342,7 +343,7 @@ class Run:
         return root["digest"]
 
     def run_again(self, first):
-        """Without the troubles it succeeds, and sends nothing that is there."""
+        """Checks that a run without faults succeeds and sends no existing blob."""
         self.again = True
         for server in (self.proxy, self.tokens, self.stranger):
             server.restore()
@@ -372,7 +373,7 @@ class Run:
 
 
 def repository_of(name):
-    """Where the case of this name pushes to."""
+    """Returns the repository of the case with this name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

@@ -11,7 +11,7 @@ DIRECTORY = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/sch
 
 
 def validator():
-    """A function of a document's bytes and a schema's name, such as `image-manifest-schema`. It raises ValidationError.
+    """Returns a function of the bytes of a document and the name of a schema, which raises ValidationError.
 
     Without the schemas the test is skipped; with CI=true that is a failure.
     """
@@ -22,7 +22,7 @@ def validator():
     schemas = {path.name: json.loads(path.read_text()) for path in DIRECTORY.glob("*.json")}
 
     class Beside(jsonschema.RefResolver):
-        """They refer to each other by file, from wherever they are said to be."""
+        """Resolves references between schemas by file name."""
 
         def resolve_remote(self, uri):
             return schemas[uri.rpartition("/")[2]]

@@ -25,7 +25,7 @@ _PEX_CLI = "pex-cli"
 
 
 def pants_command() -> tuple[str, ...]:
-    """The command that runs Pants in the current directory."""
+    """Returns the command that runs Pants in the current directory."""
     other = shlex.split(os.environ.get(VARIABLE, ""))
     return tuple(other) or (str(ROOT / ".venv/bin/pants"),)
 
@@ -35,9 +35,9 @@ def is_another_pants() -> bool:
 
 
 def write_config(directory: Path, env: Mapping[str, str]) -> Path:
-    """A Pants config file in `folder`, with what the tests need beside this repository's own.
+    """Writes a Pants config file to `directory`, with the settings that the tests add to those of this repository.
 
-    Pants takes its pex command from a file instead of the web. A Pants of other versions wants another version of pex,
+    Pants uses a local pex command instead of a download. Another version of Pants needs another version of pex,
     and has the packages that Dockless needs installed as plugins: `.venv` has them already.
     """
     version = _wanted_pex(directory, env) if is_another_pants() else _required("pex==([^ ;]+)")
@@ -61,7 +61,7 @@ search_path = ["{Path(sys.base_prefix) / "bin"}"]
 
 
 def _wanted_pex(directory: Path, env: Mapping[str, str]) -> str:
-    """The version of pex that this Pants was released with, by its own help."""
+    """Returns the version of pex that this Pants was released with, from its help."""
     empty = directory / "empty"
     empty.mkdir()
     (empty / "pants.toml").write_text("[GLOBAL]\n")
@@ -75,7 +75,7 @@ def _wanted_pex(directory: Path, env: Mapping[str, str]) -> str:
 
 
 def _pex(version: str) -> Path:
-    """Pex itself as one executable file, made once for each version."""
+    """Returns the path of pex as one executable file, made once for each version."""
     pex = ROOT / f".cache/pex/pex-{version}"
     pex.parent.mkdir(parents=True, exist_ok=True)
     with locked(pex.parent), tempfile.TemporaryDirectory(dir=pex.parent) as directory:
@@ -99,7 +99,7 @@ def _required(pattern: str) -> str:
 
 
 def _packages() -> list[str]:
-    """What Dockless needs beside Pants, with all extras, as pyproject.toml has it."""
+    """Returns the requirements of Dockless in pyproject.toml, with all extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
 

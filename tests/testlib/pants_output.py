@@ -1,4 +1,4 @@
-"""What Pants says of a run."""
+"""Parses the output of Pants."""
 
 import re
 
@@ -21,7 +21,7 @@ def counters(done: ProgramResult) -> dict[str, int]:
 
 
 def started_processes(done: ProgramResult) -> list[str]:
-    """Returns the descriptions of the processes that Pants said it started."""
+    """Returns the descriptions of the processes that Pants reported as started."""
     return re.findall(r"\[INFO\] Starting: (.*)", done.err)
 
 

@@ -1,4 +1,4 @@
-"""Proxies that work: of HTTP, plain or over TLS, and SOCKS 5."""
+"""Working proxies: HTTP, plain or over TLS, and SOCKS 5."""
 
 import contextlib
 import select
@@ -13,7 +13,7 @@ from raw_server import raw_server
 
 
 class Proxy(NamedTuple):
-    """host:port, and what it was asked: the heads of requests to an HTTP proxy, or `SOCKS host:port`."""
+    """The address host:port, and the requests: the heads of requests to an HTTP proxy, or `SOCKS host:port`."""
 
     address: str
     requests: list
@@ -21,7 +21,7 @@ class Proxy(NamedTuple):
 
 @contextlib.contextmanager
 def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
-    """Opens tunnels, and passes on requests of plain http (RFC 9110, section 7.6): one a connection."""
+    """Opens tunnels, and forwards requests of plain HTTP (RFC 9110, section 7.6), one per connection."""
     requests = []
 
     def serve(connection: socket.socket) -> None:
@@ -49,7 +49,7 @@ def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def socks_proxy(user: str, password: str) -> Iterator[Proxy]:
-    """SOCKS 5 (RFC 1928) for those who know the password (RFC 1929)."""
+    """SOCKS 5 (RFC 1928) with a password (RFC 1929)."""
     requests = []
 
     def serve(connection: socket.socket) -> None:
@@ -84,7 +84,7 @@ def _read(connection: socket.socket, n: int) -> bytes:
 
 
 def _pass_on(near: socket.socket, far: socket.socket) -> None:
-    """Bytes in both directions until one side ends."""
+    """Forwards bytes in both directions until one side ends."""
     sides = {near: far, far: near}
     while True:
         ready = [side for side in sides if isinstance(side, ssl.SSLSocket) and side.pending()]

@@ -1,4 +1,4 @@
-"""Real Pants and a real registry, for tests: each with folders and ports of its own."""
+"""Real Pants and a real registry for tests, each with its own directories and ports."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def free_port() -> int:
     raise AssertionError("no free port was found")
 
 
-# Programs that run at the same time do not share locks either.
+# Concurrent programs do not share locks either.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -86,7 +86,7 @@ tmp_dir = "{directory}/tmp"
 
 @contextmanager
 def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]:
-    """Runs podman or buildah with storage of its own: storage("podman", "run", ...). They and `programs` are needed."""
+    """storage("podman", "run", ...) runs podman or buildah with its own storage. Requires both and `programs`."""
     need(*programs)
     # podman refuses a runroot of more than 50 characters.
     directory = Path(tempfile.mkdtemp(prefix="dl-"))
@@ -108,7 +108,7 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]
 
 
 class DockerRegistry:
-    """Debian's docker-registry on a free port, with its access log. `data`: a storage that it shares with others."""
+    """Debian's docker-registry on a free port, with its access log. `data`: a storage shared with other registries."""
 
     def __init__(self, directory: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
         need("docker-registry")
@@ -132,13 +132,13 @@ class DockerRegistry:
             raise
 
     def _listening(self) -> str:
-        """Returns the address that the registry listens on, by its log; empty before it does."""
+        """Returns the address in the registry's log on which it listens. Empty before it listens."""
         text = self.log.read_text()
         assert self.process.poll() is None, f"docker-registry did not start: {text}"
         return text.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",") if "listening on " in text else ""
 
     def requests(self) -> list[str]:
-        """`METHOD PATH` of what was asked since `forget`."""
+        """Returns `METHOD PATH` of each request since `forget`."""
         lines = self.log.read_text().splitlines()[getattr(self, "_seen", 0) :]
         return [line.split('"')[1].rsplit(" ", 1)[0] for line in lines if '] "' in line or '- "' in line]
 
@@ -151,7 +151,7 @@ class DockerRegistry:
 
 
 def sources() -> Iterator[str]:
-    """The files of this repository but for what it ignores, relative to it. It may come of git or of an sdist."""
+    """Returns the relative paths of the files of this repository, a git checkout or an sdist, without ignored files."""
     ignores = Ignores((), ["/.git", *(ROOT / ".gitignore").read_text().splitlines()], "this repository")
     for directory, directories, files in os.walk(ROOT):
         here = os.path.relpath(directory, ROOT)
@@ -163,12 +163,12 @@ def sources() -> Iterator[str]:
         yield from (path_of(name) for name in files if not ignores.ignored(os.fsencode(path_of(name)), False))
 
 
-# They need backends and resolves that most tests do without.
+# These BUILD files need backends and resolves that most tests do not use.
 OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", "src/BUILD", "tests/BUILD"))
 
 
 class Checkout:
-    """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
+    """A copy of this repository's sources with Pants, which has its own home directory, store and caches."""
 
     def __init__(self, directory: Path, caches: Path, *, own_targets: bool = False) -> None:
         """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves."""
@@ -193,7 +193,7 @@ class Checkout:
             "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
             "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
             "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
-            # A program must not write into the sources that the next run hashes.
+            # A program must not write to the sources, because the next run hashes them.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if not own_targets:
@@ -240,7 +240,7 @@ class Checkout:
 
 
 def _is_running(process: int) -> bool:
-    """Not so for a zombie, which waits for its parent to take notice."""
+    """Returns whether a process runs. A zombie does not run."""
     try:
         os.kill(process, 0)
     except OSError:

@@ -43,7 +43,7 @@ def add_sizes(checkout: Checkout) -> None:
 
 
 def digests(checkout: Checkout, paths: Iterable[str]) -> dict[str, str]:
-    """Returns the digest of the image that each description under `dist` tells of."""
+    """Returns the digest of the image in each description under `dist`."""
     return {path: checkout.description(path)["digest"] for path in paths}
 
 

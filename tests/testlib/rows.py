@@ -1,4 +1,4 @@
-"""Rows of the table of bad inputs, as marks of tests and of their parameters."""
+"""Rows of the table of bad inputs, as marks of tests and parameters."""
 
 import pytest
 
@@ -6,5 +6,5 @@ row = pytest.mark.row
 
 
 def case(name, description, *values):
-    """A parameter that is of row `name`; `what` tells it from others of that row."""
+    """Returns a parameter of the row `name`. `description` distinguishes the parameters of a row."""
     return pytest.param(*values, id=f"{name}-{description}", marks=row(name))

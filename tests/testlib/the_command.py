@@ -1,4 +1,4 @@
-"""The command, in this process or in one of its own: fixtures, which a conftest takes from here."""
+"""Fixtures that run the command in this process or in a separate process. A conftest imports them."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def isolated_directory(tmp_path, monkeypatch):
 
 @pytest.fixture
 def dockless(capfdbinary):
-    """The command, in this process."""
+    """`dockless(*arguments)` runs the command in this process."""
 
     def call(*arguments):
         capfdbinary.readouterr()
@@ -51,7 +51,7 @@ def dockless(capfdbinary):
 
 @pytest.fixture
 def start():
-    """The command, in a process of its own."""
+    """`start(*arguments)` starts the command in a separate process."""
     running = []
 
     def begin(*arguments, **options):

@@ -1,4 +1,4 @@
-"""A web server that is no registry: what urls outside of registries name."""
+"""A web server that is not a registry, for URLs outside of registries."""
 
 import http.server
 import threading
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
-    """Serves `files`: path -> bytes, or the url to redirect to. `requests` are what it was asked: path and headers."""
+    """Serves `files`: path -> bytes, or the URL of a redirect. `requests` are the received paths and headers."""
     files, requests = {}, []
 
     class Handler(http.server.BaseHTTPRequestHandler):

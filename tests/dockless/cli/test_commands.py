@@ -83,7 +83,7 @@ class TestBuild:
         assert "docker" in dockless("inspect", "oci:out", "--json").json["media_type"]
 
     def test_each_add_is_a_layer_and_a_whiteout_is_below_them(self, dockless, image, tree, tmp_path):
-        """It takes away what the base has, and not what is added in its place."""
+        """A whiteout removes a path of the base, not a file that is added."""
         adds = ("--add", "src/main.py:/a/", "--add", "src/main.py:/f0/new", "--whiteout", "/f0")
         layers = dockless("build", "oci:out", "--base", "oci:base", *adds, "--json").json["layers"]
         names = []
@@ -93,7 +93,7 @@ class TestBuild:
         assert len(layers) == 5 and names == [[".wh.f0"], ["a", "a/main.py"], ["f0", "f0/new"]]
 
     def test_an_empty_base_is_an_error(self, dockless, tree):
-        """`--base "$BASE"` where BASE is not set."""
+        """For example `--base "$BASE"` without the variable BASE."""
         assert dockless("build", "oci:out", "--base", "", "--add", "src:/").status == 1
 
     @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_help_of_each_command_has_an_example(dockless):
 
 
 def test_verbose_logs_requests_and_no_secret(start, image, tmp_path):
-    """In a process of its own: in this one, pytest has configured the logging."""
+    """A separate process, because pytest configures the logging of this process."""
     with Registry(auth=BasicAuth([User("a", "hunter2hunter2")])) as registry:
         (tmp_path / "auth.json").write_text(
             json.dumps({"auths": {registry.host: {"username": "a", "password": "hunter2hunter2"}}})

@@ -1,4 +1,4 @@
-"""The cookbook's recipes, run from top to bottom as they stand; only the ports are exchanged for free ones."""
+"""The recipes of the cookbook run from top to bottom, with free ports instead of the ports in the text."""
 
 import os
 import re
@@ -12,13 +12,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/cookbook.md").read_text()
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-# They set the scene, as the fixtures here do.
+# These blocks prepare the recipes, as the fixtures here do.
 NOT_RUN = ("pip install", "dockless serve")
 
 
 @pytest.fixture
 def scene(tmp_path, registry, other):
-    """How a block is run: a folder, two registries, `dockless` and `python3` on PATH. Python is run in this process."""
+    """Returns a function that runs a block: in a directory, with two registries, and Python in this process."""
     directory = tmp_path / "bin"
     directory.mkdir()
     for name, command in (("dockless", "-m dockless"), ("python3", "")):

@@ -1,4 +1,4 @@
-"""What only a process of its own shows: start-up, signals, pipes, terminals."""
+"""Start-up, signals, pipes and terminals, which need a separate process."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ def lines_of(process):
 
 
 def loaded_by(*arguments):
-    """The modules that a command has imported at its end."""
+    """Return the modules that a command has imported when it ends."""
     code = """if True:
         import sys
         from dockless.cli import main
@@ -44,7 +44,7 @@ def of_packages(modules, names):
     return sorted(name for name in modules if name.split(".")[0] in names.split())
 
 
-# What start-up costs is measured by benchmarks/reference; these are the reasons why it is little.
+# benchmarks/reference measures the start-up time. These imports are its main part.
 def test_version_imports_only_the_command_line():
     loaded = loaded_by("--version")
     assert {name for name in loaded if name.startswith("dockless.") and not name.startswith("dockless.cli")} == set()
@@ -53,7 +53,7 @@ def test_version_imports_only_the_command_line():
 
 
 def test_a_build_to_disk_imports_no_network_modules(tmp_path):
-    """TLS and HTTP are 8 MB and 60 ms; a build to a registry does without them until its layers are made."""
+    """TLS and HTTP take 8 MB and 60 ms. A build to a registry imports them after its layers exist."""
     (tmp_path / "file").write_text("hello")
     loaded = loaded_by("build", f"oci:{tmp_path}/out", "--add", f"{tmp_path}/file:/file")
     assert of_packages(loaded, "requests urllib3 ssl http email certifi") == []
@@ -175,6 +175,6 @@ def test_a_build_and_push_imports_only_what_it_uses(start, tmp_path, registry):
     base = f"{registry.host}/base:1"
     loaded = loaded_by("build", f"{registry.host}/app:1", "--base", base, "--add", "src:/app", "--ignore", "*.pyc")
     assert "requests" in loaded and "dockless.layer.ignore" in loaded
-    # A terminal's bars, Google's tokens, the other compressors, the registry that we serve.
+    # Progress bars, Google's tokens, other compressors, and the embedded registry.
     assert of_packages(loaded, "tqdm google zstandard zlib_ng asyncio") == []
     assert not {name for name in loaded if name.startswith(("dockless.testing", "http.server", "socketserver"))}

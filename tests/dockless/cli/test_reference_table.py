@@ -38,7 +38,7 @@ def test_every_row_is_there_once():
 
 @cache
 def collected(file):
-    """The tests that pytest finds in a file: functions of the module and of its classes."""
+    """Return the tests that pytest collects in a file: functions of the module and of its classes."""
     directory = "tests" if file.startswith("packaging/") else "tests/dockless"
     found = set()
     for node in ast.parse((ROOT / directory / file).read_text()).body:
@@ -66,7 +66,7 @@ def test_the_listed_tests_are_not_skipped(request):
 
 
 def options():
-    """The options of each command, and of all of them together."""
+    """Return the options of each command, and of all commands together."""
     parser = make_parser()
     (commands,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     found = {name: {o for a in command._actions for o in a.option_strings} for name, command in commands.items()}

@@ -1,4 +1,4 @@
-"""The command used wrongly: one line says what, where, why and what to do, and nothing is made."""
+"""Usage errors: one line says what failed, where, why and what to do, and no output is written."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from dockless.cli._progress import progress_of
 from dockless.testing import Registry
 
 DIGEST = "sha256:" + "a" * 64
-# What is typed, with REG for a registry that has `app:1`; and what the line says.
+# The arguments, with REG for a registry that has `app:1`, and a part of the error line.
 USAGE = [
     ("", "required: COMMAND; usage: dockless --help"),
     ("bild", "invalid choice: 'bild'"),
@@ -92,7 +92,7 @@ FAILURES = [
 
 @pytest.fixture(scope="module")
 def filled():
-    """A registry for all of them; none gets anything into it but `app`."""
+    """One registry for all tests. Only `app` is in the registry."""
     with Registry() as registry:
         yield registry
 
@@ -129,7 +129,7 @@ def test_usage(dockless, filled, line, says):
 
 
 def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, files, filled):
-    """Without a registry, a name is one on Docker Hub: when that fails, the file of that name may be what was meant."""
+    """A name without a registry is a name on Docker Hub. If that fails, the user may have meant a local file."""
     from dockless.errors import RegistryError
     from dockless.registry import RegistryClient
 
@@ -146,7 +146,7 @@ def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeyp
 
 def in_a_shell(line):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    # Newer argparse keeps the failure of a help that is written at once to itself.
+    # Newer versions of argparse ignore an error that occurs while the help is written.
     environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.run(
         ["bash", "-c", line.replace("dockless", f"'{sys.executable}' -m dockless")],
@@ -165,7 +165,7 @@ def test_a_full_disk(files, line):
 
 
 def test_each_line_of_a_log_is_one_write(monkeypatch):
-    """Blobs are moved by several threads: of two pieces, another's line comes between."""
+    """Several threads write to the log. Lines that are written in two parts would be mixed."""
 
     class Log(list):
         write = list.append
@@ -196,7 +196,7 @@ def test_a_warning_is_printed_once_and_not_with_quiet(files):
 
 
 def test_closed_standard_streams_are_not_reused_for_blobs(files):
-    """A blob's file with the number 2 would get what is said on stderr."""
+    """A blob whose file descriptor is 2 would contain the output to stderr."""
     result = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     result = in_a_shell("dockless inspect oci:none 2>&-")

@@ -1,6 +1,6 @@
-"""Configs and manifests with the habits of real tools survive an edit with everything that we do not name.
+"""An edit keeps all other keys of configs and manifests of real tools.
 
-Each is written after the tool's format, with keys that the tool writes and the specs do not know.
+Each document has the format of its tool, with keys that the specifications do not define.
 """
 
 import copy

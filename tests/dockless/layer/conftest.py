@@ -9,7 +9,7 @@ from dockless.tar.decompress import decompress
 
 
 class Built:
-    """A layer that was built, and what is in it."""
+    """A layer that was built, and its content."""
 
     def __init__(self, layer: BuiltLayer, path: str) -> None:
         self.layer = layer
@@ -52,7 +52,7 @@ def out(tmp_path):
 
 @pytest.fixture
 def build(out):
-    """Builds a layer of sources (folder, destination) and other fields of the spec."""
+    """`build(*sources, **fields)` builds a layer of sources (directory, destination) and other fields of the spec."""
 
     def run(*sources, threads=0, **fields) -> Built:
         made = tuple(s if isinstance(s, Source) else Source(str(s[0]), s[1]) for s in sources)
@@ -66,7 +66,7 @@ def build(out):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Makes a folder of files: tree({"a/b": "text", "l": ("link", "a"), "d/": None})."""
+    """`tree({"a/b": "text", "l": ("link", "a"), "d/": None})` creates a directory with files."""
 
     def make(files: dict, name: str = "tree"):
         root = tmp_path / name

@@ -1,4 +1,4 @@
-"""Every byte decided: literals that must hold on every machine, interpreter and version of the same encoder."""
+"""Bytes of layers: literals that must be equal on every machine and interpreter."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ GOLDEN = {
 @pytest.fixture
 def sample(tree):
     root = tree(SAMPLE)
-    # Real data has parts that do not compress, and is larger than a block.
+    # Like real data, the sample has incompressible parts and is larger than a block.
     (root / "data/noise").write_bytes(random.Random(7).randbytes(1_500_000))
     (root / "bin/run.sh").chmod(0o755)
     return root
@@ -119,7 +119,7 @@ LIBRARIES = [
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):
-    """`library(NAME, TEXT)`: in place of a library there is a package of this text, or, for None, nothing."""
+    """`library(NAME, TEXT)` replaces a library by a package with this text, or removes it if the text is None."""
 
     def replace(name, text):
         for module in [module for module in sys.modules if module.split(".")[0] == name]:
@@ -138,7 +138,7 @@ def library(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
 def test_a_missing_library_is_an_error_and_is_not_replaced(library, compression, package, module, extension, hint):
-    """As `zstandard` is on free-threaded CPython 3.14, for which it has no wheel."""
+    """For example `zstandard`, which has no wheel for free-threaded CPython 3.14."""
     library(module, None)
     with pytest.raises(LayerError) as caught:
         find_encoder(compression)
@@ -150,7 +150,7 @@ def test_a_missing_library_is_an_error_and_is_not_replaced(library, compression,
 
 @pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
 def test_a_library_for_another_interpreter(library, compression, package, module, extension, hint):
-    """Its extension module has a name that this one does not look for."""
+    """The extension module has the name suffix of another interpreter."""
     library(module, f"from {module}.{extension} import *")
     with pytest.raises(LayerError) as caught:
         find_encoder(compression)
@@ -160,7 +160,7 @@ def test_a_library_for_another_interpreter(library, compression, package, module
 
 
 def test_the_last_block_may_be_shorter():
-    """The seam: blocks of one size, with the places where entries begin."""
+    """All blocks except the last have the same size."""
     blocks = [Block(memoryview(bytearray(1 << 20))), Block(memoryview(bytearray(b"x" * 10)))]
     pieces = []
     encoded = encode_blocks(blocks, find_encoder("none"), lambda data: pieces.append(bytes(data)), 0)
@@ -222,7 +222,7 @@ def test_an_empty_layer_is_two_zero_blocks(build):
 
 
 def test_the_same_on_another_machine(tmp_path, tree):
-    """Another umask, locale, time zone, hash seed, checkout path, walk order and times of the files."""
+    """Another umask, locale, time zone, hash seed, path, order of files and file times."""
     one, two = tree(SAMPLE, "one"), tree(dict(reversed(list(SAMPLE.items()))), "a longer name of another place")
     for path in two.rglob("*"):
         os.utime(path, (12345, 12345), follow_symlinks=False)
@@ -241,7 +241,7 @@ def test_the_same_on_another_machine(tmp_path, tree):
 
 
 def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
-    """The compressors and the digest are threads of their own: none may run ahead of the other without end."""
+    """Compression and hashing run in separate threads. The number of blocks between them is bounded."""
 
     class AtOnce:
         format = "gzip"
@@ -278,7 +278,7 @@ class _Interrupted(BaseException):
 
 
 def test_a_signal_at_any_moment_ends_the_compression():
-    """Ctrl-C is an exception in the midst of whatever the main thread does: of passing a block on, for one."""
+    """Ctrl-C raises an exception at any point of the main thread, for example while a block is passed on."""
 
     def interrupt(*_):
         raise _Interrupted

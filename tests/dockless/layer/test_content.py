@@ -1,4 +1,4 @@
-"""What goes into a layer, and where."""
+"""The entries of a layer and their paths."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def test_parents_have_entries_except_those_that_every_base_has(build, tree):
     assert build((root, "/usr/local/bin")).names == ["usr/local/bin/f"]
     assert build((root, "/etc/app")).names == ["etc/app", "etc/app/f"]
     assert build((root, "/")).names == ["f"]
-    # A folder of a source is not declared: /tmp keeps its sticky bit.
+    # A directory of a source has no entry at a path that every base has: /tmp keeps its sticky bit.
     assert build((tree({"tmp/x": "", "etc/y/z": ""}, "fhs"), "/")).names == ["etc/y", "etc/y/z", "tmp/x"]
     made = build((root, "/"), directories={"/tmp": "1777", "/var/cache/app": "0700"}).members
     assert {name: oct(m.mode) for name, m in made.items()} == {

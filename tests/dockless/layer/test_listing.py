@@ -1,4 +1,4 @@
-"""Sources with a listing: nothing but the content of files is taken from the file system."""
+"""Sources with a listing: only the content of files is read from the file system."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ BIG = 512 * 1024
 
 
 def listing_of(root) -> Listing:
-    """What a content-addressed store would say about the tree at `root`."""
+    """Return the listing of the tree at `root`."""
     files, executables, symlinks, directories = [], [], {}, []
     for directory, names, leaves in os.walk(root):
         here = os.path.relpath(directory, root)
@@ -34,7 +34,7 @@ def listing_of(root) -> Listing:
 def digest(tmp_path, source: Source, **fields) -> str:
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
-    # A spec reaches the sandbox as JSON.
+    # A sandbox gets the spec as JSON.
     spec = LayerSpec.from_json(LayerSpec((source,), compression="none", **fields).to_json())
     return build_layer(spec, str(out)).descriptor.digest
 
@@ -72,7 +72,7 @@ def test_a_listing_gives_the_bytes_of_the_disk(tmp_path, root, fields):
 
 @pytest.mark.parametrize("change", ["all-read-only", "all-executable", "hard links", "no empty directory", "times"])
 def test_properties_of_the_sandbox_change_nothing(tmp_path, root, change):
-    """A store that hard-links its files makes them all 0555; a copy has other modes, times and link counts."""
+    """In a store with hard links, all files have the mode 0555. A copy has other modes, times and link counts."""
     source = Source(str(root), "/x", listing=listing_of(root))
     expected = digest(tmp_path, source)
     paths = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -117,7 +117,7 @@ def test_an_ignore_file_counts_only_if_it_is_listed(tmp_path, root):
 
 @pytest.mark.parametrize("names", [("Read.me", "read.me"), ("\u00e9", "e\u0301")])
 def test_one_file_for_two_names_is_refused(tmp_path, names):
-    """As on a file system that ignores case or normalization: both names are listed, one file is there."""
+    """As on a file system that ignores case or normalization: two names are listed, and one file exists."""
     root = tmp_path / "in"
     root.mkdir()
     (root / names[0]).write_text("x")

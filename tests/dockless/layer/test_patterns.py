@@ -1,4 +1,4 @@
-"""Patterns have the results of git, whatever they are, and take little time."""
+"""Patterns have the same results as in git and are evaluated quickly."""
 
 import os
 import random
@@ -73,7 +73,7 @@ def random_pattern(rng, pieces, longest):
 
 
 def is_refused(pattern):
-    """Whether a pattern is an error to us. git is silent about it, and matches nothing."""
+    """Return whether Dockless refuses a pattern. git ignores such a pattern."""
     text = pattern.partition("\0")[0]
     text = re.sub(r"^((?:[^\\]|\\.)*?) +\Z", r"\1", text, flags=re.S)
     if text.startswith("#"):
@@ -84,14 +84,14 @@ def is_refused(pattern):
 
 
 def is_undefined(pattern):
-    """Whether the result depends on where git's memory lies: `a**/b` (wildmatch.c of git 2.39, `prev_p < text`)."""
+    """Return whether git's result depends on memory addresses: `a**/b` (wildmatch.c of git 2.39, `prev_p < text`)."""
     text = pattern.partition("\0")[0].rstrip(" ")
     text = text[:-1] if text.endswith("/") else text
     return "/" in text and re.search(r"(?!\A!)[^/*]\*\*+(?=/|\\/|\Z)", text) is not None
 
 
 class Tree:
-    """A directory of a repository of git, whose rule sets change."""
+    """A directory of a git repository, whose rules change."""
 
     def __init__(self, root, rng, name, names, pieces, longest):
         self.name = os.fsencode(name)
@@ -238,7 +238,7 @@ def test_thousands_of_rules_are_matched_quickly(rule, path):
 
 
 def seconds_of(function):
-    """Return CPU seconds. The least of some runs: others use the machine too."""
+    """Return CPU seconds, the minimum of several runs, because the machine is shared."""
     found = []
     for _ in range(3):
         begin = time.process_time()

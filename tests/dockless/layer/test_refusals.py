@@ -1,4 +1,4 @@
-"""What is no layer: one line that names the file or field, and nothing left behind."""
+"""Invalid layers: one line names the file or field, and no file is left."""
 
 import errno
 import gzip
@@ -283,7 +283,7 @@ def test_any_damage_of_a_tarball_is_found_or_harmless(tmp_path_factory, data):
 
 
 def test_memory_is_bounded_for_any_tarball(tmp_path):
-    """1 GiB of zeros in a megabyte, in a process of its own."""
+    """1 GiB of zeros, compressed to a megabyte, in a separate process."""
     program = (
         "import sys, gzip, tarfile\n"
         "from dockless.layer import Layer\n"

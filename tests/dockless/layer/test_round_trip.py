@@ -1,4 +1,4 @@
-"""Any small tree, packed by us and unpacked by others, is the tree."""
+"""Other tools unpack a layer to the tree that it was built from."""
 
 import json
 import os

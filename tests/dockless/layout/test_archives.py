@@ -29,7 +29,7 @@ def docker_tar(path, listed, files, compress=False):
 
 
 def saved(image, prefix=""):
-    """What `docker save` lists, and its files: the config and plain tars."""
+    """Return the list of `docker save` and its files: the config and uncompressed tars."""
     layers = {
         f"{prefix}{n}/layer.tar": gzip.decompress(image.blobs[layer.digest])
         for n, layer in enumerate(image.manifest.layers)

@@ -1,4 +1,4 @@
-"""The documents that we write pass the image spec's JSON schemas."""
+"""The documents that Dockless writes are valid under the JSON schemas of the image spec."""
 
 import json
 

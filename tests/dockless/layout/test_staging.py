@@ -23,7 +23,7 @@ with temporary_directory(path) if kind == "directory" else atomic_file(path + "/
 
 
 class Writer:
-    """Another process, in the middle of its work."""
+    """Another process that is writing."""
 
     def __init__(self, kind, directory):
         command = [sys.executable, "-c", WRITER, kind, str(directory)]

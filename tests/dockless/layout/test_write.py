@@ -119,7 +119,7 @@ def test_a_directory_with_other_files_and_a_file_are_refused(tmp_path, image):
 
 @pytest.mark.parametrize("failure", [LayoutError, KeyboardInterrupt])
 def test_a_failure_removes_no_blob_of_a_concurrent_writer(tmp_path, image, failure):
-    """A blob that both want: the one who comes second counts on it."""
+    """Both writers need the blob. The second writer relies on it."""
     write(tmp_path / "l", make_image(b"x"), "v0")
     fails = make_image(b"one", b"never comes")
     assert fails.manifest.layers[0] == image.manifest.layers[0]

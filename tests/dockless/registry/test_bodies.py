@@ -28,7 +28,7 @@ def test_any_reader_is_sent(kind, path, connect):
         "a buffered file": partial(open, path, "rb"),
         "a file": partial(open, path, "rb", buffering=0),
         "memory": lambda: io.BytesIO(DATA),
-        # Its file descriptor is that of a file with other contents.
+        # The file descriptor is that of the compressed file.
         "a gzip reader": partial(gzip.open, packed),
     }[kind]
     moved = []

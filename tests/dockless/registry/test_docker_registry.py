@@ -1,4 +1,4 @@
-"""Debian's docker-registry: plain, with users, behind TLS, and with pushes that are killed."""
+"""Debian's docker-registry: without and with users, with TLS, and with killed pushes."""
 
 import base64
 import contextlib
@@ -46,12 +46,12 @@ authorityKeyIdentifier=keyid
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A CA and a certificate for localhost of it, by openssl."""
+    """A directory with a CA and its certificate for localhost, made by openssl."""
     need("openssl")
     directory = tmp_path_factory.mktemp("ca")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     ca = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca", "-days", "30")
-    # CPython 3.13 checks certificates strictly (RFC 5280): a CA says that it signs, a certificate whose key signed it.
+    # CPython 3.13 checks strictly (RFC 5280): a CA needs keyUsage, and a certificate the key identifier of its issuer.
     says = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     run("openssl", "req", "-x509", *key, *ca, *says, cwd=directory)
     run("openssl", "req", *key, "-keyout", "srv.key", "-out", "srv.csr", "-subj", "/CN=localhost", cwd=directory)
@@ -177,7 +177,7 @@ with RegistryClient({host!r}, jobs=2) as client:
 
 
 class Killing(threading.Thread):
-    """Passes connections on to a registry, and kills `victim` when its nth request begins."""
+    """Forwards connections to a registry, and kills `victim` when the nth request begins."""
 
     victim: subprocess.Popen
 
@@ -215,7 +215,7 @@ class Killing(threading.Thread):
 
 
 def test_a_push_that_was_killed_at_any_request_is_completed_by_the_next(plain, connect, environ, make, tmp_path):
-    """SIGKILL before the nth request arrives; then a push sends nothing that is stored, and the tag is right."""
+    """SIGKILL before the nth request arrives. The next push sends no stored blob, and the tag is correct."""
     image = make(44, 2_000_000, 40_000, 10)
     layout = str(tmp_path / "layout")
     named = image.root.descriptor
@@ -240,9 +240,9 @@ def test_a_push_that_was_killed_at_any_request_is_completed_by_the_next(plain, c
             break
         assert code == -signal.SIGKILL
         assert tagged is None
-        # A request that was under way may have come to its end since.
+        # A request that was in flight may have completed since.
         assert pushed.blobs_sent <= 4 - len(stored)
-        # By what was told and not by the access log: there the killed push's own last request may come late.
+        # Not from the access log, where the last request of the killed push may appear late.
         assert not {event.descriptor.digest for event in events if event.kind == "sent"}.intersection(stored)
         client.delete_manifest("killed", image.digest)
         for blob in blobs:

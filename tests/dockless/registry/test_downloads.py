@@ -1,4 +1,4 @@
-"""Blobs read from a registry: verified, taken up where they broke, refused when they are not what was asked for."""
+"""Downloads of blobs: verification, resumption, and responses that do not match the request."""
 
 import tracemalloc
 
@@ -28,7 +28,7 @@ def registry():
 
 @pytest.fixture
 def fetch(registry, connect):
-    """All bytes of the blob, read in pieces as a copy does."""
+    """`fetch()` returns the bytes of the blob, read in pieces as by a copy."""
 
     def fetch(descriptor=BLOB, content=None):
         content = content or RegistryBlobSource(connect(registry.host), "app")
@@ -52,7 +52,7 @@ def test_read_and_verified(registry, fetch):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_from_every_registry(profile, connect):
-    """Some redirect to a store that refuses our credentials."""
+    """Some registries redirect to a store that refuses credentials."""
     with Registry(profile=profile, repositories=["app"]) as registry:
         registry.put_blob("app", DATA)
         with RegistryBlobSource(connect(registry.host), "app").open(BLOB) as file:
@@ -64,14 +64,14 @@ def test_a_broken_download_is_resumed(how, registry, fetch):
     registry.faults = [Fault("blob get", nth=(1, 2), response_bytes=MIB, **{how: True})]
     assert fetch() == DATA
     ranges = [request.headers["Range"] for request in gets(registry)]
-    # What was in the sockets when the connection was reset may be lost.
+    # Bytes in the socket buffers may be lost when the connection is reset.
     assert ranges[0] is None and len(ranges) == 3 and all(r.endswith("-") for r in ranges[1:])
     if how == "drop":
         assert ranges[1:] == [f"bytes={MIB}-", f"bytes={2 * MIB}-"]
 
 
 def test_a_registry_without_ranges(registry, fetch):
-    """200 and the whole blob: what came already is passed over."""
+    """The response is 200 with the whole blob. The bytes that were already received are skipped."""
     whole = {"status": 200, "body": DATA}
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
@@ -94,7 +94,7 @@ def test_a_part_that_was_not_requested(message, registry, fetch):
 
 
 def test_a_refused_range(registry, fetch):
-    """Then all of it is asked for. docker-registry answers 416 with a length and no body: that is not waited for."""
+    """The whole blob is requested then. The body of a 416 is not awaited: docker-registry sends none."""
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
         Fault("blob get", nth=2, status=416, headers={"Content-Length": "5000000"}),
@@ -112,7 +112,7 @@ def test_a_refused_range(registry, fetch):
 
 
 def test_a_part_that_is_shorter_than_requested(registry, fetch, manual):
-    """A store that gives so many bytes at a time: each next part is asked for, and nothing is waited for."""
+    """Each response has a limited number of bytes. The next part is requested without a pause."""
     part = 100_000
     starts = range(MIB, len(DATA), part)
     registry.faults = [Fault("blob get", nth=1, response_bytes=MIB, drop=True)] + [
@@ -131,7 +131,7 @@ def test_a_part_that_is_shorter_than_requested(registry, fetch, manual):
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_damaged_blob(times, registry, connect):
-    """Reading to the end fails, whoever begins anew gets it right once the damage is gone."""
+    """Reading to the end fails. A new attempt succeeds after the fault has ended."""
     registry.faults = [Fault("blob get", nth=tuple(range(1, times + 1)), corrupt=7)]
     content = RegistryBlobSource(connect(registry.host), "app")
     for attempt in range(times):
@@ -144,13 +144,13 @@ def test_a_damaged_blob(times, registry, connect):
 
 @pytest.mark.parametrize("size", [0, 1, len(DATA) - 1, len(DATA) + 1, 2**62])
 def test_another_size_than_in_the_manifest(size, registry, fetch):
-    """Known before a byte is read."""
+    """The error is raised before a byte is read."""
     with pytest.raises(ProtocolError, match=f"has the wrong size: {len(DATA)} bytes, not {size}"):
         fetch(BLOB._replace(size=size))
 
 
 def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch):
-    """An endless answer is cut at the size that is known; a short one is an error."""
+    """An endless response is read up to the known size. A short response is an error."""
     registry.faults = [Fault("blob get", status=200, body=DATA + b"x" * MIB, headers={"Content-Length": None})]
     assert fetch() == DATA
     registry.faults = [Fault("blob get", status=200, body=DATA[:-5], headers={"Content-Length": None})]
@@ -159,7 +159,7 @@ def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch
 
 
 def test_a_content_encoding_is_not_decoded(registry, fetch):
-    """A bomb would be: what has a digest is not encoded once more, and we say so in each request."""
+    """Each request has `Accept-Encoding: identity`. A decompression bomb would otherwise be decompressed."""
     registry.faults = [Fault("blob get", headers={"Content-Encoding": "gzip"})]
     with pytest.raises(ProtocolError, match="responded with the encoding gzip, not requested"):
         fetch()
@@ -188,7 +188,7 @@ def test_a_missing_blob_is_an_error_of_open(registry, connect):
 
 
 def test_failures_with_progress_are_not_limited(registry, fetch):
-    """More failures than attempts: what counts is that each brings it further."""
+    """More failures than attempts are allowed if each attempt makes progress."""
     big = DATA * 6
     registry.put_blob("app", big)
     registry.faults = [Fault("blob get", nth=tuple(range(1, 13)), response_bytes=MIB + 100_000, drop=True)]
@@ -224,7 +224,7 @@ def test_the_digest_header_of_a_manifest_is_verified(header, message, connect, i
 
 
 def test_a_pinned_manifest_with_another_digest(connect, image, make, keep):
-    """Even where the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
+    """Also if the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
     other = make(77, 5)
     with Registry() as registry:
         keep(registry, "app", image, "v1")

@@ -1,4 +1,4 @@
-"""A whole push: order, what is spared, what a failure leaves."""
+"""Pushes: the order of requests, requests that are avoided, and the state after a failure."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ def operations(registry):
 
 
 def test_order(connect, multi_platform, holds):
-    """Blobs, manifests by digest, the tags; each tag one request."""
+    """First blobs, then manifests by digest, then one request for each tag."""
     with Registry() as registry:
         push(multi_platform.root, multi_platform.source, connect(registry.host, jobs=8), "app", ["a", "b"])
         holds(registry, "app", multi_platform, "a", "b")
@@ -87,7 +87,7 @@ def test_foreign_layers_are_not_pushed(connect, image):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_missing_blob_that_head_reported_is_sent(named, connect, image, holds):
-    """HEAD says it is there, PUT of the manifest says it is not: sent in spite of what HEAD says."""
+    """HEAD reports the blob, and PUT of the manifest reports that the blob is missing."""
     missing = image.root.layers[1].digest
     with Registry() as registry:
         body = f'{{"errors":[{{"code":"MANIFEST_BLOB_UNKNOWN","detail":"{missing if named else ""}"}}]}}'
@@ -100,7 +100,7 @@ def test_a_missing_blob_that_head_reported_is_sent(named, connect, image, holds)
 
 
 def test_a_blob_deleted_while_it_is_pushed(connect, image, holds):
-    """The race with a garbage collection."""
+    """A race with a garbage collection."""
     with Registry() as registry:
         client = connect(registry.host)
         push(image.root, image.source, client, "app", ["v1"])
@@ -207,7 +207,7 @@ def test_indexes_of_indexes(connect, image):
     ids=str,
 )
 def test_permanent_faults_end_in_an_error(on, fault, connect, make, keep, holds, manual):
-    """In an error, soon and with a bounded number of requests; the tag stays."""
+    """The number of requests is bounded, and the tag is unchanged."""
     before, image = make(20, 10), make(21, 30_000, 10)
     with Registry(auth=TokenAuth(anonymous="pull,push")) as registry:
         keep(registry, "app", before, "v1")
@@ -225,7 +225,7 @@ def test_permanent_faults_end_in_an_error(on, fault, connect, make, keep, holds,
 
 
 def test_a_failure_stops_the_other_uploads(connect, make):
-    """A large upload does not go on for its own sake."""
+    """A large upload is stopped if another upload fails."""
     image = make(22, 30 << 20, 10)
     small = image.root.layers[1].digest
     started = threading.Event()
@@ -277,12 +277,12 @@ def test_the_budget_is_for_time_without_progress(connect, make, manual, monkeypa
         manual.sleeps.clear()
         with pytest.raises(ResponseError, match="503"):
             push(image.root, image.source, connect(registry.host, retry=policy, jobs=1), "other", ["v1"])
-        # Once after the first request, which broke; then the budget of what no longer moves on.
+        # One pause after the first request, then the budget of the request without progress.
         assert sum(manual.sleeps) <= 50 + 120
 
 
 def test_concurrent_pushes_to_one_tag(connect, make, holds):
-    """Eight pushes of images that share layers, to one tag: each ends right, and the tag names one of them."""
+    """Eight pushes of images with common layers to one tag succeed, and the tag names one of the images."""
     images = [make(30, 100_000, 50_000) for _ in range(8)]
     for n, image in enumerate(images):
         own = image.source.add(b"%d" % n)
@@ -318,7 +318,7 @@ def test_a_tag_is_checked_if_every_response_is_lost(lost, connect, image):
 
 
 def test_a_wrong_password_that_gets_403_is_tried_by_one_thread(connect, make):
-    """Artifactory and Nexus, which lock accounts; ECR says it to a question that a push can do without."""
+    """Artifactory and Nexus lock accounts. ECR sends 403 also for checks that a push does not need."""
     image = make(50, *[1000] * 20)
     with Registry() as registry:
         registry.faults = [Fault(on, status=403) for on in ("manifest head", "blob head", "upload post")]

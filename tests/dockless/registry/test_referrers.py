@@ -1,4 +1,4 @@
-"""What refers to an image: listed by the API, by pages, or by the tag that clients keep."""
+"""Referrers of an image: from the API, in pages, or from the referrers tag."""
 
 import json
 
@@ -15,7 +15,7 @@ EMPTY = b"{}"
 
 
 def sbom(image, kind="application/spdx+json", **more):
-    """A manifest, as bytes, that says of `image` what is in it."""
+    """Return the bytes of a manifest whose subject is `image`."""
     config = image.source.add(EMPTY, "application/vnd.oci.empty.v1+json")
     document = make_manifest(config, [config]).json
     document.update(artifactType=kind, subject=image.root.descriptor.to_json(), **more)
@@ -27,7 +27,7 @@ def pushed(client, registry, image):
     registry.put_blob("app", EMPTY)
 
 
-# Where tags cannot change, the tag that lists referrers cannot either.
+# With immutable tags, the referrers tag cannot be updated.
 @pytest.mark.parametrize("profile", [name for name, profile in PROFILES.items() if not profile.immutable_tags])
 def test_referrers_are_found_in_every_registry(profile, connect, image):
     with Registry(profile=PROFILES[profile], repositories=["app"]) as registry:
@@ -95,7 +95,7 @@ def test_a_response_that_is_not_an_index(connect, image):
 
 
 def test_referrers_in_pages(connect, image):
-    """The second page is a link; one to another host, or in a loop, is refused."""
+    """A Link header names the next page. A link to another host or in a loop is an error."""
     with Registry() as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -110,7 +110,7 @@ def test_referrers_in_pages(connect, image):
 
 
 def test_the_referrers_tag_is_updated_if_the_manifest_response_is_lost(connect, image):
-    """What says whether the registry knows of referrers was in that answer."""
+    """The lost response had the header that shows whether the registry supports referrers."""
     with Registry(profile="docker-registry") as registry:
         pushed(connect(registry.host), registry, image)
         raw = sbom(image)

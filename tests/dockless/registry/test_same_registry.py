@@ -1,4 +1,4 @@
-"""A copy inside one registry, where reading and sending share its slots; accounts, and rights that are not given."""
+"""Copies within a registry, where downloads and uploads share the connections; several accounts, missing rights."""
 
 import gzip
 import threading
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def within(seconds, work):
-    """Runs `work` in a thread that must end in time."""
+    """Runs `work` in a thread, and fails if the thread does not end in time."""
     failures = []
 
     def run():
@@ -63,7 +63,7 @@ def test_two_registries_copied_into_each_other(connect, make, keep, holds):
 
 
 def test_a_resumed_upload_reads_only_the_rest_of_the_source(connect, make, keep):
-    """What follows goes on where the source stands; after a break it is asked for the rest."""
+    """The next chunk continues at the position of the source. After an interruption, the rest is read again."""
     image = make(33, 8 * MIB)
     [layer] = image.root.layers
     with Registry() as source, Registry() as destination, pytest.MonkeyPatch.context() as patch:
@@ -80,7 +80,7 @@ def test_a_resumed_upload_reads_only_the_rest_of_the_source(connect, make, keep)
 @pytest.mark.parametrize("on", ["manifest head", "blob head"])
 @pytest.mark.parametrize("status", [403, 405])
 def test_forbidden_checks_do_not_prevent_a_push(on, status, connect, image, holds):
-    """ECR wants a right of its own for either question; both are short cuts."""
+    """ECR requires separate rights for both checks, which a push does not need."""
     with Registry() as registry:
         registry.faults = [Fault(on, status=status)]
         push(image.root, image.source, connect(registry.host), "app", ["v1"])
@@ -97,7 +97,7 @@ def test_a_tag_of_an_invalid_image_is_overwritten(connect, image, holds):
 
 
 def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
-    """Two identity tokens of no name, by path; each repository is asked for with its own."""
+    """Two identity tokens without user names, for two paths. Each repository is requested with its own token."""
     users = [User("one", "pw1", identity_token="IDENT-1"), User("two", "pw2", identity_token="IDENT-2")]
     given = {"a": Credentials(identity_token="IDENT-1"), "b": Credentials(identity_token="IDENT-2")}
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
@@ -134,7 +134,7 @@ def test_a_chunk_with_status_201(connect, make):
 
 
 def test_a_proxy_that_limits_the_size_of_a_request(connect, make):
-    """413 to a whole blob: sent in chunks, it goes."""
+    """A whole blob gets a 413. The blob is then sent in chunks."""
     image = make(35, 3 * MIB)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
@@ -145,7 +145,7 @@ def test_a_proxy_that_limits_the_size_of_a_request(connect, make):
 
 
 def test_a_registry_that_stores_two_bytes_per_request(connect, make, manual):
-    """It says each time that it holds a little more, and takes nothing: that is no progress."""
+    """The registry reports two more bytes each time and stores none. This is not progress."""
     image = make(36, 300_000)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
@@ -196,7 +196,7 @@ def test_a_deletion_whose_response_is_lost(connect, image, keep):
 
 @pytest.mark.parametrize("trouble", [OSError(5, "I/O error"), gzip.BadGzipFile("CRC check failed"), EOFError()])
 def test_a_source_that_cannot_be_read(trouble, connect, image):
-    """Told as ours, and not tried again."""
+    """The error names the source, and the upload is not retried."""
     opened = []
 
     class Broken:
@@ -211,7 +211,7 @@ def test_a_source_that_cannot_be_read(trouble, connect, image):
 
 
 def test_manifests_of_any_type_are_fetched(connect):
-    """As bytes: what to make of them is for who asked."""
+    """The caller gets the bytes of a manifest of any type."""
     raw = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []}'
     with Registry() as registry:
         registry.put_manifest("app", raw, "application/vnd.oci.artifact.manifest.v1+json", "v1")
@@ -220,7 +220,7 @@ def test_manifests_of_any_type_are_fetched(connect):
 
 
 def test_the_result_of_a_redirected_upload_is_checked(connect, image):
-    """201 of another host says nothing of what the registry has."""
+    """A 201 of another host does not show that the registry has the blob."""
     blob = image.root.layers[0]
     with Registry() as registry, Registry() as other:
         registry.faults = [Fault("upload post", headers={"Location": f"http://{other.host}{{path}}"})]

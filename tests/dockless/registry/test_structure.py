@@ -1,4 +1,4 @@
-"""Rules of the package `dockless.registry` that no type checker knows."""
+"""Rules of the package `dockless.registry` that type checkers do not check."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[3] / "src/dockless/registry"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Private names of urllib3 that are overridden or read.
 PRIVATE = ("_new_conn", "_dns_host", "_tunnel", "_tunnel_scheme", "_make_request", "_put_conn", "_validate_conn")
-# What the modules of a package below `registry` import of it.
+# Package below `registry` -> the modules of `registry` that it may import.
 ALLOWED = {
     "http": ("dockless.registry.http.",),
     "auth": ("dockless.registry.http.", "dockless.registry.auth.", "dockless.registry.retry"),
@@ -22,7 +22,7 @@ def name_of(path):
 
 
 def imports_of(path):
-    """The modules of this package that a module imports, also within functions and for types only."""
+    """Yield the modules of this package that a module imports, also in functions and for type checking."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dockless.registry"):
             yield node.module
@@ -37,7 +37,7 @@ def test_http_and_auth_import_nothing_above_them(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_error_is_changed_after_it_was_made(path):
-    """`replace` makes another one."""
+    """Errors are changed by `replace`, which returns a copy."""
     for node in ast.walk(ast.parse(path.read_text())):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if hasattr(node, "target") else []
         for target in targets:

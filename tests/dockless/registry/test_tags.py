@@ -1,4 +1,4 @@
-"""Tags, page by page, from registries that mean well and others."""
+"""Tags in pages, from correct and hostile registries."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from dockless.testing import PROFILES, Fault, Registry
 
 @pytest.fixture
 def tagged(image, keep):
-    """`tagged(registry, n)`: n tags on one image."""
+    """`tagged(registry, n)` creates n tags of one image."""
 
     def tagged(registry, n):
         keep(registry, "app", image, "t0000")
@@ -44,7 +44,7 @@ def test_pages_are_requested_on_demand(connect, tagged):
 
 @pytest.mark.parametrize("body", [{"name": "app", "tags": None}, {"name": "app", "tags": []}, {"name": "app"}])
 def test_no_tags(body, connect):
-    """docker-registry says null for a repository whose tags were deleted."""
+    """docker-registry sends null for a repository whose tags were deleted."""
     with Registry() as registry:
         registry.faults = [Fault("tags get", status=200, body=json.dumps(body))]
         assert list(connect(registry.host).tags("app")) == []

@@ -1,4 +1,4 @@
-"""The calls of an upload one by one, as the specification has them, and parts of blobs."""
+"""The requests of an upload session, one by one, and parts of blobs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a blob gets there: looked for, mounted, whole, in chunks, taken up again."""
+"""Uploads of blobs: check, mount, single request, chunks, resumption."""
 
 import io
 import os
@@ -21,13 +21,13 @@ MIB = 1 << 20
 
 @pytest.fixture
 def chunks(monkeypatch):
-    """Chunks of 64 KiB."""
+    """Sets the chunk size to 64 KiB."""
     monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
 
 
 @pytest.fixture
 def blob(image):
-    """The descriptor of 200,000 bytes in `image`."""
+    """The descriptor of the blob of 200,000 bytes in `image`."""
     return image.root.layers[0]
 
 
@@ -94,7 +94,7 @@ def test_a_refused_mount_is_not_an_error(fault, connect, image, blob):
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("cut", [1, 70_000, 199_999])
 def test_interrupted_uploads_are_completed(profile, cut, connect, image, blob, chunks):
-    """Three times, at different bytes, whatever the registry's habits."""
+    """Three interruptions, at different bytes, with every profile."""
     with Registry(profile=profile, repositories=["app"]) as registry:
         registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3, 4), request_bytes=cut, reset=True)]
         result = connect(registry.host).ensure_blob("app", blob, image.source)
@@ -111,7 +111,7 @@ def test_a_resumed_upload_sends_only_the_rest(connect, image, blob, chunks):
 
 
 def test_failures_with_progress_are_not_limited(connect, make, chunks, manual):
-    """More failures than attempts: what counts is that each brings the blob further."""
+    """More failures than attempts are allowed if each attempt makes progress."""
     image = make(3, 2 * MIB)
     blob = image.root.layers[0]
     with Registry() as registry:
@@ -131,7 +131,7 @@ def test_chunks_have_the_minimum_length_of_the_registry(connect, make, chunks):
 
 
 def test_no_progress_is_bounded(connect, image, blob, chunks, manual):
-    """A registry that for ever says it has less than was sent."""
+    """A registry that always reports fewer bytes than were sent."""
     with Registry() as registry:
         registry.faults = [
             Fault(on="upload put", nth=1, request_bytes=70_000, drop=True),
@@ -152,7 +152,7 @@ def test_empty_blob(empty, connect):
 
 @pytest.mark.parametrize("content", [b"short", b"x" * 200_000, b"x" * 300_000])
 def test_a_damaged_source(content, connect, image, blob):
-    """Named as ours, not sent again and again; nothing is stored."""
+    """The error names the source, the upload is not repeated, and nothing is stored."""
     with Registry() as registry:
         with pytest.raises(LayoutError, match=f"{blob.digest} to be pushed (is damaged|ends)"):
             connect(registry.host).ensure_blob("app", blob, Opens(lambda: io.BytesIO(content)))
@@ -161,7 +161,7 @@ def test_a_damaged_source(content, connect, image, blob):
 
 
 def test_a_blob_that_was_corrupted_in_transit(connect, image, blob):
-    """A registry says the digest is wrong, and ours is right: sent again, from the start."""
+    """The registry reports a wrong digest, but the source is intact: the blob is sent again from its start."""
     with Registry() as registry:
         body = '{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}'
         registry.faults = [Fault(on="upload put", nth=1, status=400, body=body)]
@@ -172,7 +172,7 @@ def test_a_blob_that_was_corrupted_in_transit(connect, image, blob):
 
 
 def test_an_early_refusal_is_reported(connect, make):
-    """An early answer is seen although the body is not sent to its end."""
+    """An early response is read although the body is not sent completely."""
     image = make(5, 20 * MIB)
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", status=413, request_bytes=10)]
@@ -184,7 +184,7 @@ def test_an_early_refusal_is_reported(connect, make):
     "odd", [{"headers": {"Docker-Content-Digest": "sha256:" + "0" * 64}}, {"status": 200, "after": True}]
 )
 def test_an_unexpected_response_is_checked(odd, connect, image, blob):
-    """Not 201, or another digest: the registry is asked what it has, and what it has is not sent again."""
+    """The status is not 201, or the digest differs: the blob is checked, and not sent again if it exists."""
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", **odd)]
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
@@ -194,7 +194,7 @@ def test_an_unexpected_response_is_checked(odd, connect, image, blob):
 
 
 def test_an_upload_is_resumed_after_the_process_was_killed(connect, make, environ):
-    """What a session holds is not sent again by the next process; the Location is nobody else's to read."""
+    """The next process does not send bytes that the session has. The file with the Location is private to the user."""
     image = make(6, 3 * MIB)
     blob = image.root.layers[0]
     kept = os.path.join(environ["HOME"], ".cache/dockless/uploads")
@@ -246,7 +246,7 @@ def test_no_directory_for_upload_sessions(connect, make):
 
 
 def test_progress_adds_up(connect, image, blob, chunks):
-    """Bytes that must be sent again are taken back: the sum is the blob's size."""
+    """Bytes that must be sent again are subtracted. The sum is the size of the blob."""
     moved, retried = [], []
     with Registry(profile="docker-registry") as registry:
         registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3), request_bytes=90_000, reset=True)]
@@ -276,7 +276,7 @@ def test_progress_events(connect, image):
 @pytest.mark.parametrize("status, code", [(400, "BLOB_UPLOAD_INVALID"), (416, "RANGE_INVALID")])
 @pytest.mark.parametrize("nth", [1, 2, (1, 3)])
 def test_a_session_lost_between_chunks_does_not_disable_chunks(status, code, nth, chunks, connect, blob, image):
-    """Behind a proxy that takes nothing larger."""
+    """A proxy refuses larger requests."""
     with Registry() as registry:
         body = f'{{"errors":[{{"code":"{code}","message":"no"}}]}}'
         registry.faults = [
@@ -290,7 +290,7 @@ def test_a_session_lost_between_chunks_does_not_disable_chunks(status, code, nth
 
 @pytest.mark.parametrize("limit", [20, 5, 2, 1])
 def test_chunks_are_reduced_if_a_proxy_refuses_them(limit, connect, make, manual):
-    """nginx takes 1 MiB unless it is told, Cloud Run 32, Cloudflare 100."""
+    """The limits are 1 MiB for nginx by default, 32 for Cloud Run and 100 for Cloudflare."""
     image = make(40, 21 * MIB)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -301,7 +301,7 @@ def test_chunks_are_reduced_if_a_proxy_refuses_them(limit, connect, make, manual
 
 @pytest.mark.parametrize("size", [0, 10])
 def test_a_blob_is_checked_if_every_commit_response_is_lost(size, connect, make):
-    """An empty blob has no bytes that were sent, and may be there all the same."""
+    """An empty blob may exist although no byte was sent."""
     image = make(41, size)
     [layer] = image.root.layers
     with Registry() as registry:

@@ -1,4 +1,4 @@
-"""Timeouts, the least pace, pauses, and how many requests are in flight."""
+"""Timeouts, the minimum rate, pauses, and the number of concurrent requests."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from dockless.testing import Fault, Registry
 
 
 def test_a_silent_server(connect, monkeypatch):
-    """Nothing waits without end; the pauses between attempts are the manual clock's."""
+    """Every wait has a timeout. The manual clock makes the pauses between attempts."""
     monkeypatch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.2)
     with Registry() as registry:
         registry.faults = [Fault("manifest", delay=1.0)]
@@ -27,7 +27,7 @@ def test_a_silent_server(connect, monkeypatch):
 
 
 def test_minimum_rate():
-    """1 KiB per second over a minute of waiting is enough, less is not."""
+    """The minimum is 1 KiB per second over a minute of waiting."""
     rate = MinimumRate()
     for _ in range(300):
         rate.check(1024, 1.0, "x")
@@ -36,14 +36,14 @@ def test_minimum_rate():
         rate.check(1000, 1.0, "x")
     with pytest.raises(TransferTooSlowError, match="x was transferred at less than 1 KiB per second for a minute"):
         rate.check(1000, 1.0, "x")
-    # Pauses on our own side do not count.
+    # Pauses on the side of the client do not count.
     rate = MinimumRate()
     for _ in range(10_000):
         rate.check(10, 0.001, "x")
 
 
 def test_a_trickling_response_is_aborted(connect):
-    """A byte at a time, each before the timeout of a single read."""
+    """One byte at a time, each before the timeout of a read."""
 
     class Time:
         value = 0.0
@@ -66,7 +66,7 @@ def test_a_trickling_response_is_aborted(connect):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
-    """Counted at the registry, while many blobs want to go."""
+    """Counted by the registry during a push of many blobs."""
     image = make(21, *range(1000, 1030))
     most, now, lock = [0], [0], threading.Lock()
     with Registry() as registry:
@@ -130,7 +130,7 @@ def test_pauses_grow_with_jitter_and_end(manual):
     with pytest.raises(ProtocolError):
         while True:
             retries.wait(error)
-    # With a die that always says one half: three quarters of the most.
+    # With a random number that is always one half, each pause is three quarters of the maximum.
     assert manual.sleeps == [0.375, 0.75, 1.5, 3.0, 6.0, 12.0, 22.5]
 
 
@@ -167,7 +167,7 @@ def test_a_pause_ends_when_the_work_is_stopped():
 
 
 def test_concurrent_pings_share_one_failure(connect, monkeypatch):
-    """Each of four threads would wait as long again for a host that does not answer."""
+    """Otherwise, each of four threads would wait for a host that does not respond."""
     schemes, pinging = [], threading.Event()
 
     def greeted(self, scheme):

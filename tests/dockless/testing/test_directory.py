@@ -1,4 +1,4 @@
-"""A directory's content outlives the process, kills included."""
+"""The content of a directory is kept after the end of the process, also after a kill."""
 
 import os
 import signal
@@ -30,12 +30,12 @@ def test_content_survives_a_restart(tmp_path, helpers):
         assert registry.tags("a/b") == {"v1": helpers.digest(raw)}
         assert registry.manifest("a/b", "v1") == (raw, helpers.MANIFEST)
         assert registry.blobs("a/b") == {helpers.digest(b"{}"): 2}
-        # The session goes on where it was.
+        # The session continues at its offset.
         assert call("GET", location).headers["Range"] == f"0-{len(DATA) - 1}"
         more = call("PATCH", location, b"more", Content_Range=f"{len(DATA)}-{len(DATA) + 3}")
         whole = DATA + b"more"
         assert call("PUT", helpers.with_digest(more.headers["Location"], whole), b"").status == 201
-    # Files are named as in an OCI layout.
+    # The names of files are those of an OCI layout.
     assert (tmp_path / "blobs" / "sha256" / helpers.digest(whole)[7:]).read_bytes() == whole
     assert list((tmp_path / "uploads").iterdir()) == list((tmp_path / "temporary").iterdir()) == []
 
@@ -72,7 +72,7 @@ def test_a_directory_with_other_files_is_refused(tmp_path):
 
 
 def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
-    """96 MiB are pushed and pulled; the process's peak grows by a fraction of that."""
+    """A push and a pull of 96 MiB increase the peak memory of the process by a fraction of that."""
     with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
         data = os.urandom(1 << 20)
@@ -84,7 +84,7 @@ def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
 
 
 def test_a_kill_leaves_no_partial_blob(tmp_path, helpers):
-    """Killed in the middle of an upload: nothing has a name that it should not have, and the session goes on."""
+    """After a kill during an upload, no partial file has the name of a blob, and the session continues."""
     blob = os.urandom(1 << 20) * 8
     with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
@@ -110,7 +110,7 @@ def test_a_kill_leaves_no_partial_blob(tmp_path, helpers):
 
 
 class _Server:
-    """A registry in a process of its own."""
+    """A registry in a separate process."""
 
     def __init__(self, directory):
         environment = {**os.environ, "PYTHONPATH": str(Path(dockless.__file__).parents[1])}
@@ -128,7 +128,7 @@ class _Server:
 
 
 def _peak(pid):
-    """KiB."""
+    """Return the peak memory of the process in KiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1])

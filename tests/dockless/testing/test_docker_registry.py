@@ -1,4 +1,4 @@
-"""The docker-registry profile beside Debian's docker-registry: the same requests, the same answers."""
+"""The docker-registry profile gives the same responses as Debian's docker-registry."""
 
 import http.client
 import json
@@ -32,13 +32,13 @@ def real(tmp_path_factory) -> Iterator[DockerRegistry]:
 
 
 class Both:
-    """Sends everything to both, and compares what they say."""
+    """Sends each request to both registries and compares the responses."""
 
     def __init__(self, clients):
         self.clients = clients
 
     def __call__(self, method, target, body=None, **headers):
-        """`target` may be a pair, for what differs between the two."""
+        """Sends a request. `target` may be a pair, one for each registry."""
         targets = target if isinstance(target, tuple) else (target, target)
         answers = [client(method, one, body, **headers) for client, one in zip(self.clients, targets)]
         real, ours = [self.significant(client, answer) for client, answer in zip(self.clients, answers)]
@@ -53,7 +53,7 @@ class Both:
             headers["Location"] = re.sub(r"uploads/[-0-9a-f]{36}\?_state=[^&]+", "uploads/ID?_state=STATE", location)
         code = None
         if headers.get("Content-Type", "").startswith("application/json") and answer.status >= 400:
-            # Message and detail are free text.
+            # `message` and `detail` are free text.
             headers.pop("Content-Length")
             code = answer.code if answer.body else "HEAD"
         return answer.status, code, headers
@@ -68,7 +68,7 @@ class Both:
         assert self("PUT", put, data)[0] == 201
 
     def broken(self, method, locations, sent, length):
-        """A request whose body ends too early, on both."""
+        """Sends to both registries a request whose body ends too early."""
         for client, location in zip(self.clients, locations):
             target = location.split(client.host)[1]
             host, port = client.host.split(":")
@@ -78,7 +78,7 @@ class Both:
                     "Content-Type: application/octet-stream\r\n\r\n".encode()
                     + sent
                 )
-                # Both must have taken what came before they see the end.
+                # Both registries must read the bytes before they see the end of the connection.
                 time.sleep(0.1)
             time.sleep(0.1)
 
@@ -107,7 +107,7 @@ def test_content_range_is_ignored_and_chunks_are_appended(both, helpers):
 
 
 def test_an_earlier_location_is_invalid(both):
-    """The lost reply: the client knows the session's first Location alone."""
+    """After a lost response, the client knows only the first Location of the session."""
     first = both.start("t/stale")
     _, second = both("PATCH", first, b"hel")
     assert both("GET", first)[0] == 404
@@ -215,7 +215,7 @@ def test_manifests(both, helpers):
     digest = helpers.digest(raw)
     for reference in ("v1", "v2", digest):
         assert both("PUT", f"/v2/t/images/manifests/{reference}", raw, Content_Type=helpers.MANIFEST)[0] == 201
-    # OCI types are served to those alone who name them.
+    # OCI media types are served only to clients that accept them.
     assert both("GET", "/v2/t/images/manifests/v1")[0] == 404
     both("GET", "/v2/t/images/manifests/v1", Accept="application/vnd.docker.distribution.manifest.v2+json")
     both("GET", "/v2/t/images/manifests/v1", Accept="*/*")
@@ -240,7 +240,7 @@ def test_manifests_that_are_refused(both, helpers):
     child = helpers.descriptor(b"missing", helpers.MANIFEST)
     index = json.dumps({"schemaVersion": 2, "mediaType": helpers.INDEX, "manifests": [child]}).encode()
     both("PUT", path + "v1", index, Content_Type=helpers.INDEX)
-    # Sizes are not compared, and a subject is not noticed.
+    # Sizes are not compared, and a subject is ignored.
     wrong = json.loads(raw)
     wrong["config"]["size"] = 99
     assert both("PUT", path + "v1", json.dumps(wrong).encode(), Content_Type=helpers.MANIFEST)[0] == 201

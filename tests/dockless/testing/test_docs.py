@@ -1,4 +1,4 @@
-"""The page on testing: its examples run as a user would paste them, its tables name what there is."""
+"""docs/testing.md: its examples run, and its tables are complete."""
 
 import dataclasses
 import re

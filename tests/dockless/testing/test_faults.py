@@ -1,4 +1,4 @@
-"""Every fault, seen from the client's socket."""
+"""The effect of each fault on the socket of the client."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ def blob(registry):
 
 
 def talk(registry, sent):
-    """What comes back, and how the connection ends: "fin" or "reset"."""
+    """Return the received bytes, and how the connection ended: "fin" or "reset"."""
     host, port = registry.host.split(":")
     found = b""
     with socket.create_connection((host, int(port)), timeout=30) as sock:
@@ -71,14 +71,14 @@ def test_a_body_that_is_cut_off(registry, call, how, count):
     registry.faults = [Fault("upload patch", nth=1, request_bytes=count, **how)]
     with pytest.raises((http.client.HTTPException, ConnectionError)):
         call("PATCH", location, DATA, Content_Range=f"0-{len(DATA) - 1}")
-    # What came before the break is kept, and the registry says so.
+    # The registry keeps and reports the bytes that were sent before the interruption.
     status = call("GET", location)
     assert (status.status, status.headers["Range"]) == (204, f"0-{count - 1}" if count else None)
     assert registry.requests[1].received == count
 
 
 def test_an_early_response(registry, call):
-    """A refusal comes while the body is still being sent."""
+    """An error status is sent while the body is still being received."""
     location = call.start("a")
     registry.faults = [Fault("upload patch", status=413, body="too large", request_bytes=0)]
     answer = call("PATCH", location, DATA)
@@ -97,7 +97,7 @@ def test_a_response_instead_of_the_real_one(registry, call):
 
 
 def test_an_error_after_the_request_took_effect(registry, call, helpers):
-    """A proxy gives up on a registry that does not."""
+    """For example, a proxy has a timeout, and the registry completes the request."""
     registry.put_blob("a", b"{}")
     registry.faults = [Fault("manifest put", status=504, after=True)]
     raw = helpers.make_manifest(b"{}")
@@ -121,7 +121,7 @@ def test_a_truncated_response(registry, blob):
         found, ended = talk(registry, request)
         head, body = found.split(b"\r\n\r\n", 1)
         assert f"Content-Length: {len(DATA)}".encode() in head
-        # RST may overtake bytes that were sent before it.
+        # A RST may arrive before bytes that were sent earlier.
         assert ended == end and (body == DATA[:1000] if end == "fin" else DATA.startswith(body))
         registry.faults = [Fault("blob get", head_bytes=20, **how)]
         found, ended = talk(registry, request)
@@ -176,7 +176,7 @@ def test_header_changes(registry, call):
     assert missing.headers["Location"] is None
     assert whole.headers["Location"].startswith(f"http://{registry.host}/v2/a/blobs/uploads/")
     assert whole.headers["Docker-Content-Digest"] == "sha256:no"
-    # The session is the true one.
+    # The session is a real one.
     assert call("GET", whole.headers["Location"]).status == 204
 
 
@@ -341,7 +341,7 @@ def test_hostile_requests_are_answered(registry_factory, tmp_path, monkeypatch, 
     for sent in HOSTILE:
         found, _ = talk(registry, sent.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         status = int(found.split(b" ")[1]) if found else 0
-        # A chunk that is none ends the connection; an open registry looks at no Authorization.
+        # An invalid chunk ends the connection. A registry without users ignores Authorization.
         fine = b"chunked" in sent or b"mount" in sent or (auth is None and b"Authorization" in sent)
         assert 400 <= status < 500 or fine, (sent[:80], found[:200])
     assert crashes == []

@@ -1,4 +1,4 @@
-"""The registry in the foreground."""
+"""The command `dockless serve`."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def test_signals_end_the_server(helpers, tmp_path, number, status):
     line = process.stdout.readline().decode()
     host = line.split("http://")[1].split(" ")[0]
     assert line == f"dockless: serving a registry on http://{host} ({'in memory' if data is None else f'in {data}'})\n"
-    # An open connection does not hold it up.
+    # An open connection does not delay the end.
     call = helpers.Client(host)
     connection = call.connect()
     assert call("GET", "/v2/", connection=connection).status == 200
@@ -73,6 +73,6 @@ def test_a_port_in_use(registry):
 
 
 def test_an_address_of_another_machine():
-    # TEST-NET-1 (RFC 5737): nobody has it.
+    # TEST-NET-1 (RFC 5737) is never assigned to a host.
     with pytest.raises(RegistryError, match=r"cannot listen on 192\.0\.2\.1:0"):
         serve("192.0.2.1:0", any_address=True)

@@ -1,4 +1,4 @@
-"""The distribution spec's operations, on both storages."""
+"""The operations of the distribution spec, with both storages."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_chunks_that_do_not_fit(call):
     assert call("PATCH", location, b"abc", Content_Type="text/plain").status == 415
     answer = call("PATCH", location, b"abc", Content_Range="0-2")
     again = call("PATCH", answer.headers["Location"], b"abc", Content_Range="0-2")
-    # What a client needs to go on.
+    # The headers that a client needs to continue.
     assert (again.status, again.headers["Range"]) == (416, "0-2")
     assert call("GET", again.headers["Location"]).status == 204
 
@@ -131,7 +131,7 @@ def test_mounts(call, helpers):
         fallback = call("POST", f"/v2/d/blobs/uploads/?{query}")
         assert fallback.status == 202
         assert call("GET", fallback.headers["Location"]).status == 204
-    # Deleted in one repository, it stays in the others.
+    # A blob that is deleted in one repository stays in the others.
     assert call("DELETE", f"/v2/a/blobs/{digest}").status == 202
     assert call("GET", f"/v2/a/blobs/{digest}").status == 404
     assert call("GET", f"/v2/b/blobs/{digest}").body == DATA
@@ -185,7 +185,7 @@ def test_more_refusals(call, helpers):
     assert call.put_manifest("a", helpers.digest(b"other"), raw).code == "DIGEST_INVALID"
     assert call.put_manifest("a", "-v1", raw).code == "TAG_INVALID"
     assert call.put_manifest("a", "v1", raw[:-1] + b" " * (4 << 20) + b"}").status == 413
-    # Another repository's blobs do not count.
+    # Blobs of other repositories do not count.
     assert call.put_manifest("b", "v1", raw).code == "MANIFEST_BLOB_UNKNOWN"
 
 
@@ -254,7 +254,7 @@ def test_referrers(call, helpers):
     call.push("a", b"{}")
     subject = helpers.make_manifest(b"{}")
     named = helpers.descriptor(subject, helpers.MANIFEST)
-    # A referrer may come before what it refers to.
+    # A referrer may be pushed before its subject.
     one = helpers.make_manifest(b"{}", subject=named, artifactType="text/sbom", annotations={"k": "v"})
     two = helpers.make_manifest(b"{}", subject=named)
     for raw in (one, two):
@@ -282,7 +282,7 @@ def test_one_connection_serves_many_requests(call, helpers, served):
             data = f"blob {n}".encode()
             location = call("POST", "/v2/a/blobs/uploads/", connection=connection).headers["Location"]
             assert call("PUT", helpers.with_digest(location, data), data, connection).status == 201
-        # A refusal that did not read its body must not spoil the next request.
+        # After an error response without reading the body, the next request on the connection must work.
         assert call("PUT", "/v2/a/tags/list", b"x" * 100_000, connection).status == 405
         assert call("GET", "/v2/", connection=connection).status == 200
     finally:

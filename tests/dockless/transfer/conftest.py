@@ -9,13 +9,13 @@ __all__ = ["other", "registry", "web"]
 
 @pytest.fixture(autouse=True)
 def _no_credentials(tmp_path_factory, monkeypatch):
-    """No credentials but those of the test."""
+    """Only the credentials of the test are found."""
     use_home(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
 def push():
-    """Puts a made image into a registry, with no request."""
+    """`push(registry, repository, tag, image)` stores an image in a registry without a request."""
 
     def put(registry, repository, tag, image):
         for blob in (image.manifest.config, *image.manifest.layers):

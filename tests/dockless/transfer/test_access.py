@@ -1,4 +1,4 @@
-"""How registries are reached in one transfer."""
+"""RegistryAccess: insecure registries and the retry policy."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def schemes(access):
     [(False, "---"), (True, "-ii"), (["reg.lan:5000"], "-i-"), (["docker.io"], "i--"), ([], "---")],
 )
 def test_insecure_applies_to_named_registries_only(insecure, expected):
-    """A password for Docker Hub must not be had by breaking into a copy to a registry of one's own."""
+    """The option for one registry must not make connections to other registries insecure."""
     found = schemes(RegistryAccess(insecure=insecure))
     assert "".join("i" if "http" in one else "-" for one in found) == expected
 

@@ -1,4 +1,4 @@
-"""Test cases of container-image-builder, and some that it fails, by their numbers in docs/reference-table.md."""
+"""Test cases of container-image-builder, including some that it fails, with the numbers of docs/reference-table.md."""
 
 import io
 import json
@@ -36,7 +36,7 @@ from dockless.tar.decompress import decompress
 
 @pytest.fixture
 def members(tmp_path):
-    """Builds a layer: its members by name."""
+    """Builds a layer and returns its members by name."""
 
     def build(layer):
         built = layer.build(str(tmp_path))
@@ -50,7 +50,7 @@ def members(tmp_path):
 
 @pytest.fixture
 def fixture_tree(tmp_path):
-    """A file, a dotfile, a folder in a folder, and a link to a folder beside the tree's own."""
+    """Creates a file, a dotfile, nested directories, and a symlink to a directory outside of the tree."""
     root = tmp_path / "project"
     (root / "nested/test").mkdir(parents=True)
     (root / "main.js").write_text("1")
@@ -163,7 +163,7 @@ def test_14_hello_world_to_a_real_registry(tmp_path):
 
 
 def test_17_an_image_runs_with_what_was_added_to_its_base(tmp_path, registry):
-    """A base in a registry, a project, two tags, Cmd, WorkingDir, Env; what it prints when it runs."""
+    """An image on a base in a registry, with two tags, Cmd, WorkingDir and Env, prints the expected text."""
     need("podman", "runc", "busybox")
     busybox = shutil.which("busybox")
     base = Image.scratch().add_layer(Layer.from_files({"/bin/busybox": busybox}, symlinks={"/bin/sh": "busybox"}))
@@ -185,7 +185,7 @@ def test_17_an_image_runs_with_what_was_added_to_its_base(tmp_path, registry):
 
 
 def test_18_twenty_builds_are_one_image(tmp_path):
-    """Other times, umasks, places and orders on disk."""
+    """The builds differ in time, umask, path and order of files on disk."""
     names = [f"{n}/{m}" for n in range(5) for m in range(5)]
     digests = set()
     for n in range(20):

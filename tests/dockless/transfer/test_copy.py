@@ -31,7 +31,7 @@ def received(registry):
 
 @pytest.fixture
 def many():
-    """An index of two platforms, and one attestation as buildkit lists it."""
+    """An index with two platforms and an attestation of buildkit."""
     blobs = Blobs()
     images = [make_image(name.encode(), architecture=name, blobs=blobs) for name in ("amd64", "arm64")]
     noise = make_image(b"attestation", blobs=blobs)
@@ -83,7 +83,7 @@ def test_between_registries_with_two_users(tmp_path, image, push):
         copy_image(f"{one.host}/app:1", f"{two.host}/app:1", access=RegistryAccess(credentials=credentials))
         assert two.manifest("app", "1").digest == image.manifest.digest
         sent = {r.headers["Authorization"] for r in two.requests} - {None}
-        assert len(sent) == 1, "nobody but b was named to the second registry"
+        assert len(sent) == 1, "only the credentials of b may be sent to the second registry"
 
 
 def test_credentials_for_two_projects_of_one_registry(image, push):
@@ -215,7 +215,7 @@ def test_to_a_digest(registry, other, image, push):
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_within_a_registry_without_mounts(jobs, tmp_path, push):
-    """What is sent is read from the same registry, meanwhile: with all slots taken, that must still go on."""
+    """Uploads read from the same registry at the same time, which must not deadlock when all connections are in use."""
     from dockless.testing import PROFILES, Fault
 
     image = make_image(*(random.Random(n).randbytes(100_000) for n in range(6)))
@@ -295,7 +295,7 @@ def test_a_layer_corrupted_on_the_way_to_a_docker_archive_is_read_again(tmp_path
 
 @pytest.mark.parametrize("size", [20_000, 100_000, 3_000_000])
 def test_a_docker_archive_of_random_bytes(tmp_path, registry, size):
-    """Jars, wheels, pictures: what deflate makes no smaller."""
+    """Jars, wheels and pictures are incompressible."""
     image = make_image(random.Random(2).randbytes(size))
     where = f"docker-archive:{tmp_path}/a.tar"
     write_layout(str(tmp_path / "l"), [image.manifest.descriptor], image.all_blobs, image.blobs)
@@ -308,7 +308,7 @@ def test_a_docker_archive_of_random_bytes(tmp_path, registry, size):
 
 @pytest.mark.parametrize("status, most", [(500, 3), (404, 1), (403, 1)])
 def test_retries_of_a_source_are_not_multiplied(registry, other, image, push, status, most):
-    """Its reader has done that: three times three would be nine."""
+    """The reader of the source has retried already. Three times three would be nine attempts."""
     from dockless.testing import Fault
 
     push(registry, "app", "1", image)

@@ -139,7 +139,7 @@ def test_a_remote_layer_by_digest(registry, other, image, push):
     built = Image.scratch().add_remote_layer(*values, repository=f"{registry.host}/base")
     built.save(f"{other.host}/app")
     assert found.descriptor.digest in other.blobs("app")
-    # The destination has it already: nobody has to say where it is.
+    # The destination already has the layer, so no source is needed.
     assert Image.scratch().add_remote_layer(*values).save(f"{registry.host}/base:2").blobs_present == 1
     with pytest.raises(Exception, match="no source is known for the blob"):
         Image.scratch().add_remote_layer(*values).save(f"{other.host}/third")

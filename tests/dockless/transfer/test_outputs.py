@@ -1,4 +1,4 @@
-"""Each form in which we put an image is read by skopeo, umoci and podman, and passes the image spec's schemas."""
+"""skopeo, umoci and podman read each output form, and the documents are valid under the schemas of the image spec."""
 
 import json
 import tarfile
@@ -10,7 +10,7 @@ from real_tools import DockerRegistry, containers_storage, need, run
 
 from dockless import Image, ImageIndex, InlineFile, Layer, RegistryClient
 
-# More than one member of gzip in the first layer; a whiteout in the second.
+# Several gzip members in the first layer, a whiteout in the second.
 LARGE = b"".join(n.to_bytes(4, "big") for n in range(600_000))
 FORMS = ["oci", "oci-archive", "docker-archive", "registry"]
 
@@ -28,7 +28,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def locations(image, tmp_path_factory):
-    """The image in each form: form -> what skopeo calls it."""
+    """The image in each form: form -> location for skopeo."""
     directory = tmp_path_factory.mktemp("outputs")
     registry = DockerRegistry(directory)
     destinations = {
@@ -48,7 +48,7 @@ def skopeo(form, command, *arguments):
 
 
 def assert_tree(files):
-    """`files`: a name below `app` -> bytes, or a link's target."""
+    """Checks the unpacked tree. `files`: name below `app` -> bytes, or the target of a symlink."""
     assert files == {"large": LARGE, "é": b"name", "link": "large", "run": b"run"}
 
 
@@ -65,7 +65,7 @@ def test_skopeo_inspects_it(form, locations, image):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_umoci_unpacks_it(form, locations, tmp_path):
-    """umoci reads layouts alone: the others are brought into one by skopeo, an archive of a layout by tar."""
+    """umoci reads only layouts. skopeo or tar converts the other forms to a layout."""
     need("umoci")
     layout = locations["oci"].split(":")[1]
     if form == "oci-archive":

@@ -1,4 +1,4 @@
-"""What docs/reference-table.md says of registries and signing in, done end to end."""
+"""The rows of docs/reference-table.md about registries and authentication, tested end to end."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ USERS = [User("alice", "alice's secret")]
 
 @pytest.fixture
 def login(tmp_path, monkeypatch):
-    """Writes docker's config, and puts helpers on PATH: name -> shell script."""
+    """`login(config, **helpers)` writes Docker's config and installs credential helpers: name -> shell script."""
 
     def write(config, **helpers):
         (tmp_path / "docker").mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from dockless.transfer.verify import verify_image
 
 
 class Damaged:
-    """A layout whose documents a test rewrites: digests and sizes above are put right, unless it wants them wrong."""
+    """A layout with changed documents. Digests and sizes that refer to them are updated, unless a test sets them."""
 
     def __init__(self, directory, **options):
         self.directory = directory
@@ -38,7 +38,7 @@ class Damaged:
             self.config["rootfs"]["diff_ids"][n] = diff_id
 
     def plain_layer(self, n, tar):
-        """A layer that is right in all but its tar."""
+        """Replaces a layer by one with this tar, whose digest, size and diff ID are correct."""
         self.layer(n, gzip.compress(tar, mtime=0), str(Digest.of(tar)))
 
     def write(self, raw_config=None, raw_manifest=None, listed=None):
@@ -67,7 +67,7 @@ def flip(path, at=-20):
     path.write_bytes(data)
 
 
-# Each is done to the documents before they are written, or to the files after it.
+# Changes of documents before they are written (BEFORE), or of files afterwards (AFTER).
 BEFORE = {
     "diff IDs in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff ID"),
     "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff IDs"),
@@ -257,7 +257,7 @@ def test_damaged_blobs_of_a_registry(registry, push):
 
 
 def test_attestations_and_artifacts_are_verified_as_blobs(tmp_path):
-    """buildkit's have an image's config and layers that are no tars; others have any layers."""
+    """Attestations of buildkit have the config of an image, and layers that are not tars. Artifacts have any layers."""
     attestation = make_image(b"{}")
     blobs = attestation.blobs
 

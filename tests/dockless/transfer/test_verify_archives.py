@@ -1,4 +1,4 @@
-"""`verify` of archives: each damage is named; and what other tools write, in every form, is right."""
+"""`verify` of archives: damage is reported, and archives of other tools are valid."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ def flipped(data, at):
 
 
 def docker_archive(change=lambda files: None, whole=lambda data: data):
-    """Of two images: `files` are its members, `manifest.json` is put last; `whole` is done to all its bytes."""
+    """Return an archive of two images. `change` changes its members, `whole` changes its bytes."""
     image, other = make_image(b"one", b"two", compress=False, docker=True), make_image(b"three", docker=True)
     files = {
         "list": [
@@ -112,7 +112,7 @@ def test_a_damaged_oci_archive(tmp_path, damage, reason):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder of what umoci, skopeo, buildah and podman write of a tree with links, a hard link and a large file."""
+    """Outputs of umoci, skopeo, buildah and podman for a tree with symlinks, a hard link and a large file."""
     need("skopeo", "umoci")
     directory = tmp_path_factory.mktemp("made")
     tree = directory / "tree"
@@ -185,5 +185,5 @@ def test_archives_of_other_tools_are_valid(made, location):
     found = verify_image(f"{kind}:{made}/{path}")
     assert found.problems == ()
     assert found.blobs >= 2
-    # Plain layers, with the large file in one of them.
+    # Uncompressed layers, one with the large file.
     assert kind != "docker-archive" or found.bytes > 3_000_000

@@ -1,4 +1,4 @@
-"""Values of another kind than a program should give: an error of ours that says so, never another image."""
+"""Arguments of wrong types: a clear error, never a wrong image."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ def test_fields_of_a_layer(tmp_path, fields, says):
 
 @pytest.mark.parametrize("file", [InlineFile(5), InlineFile(None), InlineFile("x", "0755")])
 def test_inline_files(tmp_path, file):
-    """bytes(5) is five zero bytes."""
+    """bytes(5) would be five zero bytes."""
     with pytest.raises(LayerError, match="neither a string nor bytes"):
         Layer.from_files({"/f": file}).build(str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""WWW-Authenticate, as registries and proxies write it."""
+"""The WWW-Authenticate headers of registries and proxies."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ REALM = "https://auth.example/token"
         (['Bearer realm="first",realm="second"'], [("bearer", {"realm": "first"})]),
         (['Bearer realm=""'], [("bearer", {"realm": ""})]),
         (['Bearer realm="x",error="invalid_token"'], [("bearer", {"realm": "x", "error": "invalid_token"})]),
-        # What cannot be read ends a header; what came before it counts.
+        # A syntax error ends a header. The challenges before the error are used.
         (['Basic realm="y", Bearer realm="x'], [("basic", {"realm": "y"}), ("bearer", {})]),
         (['"Bearer realm'], []),
         ([""], []),

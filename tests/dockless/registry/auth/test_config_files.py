@@ -1,4 +1,4 @@
-"""The files of docker and podman: their order, their entries, and what is wrong with them."""
+"""The config files of Docker and Podman: their order, their entries and their errors."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ def packed(text, *, padded=True):
 
 @pytest.fixture
 def home(environ):
-    """`home(path, content)` writes a file below the home folder, JSON or as it is, and returns its path."""
+    """`home(path, content)` writes a file (text, or a value as JSON) below the home directory and returns its path."""
 
     def write(path, content):
         full = os.path.join(environ["HOME"], path)
@@ -52,7 +52,7 @@ def test_order_of_files(home, environ):
         found = find_credentials(HOST, environ=env)
         assert found.credentials.username == f"user{number}"
         assert path in found.credentials.source
-        # Those that were asked before are told, and that they had nothing.
+        # The files that were read before are listed as files without an entry.
         assert [os.path.basename(tried.split()[0]) for tried in found.searched[:number]] == [
             os.path.basename(before) for before, _ in candidates[:number]
         ]
@@ -192,7 +192,7 @@ def test_entries_that_are_broken(entry, why, home, environ):
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
     assert str(caught.value) == f"cannot use the entry in {path} (auths of {HOST}): {why}; log in again"
-    # Another registry's push has nothing to do with it.
+    # A push to another registry does not use the entry.
     assert find_credentials("b.example", environ=environ).credentials.username == "ann"
 
 
@@ -248,7 +248,7 @@ def test_the_longest_repository_prefix_takes_precedence(home, environ):
 
 
 def test_an_empty_entry_has_no_credentials(home, environ):
-    """docker leaves `{}` for a host whose secret a helper keeps."""
+    """Docker writes `{}` for a host whose password is in a credential helper."""
     home(".config/containers/auth.json", {"auths": {HOST: {}}})
     home(".docker/config.json", user("docker"))
     assert find_credentials(HOST, environ=environ).credentials.username == "docker"
@@ -256,7 +256,7 @@ def test_an_empty_entry_has_no_credentials(home, environ):
 
 @pytest.mark.parametrize("other", [f"https://{HOST}/v1/", f"{HOST}/", f"http://{HOST}", HOST.upper()])
 def test_the_plain_host_name_takes_precedence_over_urls(other, home, environ):
-    """docker sorts the keys: what an old login left stands after."""
+    """Docker sorts the keys, so the entry of an old login follows."""
     mine, stale = {"auth": packed("ann:pw")}, {"auth": packed("stale:pw")}
     for auths in ({HOST: mine, other: stale}, {other: stale, HOST: mine}):
         path = home(".docker/config.json", {"auths": auths})

@@ -1,4 +1,4 @@
-"""Google's registries: whose they are, whose token goes where, and what becomes of one that ends."""
+"""Google's registries: their host names, their credentials, and expired tokens."""
 
 import datetime
 import json
@@ -25,7 +25,7 @@ from dockless.testing import BasicAuth, Registry, User
 
 
 class Faked(google.auth.credentials.Credentials):
-    """google-auth's own base class: only the fetching of a token is replaced."""
+    """Credentials of google-auth that get a token without a request."""
 
     def __init__(self, name, fails=""):
         super().__init__()
@@ -80,7 +80,7 @@ def test_a_config_file_takes_precedence_over_google_credentials(default, environ
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": {"gcr.io": {"username": "_json_key", "password": '{\n "a": 1\n}'}}}))
     found = find_credentials("gcr.io", auth_file=str(path), environ=environ).credentials
-    # A service account's key file is a password with lines.
+    # The key file of a service account is a password of several lines.
     assert (found.username, found.password) == ("_json_key", '{\n "a": 1\n}')
 
 
@@ -111,14 +111,14 @@ def test_several_projects_with_several_accounts_at_once():
 
 
 def test_a_refused_token_is_fetched_again(connect, image, keep):
-    """It ends after an hour, or is revoked: a push of a day goes on."""
+    """A token is valid for an hour or may be revoked. A longer push continues with a new token."""
     account = GoogleCredentialProvider(Faked("adc"), "adc")
     users = [User("oauth2accesstoken", "ya29.adc.2")]
     with Registry(auth=BasicAuth(users)) as registry:
         keep(registry, "app", image, "v1")
         client = connect(registry.host, credentials=account)
         assert client.get_manifest("app", "v1").digest == image.digest
-        # The first, which the registry does not take, was tried once.
+        # The refused token was sent once.
         assert [r.status for r in registry.requests if r.operation == "manifest get"] == [401, 200]
 
 
@@ -145,7 +145,7 @@ def test_invalid_key_files(content, why, tmp_path):
 
 @pytest.fixture
 def key_file(tmp_path):
-    """`key_file(token_uri)`: the path of a new service account's key, whose tokens are requested at the URL."""
+    """`key_file(token_uri)` writes the key of a service account whose tokens are requested at the URL."""
 
     def write(token_uri):
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
@@ -160,7 +160,7 @@ def key_file(tmp_path):
 
 
 def token_server(connection):
-    """Answers each request with an access token."""
+    """Responds to each request with an access token."""
     data = connection.recv(65536)
     while b"\r\n\r\n" not in data or b"assertion=" not in data:
         data += connection.recv(65536)
@@ -172,7 +172,7 @@ def token_server(connection):
 @pytest.mark.parametrize("through_proxy", [False, True])
 def test_tokens_are_requested_through_our_session(through_proxy, key_file, monkeypatch, environ):
     monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
-    # requests itself would read this entry, and the variable below.
+    # By default, requests would read this entry and the variable below.
     netrc = f"{environ['HOME']}/netrc"
     with open(netrc, "w") as file:
         file.write("default login ann password S3CR3T-Kanary\n")

@@ -1,4 +1,4 @@
-"""Credential helpers: real programs that keep secrets, lie, hang and shout."""
+"""Credential helpers: programs that succeed, fail, hang or write to stderr."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def answer(username, secret):
 
 def test_a_helper_gets_the_host_and_then_end_of_file_on_stdin(helper, config, environ, tmp_path):
     stdin = tmp_path / "asked"
-    # `cat` ends only with its input.
+    # `cat` ends at the end of its input.
     helper("keep", f'echo "$1" >{stdin}; cat >>{stdin}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
     config({"credHelpers": {HOST: "keep"}})
     found = find_credentials(HOST, environ=environ)
@@ -67,7 +67,7 @@ def test_order_within_a_file(helper, config, environ):
     config({"credHelpers": {HOST: "own"}, "credsStore": "store", "auths": auths})
     assert find_credentials(HOST, environ=environ).credentials.username == "own"
     assert find_credentials("b.example", environ=environ).credentials.username == "store"
-    # A helper that keeps nothing for the host leaves the word to the entry.
+    # If the helper has no credentials for the host, the entry in `auths` is used.
     helper("store", "echo 'credentials not found in native keychain'; exit 1")
     found = find_credentials("b.example", environ=environ)
     assert found.credentials.username == "entry"
@@ -129,7 +129,7 @@ def test_a_helper_that_hangs_is_killed_with_its_children(helper, environ, tmp_pa
         except OSError:
             break
         if state == "Z":
-            # Dead, and a zombie until init waits for it.
+            # The process is dead, and a zombie until init waits for it.
             break
         time.sleep(0.02)
     else:
@@ -143,13 +143,13 @@ def test_a_helper_that_closes_stdout_and_runs_on(helper, environ):
 
 
 def test_a_child_of_a_helper_may_keep_stdout_open(helper, environ, tmp_path):
-    """pass starts gpg-agent; what is answered counts when the helper has ended."""
+    """For example, pass starts gpg-agent. The output is complete when the helper has ended."""
     pid = tmp_path / "pid"
     helper("agent", f"sleep 100 & echo $! >{pid}; " + answer("ann", "pw"))
     try:
         found = ask_helper("agent", HOST, environ, timeout=50.0)
         assert (found.username, found.password) == ("ann", "pw")
-        # It runs on: others want it.
+        # The agent is not killed, because other programs use it.
         os.kill(int(pid.read_text()), 0)
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)

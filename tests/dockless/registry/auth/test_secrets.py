@@ -1,4 +1,4 @@
-"""A password and a netrc that are searched for in every byte: to other hosts, in logs, in errors, in arguments."""
+"""A password and a netrc entry do not occur in requests to other hosts, logs, errors and arguments."""
 
 import base64
 import contextlib
@@ -26,7 +26,7 @@ ANN = Credentials("ann", SECRET, source="the test")
 
 
 def family(pid):
-    """A process and all that came of it, as far as they still run."""
+    """Yield the process IDs of a process and its running descendants."""
     yield pid
     with contextlib.suppress(OSError):
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -44,7 +44,7 @@ def everything(request):
 
 @pytest.fixture
 def netrc(environ, monkeypatch):
-    """A ~/.netrc and a NETRC for every host that tests know."""
+    """A ~/.netrc, also named by NETRC, with a password for every host."""
     path = write_netrc(environ["HOME"], NETRC)
     monkeypatch.setenv("HOME", environ["HOME"])
     monkeypatch.setenv("NETRC", str(path))
@@ -66,7 +66,7 @@ def test_the_search_finds_what_it_is_for():
 
 @pytest.mark.parametrize("auth", [BasicAuth([User("ann", SECRET)]), TokenAuth([User("ann", SECRET)], anonymous="")])
 def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
-    """Blobs come from another host (another port is one), and the netrc knows both."""
+    """Blobs are served by another origin (another port), and the netrc file has entries for both."""
     profile = PROFILES["strict"]._replace(blob_redirect=307)
     with Registry(auth=auth, profile=profile) as registry:
         client = connect(registry.host, credentials=ANN)
@@ -82,7 +82,7 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
             assert request.headers["Authorization"] is None and not leaks(everything(request))
         text = "".join(map(everything, registry.requests))
         assert NETRC not in text and not any(form in text for form in forms(NETRC))
-        # With tokens, the token server alone got the password.
+        # With token authentication, only the token server gets the password.
         if isinstance(auth, TokenAuth):
             others = [everything(request) for request in registry.requests if request.operation != "token get"]
             assert not leaks("".join(others))
@@ -91,7 +91,7 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
 
 @pytest.mark.parametrize("where", ["blob get", "upload post", "upload put", "manifest get"])
 def test_a_redirect_to_another_host(where, netrc, logged, connect, image):
-    """By a redirect, or by the Location of an upload; and that host asks for credentials."""
+    """By a redirect or by the Location of an upload. The other host responds with a challenge."""
     with web_server() as server, Registry(auth=TokenAuth([User("ann", SECRET)], anonymous="")) as registry:
         if where == "upload post":
             fault = Fault(on=where, headers={"Location": server.url + "{path}"})
@@ -127,7 +127,7 @@ def test_a_redirect_to_another_host(where, netrc, logged, connect, image):
 
 
 def test_a_redirect_to_the_same_host_with_another_scheme(tmp_path, connect, image):
-    """CVE-2018-18074: https to http on one host keeps nothing, and is not followed."""
+    """CVE-2018-18074: a redirect from https to http on one host is not followed."""
     from dockless.testing import make_certificate, server_context
 
     ca = make_certificate(tmp_path)
@@ -139,7 +139,7 @@ def test_a_redirect_to_the_same_host_with_another_scheme(tmp_path, connect, imag
 
 
 def test_a_signed_url_is_not_shown(connect, logged):
-    """A presigned query is a credential of its own."""
+    """The query of a presigned URL is a credential."""
     digest = Digest.of(b"x")
     with web_server() as server, Registry() as registry:
         registry.faults = [
@@ -152,7 +152,7 @@ def test_a_signed_url_is_not_shown(connect, logged):
 
 
 def test_cookies_are_not_kept(connect, image, keep):
-    """A jar knows no ports: what one registry of a host sets, another would get."""
+    """Cookies do not depend on the port, so another registry on the host would get them."""
     with Registry() as registry, Registry() as other:
         keep(registry, "app", image, "v1")
         keep(other, "app", image, "v1")
@@ -174,7 +174,7 @@ def test_no_credential_is_shown_by_its_repr():
 
 @pytest.mark.parametrize("outcome", ["pushed", "refused", "broken"])
 def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
-    """stdout, stderr with a traceback, and the arguments of every process while it runs; a helper keeps the secret."""
+    """Checks stdout, stderr with a traceback, and the arguments of all processes. A helper has the secret."""
     programs = tmp_path / "bin"
     programs.mkdir()
     answer = json.dumps({"Username": "ann", "Secret": SECRET})
@@ -209,7 +209,7 @@ def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
         watcher.start()
         try:
             if outcome == "broken":
-                # Its credentials were sent and the answer is logged; it would go on to ask again.
+                # The credentials were sent and the response was logged. The command would now retry.
                 wait_until(lambda: "no token for" in output.read_text())
                 process.terminate()
             process.wait(timeout=100)

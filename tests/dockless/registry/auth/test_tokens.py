@@ -1,4 +1,4 @@
-"""Bearer tokens: when they are fetched, from where, with what, and what is refused."""
+"""Bearer tokens: when and where they are requested, with which parameters, and what is refused."""
 
 import base64
 import dataclasses
@@ -30,7 +30,7 @@ def tokens(registry):
 
 
 def answers(registry, **document):
-    """From now on the token server answers this."""
+    """Sets the response of the token server."""
     registry.faults = [Fault(on="token get", status=200, body=json.dumps(document))]
 
 
@@ -48,13 +48,13 @@ def test_the_parameters_of_a_token_request(locked, connect, image):
     assert request.query.all("scope") == ["repository:team/app:pull,push"]
     assert request.query.get("service") == locked.host and request.query.get("account") == "ann"
     assert request.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
-    # Nobody else gets the password.
+    # No other request contains the password.
     others = [request for request in locked.requests if request is not request]
     assert not any((request.headers["Authorization"] or "").startswith("Basic") for request in others)
 
 
 def test_the_challenge_of_the_ping_is_kept(connect, image):
-    """gcr.io sends 401 without a challenge later."""
+    """The later 401 responses of gcr.io have no challenge."""
     with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         registry.faults = [Fault(on="manifest *", headers={"WWW-Authenticate": None})]
         push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
@@ -94,7 +94,7 @@ def test_a_token_that_expires_early_is_replaced(locked, connect, image):
 
 
 def test_all_tokens_that_end_at_once(locked, connect, image):
-    """As when the key of the token server changes: neither of two that were refused stands in for the other."""
+    """For example after a change of the signing key. One refused token does not replace the other."""
     client = connect(locked.host, credentials=ANN)
     push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
     client.get_manifest("app", "v1")
@@ -115,7 +115,7 @@ def test_a_token_is_renewed_before_its_end(connect, manual, keep, image):
         manual.time += 10
         client.get_manifest("app", "v1")
         assert len(tokens(registry)) == 2
-        # No request was spent on finding out.
+        # The token is replaced without a failed request.
         assert not [r for r in registry.requests if r.status == 401 and r.operation != "ping get"]
 
 
@@ -148,7 +148,7 @@ def test_an_invalid_lifetime_is_a_minute(message, locked, connect, manual, keep,
     assert len(tokens(locked)) == 1
     manual.time += 2
     client.get_manifest("app", "v1")
-    # 1e400 is infinity: a day.
+    # 1e400 is infinity, which means a day.
     assert len(tokens(locked)) == (1 if message == 1e400 else 2)
 
 
@@ -191,7 +191,7 @@ def test_a_response_that_is_too_large(locked, connect):
 
 
 def test_a_compressed_response(locked, connect):
-    """A bomb is not read."""
+    """A decompression bomb is not decompressed."""
     locked.faults = [Fault(on="token get", status=200, body="x" * 100, headers={"Content-Encoding": "gzip"})]
     with pytest.raises(RegistryError, match="responded with the encoding gzip, not requested"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
@@ -199,7 +199,7 @@ def test_a_compressed_response(locked, connect):
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_wrong_password_is_tried_once(status, locked, connect):
-    """More tries could lock an account."""
+    """Further attempts could lock the account."""
     body = json.dumps({"details": "incorrect username or password"})
     locked.faults = [Fault(on="token get", status=status, body=body)]
     with pytest.raises(UnauthorizedError) as caught:
@@ -244,7 +244,7 @@ def test_one_request_for_all_threads(locked, connect, image):
         thread.join()
     assert found == [True] * 8
     assert len(tokens(locked)) == 1
-    # And one refresh for all.
+    # One token request serves all threads.
     locked.expire_tokens()
     locked.reset_requests()
     found.clear()
@@ -267,7 +267,7 @@ def test_a_mount_asks_for_both_repositories_the_pushed_first(locked, connect, im
 
 
 def test_scopes_of_a_challenge_are_requested_for_the_own_repository_only(connect, image):
-    """A token for another repository, or for the catalog, would be of use to an attacker alone."""
+    """Only an attacker would need a token for another repository or for the catalog."""
     with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         more = (
             f'Bearer realm="{registry.url}/token",service="x",scope="repository:app:delete repository:stolen:pull,push"'
@@ -335,15 +335,15 @@ def test_realms_that_are_refused(realm, why, locked, connect):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
     text = str(caught.value)
     assert why in text and SECRET not in text and "ann:pw" not in text
-    # Nothing was sent to anywhere but the registry, and nothing with it.
+    # Only the registry got requests, and without credentials.
     assert not any(request.headers["Authorization"] for request in locked.requests)
 
 
 def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(connect, image, keep):
-    """auth.docker.io is another host than registry-1.docker.io."""
+    """For example, auth.docker.io is the token server of registry-1.docker.io."""
     with web_server() as server, Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         keep(registry, "app", image, "v1")
-        # A token server of its own: the registry's tokens are served by a redirect of our making.
+        # A separate token server, which redirects to the tokens of the registry.
         first = connect(registry.host, credentials=ANN)
         first.get_manifest("app", "v1")
         good = registry.requests[-1].headers["Authorization"].split()[1]
@@ -362,7 +362,7 @@ def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(
 
 
 def test_a_redirect_of_the_token_server_is_not_followed(locked, connect):
-    """go-containerregistry's issue 2291: it would lead credentials to a metadata service."""
+    """go-containerregistry issue 2291: the redirect could send credentials to a metadata service."""
     with web_server() as server:
         locked.faults = [Fault(on="token get", status=307, headers={"Location": f"{server.url}/steal"})]
         with pytest.raises(RegistryError, match=r"GET http://.*/token: 307.*redirects are not followed here"):

@@ -1,4 +1,4 @@
-"""A connect that fails says why."""
+"""Errors of connections name the cause."""
 
 import errno
 import os

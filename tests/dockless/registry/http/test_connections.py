@@ -1,4 +1,4 @@
-"""Connections that are used again, and answers that would put them out of step."""
+"""Reuse of connections, and responses after which a connection must not be reused."""
 
 import contextlib
 import gc
@@ -32,7 +32,7 @@ def pool():
 
 
 class Script:
-    """Answers each request of a connection with the next of `answers`, and counts connections."""
+    """Sends the next of `answers` for each request of a connection, and counts connections."""
 
     def __init__(self, *answers):
         self.answers = answers
@@ -104,20 +104,20 @@ def test_buffered_tls_bytes_are_not_the_next_response(tmp_path):
 
 
 def test_the_number_of_kept_connections_is_bounded(pool):
-    """Whatever names a registry's redirects lead to."""
+    """Redirects may lead to any number of hosts."""
     with contextlib.ExitStack() as stack:
         scripts = [Script(OK, OK) for _ in range(6)]
         hosts = [stack.enter_context(raw_server(script)) for script in scripts]
         stack.callback(pool.close)
         for host in (*hosts, hosts[5], hosts[2], hosts[0]):
             exchange(pool, f"http://{host}/")
-        # The last four were kept; the first had to be connected to again.
+        # The last four connections were kept. The first host needed a new connection.
         assert [script.connections for script in scripts] == [2, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("size", [200_000, 20_000_000])
 def test_a_response_before_the_end_of_the_body_is_read(pool, size):
-    """A server that wants no more of it answers and closes: the rest of the body meets a reset."""
+    """A server that refuses a body responds and closes the connection. Sending the rest causes a reset."""
 
     def serve(connection):
         head_of(connection)
@@ -222,7 +222,7 @@ def test_no_socket_is_left_open_without_a_token(connect):
 
 
 def test_a_scheme_in_upper_case_is_the_same_scheme(environ):
-    """To a SOCKS proxy that was taken for one of HTTP the registry would be sent its password."""
+    """If a SOCKS proxy were used as an HTTP proxy, the registry would get the password of the proxy."""
     assert choose_proxy("http://reg.example/", {"HTTP_PROXY": "SOCKS5://u:p@h:1"}) == "socks5://u:p@h:1"
 
 
@@ -234,7 +234,7 @@ def test_a_proxy_of_a_cgi_program_is_checked_as_well(value):
 
 @pytest.fixture
 def behind_tls(tmp_path, monkeypatch):
-    """A session that uses a TLS proxy, and trusts the proxy and the registry."""
+    """A session with a TLS proxy, which trusts the proxy and the registry."""
     monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
     trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
     with contextlib.ExitStack() as stack:
@@ -272,7 +272,7 @@ def test_a_handshake_behind_tls_has_a_total_timeout(behind_tls, monkeypatch):
     done = threading.Event()
 
     def serve(connection):
-        # A record of TLS that never ends, a byte at a time: no single wait is long.
+        # An endless TLS record, one byte at a time, so that no single read times out.
         connection.recv(1)
         connection.sendall(b"\x16\x03\x03\x40\x00")
         while not done.wait(0.1):
@@ -304,12 +304,12 @@ def test_responses_of_a_proxy_to_connect(connect, environ, answer, message):
 
 
 def dies_after_each_answer(seen):
-    """Unsaid, and a moment later: the next request is on its way by then."""
+    """Closes a connection without notice, when the next request may already be on its way."""
 
     def serve(connection):
         seen.append(head_of(connection))
         connection.sendall(OK)
-        # Whatever comes next finds it closed.
+        # The next request finds the connection closed.
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -344,12 +344,12 @@ def test_connections_are_kept_after_one_was_reused(pool):
         for _ in range(20):
             with contextlib.suppress(RegistryError):
                 exchange(pool, f"http://{host}/")
-        # All but the first served two, and were kept for the second.
+        # All connections but the first served two requests.
         assert len(turn) <= 8
 
 
 def test_a_missing_body_is_not_awaited_to_reuse_the_connection(pool):
-    """201, fifty bytes announced, and none sent, or one now and then."""
+    """A 201 with a Content-Length of 50, and no byte or a byte from time to time."""
     heads = []
 
     def serve(connection):

@@ -1,4 +1,4 @@
-"""Servers that say in an error what they were sent: none of it is printed."""
+"""Secrets of a request that a server repeats in an error response are not printed."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Hosts of several addresses, some of which are silent or refuse."""
+"""Hosts with several addresses, some of which are silent or refuse connections."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from dockless.registry.http.happy_eyeballs import connect
 
 @contextlib.contextmanager
 def silent(address):
-    """A port of `address` where nobody answers: what listens there has no room for one more connection."""
+    """A port of `address` that does not respond, because the backlog of the listening socket is full."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind((address, 0))
@@ -31,7 +31,7 @@ def listening(address, port=0):
 
 @pytest.fixture
 def resolve(monkeypatch):
-    """Gives all names the addresses it is called with."""
+    """`resolve(*addresses)` resolves all host names to these addresses."""
 
     def set_addresses(*addresses):
         def look_up(name, port, **_):
@@ -111,7 +111,7 @@ def test_address_families_alternate(resolve, monkeypatch):
 
 @pytest.mark.parametrize("silent_first", [False, True])
 def test_a_refusal_is_reported_if_other_addresses_are_silent(resolve, silent_first):
-    """The host is there: what comes of that is for its caller."""
+    """The refusal shows that the host exists."""
     with silent("127.0.0.1") as port:
         addresses = ["127.0.0.1", "127.0.0.2"]
         resolve(*(addresses if silent_first else reversed(addresses)))

@@ -1,4 +1,4 @@
-"""Answers before the answer (RFC 9110, section 15.2), and what a kept connection makes of them."""
+"""Interim responses (RFC 9110, section 15.2), also on reused connections."""
 
 import pytest
 from raw_server import head_of, raw_server
@@ -12,7 +12,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
 
 
 def registry(interim):
-    """Has the blob ONE, and sends `interim` before each answer but that of the ping."""
+    """A registry with the blob ONE that sends `interim` before each response except that of the ping."""
 
     def answer(connection):
         while head := head_of(connection):
@@ -31,7 +31,7 @@ def registry(interim):
 @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
 @pytest.mark.parametrize("times", [1, 5])
 def test_interim_responses_are_skipped(status, times, connect):
-    """What a blob's answer brings is not taken for that of the next."""
+    """The interim response to one blob request is not the response to the next."""
     interim = f"HTTP/1.1 {status}\r\nLink: </x>; rel=preload\r\n\r\n".encode() * times
     with registry(interim) as host:
         client = connect(host)

@@ -1,4 +1,4 @@
-"""Proxies and CAs, read from where they belong and nowhere else."""
+"""Proxies, CAs and client certificates: where they are configured and where they apply."""
 
 import base64
 import socket
@@ -79,7 +79,7 @@ def test_invalid_proxies(proxy):
 
 @pytest.fixture
 def proxy():
-    """A proxy that answers what it is told, and what it was told in return."""
+    """A proxy that sends `answer`, and the request heads that it received."""
     server = socket.create_server(("127.0.0.1", 0))
     seen = []
     answer = {"head": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"}
@@ -156,7 +156,7 @@ def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep)
 
 
 def test_insecure_applies_to_the_registry_only(certificate, tmp_path):
-    """CVE-2024-35195: what was not verified for one host must be for the next."""
+    """CVE-2024-35195: an unverified connection to one host must not disable the verification of the next."""
     trust = Trust("reg.example:5000", True, None, {})
     one = trust.context("reg.example", 5000)
     assert one.verify_mode == ssl.CERT_NONE and not one.get_ca_certs()
@@ -167,7 +167,7 @@ def test_insecure_applies_to_the_registry_only(certificate, tmp_path):
 
 
 def test_the_default_cas_are_added_to_a_ca_file_on_demand(certificate):
-    """A copy may lead from Docker Hub to a private registry. A variable's are in their stead."""
+    """A copy from Docker Hub to a private registry needs both. A file from a variable replaces the default CAs."""
     trust = Trust("reg.example", False, certificate, {})
     context = trust.context("reg.example", 443)
     assert context is trust.context("store.example", 443) and len(context.get_ca_certs()) == 1
@@ -177,7 +177,7 @@ def test_the_default_cas_are_added_to_a_ca_file_on_demand(certificate):
 
 
 def test_a_host_that_only_the_default_cas_trust(certificate, tmp_path, connect, image, keep, monkeypatch):
-    """With a CA file of somebody else: its certificate is looked at once more."""
+    """With an unrelated CA file, the certificate is verified again with the default CAs."""
     other = tmp_path / "other"
     other.mkdir()
     usual = make_certificate(other)
@@ -193,19 +193,19 @@ _SIGN_CLIENT = "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateseria
 
 @pytest.fixture
 def client_certificate_context(certificate, tmp_path):
-    """A server's context that asks who a client is; `client.crt` and `client.key` answer that."""
+    """A server context that requires a client certificate; `client.crt` and `client.key` are such a certificate."""
     for command in (_CLIENT, _SIGN_CLIENT):
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
     context = server_context(tmp_path)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificate)
-    # Else a client hears of a refusal with its first answer, not in the handshake.
+    # With TLS 1.3, the client would get the refusal with the first response, not in the handshake.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 def test_a_client_certificate_of_certs_d(certificate, client_certificate_context, tmp_path, connect, image, keep):
-    """It is shown to the registry that it is for, and to nobody else."""
+    """A client certificate is sent only to its registry."""
     with Registry(tls=client_certificate_context) as registry:
         keep(registry, "app", image, "v1")
         with pytest.raises(RegistryError, match="v2/: "):
@@ -260,7 +260,7 @@ def test_invalid_ca_files(content, message, named, tmp_path, connect, environ):
 
 
 def test_an_invalid_ca_file_is_an_error_only_with_tls(certificate, tmp_path, connect, environ, image, keep):
-    """What holds PEM is read when it is needed; then it is told as ever."""
+    """A CA file is read only when a TLS context is made. Errors are reported then."""
     path = tmp_path / "ca.pem"
     path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     environ["SSL_CERT_FILE"] = str(path)
@@ -276,7 +276,7 @@ def test_an_invalid_ca_file_is_an_error_only_with_tls(certificate, tmp_path, con
 
 
 def test_a_certificate_for_another_host(certificate, tmp_path, connect):
-    """It is the cause that is told, though plain http, which loopback is asked first, came to nothing either."""
+    """The error is that of TLS, although plain HTTP, which is tried on loopback, failed too."""
     with Registry(tls=server_context(tmp_path), address="127.0.0.2") as registry:
         with pytest.raises(RegistryError, match=r"the server's certificate is not for 127\.0\.0\.2; check the name"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
@@ -284,7 +284,7 @@ def test_a_certificate_for_another_host(certificate, tmp_path, connect):
 
 
 def test_plain_http_needs_loopback_or_insecure(connect, environ, monkeypatch, image, keep):
-    """A registry elsewhere that speaks plain http is refused, with the option that allows it."""
+    """A remote registry that speaks only plain HTTP is refused, and the error names the option that allows it."""
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         monkeypatch.setattr("dockless.registry.registry_session.is_loopback", lambda host: False)
@@ -303,7 +303,7 @@ def test_tokens_over_tls(certificate, tmp_path, connect, image, holds):
 
 
 def test_a_ca_of_certs_d_applies_to_redirect_targets(certificate, tmp_path):
-    """Its token server has a certificate of the same company's; ours is shown to the registry alone."""
+    """The token server may have a certificate of the same CA. The client certificate is sent only to the registry."""
     directory = tmp_path / "home/.config/containers/certs.d/reg.example"
     directory.mkdir(parents=True)
     (directory / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())

@@ -1,4 +1,4 @@
-"""Where a registry may send us, and what goes along."""
+"""Redirects: allowed targets, and what is sent to them."""
 
 import contextlib
 import re
@@ -88,14 +88,14 @@ def test_refused_targets(url, base, message):
     "realm", ["http://127.0.0.1:6000/t", "http://[::1]:5000/t", "http://10.0.0.1/t", "http://169.254.169.254/t"]
 )
 def test_credentials_are_not_sent_to_other_private_addresses(realm):
-    """An address as a realm must be the registry's own; one by name may be a company's token server."""
+    """A realm that is an IP address must be that of the registry. A host name may be that of a token server."""
     with pytest.raises(ProtocolError, match="in a private network"):
         check_destination(realm, LOCAL, "the token realm", strict=True)
     check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
 
 
 def test_a_private_registry_may_redirect_to_a_private_address(monkeypatch):
-    """By its address: allowed where the registry's own name stands for an inner address."""
+    """An address is allowed if the name of the registry resolves to a private address."""
     inner = [(2, 1, 6, "", ("10.0.0.5", 0))]
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
     check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the location")
@@ -161,7 +161,7 @@ def test_redirects_of_reads_are_followed(status, method, connect, image, keep):
 
 @pytest.mark.parametrize("status", [307, 308])
 def test_an_upload_is_followed_with_its_body(status, connect, image, holds):
-    """The body is opened anew for the place that it is sent to."""
+    """The body is opened again for the redirected request."""
     with Registry() as registry:
         registry.faults = [
             Fault("upload put", nth=(1, 3), status=status, headers={"Location": "{path}"}),
@@ -190,7 +190,7 @@ def test_a_redirect_loop(connect):
 
 @pytest.mark.parametrize("path", ["/v2/", "/login", "https://example.com"])
 def test_a_redirected_ping_gets_no_credentials(path, connect):
-    """A web page behind a redirect is no registry, and no credentials are sent to find out."""
+    """The target of the redirect may be a web page. No credentials are sent to it."""
     with Registry(auth=BasicAuth([User("ann", "secret")])) as registry:
         headers = {"Location": f"{path}" if "://" not in path else "http://169.254.169.254/"}
         registry.faults = [Fault("ping get", status=302, headers=headers)]
@@ -200,7 +200,7 @@ def test_a_redirected_ping_gets_no_credentials(path, connect):
 
 
 def test_a_token_server_on_the_machine_of_the_registry(monkeypatch):
-    """Both by name, as /etc/hosts of kind or compose have them."""
+    """Both have host names, for example in the /etc/hosts of kind or compose."""
     addresses = {"vm": "127.0.0.1", "tokens": "127.0.0.1", "reg.example": "192.0.2.1", "meta": "169.254.169.254"}
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", (addresses[host], 0))])
     check_destination("http://tokens:5001/t", "http://vm:5000", "the token realm", strict=True)
@@ -210,13 +210,13 @@ def test_a_token_server_on_the_machine_of_the_registry(monkeypatch):
             check_destination(realm, registry, "the token realm", strict=True)
 
 
-# A store that the registry refers to, and which refers back to the registry, where the user has credentials.
+# A store to which the registry redirects, and which redirects back to the registry.
 
 STOLEN = "/v2/stolen/prod/manifests/v1"
 
 
 def store(answer):
-    """A server that answers the nth request to it, which is read to its end, with `answer(n, head)`."""
+    """Return a server that reads each request and sends `answer(n, head)`, and the heads that it received."""
     heads = []
 
     def serve(connection):
@@ -246,7 +246,7 @@ def guarded(request, keep, image):
 
 @pytest.mark.parametrize("status", [302, 307, 308])
 def test_credentials_do_not_come_back_from_another_host(status, guarded, connect, image, keep):
-    """Nor is the 401 answered: no token is requested for the repository that the store names."""
+    """The 401 is not answered: no token is requested for the repository that the store names."""
     keep(guarded, "app", image, "v1")
     server, heads = store(lambda n, head: f"HTTP/1.1 {status} X\r\nLocation: http://{guarded.host}{STOLEN}")
     with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
@@ -289,7 +289,7 @@ def test_an_upload_at_another_host_is_not_redirected_back(guarded, connect, imag
     ("path", "is_allowed"), [(STOLEN, False), ("/v2/app/manifests/v1", False), ("/v2/app/blobs/uploads/1", True)]
 )
 def test_an_upload_location_that_another_host_names(path, is_allowed, guarded, connect):
-    """Back at the registry, it must be an upload into the same repository: it is requested with credentials."""
+    """The Location must be an upload to the same repository, because it is requested with credentials."""
     server, _ = store(lambda n, head: f"HTTP/1.1 202 Accepted\r\nLocation: http://{guarded.host}{path}")
     with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
         guarded.faults = [Fault("upload post", nth=(1, 2), status=307, headers={"Location": f"http://{host}/u"})]

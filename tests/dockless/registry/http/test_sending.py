@@ -1,4 +1,4 @@
-"""Peers that take a body slowly, in part or not at all, and what they say meanwhile."""
+"""Servers that read a body slowly, partly or not at all, and their early responses."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 
 class Peers:
-    """A server that a blob is sent to, by plain HTTP or TLS."""
+    """A server for an upload, by plain HTTP or TLS."""
 
     def __init__(self, path, tls_directory):
         self.blob = OpenBlob(Opens(partial(open, path, "rb")), BLOB)
@@ -38,11 +38,11 @@ class Peers:
         self.trusted = ssl.create_default_context(cafile=str(tls_directory / "ca.pem")) if tls_directory else None
         self.connections = 0
         self.moved = 0
-        # Set when the client has all that it gets.
+        # Set when the client has its last response.
         self.gone = threading.Event()
 
     def put(self, serve, *, timeout=20.0):
-        """What a PUT is answered by `serve(connection)`, and then a GET over the same pool."""
+        """Return the responses of `serve(connection)` to a PUT and to a GET over the same pool."""
 
         def speak(connection):
             self.connections += 1
@@ -73,7 +73,7 @@ def peers(request, path, tmp_path):
 
 
 def respond_and_keep_open(peers, answer):
-    """Says it when the head is there, reads nothing, and keeps the connection."""
+    """Return a handler that sends `answer` after the head, reads no body, and keeps the connection open."""
 
     def serve(connection):
         head = head_of(connection)
@@ -98,13 +98,13 @@ def respond_and_keep_open(peers, answer):
 )
 def test_a_refusal_is_read_while_the_body_is_sent(peers, answer, response):
     assert peers.put(respond_and_keep_open(peers, answer)) == [response, (200, b"{}")]
-    # The rest of the body would have been the next request.
+    # The rest of the body would be read as the next request.
     assert peers.connections == 2
     assert peers.moved < len(DATA)
 
 
 def test_the_rest_of_the_body_is_not_sent_after_a_refusal(peers):
-    """Gigabytes, for a 413 that is there already."""
+    """A 413 is already received, so that gigabytes would be sent in vain."""
     read = []
 
     def serve(connection):
@@ -123,7 +123,7 @@ def test_the_rest_of_the_body_is_not_sent_after_a_refusal(peers):
     "meanwhile", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 x\r\n\r\n" * 3, b"HTTP/1.1"]
 )
 def test_interim_and_partial_responses_do_not_end_the_body(peers, meanwhile):
-    """Be it half an answer; and the same connection goes on."""
+    """This includes a part of a status line. The connection is reused."""
     got = []
 
     def serve(connection):
@@ -146,7 +146,7 @@ def test_the_whole_body_is_sent_after_an_early_success(peers):
         head_of(connection)
         connection.sendall(CREATED)
         while left := len(DATA) - sum(map(len, got)):
-            # The next request may follow at once.
+            # The next request may follow immediately.
             got.append(connection.recv(min(left, BLOCK_SIZE)))
         head_of(connection)
         connection.sendall(CREATED)
@@ -190,7 +190,7 @@ def test_a_slow_peer_gets_the_whole_body():
 
 
 def test_a_body_below_the_minimum_rate_is_an_error():
-    """A peer that takes a byte in each 30 seconds."""
+    """A peer that reads one byte every 30 seconds."""
     now = [0.0]
     clock = Clock(lambda: now[0], lambda: now[0], lambda seconds: None, lambda: 0.5)
 

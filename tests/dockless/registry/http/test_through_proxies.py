@@ -1,4 +1,4 @@
-"""Pushes and pulls through proxies that work."""
+"""Pushes and pulls through working proxies."""
 
 import base64
 import contextlib
@@ -23,7 +23,7 @@ def loopback_is_like_any_other(monkeypatch):
 
 @pytest.fixture
 def image(make):
-    """Larger than a block of TLS, of a socket and of ours."""
+    """An image with a layer that is larger than a TLS record, a socket buffer and a block."""
     return make(5, 3_000_000, 100)
 
 
