@@ -45,7 +45,7 @@ def with_config(config, **message):
 
 
 @row("B14")
-def test_a_tag_or_digest_that_is_not_there(refused, registry, keep):
+def test_a_missing_tag_or_digest(refused, registry, keep):
     keep("b14", GOOD, "1")
     url = f"GET {registry.url}/v2/b14/manifests"
     message = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and that you are allowed to see it"

@@ -43,7 +43,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=5))
-def test_what_is_written_reads_back_and_order_does_not_matter(document):
+def test_documents_round_trip_and_the_order_of_keys_does_not_matter(document):
     written = write_document(document)
     assert parse_document(written, "x") == document
     assert write_document(dict(reversed(list(document.items())))) == written
@@ -60,7 +60,7 @@ def test_errors_are_one_printable_line():
 
 
 def nesting(text):
-    """Return the depth that a parser reaches, and whether it reads to the end. A backslash outside of strings stops it."""
+    """Return the depth that a parser reaches, and whether it reads to the end: not past an escape outside of strings."""
     deepest = depth = 0
     in_string = escaped = False
     for character in text:

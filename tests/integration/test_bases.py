@@ -206,7 +206,7 @@ def test_another_registry_gets_each_missing_layer_once(web, bases, locked_regist
     assert not [r for r in bases.requests() if "/blobs/" in r]
 
 
-def test_archives_and_whole_layouts_hold_the_base_too(web, bases, podman):
+def test_archives_and_complete_layouts_contain_the_base(web, bases, podman):
     lock(web)
     bases.forget()
     web.pants("package", "web:loadable", "web:whole")

@@ -82,7 +82,7 @@ def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, pac
         assert (unpacked.stat().st_mode & 0o7777, unpacked.stat().st_mtime) == (0o644, 0)
 
 
-def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, packaged, docker_registry):
+def test_push_image_pushes_to_another_destination_and_its_package_is_a_plan(checkout, packaged, docker_registry):
     registry = registries_option(docker_registry.host)
     checkout.pants(registry, "package", "testprojects/hello:push")
     digest = packaged[1]["digest"]
@@ -122,7 +122,7 @@ def test_the_service_is_packaged_and_published(checkout, docker_registry):
     assert found["Digest"] == digest
 
 
-def test_what_was_published_runs(checkout, docker_registry, podman):
+def test_the_published_image_runs(checkout, docker_registry, podman):
     need("busybox")
     directory = checkout.root / "e2e"
     directory.mkdir()

@@ -29,7 +29,7 @@ def test_a_broken_installation_leaves_nothing(launcher):
     assert not (launcher / ".venv").exists()
 
 
-def test_no_interpreter_is_an_error_that_says_how_to_get_one(launcher, tmp_path):
+def test_a_missing_interpreter_is_an_error_with_a_hint(launcher, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("bash", "cmp", "dirname", "mkdir", "flock", "rm"):
@@ -43,7 +43,7 @@ def test_no_interpreter_is_an_error_that_says_how_to_get_one(launcher, tmp_path)
     assert not (launcher / ".venv").exists()
 
 
-def test_a_complete_environment_is_used_as_it_is(launcher):
+def test_a_complete_environment_is_used_unchanged(launcher):
     """The launcher only compares the copy of the requirements in the environment."""
     (launcher / ".venv/bin").mkdir(parents=True)
     shutil.copy(launcher / "requirements/pants.txt", launcher / ".venv/requirements.txt")

@@ -1,4 +1,4 @@
-"""Reads the content of a Remote Execution service. Runs with BuildGrid's interpreter, which has the protocol's messages.
+"""Reads the content of a Remote Execution service. Runs with BuildGrid's interpreter, which has the API's messages.
 
     remote_protocol.py list-actions OBJECTS
     remote_protocol.py drop-outputs OBJECTS HOST:PORT DIGEST

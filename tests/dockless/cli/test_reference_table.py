@@ -31,7 +31,7 @@ def shown_by(row):
     return [cell.strip("`") for cell in cells]
 
 
-def test_every_row_is_there_once():
+def test_every_row_occurs_once():
     assert [row[0] for row in ROWS] == [f"{kind}{n}" for kind, count in COUNTS.items() for n in range(1, count + 1)]
     assert all(len(row) == 4 and all(row) for row in ROWS)
 
@@ -90,7 +90,7 @@ def parameters(value):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_what_it_names_exists(row):
+def test_the_names_in_a_row_exist(row):
     known = options()
     spans = [code for code in re.findall(r"`([^`]+)`", row[2]) if code not in FOREIGN]
     arguments = set(LayerSpec._fields) if row[0][0] in "FPC" else set()

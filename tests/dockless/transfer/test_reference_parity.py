@@ -188,7 +188,7 @@ class TestSigningIn:
                     image.save(f"{registry.host}/app:{n}", access=access)
             assert set(registry.tags("app")) == {"0", "1", "2"}
 
-    def test_a_mount_asks_for_both_repositories(self):
+    def test_a_mount_requests_scopes_of_both_repositories(self):
         with Registry(auth=TokenAuth(USERS)) as registry:
             access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             built().save(f"{registry.host}/one", access=access)

@@ -57,7 +57,7 @@ def logged(caplog):
     return lambda: " ".join(f"{record.getMessage()} {record.args}" for record in caplog.records)
 
 
-def test_the_search_finds_what_it_is_for():
+def test_the_search_finds_encoded_secrets():
     for prefix in ("", "x", "xy", "ann:", "other-user:"):
         text = base64.b64encode(f"{prefix}{SECRET}tail".encode()).decode()
         assert leaks(text), prefix

@@ -258,7 +258,7 @@ def test_one_request_for_all_threads(locked, connect, image):
     assert len(tokens(locked)) == 1
 
 
-def test_a_mount_asks_for_both_repositories_the_pushed_first(locked, connect, image, keep):
+def test_a_mount_requests_the_scope_of_the_pushed_repository_first(locked, connect, image, keep):
     keep(locked, "base", image, "v1")
     client = connect(locked.host, credentials=ANN)
     layer = image.root.layers[0]
