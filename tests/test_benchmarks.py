@@ -44,7 +44,7 @@ def test_missing_tools_are_named(tmp_path: Path) -> None:
 def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes arrive in order in both directions, and not before the delay."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from connection import Wire
+    from wire import Wire
 
     sent = os.urandom(1_000_000)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -60,7 +60,7 @@ def test_errors_are_one_printable_line():
 
 
 def nesting(text):
-    """Return the depth that a parser reaches, and whether it reads to the end: not past an escape outside of strings."""
+    """Return the depth that a parser reaches, and whether it reads to the end: no escape outside of strings."""
     deepest = depth = 0
     in_string = escaped = False
     for character in text:

@@ -32,7 +32,7 @@ def test_the_same_image_gives_the_same_bytes(tmp_path, image):
 
 
 def test_another_image_is_added_by_name(tmp_path, image):
-    other = make_image(b"one", b"three")
+    other = make_image(b"one" * 500, b"three")
     write(tmp_path / "l", image, "v1")
     write(tmp_path / "l", other, "v2")
     layout = OciLayout(str(tmp_path / "l"))
@@ -121,7 +121,7 @@ def test_a_directory_with_other_files_and_a_file_are_refused(tmp_path, image):
 def test_a_failure_removes_no_blob_of_a_concurrent_writer(tmp_path, image, failure):
     """Both writers need the blob. The second writer relies on it."""
     write(tmp_path / "l", make_image(b"x"), "v0")
-    fails = make_image(b"one", b"never comes")
+    fails = make_image(b"one" * 500, b"never comes")
     assert fails.manifest.layers[0] == image.manifest.layers[0]
 
     def moved(blob, size):
