@@ -165,7 +165,7 @@ CASES = {
         check=third_host_was_not_requested,
     ),
     "pull: to a file": Case((redirect("blob get", "file:///etc/passwd"),), pull=True, error="is not an HTTP URL"),
-    "a look at a blob led to a stranger": Case(
+    "the check of a blob led to a stranger": Case(
         (redirect("blob head", "{stranger}{path}", reference=BIG),),
         error="401.*no credentials were sent",
         check=third_host_was_requested,

@@ -33,9 +33,9 @@ def tag_put_at_most(times):
 
 CASES = {
     "to the ping": Case((lost("ping get"),)),
-    "to the look at the tag": Case((lost("manifest head", reset=True),)),
-    "to the look at a blob": Case((lost("blob head"),)),
-    "to every first look at a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
+    "to the check of the tag": Case((lost("manifest head", reset=True),)),
+    "to the check of a blob": Case((lost("blob head"),)),
+    "to every first check of a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
     "to a session opened": Case((lost("upload post"),)),
     "to every first session opened": Case((lost("upload post", (1, 2, 3, 4)),)),
     "to the big blob": Case((lost("upload put", digest=BIG),), check=one_upload(BIG)),

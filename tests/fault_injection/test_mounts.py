@@ -32,7 +32,7 @@ def there_again(run, result):
 
 
 CASES = {
-    "mount, before it is heard": mount(reset=True, check=sent(0)),
+    "mount, before the registry reads it": mount(reset=True, check=sent(0)),
     "mount, and the answer is lost": mount(after=True, drop=True, check=sent(0)),
     "mount, and every first answer is lost": Case(
         tuple(Trouble(on="upload post", digest=digest, nth=1, after=True, reset=True) for digest in SIZES),

@@ -131,13 +131,13 @@ CASES = {
     "pull: a blob is deleted before it comes": Case(
         (meanwhile("manifest get", deletes(BIG), at=AFTER),), pull=True, error="GET .*/blobs/.*: 404", check=new_again
     ),
-    "no room for the big blob": Case(
+    "no space for the big blob": Case(
         prepare=limit(100_000),
         own_registry=True,
         error="(PUT|PATCH) .*/blobs/uploads/.*: 500.*the registry has a problem",
         check=limit(resource.RLIM_INFINITY),
     ),
-    "no room for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=space_again, check=waited),
+    "no space for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=space_again, check=waited),
 }
 
 

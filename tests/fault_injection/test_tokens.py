@@ -55,8 +55,8 @@ def short_wait(run):
 
 
 CASES = {
-    "expired before the look at the tag": Case((expired("manifest head"),), check=token_requests(2, 2)),
-    "expired before a look at a blob": Case((expired("blob head", 2),), check=token_requests(2, 2)),
+    "expired before the check of the tag": Case((expired("manifest head"),), check=token_requests(2, 2)),
+    "expired before a check of a blob": Case((expired("blob head", 2),), check=token_requests(2, 2)),
     "expired before a session": Case((expired("upload post", 1),), check=token_requests(2, 2)),
     "expired before the big blob": Case((expired("upload put", digest=BIG),), check=token_requests(2, 2)),
     "expired before a session and before the tag": Case(
@@ -109,15 +109,15 @@ CASES = {
     "server gives a token of a megabyte": Case(
         at_tokens=(answers('{"token": "%s"}' % ("a" * 1_000_000)),), error="the token at .*/token.* is too large"
     ),
-    "server gives somebody else's token": Case(
+    "server gives an invalid token": Case(
         at_tokens=(answers('{"token": "abc.def.ghi"}'),), error="/v2/.*: 401", check=token_requests(2, 2)
     ),
     "server's clock is an hour late": Case(prepare=server(skew=-3600), error="/v2/.*: 401", check=token_requests(2, 2)),
     "server's clock is an hour early": Case(prepare=server(skew=3600), error="/v2/.*: 401", check=token_requests(2, 2)),
-    "tokens said to be good for a second": Case(prepare=server(expires_in=1), check=token_requests(1, 3)),
-    "tokens said to have ended": Case(prepare=server(expires_in=-100), check=token_requests(1, 3)),
-    "tokens said to be good for ever": Case((expired("manifest put"),), prepare=server(expires_in=10**30)),
-    "tokens with nothing said": Case(prepare=server(expires_in=0), check=token_requests(1, 3)),
+    "tokens with a stated lifetime of a second": Case(prepare=server(expires_in=1), check=token_requests(1, 3)),
+    "tokens with a negative stated lifetime": Case(prepare=server(expires_in=-100), check=token_requests(1, 3)),
+    "tokens with an endless stated lifetime": Case((expired("manifest put"),), prepare=server(expires_in=10**30)),
+    "tokens without a stated lifetime": Case(prepare=server(expires_in=0), check=token_requests(1, 3)),
     "token called access_token": Case(prepare=server(field="access_token")),
     "wrong password": Case(
         prepare=entry("ann", "wrong"),
