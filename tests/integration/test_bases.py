@@ -152,19 +152,19 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     )
     assert offline.returncode == 0, offline.stderr
     assert bases.requests() == []
-    message = web.description("web/image.json")
-    assert [("source" in layer) for layer in message["layers"]] == [True, False]
-    assert not (web.root / "dist/web/image/blobs/sha256" / message["layers"][0]["digest"][7:]).exists()
+    description = web.description("web/image.json")
+    assert [("source" in layer) for layer in description["layers"]] == [True, False]
+    assert not (web.root / "dist/web/image/blobs/sha256" / description["layers"][0]["digest"][7:]).exists()
 
     web.pants(registries_option(bases.host), "publish", *HERE)
     requests = bases.requests()
-    base_layer = message["layers"][0]["digest"]
+    base_layer = description["layers"][0]["digest"]
     assert not [r for r in uploads(bases) if base_layer in r], "a base layer was sent"
     assert [r for r in requests if r.startswith("POST") and f"mount={base_layer}" in r]
 
     reference = f"{bases.host}/app/web:latest"
     found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}").out)
-    assert found["Digest"] == message["digest"]
+    assert found["Digest"] == description["digest"]
     assert found["Env"] == ["PATH=/srv/bin:/bin", "BASE=yes", "GREETING=hi"]
     manifest = json.loads(run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}").out)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
@@ -210,10 +210,10 @@ def test_archives_and_complete_layouts_contain_the_base(web, bases, podman):
     lock(web)
     bases.forget()
     web.pants("package", "web:loadable", "web:whole")
-    message = web.description("web/whole.json")
+    description = web.description("web/whole.json")
     fetched = [r for r in bases.requests() if r.startswith("GET") and "/blobs/" in r]
-    assert len([r for r in fetched if message["layers"][0]["digest"] in r]) <= 2
-    for layer in message["layers"]:
+    assert len([r for r in fetched if description["layers"][0]["digest"] in r]) <= 2
+    for layer in description["layers"]:
         assert (web.root / "dist/web/whole/blobs/sha256" / layer["digest"][7:]).stat().st_size == layer["size"]
     loaded = podman("load", "--input", web.root / "dist/web/loadable.tar").out.split()[-1]
     assert loaded.endswith("/loadable:latest")

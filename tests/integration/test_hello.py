@@ -31,15 +31,15 @@ def packaged(checkout):
 
 def test_package_writes_a_layout_that_skopeo_reads_and_prints_digest_and_size(checkout, packaged):
     need("skopeo")
-    done, message = packaged
-    assert message["address"] == HELLO
-    assert f"digest: {message['digest']}" in done.err
+    done, description = packaged
+    assert description["address"] == HELLO
+    assert f"digest: {description['digest']}" in done.err
     assert "size: " in done.err
     layout = checkout.root / "dist/testprojects.hello/image"
     found = json.loads(run("skopeo", "inspect", f"oci:{layout}").out)
-    assert found["Digest"] == message["digest"]
-    assert found["Layers"] == [layer["digest"] for layer in message["layers"]]
-    assert message["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
+    assert found["Digest"] == description["digest"]
+    assert found["Layers"] == [layer["digest"] for layer in description["layers"]]
+    assert description["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
 
 
 def test_the_tests_find_pantsd(checkout, packaged):

@@ -49,5 +49,5 @@ def test_a_complete_environment_is_used_unchanged(launcher):
     shutil.copy(launcher / "requirements/pants.txt", launcher / ".venv/requirements.txt")
     (launcher / ".venv/bin/python").write_text('#!/bin/sh\nshift 2\necho "$@"\n')
     (launcher / ".venv/bin/python").chmod(0o755)
-    message = run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out
-    assert message == f"{launcher}/.venv/bin/pants --pants-config-files={launcher}/pants.2.17.toml package ::\n"
+    output = run(launcher / "pants", "package", "::", cwd=launcher, env=env()).out
+    assert output == f"{launcher}/.venv/bin/pants --pants-config-files={launcher}/pants.2.17.toml package ::\n"
