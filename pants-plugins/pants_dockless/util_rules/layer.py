@@ -127,17 +127,21 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
 async def _collect_sources(target: Target) -> LayerSources:
     """Collect the content of a layer. Each content has its own directory, so that the library detects conflicts."""
     dependencies, entries = target[ContentDependenciesField], target[ContentsField]
-    contents = await collect_dependencies(dependencies)
     directory = _check_path(target.address, target[DirectoryField], target[DirectoryField].value)
+    for path, _ in entries.pairs:
+        _check_path(target.address, entries, path)
+    contents, *contents_of_entries = await _compat.concurrently(
+        (
+            collect_dependencies(dependencies),
+            *(collect_entry(entries, path, address) for path, address in entries.pairs),
+        )
+    )
     prefixes = prefixes_to_strip(
         target[StripPrefixField].value, contents, RequestedBy(target.address, StripPrefixField.alias)
     )
     # Each content, the one file of the content that is copied (or all files), the destination, and the prefix to strip.
     copies = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
-    for path, _ in entries.pairs:
-        _check_path(target.address, entries, path)
-    collected = await _compat.concurrently(collect_entry(entries, path, address) for path, address in entries.pairs)
-    for (path, _), entry_contents in zip(entries.pairs, collected):
+    for (path, _), entry_contents in zip(entries.pairs, contents_of_entries):
         for content in entry_contents:
             if path.endswith("/"):
                 copies.append((content, "", path, relative_root(content)))
