@@ -32,7 +32,7 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
         found = next(p for folder in os.environ["PATH"].split(":") if (p := Path(folder, program)).is_file())
         (tmp_path / program).symlink_to(found)
     lines = benchmark("reference", "--npm", str(tmp_path / "npm"), "--only", "start,tiny", path=str(tmp_path))
-    assert "NOT MEASURED, not installed: node, and with it container-image-builder" in lines
+    assert "NOT MEASURED, not installed: node, which container-image-builder needs" in lines
     assert [line.split()[0] for line in lines if re.match("dockless|reference", line)] == ["dockless", "dockless"]
     lines = benchmark("push", "--small", "--only", "again", path=str(tmp_path))
     assert [line for line in lines if "NOT" in line] == [
@@ -70,3 +70,16 @@ def test_the_wire_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
                 sending.join()
             echoing.join()
         assert got == sent and wire.sent == len(sent) and first >= 0.1
+
+
+def test_connections_to_a_closed_port_are_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from wire import Wire
+
+    # A port that refuses connections.
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with Wire(unused.getsockname()[1]) as wire:
+            host, port = wire.address.split(":")
+            with socket.create_connection((host, int(port)), timeout=20) as client:
+                assert client.recv(1) == b""
