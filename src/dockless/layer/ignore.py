@@ -17,14 +17,14 @@ _MAX_IGNORE_FILE = 1024 * 1024
 
 def compile_patterns(lines: Iterable[bytes], where: str) -> Patterns:
     """Return the patterns. Raises LayerError, naming `where`, for a pattern that cannot be read."""
-    # A layer without patterns does not need pathspec.
+    # A layer without patterns does without pathspec.
     from dockless.layer.patterns import Patterns
 
     return Patterns(lines, where)
 
 
 class Ignores:
-    """The ignore rules of a directory of a source: those of the directory, then those of its parents."""
+    """The ignore rules that hold in one folder of a source: its own, then those of the folders above."""
 
     def __init__(self, names: Iterable[str], patterns: Iterable[str], origin: str) -> None:
         self._names = tuple(encoded(name) for name in names)
@@ -37,11 +37,11 @@ class Ignores:
         return bool(self._names or self._specs)
 
     def is_ignore_file(self, name: bytes) -> bool:
-        """Return whether a file with this name contains ignore patterns."""
+        """Return whether a file of this name holds ignore patterns."""
         return name in self._names
 
     def within(self, directory: bytes, relative: bytes, files: Collection[bytes]) -> Ignores:
-        """Return the rules in `directory` on disk, which contains the regular files `files`.
+        """Return the rules in `directory` on disk, which holds the regular files `files`.
 
         `relative` is the path of the directory in the source.
 
@@ -59,13 +59,13 @@ class Ignores:
         inner._names, inner._specs = self._names, specs
         return inner
 
-    def ignored(self, relative: bytes, is_directory: bool) -> bool:
+    def ignored(self, relative: bytes, is_folder: bool) -> bool:
         """Return whether an entry is ignored. The caller does not read an ignored directory.
 
         Therefore, as in git, a pattern with `!` cannot include a file of an ignored directory.
         """
         for depth, patterns in self._specs:
-            ignored = patterns.match(relative[depth:], is_directory)
+            ignored = patterns.match(relative[depth:], is_folder)
             if ignored is not None:
                 return ignored
         return False

@@ -29,10 +29,10 @@ def resolved_mode(mode: int, st_mode: int) -> int:
 
 
 class PermissionRules(Generic[T]):
-    """Patterns of paths in the image -> values. A pattern also applies to everything below a directory that it matches.
+    """Pattern of paths in the image, or of folders above them -> value. Each must match something.
 
-    Each pattern must match a path. The longest matching pattern applies, not the last one: JSON does not preserve the
-    order of a dictionary, and two BUILD files that differ only in this order must have the same result.
+    The longest matching pattern applies, not the last one: JSON does not preserve the order of a dictionary, and two
+    BUILD files that differ only in this order must have the same result.
     """
 
     def __init__(self, values: Mapping[str, T], field: str) -> None:
@@ -42,8 +42,8 @@ class PermissionRules(Generic[T]):
             for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
         ]
         self._unused = dict.fromkeys(values)
-        # By directory: the rules that match the directory or a parent of it. Most directories have several files.
-        self._of_directories: dict[bytes, frozenset[int]] = {b"": frozenset()}
+        # Which of them are for a folder or for one above it: most files have neighbors.
+        self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -58,11 +58,11 @@ class PermissionRules(Generic[T]):
                 found = value
         return found
 
-    def _inherited(self, directory: bytes) -> frozenset[int]:
-        if directory not in self._of_directories:
-            own = (n for n, (_, patterns, _) in enumerate(self._rules) if patterns.match(directory, True))
-            self._of_directories[directory] = self._inherited(directory.rpartition(b"/")[0]).union(own)
-        return self._of_directories[directory]
+    def _inherited(self, folder: bytes) -> frozenset[int]:
+        if folder not in self._of_folders:
+            own = (n for n, (_, patterns, _) in enumerate(self._rules) if patterns.match(folder, True))
+            self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
+        return self._of_folders[folder]
 
     def check_used(self) -> None:
         """Raise LayerError if a pattern matched nothing: the mistake would not be noticed otherwise."""
