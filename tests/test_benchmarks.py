@@ -26,19 +26,6 @@ def test_pushes(case: str, requests: str, uploads: str) -> None:
     assert (float(megabytes) > 20) == (case == "tls")
 
 
-def test_connections_to_a_closed_port_are_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from wire import Wire
-
-    # A port that refuses connections.
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        with Wire(unused.getsockname()[1]) as connection:
-            host, port = connection.address.split(":")
-            with socket.create_connection((host, int(port)), timeout=20) as client:
-                assert client.recv(1) == b""
-
-
 def test_what_is_absent_is_named(tmp_path: Path) -> None:
     need("docker-registry", "openssl")
     for program in ("docker-registry", "openssl", "bash", "dirname", "env"):
