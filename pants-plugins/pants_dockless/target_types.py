@@ -145,6 +145,7 @@ class DirectoryField(StringField):
     """The directory of the image that contains the dependencies."""
 
     alias = "directory"
+    value: str
     default = "/"
     help = help_text(
         """
@@ -250,6 +251,7 @@ class OwnerField(StringField):
     """The owner of all entries that come from dependencies and contents."""
 
     alias = "owner"
+    value: str
     default = "0:0"
     help = (
         "The owner of everything in `dependencies` and `contents`: a numeric user ID and group ID, as in `1000:1000`."
@@ -339,6 +341,7 @@ class MtimeField(StringField):
     """The modification time of all entries."""
 
     alias = "mtime"
+    value: str
     default = "0"
     help = help_text(
         """
@@ -616,6 +619,7 @@ class OutputField(StringField):
     """The form in which `package` writes the image."""
 
     alias = "output"
+    value: str
     valid_choices = ("oci-layout", "oci-archive", "docker-archive", "metadata")
     default = "oci-layout"
     help = help_text(

@@ -120,3 +120,24 @@ def test_foreign_layers_are_downloaded_for_archives_and_verified(run, image, web
     else:
         assert done.returncode == 0, done.stderr
         assert [path.read_bytes() for path in kept] == [image.blobs[layer.digest]] * 2
+
+
+def test_layer_that_is_listed_twice_is_downloaded_once(run, tmp_path):
+    """Two repositories of a registry may have the same layer."""
+    (tmp_path / "cache").mkdir()
+    with Registry() as registry:
+        digest = registry.put_blob("one", b"layer")
+        layers = [
+            {
+                "digest": digest,
+                "size": 5,
+                "urls": [],
+                "registry": registry.host,
+                "repository": repository,
+                "insecure": False,
+            }
+            for repository in ("one", "two")
+        ]
+        result = run("fetch_layers.py", {"layers": layers, "cache": "cache", "blobs": "blobs/sha256"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [path.read_bytes() for path in (tmp_path / "blobs/sha256").iterdir()] == [b"layer"]

@@ -14,7 +14,7 @@ from digest_run import ROOT, compare_with_lock
 
 def is_at_hand(version: str) -> bool:
     """Whether requirements/venv.sh finds a CPython of that version."""
-    script = 'root="$1"; source "$root/requirements/venv.sh"; python_at_hand "$2"'
+    script = 'root="$1"; source "$root/requirements/venv.sh"; installed_python "$2"'
     return not subprocess.run(["bash", "-c", script, "bash", ROOT, version], stdout=subprocess.DEVNULL).returncode
 
 

@@ -35,7 +35,7 @@ class Processor(NamedTuple):
 
     @property
     def emulator(self) -> list:
-        prefix = ["-L", str(AARCH64 / "root")] if self.architecture == "aarch64" else []
+        prefix = ["-L", str(AARCH64 / "files")] if self.architecture == "aarch64" else []
         return [f"qemu-{self.architecture}", "-cpu", self.model, *prefix]
 
     @property

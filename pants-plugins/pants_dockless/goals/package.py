@@ -37,7 +37,7 @@ async def package_container_image(
     destinations = _destinations(field_set, image, options)
     exported = await export_image(field_set, image, destinations, context, options)
     path = field_set.output_path.value_or_default(file_ending=None)
-    is_archive = (field_set.output.value or "").endswith("-archive")
+    is_archive = field_set.output.value.endswith("-archive")
     output_path = field_set.output_path.value_or_default(file_ending="tar") if is_archive else path
     output, relpath = await place_output(exported, output_path, is_archive)
     metadata = await _compat.create_digest(

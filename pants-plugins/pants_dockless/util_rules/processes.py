@@ -108,7 +108,9 @@ async def run_registry_client(
 ) -> Output:
     """Run a program that connects to registries, on this machine.
 
-    Raises TargetError, or DocklessError without an address, if the program fails.
+    The program reads its environment from a private file of this machine. With --remote-execution, the program fails,
+    and its error tells the user to run the command again without --remote-execution. Raises TargetError, or
+    DocklessError without an address, if the program fails.
     """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     with private_environment(environment) as path:
