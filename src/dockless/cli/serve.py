@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve a registry until a signal arrives."""
-    from dockless.cli._output import print_json
+    from dockless.cli._output import print_json, print_line
     from dockless.testing import read_faults
     from dockless.testing.serve import serve
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"url": url, "registry": url.partition("://")[2], "data": arguments.data})
         else:
-            print(f"serving a registry on {url} ({storage}); press Ctrl-C to stop")
+            print_line(f"serving a registry on {url} ({storage}); press Ctrl-C to stop")
         sys.stdout.flush()
 
     return serve(

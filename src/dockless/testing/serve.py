@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Callable
 
-from dockless.errors import InvalidValueError, RegistryError
+from dockless.errors import InvalidValueError, RegistryError, printable
 from dockless.testing.access import Auth
 from dockless.testing.faults import Fault
 from dockless.testing.registry import MEMORY, Registry
@@ -81,7 +81,7 @@ def serve(
 
 
 def _print(url: str, where: str) -> None:
-    print(f"dockless: serving a registry on {url} ({where})", flush=True)
+    print(printable(f"dockless: serving a registry on {url} ({where})", None), flush=True)
 
 
 @contextmanager

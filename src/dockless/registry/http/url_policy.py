@@ -108,13 +108,13 @@ def resolve(base: str, reference: str, label: str) -> str:
 
 
 def redact(url: str) -> str:
-    """Return `url` for messages: without a user, and without the values of its query, which may be signed."""
+    """Return `url` for messages: printable, without a user and without the values of its query, which may be signed."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     items = parts.query.split("&") if parts.query else []
     query = "&".join(f"{item.partition('=')[0]}=..." if "=" in item else "..." for item in items)
     origin = f"{parts.scheme}://{host}" if parts.scheme else host
-    return f"{origin}{parts.path}{'?' + query if query else ''}"
+    return printable(f"{origin}{parts.path}{'?' + query if query else ''}", None)
 
 
 def _port(parts: SplitResult) -> int:
