@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def print_line(text: str, file: TextIO | None = None) -> None:
     """Print `text` as one line to stdout or `file`, with the escapes of `printable`."""
     # One write: print() writes the line end separately, and several threads transfer blobs.
-    (file or sys.stdout).write(f"{printable(text, None)}\n")
+    (sys.stdout if file is None else file).write(f"{printable(text, None)}\n")
 
 
 def print_traceback(error: BaseException) -> None:

@@ -20,7 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockless.errors import InvalidValueError
+from dockless._atomic import resolve_output
+from dockless.errors import InvalidValueError, LayoutError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
@@ -77,11 +78,12 @@ class DirectoryStorage:
         self._sessions = directory / "uploads"
         self._temporary = directory / "temporary"
         try:
+            resolve_output(str(directory))
             self._open(directory)
-        except OSError as error:
+        except (OSError, LayoutError) as error:
             raise InvalidValueError(
                 f"cannot keep a registry in {directory}",
-                cause=error.strerror or str(error),
+                cause=error.cause if isinstance(error, LayoutError) else error.strerror or str(error),
                 hint="name a directory that can be written",
             ) from error
 
@@ -96,7 +98,9 @@ class DirectoryStorage:
             )
         marker.write_bytes(write_document(_MARK))
         shutil.rmtree(self._temporary, ignore_errors=True)
-        for path in (self._content, self._names, self._sessions, self._temporary):
+        for path in (self._content.parent, self._content, self._names, self._sessions, self._temporary):
+            if path.is_symlink():
+                raise InvalidValueError(f"{path} is a symlink, not a directory", hint="name an empty directory")
             path.mkdir(parents=True, exist_ok=True)
         self._uploads: dict[str, _DirectoryUpload] = {}
         for session in self._sessions.iterdir():
