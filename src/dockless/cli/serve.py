@@ -24,7 +24,9 @@ def add_to(commands: Commands) -> None:
         help="HOST:PORT; port 0 selects a free port, which is printed (default: %(default)s)",
     )
     parser.add_argument(
-        "--any-address", action="store_true", help="allow an address that other machines can reach; they could push"
+        "--any-address",
+        action="store_true",
+        help="allow an address that other machines can reach, which could push, and requests of web pages",
     )
     parser.add_argument("--data", metavar="DIR", help="directory of the content (default: memory, lost at the end)")
     parser.add_argument(

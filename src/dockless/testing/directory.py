@@ -31,6 +31,10 @@ _MARKER = "registry.json"
 _MARK = {"version": 1}
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 class _DirectoryUpload:
     """The file of a session. The hash is updated with the bytes, and computed from the file after a restart."""
 
@@ -40,7 +44,7 @@ class _DirectoryUpload:
         self.repository = (directory / "repository").read_text()
         self._hash = hashlib.sha256()
         self._lock = threading.Lock()
-        self._file = open(directory / "data", "ab+")  # noqa: SIM115 - it stays open with the session
+        self._file = open(directory / "data", "ab+", opener=_open_no_link)  # noqa: SIM115 - it stays open
         self._file.seek(0)
         for piece in pieces(self._file):
             self._hash.update(piece)
