@@ -94,6 +94,13 @@ def _append(
     on_bytes: OnBytes,
     jobs: int,
 ) -> None:
+    for name in (LAYOUT_FILE, INDEX_FILE, "blobs", _BLOBS):
+        # Whoever made the layout may not be able to write where the link leads to. Reading does no harm: blobs are
+        # verified.
+        if os.path.islink(os.path.join(directory, name)):
+            raise LayoutError(
+                f"cannot write an OCI layout to {directory}", cause=f"{name} is a symlink", hint="choose another path"
+            )
     try:
         OciLayout(directory)
     except LayoutError as error:
@@ -102,12 +109,6 @@ def _append(
             cause=f"the directory has other content ({error.problem})",
             hint="choose another path",
         ) from error
-    for name in ("blobs", _BLOBS):
-        # Reading a symlinked directory does no harm: blobs are verified.
-        if os.path.islink(os.path.join(directory, name)):
-            raise LayoutError(
-                f"cannot write an OCI layout to {directory}", cause=f"{name} is a symlink", hint="choose another path"
-            )
     files = DirectoryFiles(directory)
     with temporary_directory(directory) as staged:
 

@@ -101,10 +101,12 @@ class DirectoryStorage:
                 f"{directory} is not empty and does not contain a registry", hint="name an empty directory"
             )
         marker.write_bytes(write_document(_MARK))
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        for path in (self._content.parent, self._content, self._names, self._sessions, self._temporary):
+        paths = (self._content.parent, self._content, self._names, self._sessions, self._temporary)
+        for path in paths:
             if path.is_symlink():
                 raise InvalidValueError(f"{path} is a symlink, not a directory", hint="name an empty directory")
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        for path in paths:
             path.mkdir(parents=True, exist_ok=True)
         self._uploads: dict[str, _DirectoryUpload] = {}
         for session in self._sessions.iterdir():
