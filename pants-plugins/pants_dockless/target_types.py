@@ -438,7 +438,8 @@ class BaseField(SpecialCasedDependencies):
             raise InvalidFieldException(
                 printable(
                     f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
-                    f"`base_image(reference={value[0]!r})` and use its address, or write registry/repository@sha256:...",
+                    f"`base_image(reference={value[0]!r})` and use its address, or write "
+                    "registry/repository@sha256:...",
                     None,
                 )
             )
