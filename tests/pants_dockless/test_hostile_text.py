@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from evil_text import COMMAND, EVIL, assert_harmless
 from made_images import layout_of, make_image
 from pants.engine.addresses import Address
+from pants.engine.internals.scheduler import ExecutionError
 
 import pants_dockless
 from dockless.errors import DocklessError
@@ -223,3 +225,12 @@ class TestFailedProcesses:
         # Its own lines are those of a traceback, but they are no commands.
         assert_harmless("\n".join(f"| {line}" for line in lines))
         assert not any(line.lstrip().startswith("::") for line in lines)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../../../etc/passwd"])
+def test_a_source_that_links_out_of_the_repository(backend, target):
+    write(backend, 'dependencies=[":files"]')
+    os.symlink(target, Path(backend.build_root, "app/src/link"))
+    # Pants refuses to follow it.
+    with pytest.raises(ExecutionError, match=r"(?i)link.*(outside|absolute|escape|root)"):
+        backend.package("app:image")
