@@ -37,7 +37,8 @@ def resolve_output(path: str) -> str:
     LayoutError and OSError.
     """
     resolved, count = "/", 0
-    pending = os.path.join(os.getcwd(), path).split("/")[::-1]
+    # The working directory may have been deleted.
+    pending = (path if os.path.isabs(path) else os.path.join(os.getcwd(), path)).split("/")[::-1]
     while pending:
         name = pending.pop()
         if name in ("", "."):
