@@ -462,6 +462,10 @@ class TestSourcesAndArguments:
             assert said.status in (1, 2) and len(said.err.splitlines()) == 1, arguments
             assert_harmless(said.err)
 
+    @pytest.mark.parametrize("arguments", [("inspect", "a\x1b"), ("inspect", "a", "--platform", "a\x1b")])
+    def test_text_in_quotes_is_escaped_once(self, dockless, arguments):
+        assert "'a\\x1b'" in dockless(*arguments).err
+
     @TEXTS
     def test_errors_that_are_not_ours(self, dockless, monkeypatch, text):
         image = make_image(b"one")

@@ -60,9 +60,9 @@ def check_destination(url: str, registry_url: str, label: str, *, strict: bool =
         parts = urlsplit(url)
     except ValueError:
         raise ProtocolError(
-            f"{label} {printable(url.partition('?')[0], 200)!r} of {registry} is not a valid URL"
+            f"{label} '{printable(url.partition('?')[0], 200)}' of {registry} is not a valid URL"
         ) from None
-    shown = f"{label} {printable(redact(url), 200)!r} of {registry}"
+    shown = f"{label} '{printable(redact(url), 200)}' of {registry}"
     try:
         port = _port(parts)
     except ValueError:
@@ -103,7 +103,7 @@ def resolve(base: str, reference: str, label: str) -> str:
         return urldefrag(urljoin(base, reference)).url
     except ValueError:
         raise ProtocolError(
-            f"{label} {printable(reference.partition('?')[0], 200)!r} of {urlsplit(base).netloc} is not a valid URL"
+            f"{label} '{printable(reference.partition('?')[0], 200)}' of {urlsplit(base).netloc} is not a valid URL"
         ) from None
 
 
