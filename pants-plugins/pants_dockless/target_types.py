@@ -20,6 +20,7 @@ from pants.engine.target import (
 )
 from pants.util.strutil import help_text, softwrap
 
+from dockless.errors import printable
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
 # Strings that cannot be the first component of an address: a host with a port, and well-known registries.
@@ -438,8 +439,12 @@ class BaseField(SpecialCasedDependencies):
         value = super().compute_value(single_address(cls, raw_value, address), address)
         if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
             raise InvalidFieldException(
-                f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
-                f"`base_image(reference={value[0]!r})` and use its address, or write registry/repository@sha256:..."
+                printable(
+                    f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
+                    f"`base_image(reference={value[0]!r})` and use its address, or write "
+                    "registry/repository@sha256:...",
+                    None,
+                )
             )
         return value
 

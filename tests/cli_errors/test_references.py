@@ -56,7 +56,7 @@ TAGS = [
     ("slash", "a/b", "'a/b'"),
     ("umlaut", "ä", "'ä'"),
     ("colon", "a:b", "'a:b'"),
-    ("newline", "a\nb", r"'a\\nb'"),
+    ("newline", "a\nb", r"'a\nb'"),
 ]
 DIGESTS = [
     case("B13", "63 digits", "sha256:" + "a" * 63, f"invalid digest 'sha256:{'a' * 63}'; {DIGEST}"),

@@ -24,7 +24,7 @@ from pants.util.logging import LogLevel
 from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
 from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms, read_optional_file
@@ -135,7 +135,7 @@ async def lock_base_images(
         output_files=(_NEW,),
     )
     for notice in json.loads(output.stdout):
-        logger.warning(notice)
+        log_warning(logger, notice)
     files = await _compat.digest_contents(output.digest)
     if not files:
         raise DocklessError("the lockfile was not written", hint="run the command again without --remote-execution")

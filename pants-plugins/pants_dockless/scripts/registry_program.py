@@ -29,6 +29,12 @@ def run(main: Callable[[str], int]) -> NoReturn:
     sys.unraisablehook = lambda error: None if error.exc_type is SystemExit else default_hook(error)
     try:
         status = main(*sys.argv[1:])
+    except Exception as error:
+        # Python would print messages, which may contain text of a registry, as they are.
+        from dockless._printable import traceback_lines
+
+        print(*traceback_lines(error), sep="\n", file=sys.stderr)
+        status = 1
     finally:
         exit_on_signals()
     sys.exit(status)

@@ -24,7 +24,7 @@ from dockless.errors import LayerError
 from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.target_types import (
     CompressionField,
     ContentDependenciesField,
@@ -120,7 +120,7 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
         target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
     )
     for warning in built.warnings:
-        logger.warning(f"{target.address}: {warning}")
+        log_warning(logger, f"{target.address}: {warning}")
     return Layer(built, output.digest)
 
 
