@@ -23,9 +23,7 @@ from pants_dockless.target_types import (
     ContainerImageDependenciesField,
     CopyForeignLayersField,
     ImageField,
-    ImageTagsField,
     RegistriesField,
-    RepositoryField,
     SkipPushField,
 )
 from pants_dockless.util_rules.built_image import BuiltImage, image_artifact
@@ -54,8 +52,6 @@ class PublishPushImageRequest(PublishRequest["PublishPushImageFieldSet"]):
 @dataclass(frozen=True)
 class _PublishImageFieldSet(PublishFieldSet[Any]):
     registries: RegistriesField
-    repository: RepositoryField
-    image_tags: ImageTagsField
     skip_push: SkipPushField
     copy_foreign_layers: CopyForeignLayersField
 

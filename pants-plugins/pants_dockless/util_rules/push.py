@@ -163,7 +163,7 @@ def _plan(
     return {
         "action": action,
         "jobs": options.jobs,
-        "insecure": sorted(insecure | {registry for registry in remote if options.is_insecure(registry)}),
+        "insecure": sorted(insecure | (remote & options.insecure_registries())),
         "results": "",
         "connection_failures": directory_of_run(run),
         "images": [_image(push, state) for push, state in zip(pushes, states or [PushState()] * len(pushes))],

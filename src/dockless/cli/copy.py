@@ -94,7 +94,7 @@ def _copy_all(arguments: argparse.Namespace) -> int:
     import sys
     from functools import partial
 
-    from dockless.cli._output import print_json, print_references, saved_document
+    from dockless.cli._output import print_json, print_line, print_references, saved_document
     from dockless.transfer.batch import Outcome, Transfer, run_transfers
     from dockless.transfer.copy import check_destinations, registries_of
 
@@ -105,7 +105,7 @@ def _copy_all(arguments: argparse.Namespace) -> int:
     def report(index: int, outcome: Outcome[PushResult]) -> None:
         if outcome.error is not None:
             source, destination = pairs[index]
-            sys.stderr.write(f"dockless: error: {source} to {destination}: {outcome.error}\n")
+            print_line(f"dockless: error: {source} to {destination}: {outcome.error}", sys.stderr)
         elif outcome.result is not None and not arguments.json:
             print_references(outcome.result)
 
@@ -122,5 +122,5 @@ def _copy_all(arguments: argparse.Namespace) -> int:
             images.append({"source": source, "destination": destination, **document})
         print_json({"images": images})
     elif not arguments.quiet:
-        print(f"{len(pairs) - failed} of {len(pairs)} images copied", file=sys.stderr)
+        print_line(f"{len(pairs) - failed} of {len(pairs)} images copied", sys.stderr)
     return 1 if failed else 0

@@ -59,9 +59,9 @@ class RegistryClient:
         self.registry = check_registry(registry)
         self.jobs = check_jobs(jobs)
         self.retrier = Retrier(retry or RetryPolicy(), clock or Clock())
-        env = os.environ if environ is None else environ
-        self._state = UploadState(env)
-        self._locations = BlobLocations(env)
+        environ = os.environ if environ is None else environ
+        self._state = UploadState(environ)
+        self._locations = BlobLocations(environ)
         self._blob_uploads: KeyedLocks[Digest] = KeyedLocks()
         self._uploads: SingleFlight[tuple[str, Digest], BlobResult] = SingleFlight()
         self._session = RegistrySession(

@@ -6,21 +6,28 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from dockless._atomic import resolve_output
+from dockless.errors import LayoutError
 from dockless.oci.canonical_json import load_json
 
 # Bytes. A larger file was not written by this module.
 _MAX_SIZE = 64 * 1024
+_TEMPORARY = "tmp-"
+# The names of the files in the directory: others are not removed.
+_NAME = re.compile(rf"[0-9a-f]{{64}}(\.[0-9]+)?\Z|{_TEMPORARY}")
 
 
 class UserCache:
     """JSON documents by key, one file each, in a directory of XDG_CACHE_HOME or ~/.cache.
 
-    The directory and the files are private to the user. If the directory cannot be written to, nothing is kept.
+    The directory and the files are private to the user. If the directory cannot be written to, or other users can write
+    to the directory, nothing is kept.
 
     name     the name of the directory
     max_age  seconds after which a document is ignored and removed
@@ -61,11 +68,15 @@ class UserCache:
             return
         import tempfile
 
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, LayoutError):
+            # A cache directory in /tmp, say: a symlink of another user must not lead the writes and removals elsewhere.
+            resolve_output(self._directory)
             if not os.path.isdir(self._directory):
                 os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            if not _is_private(os.stat(self._directory)):
+                return
             self._prune()
-            handle, temporary = tempfile.mkstemp(dir=self._directory)
+            handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=self._directory)
             with open(handle, "w", encoding="utf-8") as file:
                 json.dump(document, file)
             os.rename(temporary, path)
@@ -81,7 +92,7 @@ class UserCache:
             with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
                 status = os.fstat(file.fileno())
                 # The cache may be shared: a file of another user could direct an upload to a server of that user.
-                if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
+                if not _is_private(status) or not stat.S_ISREG(status.st_mode):
                     return None
                 if not 0 <= time.time() - status.st_mtime < self._max_age:
                     return None
@@ -96,8 +107,13 @@ class UserCache:
         self._pruned = True
         with os.scandir(self._directory) as entries:
             for entry in entries:
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > self._max_age:
+                if _NAME.match(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > self._max_age:
                     os.unlink(entry.path)
 
     def _path(self, key: str) -> str:
         return os.path.join(self._directory, hashlib.sha256(key.encode()).hexdigest()) if self._directory else ""
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Return whether no other user can change a file or directory."""
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
