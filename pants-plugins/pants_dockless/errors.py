@@ -4,6 +4,7 @@ import logging
 from typing import Optional
 
 from pants.engine.addresses import Address
+from pants.engine.console import Console
 from pants.engine.target import Target
 
 from dockless.errors import DocklessError, printable
@@ -40,3 +41,8 @@ def wrong_target_type(address: Address, field: str, target: Target, expected: st
 def log_warning(logger: logging.Logger, warning: str) -> None:
     """Log `warning`, which may contain names of files, as one line that no terminal and no CI service acts on."""
     logger.warning(printable(warning, None))
+
+
+def print_line(console: Console, line: str, *, to_stdout: bool = False) -> None:
+    """Print `line`, which may contain text of a registry, as one line that no terminal and no CI service acts on."""
+    (console.print_stdout if to_stdout else console.print_stderr)(printable(line, None))

@@ -13,6 +13,7 @@ from evil_text import COMMAND, EVIL, assert_harmless
 from made_images import layout_of, make_image
 from pants.engine.addresses import Address
 from pants.engine.internals.scheduler import ExecutionError
+from push_plans import push_plan
 
 import pants_dockless
 from dockless.errors import DocklessError
@@ -54,8 +55,13 @@ def test_only_one_function_logs_and_only_programs_print():
                 name = ast.unparse(node.func)
                 if name == "print" or name.startswith(("logger.", "sys.stderr.", "sys.stdout.", "console.")):
                     calls.add((str(path.relative_to(BACKEND)), name))
-    assert {call for call in calls if not call[0].startswith("scripts/")} == {("errors.py", "logger.warning")}
-    assert {name for path, name in calls if path.startswith("scripts/")} == {"print"}
+    assert {call for call in calls if not call[0].startswith("scripts/")} == {
+        ("errors.py", "logger.warning"),
+        *(("goals/push.py", f"console.sigil_{name}") for name in ("failed", "skipped", "succeeded")),
+    }
+    # The progress consists of numbers.
+    progress = {("scripts/push_progress.py", f"sys.stderr.{name}") for name in ("write", "flush", "isatty")}
+    assert {name for path, name in calls - progress if path.startswith("scripts/")} == {"print"}
 
 
 def test_texts_of_an_image(backend, text):
@@ -121,7 +127,7 @@ def test_paths_outside_of_dist(backend, field):
 
 
 class TestPrograms:
-    """The programs that speak to registries run as Pants runs them; the output of `push_image.py` is the console's."""
+    """The programs that speak to registries run as Pants runs them; the output of `push_images.py` is the console's."""
 
     @pytest.fixture(scope="class")
     def registry(self):
@@ -133,7 +139,7 @@ class TestPrograms:
         def run(program, plan, status=1):
             environment = tmp_path / "environment.json"
             environment.write_text(json.dumps({"HOME": str(tmp_path)}))
-            for file in registry_program(program, plan, str(environment)):
+            for file in registry_program(program, plan, str(environment), ("push_progress.py",)):
                 (tmp_path / file.path).write_bytes(file.content)
             argv = [sys.executable, "-I", "-S", str(tmp_path / program), str(tmp_path / "plan.json")]
             done = subprocess.run(argv, cwd=tmp_path, env={}, capture_output=True, check=False)
@@ -144,33 +150,23 @@ class TestPrograms:
 
         return run
 
-    def push(self, host, **changes):
-        return {
-            "address": "app:image",
-            "layout": "image",
-            "registry": host,
-            "repository": "app",
-            "tags": ["1"],
-            "insecure": False,
-            "jobs": 2,
-            "copy_foreign_layers": False,
-            "remote": [],
-            **changes,
-        }
-
     def test_push(self, run, registry, tmp_path, text):
         image = make_image(b"one", manifest={"annotations": {text: text}})
-        layout_of(tmp_path / "image", image.manifest.descriptor, blobs=image.blobs, names=[text])
+        layout_of(tmp_path, image.manifest.descriptor, blobs=image.blobs, names=[text])
+
+        def push(status=1, **changes):
+            run("push_images.py", push_plan(registry, image.manifest.descriptor, **changes), status=status)
+
         registry.faults = ()
-        run("push_image.py", self.push(registry.host), status=0)
-        for changes in ({"tags": [text]}, {"repository": text}, {"layout": text}):
-            run("push_image.py", self.push(registry.host, **changes))
-        run("push_image.py", self.push(text))
+        push(status=0)
+        for changes in ({"tags": [text]}, {"repository": text}, {"registry": text}, {"address": text, "tags": [""]}):
+            push(**changes)
         body = json.dumps({"errors": [{"code": text, "message": text, "detail": text}]})
         registry.faults = [Fault("manifest put", status=400, body=body)]
-        run("push_image.py", self.push(registry.host, repository="refused"))
+        push(repository="refused")
         # Not an error of the library.
-        done = run("push_image.py", self.push(registry.host, remote=[{text: text}], jobs=text))
+        plan = push_plan(registry, image.manifest.descriptor, remote=[{text: text}])
+        done = run("push_images.py", plan)
         assert done.stderr.startswith(b"Traceback")
 
     def test_lock(self, run, registry, tmp_path, text):

@@ -4,13 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from made_images import make_image
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from push_plans import push_plan
 from waiting import wait_until
 
@@ -35,7 +33,7 @@ def start(tmp_path):
         plan = push_plan(registry, image.manifest.descriptor)
         for file in registry_program("push_images.py", plan, str(environment), ("push_progress.py",)):
             (tmp_path / file.path).write_bytes(file.content)
-        argv = interactive_argv(PythonBuildStandaloneBinary(sys.executable), "push_images.py")
+        argv = interactive_argv("push_images.py")
         return subprocess.Popen(
             [argument.replace("{chroot}", str(tmp_path)) for argument in argv],
             cwd=tmp_path,

@@ -11,6 +11,7 @@ from pants.engine.rules import QueryRule
 from pants.testutil.option_util import create_subsystem
 from pants_backend import make_backend
 
+from dockless.testing import Registry
 from pants_dockless.goals.generate_lockfiles import BaseToLock, LockBaseImages
 from pants_dockless.goals.publish import PublishContainerImageFieldSet, PublishContainerImageRequest
 from pants_dockless.subsystem import Dockless
@@ -18,13 +19,18 @@ from pants_dockless.util_rules.base_images import RESOLVE
 
 BUILD = """
 file(name="f", source="f.txt")
-container_image(name="image", dependencies=[":f"], registries=["reg.example"])
+container_image(name="image", dependencies=[":f"], registries=["REGISTRY"])
 """
 
 
 def publish_plan(backend) -> dict:
-    """Return the plan of the process that pushes the image."""
-    backend.write_files({"app/f.txt": "f", "app/BUILD": BUILD})
+    """Return the plan of the process that pushes the image to an empty registry."""
+    with Registry() as registry:
+        return _publish_plan(backend, registry.host)
+
+
+def _publish_plan(backend, host: str) -> dict:
+    backend.write_files({"app/f.txt": "f", "app/BUILD": BUILD.replace("REGISTRY", host)})
     field_set = PublishContainerImageFieldSet.create(backend.get_target(Address("app", target_name="image")))
     request = PublishContainerImageRequest(field_set, (backend.package("app:image"),))
     (published,) = backend.request(PublishProcesses, [request])

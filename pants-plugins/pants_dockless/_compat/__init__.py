@@ -36,6 +36,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
         resolve_dependencies,
         resolve_targets,
         run_interactive,
+        run_local_process,
         run_process,
         snapshot,
     )
@@ -56,6 +57,7 @@ else:
         resolve_dependencies,
         resolve_targets,
         run_interactive,
+        run_local_process,
         run_process,
         snapshot,
     )
@@ -97,6 +99,7 @@ __all__ = [
     "resolve_dependencies",
     "resolve_targets",
     "run_interactive",
+    "run_local_process",
     "run_process",
     "skip_publish_request",
     "skip_publish_rules",

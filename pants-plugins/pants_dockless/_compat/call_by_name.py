@@ -1,7 +1,7 @@
 """The functions of `_compat` on rules that are called by name, for Pants 2.29 and later."""
 
 # Types are checked with the oldest supported version of Pants, which does not have these modules.
-# mypy: disable-error-code="import-not-found, attr-defined, no-any-return"
+# mypy: disable-error-code="import-not-found, attr-defined, no-any-return, call-arg"
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +11,7 @@ from pants.core.goals.package import (
     EnvironmentAwarePackageRequest,
     environment_aware_package,
 )
+from pants.core.util_rules.misc import extract_keep_sandboxes
 from pants.engine import intrinsics, rules
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
@@ -25,8 +26,10 @@ from pants.engine.fs import (
     Snapshot,
 )
 from pants.engine.internals import graph
+from pants.engine.internals.native_engine import ProcessExecutionEnvironment
 from pants.engine.internals.specs_rules import find_valid_field_sets_for_target_roots
 from pants.engine.intrinsics import execute_process, run_interactive_process
+from pants.engine.platform import Platform
 from pants.engine.process import FallibleProcessResult, InteractiveProcess, InteractiveProcessResult, Process
 from pants.engine.rules import implicitly
 from pants.engine.target import (
@@ -82,6 +85,21 @@ async def path_globs(request: PathGlobs) -> Digest:
 async def run_process(process: Process) -> FallibleProcessResult:
     """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await execute_process(process, **implicitly())
+
+
+async def run_local_process(process: Process) -> FallibleProcessResult:
+    """Run a process on this machine, whatever the environment of the rule is."""
+    keep_sandboxes = await extract_keep_sandboxes(**implicitly())
+    environment = ProcessExecutionEnvironment(
+        environment_name=None,
+        platform=Platform.create_for_localhost().value,
+        docker_image=None,
+        remote_execution=False,
+        remote_execution_extra_platform_properties=[],
+        execute_in_workspace=False,
+        keep_sandboxes=keep_sandboxes.value,
+    )
+    return await execute_process(process, environment)
 
 
 async def run_interactive(process: InteractiveProcess) -> InteractiveProcessResult:

@@ -16,8 +16,10 @@ from pants.engine.fs import (
     PathGlobs,
     Snapshot,
 )
+from pants.engine.internals.native_engine import ProcessExecutionEnvironment
 from pants.engine.internals.selectors import Effect, Get
 from pants.engine.internals.session import SessionValues
+from pants.engine.platform import Platform
 from pants.engine.process import FallibleProcessResult, InteractiveProcess, InteractiveProcessResult, Process
 from pants.engine.target import (
     DependenciesRequest,
@@ -72,6 +74,18 @@ async def path_globs(request: PathGlobs) -> Digest:
 async def run_process(process: Process) -> FallibleProcessResult:
     """Run a process. A non-zero exit code is not an error: the caller reports it."""
     return await Get(FallibleProcessResult, Process, process)
+
+
+async def run_local_process(process: Process) -> FallibleProcessResult:
+    """Run a process on this machine, whatever the environment of the rule is."""
+    environment = ProcessExecutionEnvironment(
+        environment_name=None,
+        platform=Platform.create_for_localhost().value,
+        docker_image=None,
+        remote_execution=False,
+        remote_execution_extra_platform_properties=[],
+    )
+    return await Get(FallibleProcessResult, {process: Process, environment: ProcessExecutionEnvironment})
 
 
 async def run_interactive(process: InteractiveProcess) -> InteractiveProcessResult:

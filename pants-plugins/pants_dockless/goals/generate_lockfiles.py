@@ -14,7 +14,6 @@ from pants.core.goals.generate_lockfiles import (
     RequestedUserResolveNames,
     UserGenerateLockfiles,
 )
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.fs import CreateDigest, FileContent
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.target import AllTargets, Target
@@ -104,9 +103,7 @@ def _references(targets: Iterable[Target]) -> Iterator[tuple[Target, str, str]]:
 
 
 @rule(desc="Pin base images", level=LogLevel.INFO)
-async def lock_base_images(
-    request: LockBaseImages, python: PythonBuildStandaloneBinary, options: Dockless
-) -> GenerateLockfileResult:
+async def lock_base_images(request: LockBaseImages, options: Dockless) -> GenerateLockfileResult:
     """Write the lockfile: the manifest and the config of each base image."""
     old = await read_optional_file(request.lockfile_dest)
     insecure_registries = options.insecure_registries()
@@ -127,7 +124,6 @@ async def lock_base_images(
     output = await run_registry_client(
         None,
         "Pin base images",
-        python,
         _PROGRAM,
         plan,
         options,
@@ -138,7 +134,7 @@ async def lock_base_images(
         log_warning(logger, notice)
     files = await _compat.digest_contents(output.digest)
     if not files:
-        raise DocklessError("the lockfile was not written", hint="run the command again without --remote-execution")
+        raise DocklessError("the lockfile was not written", hint="run the command again")
     digest = await _compat.create_digest(CreateDigest([FileContent(request.lockfile_dest, files[0].content)]))
     return GenerateLockfileResult(digest, RESOLVE, request.lockfile_dest)
 

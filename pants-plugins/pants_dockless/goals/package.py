@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any, Union
 
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.fs import EMPTY_DIGEST, CreateDigest, FileContent, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
@@ -28,11 +27,10 @@ from pants_dockless.util_rules.layer import BuildContext
 async def build_container_image(
     field_set: BuildImageFieldSet,
     python: SharedPython,
-    client_python: PythonBuildStandaloneBinary,
     options: Dockless,
 ) -> BuiltPackage:
     """Build the image of a `container_image`."""
-    context = BuildContext(python, client_python, options.default_compression, options.cache_layers)
+    context = BuildContext(python, options.default_compression, options.cache_layers)
     image = await build_image(field_set, context, options)
     return BuiltPackage(
         EMPTY_DIGEST,
@@ -44,11 +42,10 @@ async def build_container_image(
 async def package_container_image(
     field_set: ContainerImageFieldSet,
     python: SharedPython,
-    client_python: PythonBuildStandaloneBinary,
     options: Dockless,
 ) -> BuiltPackage:
     """Build the image of a `container_image`, and write it in the form that the field `output` names."""
-    context = BuildContext(python, client_python, options.default_compression, options.cache_layers)
+    context = BuildContext(python, options.default_compression, options.cache_layers)
     built = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.of(field_set)))
     artifact = image_artifact(built)
     image, destinations = artifact.image, artifact.destinations

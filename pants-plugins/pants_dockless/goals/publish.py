@@ -12,7 +12,6 @@ from pants.core.goals.publish import (
     PublishProcesses,
     PublishRequest,
 )
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 
@@ -81,9 +80,7 @@ class PublishPushImageFieldSet(_PublishImageFieldSet):
 
 
 # Before the rules: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
-async def _publish(
-    request: PublishRequest[Any], python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
-) -> PublishProcesses:
+async def _publish(request: PublishRequest[Any], options: Dockless, run: RunId) -> PublishProcesses:
     field_set: _PublishImageFieldSet = request.field_set
     artifact = image_artifact(*request.packages)
     image, destinations = artifact.image, artifact.destinations
@@ -96,10 +93,8 @@ async def _publish(
     pushes, skipped = find_pushes(field_set.address, artifact, field_set.copy_foreign_layers)
     for push in pushes:
         check_conflicts(run, push.destination.references, field_set.address, str(image.digest))
-    states = await check_pushes(pushes, CHECK, python, options, run) if pushes else ()
-    processes = await _compat.concurrently(
-        _process(push, state, python, options, run) for push, state in zip(pushes, states)
-    )
+    states = await check_pushes(pushes, CHECK, options, run) if pushes else ()
+    processes = await _compat.concurrently(_process(push, state, options, run) for push, state in zip(pushes, states))
     return PublishProcesses(
         [
             *(
@@ -119,30 +114,26 @@ async def _publish(
     )
 
 
-async def _process(
-    push: Push, state: PushState, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
-) -> Any:
+async def _process(push: Push, state: PushState, options: Dockless, run: RunId) -> Any:
     if state.error:
         return message_process(f"error: {push.address}: {state.error}", 1)
     if state.is_complete:
         return _compat.background_process(message_process(f"{push.description}: already present", 0))
-    return await push_process((push,), (state,), python, options, run)
+    return await push_process((push,), (state,), options, run)
 
 
 @rule
 async def publish_container_image(
-    request: PublishContainerImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
+    request: PublishContainerImageRequest, options: Dockless, run: RunId
 ) -> PublishProcesses:
     """Return the processes that push the image of a `container_image`."""
-    return await _publish(request, python, options, run)
+    return await _publish(request, options, run)
 
 
 @rule
-async def publish_push_image(
-    request: PublishPushImageRequest, python: PythonBuildStandaloneBinary, options: Dockless, run: RunId
-) -> PublishProcesses:
+async def publish_push_image(request: PublishPushImageRequest, options: Dockless, run: RunId) -> PublishProcesses:
     """Return the processes that push the image of a `push_image`."""
-    return await _publish(request, python, options, run)
+    return await _publish(request, options, run)
 
 
 def _skipped(

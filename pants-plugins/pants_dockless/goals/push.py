@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.console import Console
 from pants.engine.environment import EnvironmentName
 from pants.engine.goal import Goal, GoalSubsystem
@@ -19,6 +18,7 @@ from pants.option.option_types import BoolOption, StrOption
 
 from pants_dockless import _compat
 from pants_dockless._compat import RunId
+from pants_dockless.errors import print_line
 from pants_dockless.field_sets import BuildImageFieldSet, PushImageFieldSet
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
@@ -96,7 +96,6 @@ async def _push(
     console: Console,
     pushes: tuple[Push, ...],
     states: tuple[PushState, ...],
-    python: PythonBuildStandaloneBinary,
     options: Dockless,
     run: RunId,
 ) -> list[Optional[str]]:
@@ -107,7 +106,7 @@ async def _push(
         return errors
     results = os.path.join(directory_of_run(run), "results.json")
     process = await push_process(
-        tuple(pushes[n] for n in pending), tuple(states[n] for n in pending), python, options, run, results=results
+        tuple(pushes[n] for n in pending), tuple(states[n] for n in pending), options, run, results=results
     )
     result = await _compat.run_interactive(process)
     try:
@@ -124,7 +123,6 @@ async def _push(
 async def push_images(
     console: Console,
     subsystem: PushSubsystem,
-    python: PythonBuildStandaloneBinary,
     options: Dockless,
     run: RunId,
 ) -> PushGoal:
@@ -147,25 +145,25 @@ async def push_images(
     pushes, skipped = _find_pushes(wanted, artifacts, run)
     for field_set in selected:
         if field_set.skip_push.value:
-            console.print_stderr(f"{console.sigil_skipped()} {field_set.address} skipped (by `skip_push`).")
+            print_line(console, f"{console.sigil_skipped()} {field_set.address} skipped (by `skip_push`).")
     for destination in skipped:
         for reference in destination.references:
-            console.print_stderr(f"{console.sigil_skipped()} {reference} skipped (by `skip_push` of the registry).")
+            print_line(console, f"{console.sigil_skipped()} {reference} skipped (by `skip_push` of the registry).")
     action = DRY_RUN if subsystem.dry_run else CHECK
-    states = await check_pushes(pushes, action, python, options, run) if pushes else ()
+    states = await check_pushes(pushes, action, options, run) if pushes else ()
     if subsystem.dry_run:
         for line in dry_run_lines(pushes, states):
-            console.print_stdout(line)
+            print_line(console, line, to_stdout=True)
         return PushGoal(exit_code=int(any(state.error for state in states)))
-    errors = await _push(console, pushes, states, python, options, run)
+    errors = await _push(console, pushes, states, options, run)
     for push, state, error in zip(pushes, states, errors):
         status = "failed" if error else "already present" if state.is_complete else "pushed"
         sigil = console.sigil_failed() if error else console.sigil_succeeded()
-        console.print_stderr(f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
+        print_line(console, f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
         if error and state.error:
-            console.print_stderr(f"error: {push.address}: {error}")
+            print_line(console, f"error: {push.address}: {error}")
     counts = Counter("failed" if error else "ok" for error in errors)
-    console.print_stderr(f"{counts['ok']} of {len(pushes)} images are in their registries.")
+    print_line(console, f"{counts['ok']} of {len(pushes)} images are in their registries.")
     if subsystem.output:
         with open(subsystem.output, "w") as file:
             json.dump(output_data(pushes, states, errors), file, indent=2, sort_keys=True)

@@ -53,11 +53,7 @@ def read_plan(path: str) -> dict[str, Any]:
                 os.environ.update(json.load(file))
             os.unlink(plan["environment"])
         except OSError as error:
-            print(
-                f"error: cannot read the environment: {error.strerror}; run the command again without "
-                "--remote-execution",
-                file=sys.stderr,
-            )
+            print(f"error: cannot read the environment: {error.strerror}; run the command again", file=sys.stderr)
             sys.exit(1)
     return plan
 

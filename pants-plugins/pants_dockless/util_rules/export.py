@@ -3,7 +3,6 @@
 import json
 from typing import Optional
 
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.fs import EMPTY_DIGEST, AddPrefix, CreateDigest, Digest, FileContent, FileEntry, MergeDigests
 from pants.util.frozendict import FrozenDict
@@ -49,7 +48,7 @@ async def export_image(
             cause=f"the image has {len(image.images)} platforms",
             hint="use `oci-archive` or a single platform",
         )
-    layout = await _complete_layout(address, image, context.client_python, options)
+    layout = await _complete_layout(address, image, options)
     if output == "oci-layout":
         return layout
     return await _write_archive(address, layout, output, _archive_names(address, destinations), context)
@@ -72,9 +71,7 @@ async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[D
     return await _compat.add_prefix(AddPrefix(tree, directory)) if directory else tree, path
 
 
-async def _complete_layout(
-    address: Address, image: BuiltImage, python: PythonBuildStandaloneBinary, options: Dockless
-) -> Digest:
+async def _complete_layout(address: Address, image: BuiltImage, options: Dockless) -> Digest:
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
     layout = await image_layout(image)
     if not image.remote_layers:
@@ -99,7 +96,6 @@ async def _complete_layout(
     output = await run_registry_client(
         address,
         f"Download the base layers of {address}",
-        python,
         _FETCH_LAYERS,
         plan,
         options,

@@ -5,7 +5,6 @@ import logging
 from dataclasses import dataclass
 from typing import Optional
 
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import (
@@ -63,13 +62,9 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The interpreters that build images, the default compression, and whether Pants stores the blobs of layers.
-
-    `python` runs processes that Pants caches. `client_python` runs processes that connect to registries.
-    """
+    """The interpreter that builds layers, the default compression, and whether Pants stores the blobs of layers."""
 
     python: SharedPython
-    client_python: PythonBuildStandaloneBinary
     default_compression: str
     keep_blobs: bool
 

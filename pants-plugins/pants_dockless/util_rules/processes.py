@@ -14,7 +14,6 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import Any, Optional
 
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import EMPTY_DIGEST, CreateDigest, Digest, FileContent, FileEntry, MergeDigests
@@ -98,7 +97,6 @@ async def run_builder(
 async def run_registry_client(
     address: Optional[Address],
     description: str,
-    python: PythonBuildStandaloneBinary,
     program: str,
     plan: dict[str, Any],
     options: Dockless,
@@ -112,16 +110,16 @@ async def run_registry_client(
 ) -> Output:
     """Run a program that connects to registries, on this machine, with the files `inputs` and the tree `input_digest`.
 
-    The program reads its environment from a private file of this machine. With --remote-execution, the program fails,
-    and its error tells the user to run the command again without --remote-execution. Raises TargetError, or
-    DocklessError without an address, if the program fails.
+    Also with --remote-execution or in a remote environment the program runs on this machine, because the program uses
+    the network and the credentials of the user. Raises TargetError, or DocklessError without an address, if the program
+    fails.
     """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     with private_environment(environment) as path:
         files = await _compat.create_digest(CreateDigest((*registry_program(program, plan, path, modules), *inputs)))
-        result = await _compat.run_process(
+        result = await _compat.run_local_process(
             Process(
-                argv=(python.path, "-I", "-S", program, _PLAN),
+                argv=(sys.executable, "-I", "-S", program, _PLAN),
                 input_digest=await _compat.merge_digests(MergeDigests((files, input_digest))),
                 append_only_caches=append_only_caches,
                 output_files=output_files,
@@ -146,13 +144,13 @@ def registry_program(
     return (*map(script, (program, _RUNNER, *modules)), FileContent(_PLAN, document))
 
 
-def interactive_argv(python: PythonBuildStandaloneBinary, program: str) -> tuple[str, ...]:
+def interactive_argv(program: str) -> tuple[str, ...]:
     """Return the arguments of an InteractiveProcess that runs a registry program.
 
     CPython prints a traceback if SIGINT arrives before the program has installed a handler. Therefore SIGINT is blocked
     until then, or ignored if `env` does not support `--block-signal`.
     """
-    command = (python.path, "-I", "-S", f"{{chroot}}/{program}", f"{{chroot}}/{_PLAN}")
+    command = (sys.executable, "-I", "-S", f"{{chroot}}/{program}", f"{{chroot}}/{_PLAN}")
     return ("/bin/sh", "-c", _WITHOUT_INTERRUPTS, "sh", *command)
 
 

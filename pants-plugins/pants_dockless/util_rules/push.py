@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pants.core.util_rules.adhoc_binaries import PythonBuildStandaloneBinary
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import CreateDigest, MergeDigests
@@ -98,7 +97,6 @@ def find_pushes(
 async def check_pushes(
     pushes: tuple[Push, ...],
     action: str,
-    python: PythonBuildStandaloneBinary,
     options: Dockless,
     run: RunId,
 ) -> tuple[PushState, ...]:
@@ -110,7 +108,6 @@ async def check_pushes(
     output = await run_registry_client(
         None,
         f"Ask the registry about {names[0]}" if len(names) == 1 else f"Ask registries about {len(names)} images",
-        python,
         _PROGRAM,
         _plan(action, pushes, options, run),
         options,
@@ -123,7 +120,6 @@ async def check_pushes(
 async def push_process(
     pushes: tuple[Push, ...],
     states: tuple[PushState, ...],
-    python: PythonBuildStandaloneBinary,
     options: Dockless,
     run: RunId,
     *,
@@ -144,9 +140,7 @@ async def push_process(
     }
     documents = (push.image.documents for push in pushes)
     trees = (await _compat.create_digest(CreateDigest(program)), *documents, *await layer_trees(tuple(layers.values())))
-    return InteractiveProcess(
-        interactive_argv(python, _PROGRAM), input_digest=await _compat.merge_digests(MergeDigests(trees))
-    )
+    return InteractiveProcess(interactive_argv(_PROGRAM), input_digest=await _compat.merge_digests(MergeDigests(trees)))
 
 
 def message_process(text: str, exit_code: int) -> InteractiveProcess:
