@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -14,6 +15,9 @@ from typing import BinaryIO
 from dockless.errors import LayoutError
 
 _PREFIX = ".dockless-part-"
+# Seconds. Locks are held while an index is written, or a layout of some gigabytes is completed.
+LOCK_TIMEOUT = 60.0
+_LOCK_PAUSE = 0.05
 
 
 def reason_of(error: OSError) -> str:
@@ -60,6 +64,26 @@ def temporary_directory(parent: str) -> Iterator[str]:
         yield staged
 
 
+def lock(descriptor: int, path: str) -> None:
+    """Take the exclusive lock of an open file or directory.
+
+    Raises LayoutError if another process holds the lock for a minute, and OSError if the file system has no locks.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LayoutError(
+                    f"cannot lock {path}",
+                    cause=f"another process has held its lock for {LOCK_TIMEOUT:.0f} seconds",
+                    hint="find the process with `lsof`, or choose another path",
+                ) from None
+            time.sleep(_LOCK_PAUSE)
+
+
 def remove_stale(directory: str) -> None:
     """Remove temporaries of ended processes of this machine from `directory`: a running process holds a lock.
 
@@ -97,7 +121,7 @@ def _new(directory: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]
     try:
         # A file system without locks: no process gets a lock, so none removes stale files either.
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, unlocked)
         # After the lock: a file with this name and no lock counts as stale.
         os.rename(unlocked, path)
         yield path, descriptor

@@ -20,6 +20,7 @@ BUILD_LAYER = "build_layer.py"
 EXPORT_IMAGE = "export_image.py"
 
 LAYER_MODULES = (
+    "dockless._files",
     "dockless._hashing",
     "dockless.errors",
     "dockless.layer.builder",
@@ -62,6 +63,7 @@ COMPRESSIONS = {
 EXPORT_MODULES = (
     "dockless._atomic",
     "dockless.blobs",
+    "dockless._files",
     "dockless._hashing",
     "dockless.errors",
     "dockless.image_tree",

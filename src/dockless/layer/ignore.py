@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from dockless._files import open_regular
 from dockless.errors import LayerError
 from dockless.layer.spec import encoded
 
@@ -73,8 +74,7 @@ class Ignores:
 
 def _read_ignore_file(path: bytes) -> list[bytes]:
     # Like git, Dockless does not read an ignore file through a symlink.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_regular(path, follow_symlinks=False) as file:
         data = file.read(_MAX_IGNORE_FILE + 1)
     if len(data) > _MAX_IGNORE_FILE:
         raise LayerError(f"the ignore file {os.fsdecode(path)} is larger than {_MAX_IGNORE_FILE} bytes")

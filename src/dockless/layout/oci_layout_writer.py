@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import atomic_file, reason_of, temporary_directory
+from dockless._atomic import atomic_file, lock, reason_of, temporary_directory
 from dockless._concurrency import CancelledError, WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
@@ -171,7 +170,7 @@ def _locked(directory: str) -> Iterator[None]:
     """Hold the lock for changes of a layout's index."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, directory)
         yield
     finally:
         os.close(descriptor)
