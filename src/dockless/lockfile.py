@@ -20,8 +20,8 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 
 VERSION = 1
-# Bytes. A hundred bases with ten platforms of ten kilobytes each have 10 MB.
-_MAX_BYTES = 64 * 1024 * 1024
+# Bytes. A base takes about ten kilobytes for each platform, and every run of Pants parses the lockfile.
+MAX_BYTES = 8 * 1024 * 1024
 _HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
 
 
@@ -72,7 +72,7 @@ class Lockfile(NamedTuple):
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
         """Parse a lockfile and verify each document by its digest. Raises InvalidDocumentError, which names `path`."""
-        document = parse_document(raw, path, limit=_MAX_BYTES)
+        document = parse_document(raw, path, limit=MAX_BYTES)
         if document.get("version") != VERSION:
             raise InvalidDocumentError(
                 f"{path} has the version {document.get('version')!r:.20}",
@@ -85,15 +85,24 @@ class Lockfile(NamedTuple):
         return cls({name: _base_from_json(name, found, path) for name, found in bases.items()})
 
     def to_bytes(self) -> bytes:
-        """Return the content of the file: UTF-8 with a final newline."""
+        """Return the content of the file: UTF-8 with a final newline.
+
+        Raises InvalidDocumentError for a lockfile that `from_bytes` would refuse because of its size.
+        """
         document = {
             "//": _HEADER,
             "version": VERSION,
             "bases": {name: _base_to_json(base) for name, base in self.bases.items()},
         }
-        return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode(
-            "utf-8", "surrogatepass"
-        )
+        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        raw = text.encode("utf-8", "surrogatepass")
+        if len(raw) > MAX_BYTES:
+            raise InvalidDocumentError(
+                f"the lockfile would have {len(raw)} bytes",
+                cause=f"the limit is {MAX_BYTES}",
+                hint="lock fewer base images, or fewer platforms with `platforms`",
+            )
+        return raw
 
     def base(self, reference: Reference, path: str, command: str) -> LockedBase:
         """Return the entry of a reference. Raises InvalidDocumentError, which names the command to run."""

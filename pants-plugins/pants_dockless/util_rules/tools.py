@@ -22,6 +22,7 @@ EXPORT_IMAGE = "export_image.py"
 LAYER_MODULES = (
     "dockless._files",
     "dockless._hashing",
+    "dockless._lines",
     "dockless.errors",
     "dockless.layer.builder",
     "dockless.layer.compression",

@@ -15,7 +15,8 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import count, groupby
 
 from pathspec import RegexPattern
@@ -66,11 +67,7 @@ class Patterns:
     """
 
     def __init__(self, lines: Iterable[bytes], where: str) -> None:
-        if GitIgnoreSpecPattern.pattern_to_regex(_KNOWN[0]) != (_KNOWN[1], True):
-            raise LayerError(
-                "the installed pathspec translates patterns in a way that this version of Dockless does not know",
-                hint="install pathspec 1.1.1 or a newer Dockless",
-            )
+        _check_translation(GitIgnoreSpecPattern.pattern_to_regex)
         for_files, for_directories = [], []
         for line in lines:
             try:
@@ -87,6 +84,9 @@ class Patterns:
         # Last first: the last pattern that matches decides.
         self._for_files, self._for_directories = for_files[::-1], for_directories[::-1]
 
+    def __len__(self) -> int:
+        return len(self._for_directories)
+
     def match(self, path: bytes, is_directory: bool) -> bool | None:
         """Return what the last pattern that matches `path` says: False if the pattern begins with `!`, else True.
 
@@ -100,6 +100,17 @@ class Patterns:
         return None
 
 
+@lru_cache(maxsize=1)
+def _check_translation(pattern_to_regex: Callable[[str], object]) -> None:
+    if pattern_to_regex(_KNOWN[0]) != (_KNOWN[1], True):
+        raise LayerError(
+            "the installed pathspec translates patterns in a way that this version of Dockless does not know",
+            hint="install pathspec 1.1.1 or a newer Dockless",
+        )
+
+
+# Ignore files of many directories have the same lines.
+@lru_cache(maxsize=10_000)
 def _pattern(text: str) -> RegexPattern:
     regex, include = GitIgnoreSpecPattern.pattern_to_regex(text)
     assert regex is not None

@@ -21,6 +21,9 @@ EPOCH = "1970-01-01T00:00:00Z"
 # Part of image bytes.
 CREATED_BY = "dockless"
 
+# Layers, and entries of the history, which may describe instructions without a layer.
+_MAX_ENTRIES = 10_000
+
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
 )
@@ -56,6 +59,9 @@ class ImageConfig(NamedTuple):
         rootfs = document.get("rootfs")
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
             raise InvalidDocumentError(f"{label} has no rootfs.diff_ids", cause="the document is not an image config")
+        for key, items in (("diff IDs", rootfs["diff_ids"]), ("entries in its history", document.get("history"))):
+            if isinstance(items, list) and len(items) > _MAX_ENTRIES:
+                raise InvalidDocumentError(f"{label} has {len(items)} {key}", cause=f"the limit is {_MAX_ENTRIES}")
         for diff_id in rootfs["diff_ids"]:
             if not isinstance(diff_id, str):
                 raise InvalidDocumentError(f"{label} has a diff ID that is not a string")

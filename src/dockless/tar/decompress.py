@@ -86,7 +86,7 @@ class _Counted:
 def _gunzip(source: _Counted, label: str) -> Iterator[bytes]:
     member = zlib.decompressobj(31)
     feed = _MIN_FEED
-    data = source.take(feed)
+    data: memoryview | bytes = source.take(feed)
     try:
         while True:
             # Without a bound, a bomb would fill the memory in one call.

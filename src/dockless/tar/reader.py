@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from dockless.errors import LayoutError
+from dockless.tar.header import MAX_PATH
 
 FILE_KINDS = frozenset((b"0", b"\0", b"7"))
 # Bytes of an extended header, which may hold extended attributes of 64 KiB each.
 _MAX_EXTENDED = 1 << 20
-# Bytes of a name or link target: PATH_MAX of Linux.
-MAX_PATH = 4096
 # Headers, records of pax headers and blocks of sparse maps of one archive. Each takes some microseconds, and a
 # compressed archive may have billions. The largest image layers have a million files.
 _MAX_RECORDS = 10_000_000
