@@ -27,6 +27,24 @@ def reason_of(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def make_directories(path: str) -> None:
+    """Create the directory `path` and the missing directories above it. Raises OSError.
+
+    os.makedirs is recursive, and a path may have two thousand components.
+    """
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            # Another process may have created the directory.
+            if not os.path.isdir(directory):
+                raise
+
+
 @contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Yield a new file that replaces `path` when the body ends without an error. After an error nothing is left.
@@ -43,7 +61,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
             # A device or a FIFO would be replaced for every user of it.
             raise LayoutError(f"cannot write {path}", cause="it is not a regular file", hint="choose another path")
         directory = os.path.dirname(os.path.abspath(path))
-        os.makedirs(directory, exist_ok=True)
+        make_directories(directory)
         remove_stale(directory)
         with _new(directory, _make_file) as (staged, descriptor):
             with os.fdopen(descriptor, "w+b", closefd=False) as file:
@@ -143,7 +161,8 @@ def _prefix() -> str:
 
 def _remove(path: str) -> None:
     """Remove a file or directory; a missing one is no error."""
-    with contextlib.suppress(OSError):
+    # A directory that another user made may be deeper than Python's stack.
+    with contextlib.suppress(OSError, RecursionError):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -24,8 +24,7 @@ def check_pattern_count(count: int, where: str) -> None:
     """Raise LayerError, naming `where`, if a path would be compared with too many patterns."""
     if count > _MAX_PATTERNS:
         raise LayerError(
-            f"{where}: {count} patterns apply",
-            cause=f"the limit is {_MAX_PATTERNS}",
+            f"{where}: more than {_MAX_PATTERNS} patterns apply",
             hint="write fewer patterns, such as patterns for directories",
         )
 
@@ -47,7 +46,6 @@ class Ignores:
         self._specs: tuple[tuple[int, Patterns], ...] = ()
         if patterns:
             self._specs = ((0, compile_patterns(map(encoded, patterns), f"`ignores` of {origin}")),)
-            _check_count(self._specs, f"`ignores` of {origin}")
         self._files = _IgnoreFiles(origin)
 
     def __bool__(self) -> bool:
@@ -70,7 +68,7 @@ class Ignores:
                 path = os.path.join(directory, name)
                 depth = len(relative) + 1 if relative else 0
                 specs = ((depth, compile_patterns(self._files.lines(path), os.fsdecode(path))), *specs)
-                _check_count(specs, os.fsdecode(path))
+                check_pattern_count(sum(len(patterns) for _, patterns in specs), os.fsdecode(path))
         if specs == self._specs:
             return self
         inner = Ignores.__new__(Ignores)
@@ -87,10 +85,6 @@ class Ignores:
             if ignored is not None:
                 return ignored
         return False
-
-
-def _check_count(specs: Iterable[tuple[int, Patterns]], where: str) -> None:
-    check_pattern_count(sum(len(patterns) for _, patterns in specs), where)
 
 
 class _IgnoreFiles:

@@ -23,6 +23,7 @@ from pathspec import RegexPattern
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from dockless.errors import LayerError
+from dockless.layer.ignore import check_pattern_count
 
 # PATH_MAX of Linux.
 _MAX_PATTERN = 4096
@@ -79,6 +80,7 @@ class Patterns:
             if text:
                 pattern = _pattern(text)
                 for_directories.append(pattern)
+                check_pattern_count(len(for_directories), where)
                 if not directories_only:
                     for_files.append(pattern)
         # Last first: the last pattern that matches decides.

@@ -17,6 +17,8 @@ from dockless.oci.digest import Digest
 MAX_AGE = 24 * 3600.0
 # Bytes. Sending a smaller blob takes less time than asking how much of it arrived.
 MIN_SIZE = 1 << 20
+# Characters. A location is a URL.
+_MAX_FILE = 64 * 1024
 
 
 class UploadState:
@@ -96,7 +98,7 @@ def _read_location(path: str) -> str:
         # The cache may be shared: a file of another user could direct the upload to a server of that user.
         if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
             return ""
-        document = load_json(file.read())
+        document = load_json(file.read(_MAX_FILE))
     location = document.get("location") if isinstance(document, dict) else None
     is_recent = 0 <= time.time() - status.st_mtime < MAX_AGE
     return location if isinstance(location, str) and is_recent else ""
