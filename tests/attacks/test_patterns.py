@@ -61,7 +61,7 @@ def test_it_still_matches(pattern, path):
 
 
 def test_thousands_of_patterns():
-    patterns = compile_patterns([b"*a*%d*b" % n for n in range(5000)], "test")
+    patterns = compile_patterns([b"*a*%d*b" % n for n in range(3000)], "test")
     begun = time.process_time()
     assert patterns.match(NAME, False) is None
     assert time.process_time() - begun < PER_PATH

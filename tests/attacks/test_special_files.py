@@ -1,4 +1,4 @@
-"""FIFOs, devices, sockets and directories in the place of files are an error at once, and locks of others have an end."""
+"""FIFOs, devices, sockets and directories in the place of files are an error at once; waiting for a lock has an end."""
 
 import errno
 import fcntl
