@@ -305,13 +305,14 @@ assert sum(map(len, decompress(open(sys.argv[1], "rb"), "test"))) == 300 << 20
 """
     done = run_measured(code, tmp_path / "x")
     assert (done.status, done.err) == (0, "")
-    assert done.mib < 200
+    # The window, and the output for 1 KiB of input twice.
+    assert done.mib < 250
 
 
 def test_a_zstd_window_that_is_too_large(tmp_path):
     zstandard = pytest.importorskip("zstandard")
-    parameters = zstandard.ZstdCompressionParameters(compression_level=1, window_log=28)
-    data = zstandard.ZstdCompressor(compression_params=parameters, write_content_size=False).compressobj()
+    parameters = zstandard.ZstdCompressionParameters(compression_level=1, window_log=28, write_content_size=False)
+    data = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     with pytest.raises(LayoutError, match="damaged: zstd"):
         for _ in decompress(io.BytesIO(data.compress(b"a" * MIB) + data.flush()), "test"):
             pass

@@ -17,8 +17,11 @@ _CHUNK = 1 << 20
 # A gzip stream expands at most 1032 times (the longest match of RFC 1951), a zstd stream a hundred thousand times.
 _MAX_EXPANSION = 1100
 _ALWAYS_ALLOWED = 1 << 30
-# Bytes that a decompressor is given at once at the beginning of a member.
+# Bytes that a gzip decompressor is given at once at the beginning of a member.
 _MIN_FEED = 4096
+# Bytes that a zstd decompressor is given at once. Four bytes may become 128 KiB (RFC 8878, RLE blocks), and the output
+# has no other limit.
+_ZSTD_FEED = 1024
 
 
 def detect_format(head: bytes) -> str:
@@ -138,8 +141,7 @@ def _decompress_zstd(source: _Counted, label: str) -> Iterator[bytes]:
     frame = decompressor.decompressobj()
     begun = False
     try:
-        # Four bytes may become 128 KiB (RFC 8878, RLE blocks): feeding few at a time keeps the output small.
-        while data := source.take(_MIN_FEED):
+        while data := source.take(_ZSTD_FEED):
             if frame.eof:
                 frame = decompressor.decompressobj()
             chunk = frame.decompress(data)
