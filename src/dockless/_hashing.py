@@ -49,12 +49,15 @@ class HashingWriter(_Hashed):
 
 
 class HashingFile(_Hashed):
-    """Reads from `file`; `on_data` is called with each piece."""
+    """Reads up to `limit` bytes from `file` (None: all); `on_data` is called with each piece."""
 
-    def __init__(self, file: Readable, on_data: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self, file: Readable, on_data: Callable[[bytes], object] | None = None, limit: int | None = None
+    ) -> None:
         super().__init__()
         self._file = file
         self._on_data = on_data
+        self._limit = limit
         self._peeked = b""
 
     def peek(self, size: int = 1 << 16) -> bytes:
@@ -75,7 +78,7 @@ class HashingFile(_Hashed):
             pass
 
     def _next(self, size: int) -> bytes:
-        data = self._file.read(size)
+        data = self._file.read(size if self._limit is None else min(size, self._limit - self.size))
         self._add(data)
         if self._on_data is not None:
             self._on_data(data)

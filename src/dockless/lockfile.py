@@ -96,12 +96,7 @@ class Lockfile(NamedTuple):
         }
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         raw = text.encode("utf-8", "surrogatepass")
-        if len(raw) > MAX_BYTES:
-            raise InvalidDocumentError(
-                f"the lockfile would have {len(raw)} bytes",
-                cause=f"the limit is {MAX_BYTES}",
-                hint="lock fewer base images, or fewer platforms with `platforms`",
-            )
+        _check_size(len(raw), "the lockfile")
         return raw
 
     def base(self, reference: Reference, path: str, command: str) -> LockedBase:
@@ -110,6 +105,15 @@ class Lockfile(NamedTuple):
         if base is None:
             raise InvalidDocumentError(f"{path} has no entry for {reference}", hint=f"run `{command}`")
         return base
+
+
+def _check_size(size: int, label: str) -> None:
+    if size > MAX_BYTES:
+        raise InvalidDocumentError(
+            f"{label} would have {size} bytes or more",
+            cause=f"the limit is {MAX_BYTES}",
+            hint="lock fewer base images, or fewer platforms with `platforms`",
+        )
 
 
 def _base_to_json(base: LockedBase) -> dict[str, Any]:
@@ -195,8 +199,8 @@ def _check_links(base: LockedBase, where: str) -> None:
     index = base.platform_index
     if index is not None and index.digest != base.digest:
         fail("the index", index.digest, base.digest)
+    listed = {child.digest for child in index.manifests} if index else {base.digest}
     for image in base.images:
-        listed = {child.digest for child in index.manifests} if index else {base.digest}
         if image.manifest.digest not in listed:
             fail(
                 f"the manifest for {image.platform}",
@@ -216,15 +220,22 @@ def lock_base(
     """Return the locked form of a base whose manifest or index is `root`, for `platforms` (none: all of the base).
 
     `fetch(descriptor)` returns the verified bytes of a manifest or config. Raises InvalidDocumentError for a base that
-    no image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs.
+    no image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs; also for
+    documents that do not fit in a lockfile.
     """
     requested = list(platforms)
     images = []
     if isinstance(root, Index):
         children = [root.select(platform, str(reference)) for platform in requested] or _images_of(root)
-        for child in dict.fromkeys(child.digest for child in children):
-            descriptor = next(c for c in children if c.digest == child)
-            images.append(_lock_image(reference, descriptor, fetch))
+        unique: dict[Digest, Descriptor] = {}
+        for child in children:
+            unique.setdefault(child.digest, child)
+        total = 0
+        for descriptor in unique.values():
+            image = _lock_image(reference, descriptor, fetch)
+            total += len(image.manifest.raw) + len(image.config_bytes)
+            _check_size(total, f"the lockfile with {reference}")
+            images.append(image)
         index: Index | None = root
     else:
         images.append(_locked(reference, root, fetch))

@@ -15,7 +15,7 @@ from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.image_tree import ImageTree, read_image
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
-from dockless.lockfile import MAX_BYTES, LockedBase, LockedImage, Lockfile
+from dockless.lockfile import MAX_BYTES, LockedBase, LockedImage, Lockfile, lock_base
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.oci import media_types
@@ -381,8 +381,25 @@ def test_the_size_of_a_lockfile():
         Lockfile.from_bytes(b'{"x":"' + b"a" * MAX_BYTES + b'"}', "base_images.lock")
     whole = Lockfile.of([locked_base("a", 3_000_000), locked_base("b", 3_000_000)])
     assert Lockfile.from_bytes(whole.to_bytes(), "x") == whole
-    with pytest.raises(InvalidDocumentError, match="the lockfile would have .* bytes: the limit is 8388608"):
+    with pytest.raises(InvalidDocumentError, match="the lockfile would have .* bytes or more: the limit is 8388608"):
         Lockfile.of([locked_base(name, 3_000_000) for name in "abc"]).to_bytes()
+
+
+def test_a_base_whose_documents_do_not_fit_in_a_lockfile():
+    children, blobs = [], {}
+    for n in range(30):
+        image = make_image(config={"x": str(n)}, manifest={"annotations": {"x": "a" * 1_000_000}})
+        blobs.update({digest: data for digest, data in image.blobs.items() if n < 20})
+        children.append(image.documents.descriptor)
+    fetched = []
+
+    def fetch(descriptor):
+        fetched.append(descriptor)
+        return blobs[descriptor.digest]
+
+    with pytest.raises(InvalidDocumentError, match="would have .* bytes or more: the limit is 8388608"):
+        lock_base(Reference.parse("reg.example/a:1"), [], make_index(children), fetch)
+    assert len(fetched) < 20
 
 
 def test_the_memory_of_a_lockfile():

@@ -37,13 +37,13 @@ _MAX_DIFF_IDS = 3
 class VerifyResult:
     """The result of a verification.
 
-    digests    of the roots
-    manifests  the number of manifests and indexes that were read
-    blobs      the number of configs and layers that were read
-    bytes      the size of everything that was read
-    foreign    foreign layers that the source does not have, which were not verified
-    problems   a line for each problem; empty if there are none. Of many problems of one kind, 20 have a line, and one
-               line has the number of the others
+    digests        of the roots
+    manifests      the number of manifests and indexes that were read
+    blobs          the number of configs and layers that were read
+    bytes          the size of everything that was read
+    foreign        foreign layers that the source does not have, which were not verified
+    problems       a line for each problem; empty if there are none. Of many problems of one kind, 20 have a line, and
+                   one line has the number of the others
     problem_count  the number of problems
     """
 

@@ -24,7 +24,9 @@ def layer_problems(
     """Return the problems of the layer whose blob is `file`. Raises what reading `file` raises."""
     problems = BoundedLines()
     label = f"the layer {layer.digest}"
-    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)))
+    kind = f"problems of {label}"
+    # One byte more shows a blob that is too long, however long it is.
+    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), layer.size + 1)
     detected = detect_format(blob.peek())
     expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
     if not expected:
@@ -33,29 +35,39 @@ def layer_problems(
         _check_blob(blob, layer, problems)
         return problems
     if detected != expected:
-        problems.add(label, f"{label} has the media type {layer.media_type}, but its compression is {detected}")
+        problems.add(kind, f"{label} has the media type {layer.media_type}, but its compression is {detected}")
     tar = HashingReader(decompress(blob, label, layer.size), f"the tar in {label}")
     try:
         _check_members(tar, label, problems)
         tar.drain()
     except LayoutError as error:
-        problems.add(label, str(error))
+        problems.add(kind, str(error))
     # The digest includes the bytes after an error in the compressed stream.
     blob.drain()
+    if blob.size > layer.size:
+        # The blob was not read to its end: other problems may be due to that.
+        problems = BoundedLines()
     _check_blob(blob, layer, problems)
     if blob.digest == layer.digest and diff_id is not None and tar.ended and tar.digest != diff_id:
         problems.add(
-            label,
+            kind,
             f"{label} does not match its diff ID: the digest of its tar is {tar.digest}, the config has {diff_id}",
         )
     return problems
 
 
 def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) -> None:
-    if blob.size != layer.size:
-        problems.add("sizes", f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}")
+    if blob.size > layer.size:
+        problems.add(
+            "sizes", f"the blob {layer.digest} has more than {layer.size} bytes, its descriptor says {layer.size}"
+        )
+        return
+    if blob.size < layer.size:
+        problems.add(
+            "blobs of other sizes", f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
+        )
     if blob.digest != layer.digest:
-        problems.add("digests", f"the blob {layer.digest} is damaged: its digest is {blob.digest}")
+        problems.add("damaged blobs", f"the blob {layer.digest} is damaged: its digest is {blob.digest}")
 
 
 def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
