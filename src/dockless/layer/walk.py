@@ -182,9 +182,9 @@ class _Walk:
     def _directory(self, found: list[Entry], pending: list[_Directory], directory: _Directory) -> None:
         """Add the entries of a directory to `found`, and the directories among them to `pending`."""
         location, relative, ignores, above = directory
+        nodes = self.tree.children(location)
         if len(relative) >= MAX_PATH:
             raise too_long(self.origin, relative)
-        nodes = self.tree.children(location)
         on_disk = os.path.join(self.root, location)
         here = on_disk if on_disk.endswith(b"/") else on_disk + b"/"
         if ignores:
