@@ -19,7 +19,7 @@ from dockless.layer.prebuilt import add_tarball
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
 from dockless.oci.digest import Digest
-from dockless.tar import reader
+from dockless.tar import index, reader
 from dockless.tar.decompress import decompress
 from dockless.tar.index import TarFiles
 from dockless.tar.reader import read_members
@@ -124,6 +124,13 @@ def test_many_members(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 128 * MIB
     finally:
         tracemalloc.stop()
+
+
+def test_many_members_with_one_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "_MAX_MEMBERS", 1000)
+    (tmp_path / "x.tar").write_bytes(header() * 1001)
+    with pytest.raises(LayoutError, match="has more than 1000 members"):
+        TarFiles(str(tmp_path / "x.tar"))
 
 
 @pytest.mark.parametrize(

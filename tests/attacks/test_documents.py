@@ -1,5 +1,6 @@
 """Manifests, indexes, configs, lockfiles and references by strangers: what is refused, and how much is read."""
 
+import contextlib
 import copy
 import io
 import json
@@ -305,6 +306,48 @@ def test_counts_of_a_config(key):
         config["history"] = [{}] * 10_001
     with pytest.raises(InvalidDocumentError, match="has 10001 .*: the limit is 10000"):
         ImageConfig.from_bytes(json.dumps(config).encode(), "x")
+
+
+FEATURES = {
+    "a map": {"os.features": {"a": 1}},
+    "a number": {"os.features": 5},
+    "a list of numbers": {"os.features": ["a", 5]},
+    "a text": {"os.features": "win32k"},
+    "a long list": {"os.features": [""] * 5000},
+    "a long text": {"os.features": ["a" * 5000]},
+    "a variant that is a list": {"variant": ["v8"]},
+    "a long variant": {"variant": "a" * 300},
+    "a long version": {"os.version": "a" * 1_000_000},
+    "a long architecture": {"architecture": "a" * 300},
+}
+
+
+@pytest.mark.parametrize("config", FEATURES.values(), ids=list(FEATURES))
+def test_a_config_does_not_spoil_the_index_that_lists_the_image(tmp_path, config):
+    """The platform and the features of a config are copied to the index of a layout."""
+    image = make_image(b"one")
+    raw_config = json.dumps({**json.loads(image.documents.config_bytes), **config}).encode()
+    manifest = image.manifest.json
+    manifest["config"].update(digest=image.blobs.put(raw_config), size=len(raw_config))
+    raw = json.dumps(manifest).encode()
+    root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
+    directory = layout_of(tmp_path / "l", root, blobs=image.blobs)
+    with contextlib.suppress(InvalidDocumentError):
+        copy_image(f"oci:{directory}", f"oci:{tmp_path}/copy")
+        [listed] = json.loads((tmp_path / "copy/index.json").read_text())["manifests"]
+        assert "platform" not in listed, "an image whose config is invalid is listed without a platform"
+    with pytest.raises(InvalidDocumentError, match="os.features|platform"):
+        image_of(directory)
+
+
+def image_of(directory):
+    with contextlib.closing(OciLayout(str(directory))) as layout:
+        return read_image(layout, layout.manifest(layout.root()), "x").descriptor
+
+
+def test_features_of_a_config_are_kept():
+    image = make_image(b"one", config={"os.features": ["win32k"]})
+    assert make_index([image.documents.descriptor]).json["manifests"][0]["platform"]["os.features"] == ["win32k"]
 
 
 def test_the_memory_of_a_document():

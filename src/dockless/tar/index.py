@@ -102,7 +102,7 @@ class TarFiles:
         members: dict[str, Member] = {}
         duplicates = set()
         names = 0
-        for member in read_members(self, self.where):
+        for count, member in enumerate(read_members(self, self.where), 1):
             name = _normalized(os.fsdecode(member.name))
             if name in members and member.is_file:
                 duplicates.add(name)
@@ -112,7 +112,7 @@ class TarFiles:
                 raise LayoutError(
                     f"{self.where} has more than {_MAX_NAMES} bytes of names", cause="the archive is not an image"
                 )
-            if len(members) > _MAX_MEMBERS:
+            if count > _MAX_MEMBERS:
                 raise LayoutError(
                     f"{self.where} has more than {_MAX_MEMBERS} members", cause="the archive is not an image"
                 )
