@@ -558,7 +558,8 @@ def use_manifest(raw):
     assert found.raw == raw
     if isinstance(found, Index):
         again = make_index(found.manifests)
-        assert Index.from_bytes(again.raw, "again").manifests == found.manifests
+        # What is written again can be read, and is the same from then on: `"platform": {}` is left out once.
+        assert make_index(Index.from_bytes(again.raw, "again").manifests).raw == again.raw
         return
     config_of = {found.config.digest: WHOLE.documents.config_bytes}
 
