@@ -49,15 +49,15 @@ class HashingWriter(_Hashed):
 
 
 class HashingFile(_Hashed):
-    """Reads up to `limit` bytes from `file` (None: all); `on_data` is called with each piece."""
+    """Reads from `file`, at most `limit` bytes (None: all); `on_data` is called with each piece."""
 
     def __init__(
-        self, file: Readable, on_data: Callable[[bytes], object] | None = None, limit: int | None = None
+        self, file: Readable, on_data: Callable[[bytes], object] | None = None, *, limit: int | None = None
     ) -> None:
         super().__init__()
-        self._file = file
-        self._on_data = on_data
+        self._read = file.read
         self._limit = limit
+        self._on_data = on_data
         self._peeked = b""
 
     def peek(self, size: int = 1 << 16) -> bytes:
@@ -78,7 +78,9 @@ class HashingFile(_Hashed):
             pass
 
     def _next(self, size: int) -> bytes:
-        data = self._file.read(size if self._limit is None else min(size, self._limit - self.size))
+        if self._limit is not None:
+            size = min(size, self._limit - self.size)
+        data = self._read(size) if size else b""
         self._add(data)
         if self._on_data is not None:
             self._on_data(data)

@@ -1,55 +1,24 @@
 """Manifests, indexes, configs, lockfiles and references by strangers: what is refused, and how much is read."""
 
 import contextlib
-import copy
-import io
 import json
 import time
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hostile_documents import CHILD, CONFIG, DIGEST, INDEX, LAYER, MANIFEST, locked_base, refused
 from made_images import layout_of, make_image
 from measured_child import run_command, run_measured
 
 from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.image_tree import ImageTree, read_image
-from dockless.layout.oci_layout import OciLayout, named
-from dockless.layout.oci_layout_writer import write_layout
-from dockless.lockfile import MAX_BYTES, LockedBase, LockedImage, Lockfile, lock_base
-from dockless.mutate.assemble import assemble_image
-from dockless.mutate.config_edit import ConfigEdit
+from dockless.layout.oci_layout import OciLayout
+from dockless.lockfile import MAX_BYTES, Lockfile, lock_base
 from dockless.oci import media_types
-from dockless.oci.canonical_json import parse_document, write_document
-from dockless.oci.descriptor import Descriptor
-from dockless.oci.digest import Digest
 from dockless.oci.image_config import ImageConfig
-from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.manifest import Index, Manifest, make_index, parse_manifest
-from dockless.oci.platform import Platform
+from dockless.oci.manifest import make_index
 from dockless.oci.reference import Reference
-from dockless.oci.validation import find_problems
-from dockless.registry import RegistryClient
-from dockless.testing import Fault, Registry
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
-
-DIGEST = "sha256:" + "1" * 64
-LAYER = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": DIGEST, "size": 1}
-CONFIG = {"mediaType": media_types.OCI_CONFIG, "digest": DIGEST, "size": 2}
-MANIFEST = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": CONFIG, "layers": [LAYER]}
-CHILD = {"mediaType": media_types.OCI_MANIFEST, "digest": DIGEST, "size": 2}
-INDEX = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [CHILD]}
-
-
-def refused(raw, **options):
-    with pytest.raises(DocklessError) as caught:
-        parse_manifest(raw if isinstance(raw, bytes) else json.dumps(raw).encode(), "x", **options)
-    text = str(caught.value)
-    assert text.isprintable()
-    assert len(text) < 2100
-    return text
-
 
 DOCUMENTS = {
     "a duplicate key": (b'{"schemaVersion":2,"layers":[],"layers":[]}', "duplicate key 'layers'"),
@@ -139,144 +108,6 @@ def test_digests(digest):
 def test_manifests_that_are_taken_for_indexes(document, served, reason):
     document = {key: value for key, value in document.items() if value is not None}
     assert reason in refused(document, media_type=served)
-
-
-WRONG_MAPS = [["x"], "x", 5, 0, True, [], {"a": 1}, {"a": None}, {"a": ["b"]}, {"a": {"b": "c"}}, [["a", "b"]]]
-SUBJECTS = ["x", 5, [], {}, {"digest": "x"}, {**CHILD, "size": -1}, [CHILD], True, {**CHILD, "annotations": ["x"]}]
-
-
-@pytest.mark.parametrize("annotations", WRONG_MAPS, ids=json.dumps)
-@pytest.mark.parametrize("document", [MANIFEST, INDEX], ids=["manifest", "index"])
-def test_annotations_that_are_not_a_map_of_strings(document, annotations):
-    for wrong in ({"annotations": annotations}, {"annotations": annotations, "subject": CHILD}):
-        assert "annotations is not a map of strings" in refused({**document, **wrong})
-    key = "layers" if "layers" in document else "manifests"
-    nested = {**document, key: [{**document[key][0], "annotations": annotations}]}
-    assert "annotations is not a map of strings" in refused(nested)
-
-
-@pytest.mark.parametrize("subject", SUBJECTS, ids=json.dumps)
-def test_subjects(subject):
-    assert "subject" in refused({**MANIFEST, "subject": subject})
-
-
-@pytest.mark.parametrize("document", [MANIFEST, INDEX], ids=["manifest", "index"])
-@pytest.mark.parametrize("empty", [{"annotations": None}, {"subject": None}, {"artifactType": None}], ids=json.dumps)
-def test_null_is_no_annotation_and_no_subject(document, empty):
-    raw = json.dumps({**document, **empty}).encode()
-    assert parse_manifest(raw, "x").raw == raw
-
-
-ARTIFACT_TYPES = [5, ["x"], {"a": "b"}, True]
-HOSTILE = {
-    **{f"annotations {json.dumps(a)}": {"annotations": a} for a in WRONG_MAPS},
-    **{f"artifactType {json.dumps(a)}": {"artifactType": a} for a in ARTIFACT_TYPES},
-    **{f"subject {json.dumps(s)}": {"subject": s} for s in SUBJECTS},
-}
-
-
-@pytest.fixture(scope="module")
-def registry():
-    with Registry(profile="docker-registry", repositories=["app"]) as registry:
-        yield registry
-
-
-@pytest.fixture
-def client(registry, tmp_path):
-    with RegistryClient(registry.host, environ={"HOME": str(tmp_path)}) as client:
-        yield client
-
-
-@pytest.mark.parametrize("wrong", HOSTILE.values(), ids=list(HOSTILE))
-def test_a_referrer_with_wrong_properties_is_not_sent(registry, client, wrong):
-    """It was stored first, and then the index of referrers was invalid or was not written."""
-    raw = json.dumps({**MANIFEST, "subject": CHILD, **wrong}).encode()
-    before = len(registry.requests)
-    with pytest.raises(InvalidDocumentError, match="annotations|artifactType|subject"):
-        client.put_manifest("app", "tag", raw, media_types.OCI_MANIFEST)
-    assert len(registry.requests) == before
-
-
-@pytest.mark.parametrize("escaped", [True, False])
-def test_a_subject_whose_name_is_escaped(registry, client, escaped):
-    raw = json.dumps({**MANIFEST, "subject": CHILD, "annotations": ["x"]})
-    raw = raw.replace('"subject"', '"\\u0073ubject"') if escaped else raw
-    with pytest.raises(InvalidDocumentError, match="annotations"):
-        client.put_manifest("app", "tag", raw.encode(), media_types.OCI_MANIFEST)
-
-
-def test_an_index_of_referrers_that_is_full(registry, client):
-    image = make_image(b"one", manifest={"subject": CHILD})
-    for data in image.blobs.values():
-        registry.put_blob("app", data)
-    registry.put_manifest("app", image.manifest.raw, media_types.OCI_MANIFEST)
-    other = make_image(b"one")
-    registry.put_manifest("app", other.manifest.raw, media_types.OCI_MANIFEST)
-    full = make_index([other.manifest.descriptor] * 10_000).raw
-    tag = DIGEST.replace(":", "-")
-    registry.put_manifest("app", full, media_types.OCI_INDEX, tag)
-    with pytest.raises(InvalidDocumentError, match="has 10001 manifests: the limit is 10000"):
-        client.put_manifest("app", "tag", image.manifest.raw, media_types.OCI_MANIFEST)
-    assert client.get_manifest("app", tag).raw == full
-    client.delete_manifest("app", str(Digest.of(full)))
-
-
-@pytest.fixture
-def hostile_layout(tmp_path):
-    """`hostile_layout(**properties)`: the directory of a layout with an image whose manifest has these properties."""
-
-    def make(**properties):
-        image = make_image(b"one")
-        raw = json.dumps({**image.manifest.json, **properties}).encode()
-        root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
-        return layout_of(tmp_path / "hostile", root, blobs=image.blobs, names=["v1"])
-
-    return make
-
-
-@pytest.mark.parametrize("wrong", HOSTILE.values(), ids=list(HOSTILE))
-def test_an_image_with_wrong_properties(hostile_layout, registry, tmp_path, wrong):
-    source = f"oci:{hostile_layout(**{'subject': CHILD, **wrong})}:v1"
-    before = len(registry.requests)
-    for destination in (f"oci:{tmp_path}/copy", f"{registry.host}/app:copy", f"docker-archive:{tmp_path}/copy.tar"):
-        with pytest.raises(InvalidDocumentError, match="annotations|artifactType|subject"):
-            copy_image(source, destination)
-    assert len(registry.requests) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["hostile"]
-    assert any(name in "".join(verify_image(source[:-3]).problems) for name in wrong)
-
-
-def test_inspect_of_an_image_with_wrong_properties(hostile_layout):
-    done = run_command("inspect", f"oci:{hostile_layout(annotations=['x'])}")
-    assert done.status == 1
-    assert "annotations is not a map of strings" in done.err
-    assert "internal error" not in done.err
-
-
-def test_a_layout_index_with_wrong_annotations(tmp_path):
-    image = make_image(b"one")
-    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    index = json.loads((directory / "index.json").read_text())
-    for wrong in (
-        {**index, "annotations": ["x"]},
-        {**index, "manifests": [{**index["manifests"][0], "annotations": 5}]},
-    ):
-        (directory / "index.json").write_text(json.dumps(wrong))
-        with pytest.raises(DocklessError, match="annotations is not a map of strings"):
-            write_layout(str(directory), named(image.manifest.descriptor, ["x"]), image.all_blobs, image.blobs)
-        assert json.loads((directory / "index.json").read_text()) == wrong
-
-
-def test_a_layout_whose_index_is_full(tmp_path):
-    image = make_image(b"one")
-    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    entry = image.manifest.descriptor
-    full = make_index([entry._replace(annotations={"a": str(n)}) for n in range(10_000)]).raw
-    (directory / "index.json").write_bytes(full)
-    other = make_image(b"two")
-    with pytest.raises(InvalidDocumentError, match="has 10001 manifests: the limit is 10000"):
-        write_layout(str(directory), named(other.manifest.descriptor, ["x"]), other.all_blobs, other.blobs)
-    assert (directory / "index.json").read_bytes() == full
 
 
 @pytest.mark.parametrize(
@@ -411,13 +242,6 @@ def test_an_index_with_one_child_ten_thousand_times(tmp_path):
     assert image.blobs.opened == [image.manifest.digest]
 
 
-def locked_base(name, size):
-    image = make_image(config={"x": "a" * size})
-    documents = image.documents
-    locked = LockedImage(Platform("linux", "amd64"), documents.manifest, documents.config_bytes)
-    return LockedBase(Reference.parse(f"reg.example/{name}:1"), documents.manifest.digest, None, (locked,))
-
-
 def test_the_size_of_a_lockfile():
     assert MAX_BYTES == 8 << 20
     with pytest.raises(InvalidDocumentError, match="the limit is 8388608"):
@@ -497,153 +321,3 @@ def test_references(text):
         Reference.parse(text)
     assert "secret" not in str(caught.value)
     assert str(caught.value).isprintable()
-
-
-TEXTS = st.sampled_from(
-    ["", "a", "x" * 300, "\x1b[31m", "\n::error::x", "\0", "\ud800", "\u202e", DIGEST, "sha256:", "../x"]
-)
-NUMBERS = st.sampled_from([0, -1, 1, 2**63, 10**90, 1.5, True, False, None])
-VALUES = st.recursive(
-    st.one_of(TEXTS, NUMBERS),
-    lambda values: st.one_of(st.lists(values, max_size=3), st.dictionaries(TEXTS, values, max_size=3)),
-    max_leaves=6,
-)
-WHOLE = make_image(
-    b"one",
-    b"two",
-    config={
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "x"}, {"empty_layer": True}],
-        "os.version": "1",
-    },
-    manifest={"annotations": {"a": "b"}, "subject": CHILD, "artifactType": "a/b"},
-)
-WHOLE_INDEX = json.loads(
-    make_index(
-        [WHOLE.documents.descriptor._replace(annotations={"a": "b"}, urls=("https://x/y",))], annotations={"a": "b"}
-    ).raw
-)
-
-
-def places_of(value, path=()):
-    """The paths of all values in a document."""
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from places_of(item, (*path, key))
-
-
-@st.composite
-def mutated(draw, document):
-    """A document with up to three values replaced, removed or added."""
-    document = copy.deepcopy(document)
-    for _ in range(draw(st.integers(1, 3))):
-        *above, last = draw(st.sampled_from([path for path in places_of(document) if path]))
-        target = document
-        for key in above:
-            target = target[key]
-        action = draw(st.sampled_from(["replace", "remove", "add"]))
-        if action == "remove":
-            del target[last]
-        elif action == "add" and isinstance(target, dict):
-            target[draw(TEXTS)] = draw(VALUES)
-        else:
-            target[last] = draw(VALUES)
-        if not any(path for path in places_of(document)):
-            break
-    return document
-
-
-def use_manifest(raw):
-    found = parse_manifest(raw, "x", media_type="")
-    assert found.raw == raw
-    if isinstance(found, Index):
-        again = make_index(found.manifests)
-        # What is written again can be read, and is the same from then on: `"platform": {}` is left out once.
-        assert make_index(Index.from_bytes(again.raw, "again").manifests).raw == again.raw
-        return
-    config_of = {found.config.digest: WHOLE.documents.config_bytes}
-
-    class Source:
-        def open(self, descriptor):
-            return io.BytesIO(config_of[descriptor.digest])
-
-    read_image(Source(), found, "x")
-
-
-@settings(max_examples=150)
-@given(mutated(WHOLE.manifest.json))
-@example({**MANIFEST, "annotations": ["x"], "subject": CHILD})
-def test_mutated_manifests(document):
-    try:
-        use_manifest(json.dumps(document).encode())
-    except DocklessError as error:
-        assert str(error).isprintable()
-
-
-@settings(max_examples=150)
-@given(mutated(WHOLE_INDEX))
-def test_mutated_indexes(document):
-    try:
-        use_manifest(json.dumps(document).encode())
-    except DocklessError as error:
-        assert str(error).isprintable()
-
-
-@settings(max_examples=150)
-@given(mutated(json.loads(WHOLE.documents.config_bytes)))
-def test_mutated_configs(document):
-    raw = json.dumps(document).encode()
-    config = Descriptor(media_types.OCI_CONFIG, Digest.of(raw), len(raw))
-    manifest = json.dumps({**WHOLE.manifest.json, "config": config.to_json()}).encode()
-    try:
-        image = ImageDocuments.read(Manifest.from_bytes(manifest, "x"), raw, "x")
-        for _ in find_problems(image, None):
-            pass
-        edit = ConfigEdit(env={"A": "$PATH"}, labels={"a": "b"}, working_dir="/x")
-        made = assemble_image(None, [], edit, base=image)
-        parse_document(made.config_bytes, "x")
-        Manifest.from_bytes(made.manifest.raw, "x")
-    except DocklessError as error:
-        assert str(error).isprintable()
-
-
-@settings(max_examples=60)
-@given(mutated(json.loads(Lockfile.of([locked_base("a", 10)]).to_bytes())))
-def test_mutated_lockfiles(document):
-    try:
-        Lockfile.from_bytes(json.dumps(document).encode(), "base_images.lock").to_bytes()
-    except DocklessError as error:
-        assert str(error).isprintable()
-
-
-@settings(max_examples=40)
-@given(mutated(WHOLE_INDEX))
-def test_mutated_layouts(tmp_path_factory, document):
-    directory = layout_of(tmp_path_factory.mktemp("l") / "l", blobs=WHOLE.blobs)
-    (directory / "index.json").write_text(json.dumps(document))
-    try:
-        OciLayout(str(directory)).names()
-        verify_image(f"oci:{directory}")
-    except DocklessError as error:
-        assert str(error).isprintable()
-
-
-def test_what_is_written_is_canonical():
-    assert parse_document(write_document(WHOLE_INDEX), "x") == WHOLE_INDEX
-
-
-def test_another_manifest_for_a_digest(registry, client):
-    """A registry that serves other bytes, with a header that says they are right."""
-    image = make_image(b"one")
-    other = make_image(b"two")
-    for made in (image, other):
-        for data in made.blobs.values():
-            registry.put_blob("app", data)
-    digest = client.put_manifest("app", "one", image.manifest.raw, media_types.OCI_MANIFEST)
-    headers = {"Docker-Content-Digest": str(digest), "Content-Type": media_types.OCI_MANIFEST}
-    registry.faults = [Fault(on="manifest get", status=200, body=other.manifest.raw.decode(), headers=headers)]
-    try:
-        with pytest.raises(DocklessError, match="another manifest than was requested"):
-            client.get_manifest("app", digest)
-    finally:
-        registry.faults = []

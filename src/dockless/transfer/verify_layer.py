@@ -26,7 +26,7 @@ def layer_problems(
     label = f"the layer {layer.digest}"
     kind = f"problems of {label}"
     # One byte more shows a blob that is too long, however long it is.
-    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), layer.size + 1)
+    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), limit=layer.size + 1)
     detected = detect_format(blob.peek())
     expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
     if not expected:
@@ -57,17 +57,13 @@ def layer_problems(
 
 
 def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) -> None:
+    digest, said = layer.digest, f"its descriptor says {layer.size}"
     if blob.size > layer.size:
-        problems.add(
-            "sizes", f"the blob {layer.digest} has more than {layer.size} bytes, its descriptor says {layer.size}"
-        )
-        return
-    if blob.size < layer.size:
-        problems.add(
-            "blobs of other sizes", f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
-        )
-    if blob.digest != layer.digest:
-        problems.add("damaged blobs", f"the blob {layer.digest} is damaged: its digest is {blob.digest}")
+        problems.add("blobs of other sizes", f"the blob {digest} has more than {layer.size} bytes, {said}")
+    elif blob.size < layer.size:
+        problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {said}")
+    elif blob.digest != digest:
+        problems.add("damaged blobs", f"the blob {digest} is damaged: its digest is {blob.digest}")
 
 
 def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
