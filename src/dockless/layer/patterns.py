@@ -51,6 +51,8 @@ _RANGE_END = rf"(?:-{_CHARACTER}|(?!-{_CHARACTER}))"
 _MEMBER = rf"(?:{_CLASS}|(?!{_CLASS}){_CHARACTER}{_RANGE_END})"
 _BRACKET = rf"\[(?P<negation>[!^]|(?![!^]))(?P<members>(?:\]{_RANGE_END}|{_MEMBER}){_MEMBER}*)\]"
 _TOKEN = re.compile(rf"(?P<asterisks>\*+)|(?P<bracket>{_BRACKET})|\\.|.", re.S)
+# What `_normalized_glob` returns: a wildcard or a character, escaped or not.
+_NORMALIZED = re.compile(r"(\*+|\?|\[\]?\0[^]]*\])|\\?(.)", re.S)
 _MEMBERS = re.compile(r"\[:([^]]*):\]|(\\?.)(?:-(\\?.))?", re.S)
 
 # The wildcards of pathspec's expressions, and the translation of a pattern that has all of them.
@@ -97,7 +99,7 @@ class Patterns:
         """
         text = path.decode("latin-1")
         for pattern in self._for_directories if is_directory else self._for_files:
-            if pattern.match_file(text) is not None:
+            if pattern.literal in text and pattern.matches(text):
                 return pattern.include
         return None
 
@@ -113,10 +115,41 @@ def _check_translation(pattern_to_regex: Callable[[str], object]) -> None:
 
 # Ignore files of many directories have the same lines.
 @lru_cache(maxsize=10_000)
-def _pattern(text: str) -> RegexPattern:
-    regex, include = GitIgnoreSpecPattern.pattern_to_regex(text)
-    assert regex is not None
-    return RegexPattern(re.compile(_bounded(regex)), include)
+def _pattern(text: str) -> _Pattern:
+    return _Pattern(text)
+
+
+class _Pattern:
+    """A pattern in the form of `_normalized`. A path that matches contains `literal`.
+
+    The expression is compiled when a path contains the literal: compilation takes as long as a thousand matches.
+    """
+
+    __slots__ = ("_regex", "_text", "include", "literal")
+
+    def __init__(self, text: str) -> None:
+        self.include = not text.startswith("!")
+        self.literal = _longest_literal(text if self.include else text[1:])
+        self._text = text
+        self._regex: RegexPattern | None = None
+
+    def matches(self, path: str) -> bool:
+        if self._regex is None:
+            regex, include = GitIgnoreSpecPattern.pattern_to_regex(self._text)
+            assert regex is not None
+            self._regex = RegexPattern(re.compile(_bounded(regex)), include)
+        return self._regex.match_file(path) is not None
+
+
+def _longest_literal(glob: str) -> str:
+    """Return the longest text without wildcards of a normalized glob. Slashes at its ends may be optional."""
+    texts = [""]
+    for wildcard, character in _NORMALIZED.findall(glob):
+        if wildcard:
+            texts.append("")
+        else:
+            texts[-1] += character
+    return max((text.strip("/") for text in texts), key=len)
 
 
 def _normalized(line: str) -> tuple[str, bool]:
