@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple, Protocol
 
+from dockless._files import open_regular
 from dockless.errors import LayoutError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -47,7 +48,7 @@ class DirectoryBlobs:
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return the blob's file, or the blob of `default`. Raises LayoutError if neither has it."""
         try:
-            return open(os.path.join(self._directory, descriptor.digest.hex), "rb")
+            return open_regular(os.path.join(self._directory, descriptor.digest.hex))
         except OSError as error:
             if self._default is not None:
                 return self._default.open(descriptor)

@@ -22,6 +22,8 @@ MAX_AGE = 24 * 3600.0
 MIN_SIZE = 1 << 20
 _TEMPORARY = "tmp-"
 _NAME = re.compile(rf"[0-9a-f]{{64}}(\.[0-9]+)?\Z|{_TEMPORARY}")
+# Characters. A location is a URL.
+_MAX_FILE = 64 * 1024
 
 
 class UploadState:
@@ -110,7 +112,7 @@ def _read_location(path: str) -> str:
         # The cache may be shared: a file of another user could direct the upload to a server of that user.
         if not _is_private(status) or not stat.S_ISREG(status.st_mode):
             return ""
-        document = load_json(file.read())
+        document = load_json(file.read(_MAX_FILE))
     location = document.get("location") if isinstance(document, dict) else None
     is_recent = 0 <= time.time() - status.st_mtime < MAX_AGE
     return location if isinstance(location, str) and is_recent else ""
