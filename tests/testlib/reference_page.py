@@ -77,8 +77,10 @@ def _entry(name: str, value: object) -> Iterator[str]:
 
 def _alias(value: object) -> str:
     """Return a type as it is written, the same on every interpreter."""
-    if isinstance(value, typing.ForwardRef):
-        return value.__forward_arg__
+    # Not `isinstance`: other packages may replace typing.ForwardRef.
+    forward: str | None = getattr(value, "__forward_arg__", None)
+    if forward is not None:
+        return forward
     if isinstance(value, list):
         return f"[{', '.join(map(_alias, value))}]"
     arguments = typing.get_args(value)
