@@ -32,11 +32,11 @@ class RegistryClient:
     """A client of one registry. Thread-safe; a context manager, which closes its connections.
 
     registry     host with its port; `docker.io` for Docker Hub
-    credentials  for the whole registry, or by `host/path`; None: found as `dockless.registry.auth.keychain` says
-    auth_file    a docker or podman config file that replaces those in the usual places
-    insecure     HTTP is allowed and certificates are not verified; loopback hosts may speak HTTP in any case
-    ca_file      a PEM file of CAs to trust
-    jobs         the maximum number of requests in flight
+    credentials  for the whole registry, or by `host/path`; None: searched as `find_credentials` describes
+    auth_file    a Docker or Podman config file to use instead of the usual config files
+    insecure     allow plain HTTP and unverified certificates; plain HTTP is always allowed for loopback hosts
+    ca_file      a PEM file of trusted CAs, in addition to the usual ones
+    jobs         the maximum number of concurrent requests
     retry        when failed requests are repeated; None: RetryPolicy's defaults
 
     Every method raises RegistryError for failures of the registry, and InvalidValueError for invalid names.
