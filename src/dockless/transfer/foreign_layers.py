@@ -86,7 +86,7 @@ class ForeignLayerSource:
             raise RegistryError(
                 f"{redact(response.url)} has {length} bytes", cause=f"the size of the layer is {descriptor.size}"
             )
-        return io.BufferedReader(_ResponseBody(response), 1 << 20)
+        return io.BufferedReader(_ResponseBody(response, descriptor.size + 1), 1 << 20)
 
     def _check(self, source: str, url: str) -> None:
         """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
@@ -102,16 +102,20 @@ class ForeignLayerSource:
 
 
 class _ResponseBody(io.RawIOBase):
-    def __init__(self, response: HttpResponse) -> None:
+    """The first `limit` bytes of a response body."""
+
+    def __init__(self, response: HttpResponse, limit: int) -> None:
         self._response = response
+        self._left = limit
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._response.read_some(len(view))
+        data = self._response.read_some(min(len(view), self._left)) if self._left else b""
         view[: len(data)] = data
+        self._left -= len(data)
         return len(data)
 
     def close(self) -> None:

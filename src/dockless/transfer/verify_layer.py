@@ -23,7 +23,8 @@ def layer_problems(
 ) -> Iterator[str]:
     """Yield a line for each problem of the layer whose blob is `file`. Raises what reading `file` raises."""
     label = f"the layer {layer.digest}"
-    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)))
+    # One byte more shows a blob that is too long.
+    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), limit=layer.size + 1)
     detected = detect_format(blob.peek())
     expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
     if not expected:
@@ -47,9 +48,11 @@ def layer_problems(
 
 
 def _blob_problems(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
-    if blob.size != layer.size:
+    if blob.size > layer.size:
+        yield f"the blob {layer.digest} has more than the {layer.size} bytes that its descriptor says"
+    elif blob.size < layer.size:
         yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
-    if blob.digest != layer.digest:
+    elif blob.digest != layer.digest:
         yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
 
 
