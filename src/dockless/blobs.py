@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from dockless._hashing import HashingFile
 from dockless.errors import LayoutError
@@ -19,8 +19,8 @@ class BlobSource(Protocol):
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return the blob's bytes, from their start; the caller closes the file.
 
-        The bytes are not verified, and there may be more of them than the descriptor says: read them through a
-        `VerifiedReader`. Raises LayoutError or RegistryError if the source has no such blob.
+        The bytes are not verified: the caller must compare size and digest before the bytes get a final name, and
+        read at most one byte more than the size. Raises LayoutError or RegistryError if the source has no such blob.
         """
         ...
 
@@ -100,7 +100,8 @@ class VerifiedReader(HashingFile):
 
     def read1(self, size: int) -> bytes:
         """Return up to `size` bytes as they arrive, without waiting for all of them; none at the end."""
-        self._read = getattr(self._blob, "read1", self._blob.read)
+        blob: Any = self._blob
+        self._read = getattr(blob, "read1", blob.read)
         return self.read(size)
 
     def copy(self) -> VerifiedReader:

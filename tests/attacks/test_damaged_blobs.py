@@ -1,4 +1,4 @@
-"""Bytes that do not match their descriptor, in a source or from a stranger: no registry and no file ever has all of them.
+"""Bytes that do not match their descriptor, in a source or from a stranger: nobody ever has all of them.
 
 The registry of these tests does not compare digests: what it stores is what a client sent to the end.
 """
@@ -231,8 +231,6 @@ def test_registry_as_source(careless, connect):
     assert registry.stored == {}
 
 
-
-
 # A foreign layer of 10 bytes, whose URL sends without end.
 
 LAYER = b"0123456789"
@@ -330,7 +328,12 @@ def test_foreign_layer_in_the_sandbox(content, web, tmp_path):
         (tmp_path / "cache").mkdir()
         layer = {"digest": Digest.of(LAYER), "size": len(LAYER), "urls": [f"{server.url}/layer"]}
         layer.update(registry=registry.host, repository="a/b", insecure=False)
-        plan = {"layers": [layer], "cache": "cache", "blobs": "blobs", "import_from": [str(Path(module.__file__).parents[1]) for module in (dockless, requests)]}
+        plan = {
+            "layers": [layer],
+            "cache": "cache",
+            "blobs": "blobs",
+            "import_from": [str(Path(module.__file__).parents[1]) for module in (dockless, requests)],
+        }
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         program = Path(pants_dockless.__file__).parent / "scripts/fetch_layers.py"
         done = subprocess.run(

@@ -210,11 +210,10 @@ def test_foreign_layer(status, stream, clean, memory):
     with answering(lambda r: True, status, STREAMS[stream]) as web:
         layer = LAYER._replace(media_type=media_types.FOREIGN_LAYER, urls=(f"{web.url}/layer",))
         source = ForeignLayerSource(Missing(), local=True)
-        with pytest.raises(DocklessError) as caught:
-            with source.open(layer) as file:
-                data = file.read()
-                assert data != BLOB and len(data) <= len(BLOB) + 1
-                raise DocklessError("at most one byte more than the layer has is read")
+        with pytest.raises(DocklessError) as caught, source.open(layer) as file:
+            data = file.read()
+            assert data != BLOB and len(data) <= len(BLOB) + 1
+            raise DocklessError("at most one byte more than the layer has is read")
         source.close()
     clean(caught.value)
     assert web.sent < MOST and memory() < 64 << 10

@@ -78,8 +78,10 @@ class OpenBlob:
 
     def _read(self, reader: VerifiedReader, n: int) -> bytes:
         """Return up to `n` bytes, up to the next checkpoint, where the hash must be that of the bytes sent before."""
-        checkpoints, last = self._checkpoints, self._checkpoints[-1].size if self._checkpoints else 0
-        following = next((point for point in checkpoints if point.size > reader.size), None) if reader.size < last else None
+        last = self._checkpoints[-1].size if self._checkpoints else 0
+        following = None
+        if reader.size < last:
+            following = next(checkpoint for checkpoint in self._checkpoints if checkpoint.size > reader.size)
         data = reader.read(min(n, following.size - reader.size) if following else n)
         if following is None:
             if reader.size - last >= BLOCK_SIZE:
@@ -106,6 +108,7 @@ class OpenBlob:
         except DamagedError as error:
             is_one_pass = self._passes == 1
             self._forget()
+            error.hint = error.hint or "create the image again"
             if is_one_pass:
                 raise
             # The parts may be of different content, or damaged in transit. One more pass, from the start, shows which.

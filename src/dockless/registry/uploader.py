@@ -133,7 +133,7 @@ class BlobUploader:
             except RegistryError as failure:
                 error = failure
                 self._offset = None
-                if failure.reason == "damaged blob":
+                if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":
                     self._forget_session()
             # A registry that accepts a byte per attempt must not cause endless attempts.
             if self._max_offset - before >= min(_PROGRESS, max(1, size // 100)):

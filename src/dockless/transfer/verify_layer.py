@@ -49,7 +49,7 @@ def layer_problems(
 
 def _blob_problems(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
     if blob.size > layer.size:
-        yield f"the blob {layer.digest} has more than the {layer.size} bytes that its descriptor says"
+        yield f"the blob {layer.digest} has more than {layer.size} bytes, its descriptor says {layer.size}"
     elif blob.size < layer.size:
         yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
     elif blob.digest != layer.digest:
