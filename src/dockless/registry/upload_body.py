@@ -108,12 +108,13 @@ class OpenBlob:
         except DamagedError as error:
             is_one_pass = self._passes == 1
             self._forget()
-            error.hint = error.hint or "create the image again"
+            hint = error.hint or "create the image again"
             if is_one_pass:
-                raise
+                raise DamagedError(error.problem, cause=error.cause, hint=hint) from error
             # The parts may be of different content, or damaged in transit. One more pass, from the start, shows which.
-            problem, cause, hint = error.problem, error.cause, error.hint
-            raise BlobSourceError(DamagedBlobError(problem, cause=cause, hint=hint, damaged_once=True)) from error
+            raise BlobSourceError(
+                DamagedBlobError(error.problem, cause=error.cause, hint=hint, damaged_once=True)
+            ) from error
         except (DocklessError, CancelledError):
             self.close()
             raise

@@ -60,6 +60,7 @@ class ForeignLayerSource:
     def _open_session(self) -> HttpSession:
         # Imported here, because few images have foreign layers.
         from dockless.registry.clock import Clock
+        from dockless.registry.http.addresses import AddressPolicy
         from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
 
@@ -67,7 +68,8 @@ class ForeignLayerSource:
             if self._session is None:
                 # No URL is of this registry, so `insecure` applies to none: every certificate is verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+                addresses = AddressPolicy(("", None), is_local=self._local)
+                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ, addresses=addresses)
             return self._session
 
     def _download(self, url: str, descriptor: Descriptor) -> BinaryIO:

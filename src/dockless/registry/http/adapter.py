@@ -20,6 +20,7 @@ with warnings.catch_warnings():
 
 from dockless.registry.clock import Clock
 from dockless.registry.http._urllib3 import HTTPPool, HTTPSPool, socks_pools
+from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.proxies import proxy_authorization
 
 __all__ = ["CaseInsensitiveDict", "PreparedRequest", "ProxySupportError", "Response", "Session", "make_session"]
@@ -43,8 +44,9 @@ class _Session(Session):
 class _Adapter(HTTPAdapter):
     """Sends requests through the proxy that `choose_proxy` returns for a URL.
 
-    `context_of` returns the TLS context for a host and port. At most `max_idle` connections are kept idle for each of
-    `max_idle` hosts.
+    `context_of` returns the TLS context for a host and port. `addresses` says which addresses are connected to, with
+    `for_token` those that receive credentials; None: all. A proxy is connected to wherever it is: the user named it. At
+    most `max_idle` connections are kept idle for each of `max_idle` hosts.
     """
 
     def __init__(
@@ -53,8 +55,12 @@ class _Adapter(HTTPAdapter):
         choose_proxy: Callable[[str], str | None],
         clock: Clock,
         *,
+        addresses: AddressPolicy | None,
+        for_token: bool,
         max_idle: int,
     ) -> None:
+        self._addresses = addresses
+        self._for_token = for_token
         self._context_of = context_of
         self._choose_proxy = choose_proxy
         self._clock = clock
@@ -80,7 +86,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, blocksize=BLOCK_SIZE)  # type: ignore[no-untyped-call]
-        self._use_pools(self.poolmanager, HTTPPool, HTTPSPool)
+        self._use_pools(self.poolmanager, HTTPPool, HTTPSPool, self._addresses)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if proxy in self.proxy_manager:
@@ -96,12 +102,13 @@ class _Adapter(HTTPAdapter):
             pools = socks_pools() if url.scheme.startswith("socks") else (HTTPPool, HTTPSPool)
         except (ImportError, InvalidSchema):
             raise ProxySupportError("PySocks") from None
-        return self._use_pools(manager, *pools)
+        return self._use_pools(manager, *pools, None)
 
-    def _use_pools(self, manager: Any, http_pool: Any, https_pool: Any) -> Any:
+    def _use_pools(self, manager: Any, http_pool: Any, https_pool: Any, addresses: AddressPolicy | None) -> Any:
+        options: Any = {"clock": self._clock, "addresses": addresses, "for_token": self._for_token}
         manager.pool_classes_by_scheme = {
-            "http": partial(http_pool, clock=self._clock),
-            "https": partial(https_pool, clock=self._clock),
+            "http": partial(http_pool, **options),
+            "https": partial(https_pool, **options),
         }
         return manager
 
@@ -128,6 +135,8 @@ def make_session(
     choose_proxy: Callable[[str], str | None],
     clock: Clock,
     *,
+    addresses: AddressPolicy | None,
+    for_token: bool = False,
     max_idle: int,
 ) -> Session:
     """Return a session that reads neither the environment nor netrc, keeps no cookies and follows no redirects.
@@ -138,7 +147,7 @@ def make_session(
     # A netrc entry would replace the Authorization header; proxies and CA files are chosen here.
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(context_of, choose_proxy, clock, max_idle=max_idle)
+    adapter = _Adapter(context_of, choose_proxy, clock, addresses=addresses, for_token=for_token, max_idle=max_idle)
     session.adapters.clear()
     session.mount("http://", adapter)
     session.mount("https://", adapter)
