@@ -9,6 +9,7 @@ from raw_server import raw_server
 
 # What a hostile server may send when a client reads without end: more than any limit.
 ENDLESS = 64 << 20
+_TLS_HANDSHAKE = b"\x16"
 
 
 class Received(NamedTuple):
@@ -63,6 +64,10 @@ def hostile_server(answer: Answer) -> Iterator[Hostile]:
     server = Hostile()
 
     def serve(connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
+            # As servers of plain HTTP answer TLS.
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return
         with connection.makefile("rb") as reader:
             while line := reader.readline():
                 method, target, _ = line.decode("latin-1").split(" ", 2)
