@@ -4,6 +4,8 @@ import io
 
 import pytest
 from hostile_server import hostile_server, response
+from http_sessions import http_session
+from requests.exceptions import RequestException
 
 from dockless.errors import DocklessError
 from dockless.layout.blob_copy import copy_blob
@@ -240,3 +242,15 @@ def test_proxy(scheme, status, stream, connect, clean, environ, memory):
         client.close()
     assert proxy.sent < MOST and memory() < 64 << 10
     assert proxy.requests and proxy.authorizations == []
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("status", [200, 401])
+def test_session_of_a_library(status, stream, memory):
+    """With which google-auth requests tokens."""
+    with answering(lambda r: True, status, STREAMS[stream]) as server, http_session() as http:
+        session = http.plain_session()
+        with pytest.raises(RequestException):
+            session.get(f"{server.url}/token", timeout=30)
+        session.close()
+    assert server.sent < MOST and memory() < 64 << 10

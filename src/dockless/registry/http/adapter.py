@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from requests import PreparedRequest, Response, Session
     from requests.adapters import HTTPAdapter
-    from requests.exceptions import InvalidSchema
+    from requests.exceptions import InvalidSchema, RequestException
     from requests.structures import CaseInsensitiveDict
 
 from dockless.registry.clock import Clock
@@ -23,10 +23,20 @@ from dockless.registry.http._urllib3 import HTTPPool, HTTPSPool, socks_pools
 from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.proxies import proxy_authorization
 
-__all__ = ["CaseInsensitiveDict", "PreparedRequest", "ProxySupportError", "Response", "Session", "make_session"]
+__all__ = [
+    "CaseInsensitiveDict",
+    "PreparedRequest",
+    "ProxySupportError",
+    "Response",
+    "Session",
+    "make_document_session",
+    "make_session",
+]
 
 # Bytes of a body that are read, sent and counted at a time.
 BLOCK_SIZE = 1 << 20
+# The largest body that a library gets, in bytes: all that it requests are tokens.
+_MAX_DOCUMENT = 1 << 20
 
 
 class ProxySupportError(Exception):
@@ -39,6 +49,29 @@ class _Session(Session):
 
         Even when told not to follow, requests would rewind the body for a possible next request.
         """
+
+
+class _DocumentSession(_Session):
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Return a response whose body was read: requests itself limits neither bodies nor what is around chunks."""
+        response = super().send(request, **{**options, "stream": True, "allow_redirects": False})
+        try:
+            raw: Any = response.raw
+            body = b""
+            while len(body) <= _MAX_DOCUMENT and (data := raw.read1(BLOCK_SIZE, decode_content=False)):
+                body += data
+        except Exception as error:
+            raise RequestException(request=request) from error
+        finally:
+            response.close()
+        if len(body) > _MAX_DOCUMENT:
+            raise _TooLargeError(f"the response has more than {_MAX_DOCUMENT} bytes", request=request)
+        response._content, response._content_consumed = body, True  # type: ignore[attr-defined]
+        return response
+
+
+class _TooLargeError(RequestException):
+    pass
 
 
 class _Adapter(HTTPAdapter):
@@ -143,11 +176,26 @@ def make_session(
 
     See `_Adapter` for the arguments.
     """
-    session = _Session()
+    return _set_up(
+        _Session(),
+        _Adapter(context_of, choose_proxy, clock, addresses=addresses, for_token=for_token, max_idle=max_idle),
+    )
+
+
+def make_document_session(
+    context_of: Callable[[str, int], ssl.SSLContext], choose_proxy: Callable[[str], str | None], clock: Clock
+) -> Session:
+    """Return a session for a library, which reads each response to its end: only small ones, from any address."""
+    adapter = _Adapter(context_of, choose_proxy, clock, addresses=None, for_token=False, max_idle=1)
+    session = _set_up(_DocumentSession(), adapter)
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def _set_up(session: Session, adapter: _Adapter) -> Session:
     # A netrc entry would replace the Authorization header; proxies and CA files are chosen here.
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(context_of, choose_proxy, clock, addresses=addresses, for_token=for_token, max_idle=max_idle)
     session.adapters.clear()
     session.mount("http://", adapter)
     session.mount("https://", adapter)

@@ -16,7 +16,13 @@ from dockless._concurrency import CancelledError
 from dockless.errors import DocklessError
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryConnectionError
-from dockless.registry.http.adapter import CaseInsensitiveDict, PreparedRequest, Session, make_session
+from dockless.registry.http.adapter import (
+    CaseInsensitiveDict,
+    PreparedRequest,
+    Session,
+    make_document_session,
+    make_session,
+)
 from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.proxies import choose_proxy
@@ -95,12 +101,13 @@ class HttpSession:
         """Return a new requests session with the TLS contexts and proxies of this one, for libraries that need one.
 
         No proxy is used for the hosts `direct`. All addresses are allowed: the user's configuration names the hosts.
+        Responses have at most 1 MiB.
         """
 
         def proxy_of(url: str) -> str | None:
             return None if urlsplit(url).hostname in direct else choose_proxy(url, self._environ)
 
-        return make_session(self._trust.context, proxy_of, self._clock, addresses=None, max_idle=self._max_idle)
+        return make_document_session(self._trust.context, proxy_of, self._clock)
 
     def close(self) -> None:
         """Close all idle connections."""
