@@ -52,7 +52,7 @@ def clean():
         text = str(error)
         assert text and not CONTROLS.search(text), text
         assert PASSWORD not in text
-        assert len(text) < 2000
+        assert len(text) < 4000
         return text
 
     return clean
