@@ -11,6 +11,7 @@ from hostile_server import hostile_server, response
 from dockless.errors import DocklessError
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
+from dockless.registry import Credentials
 
 DIGEST = Digest.of(b"x")
 PRIVATE = "is an address in a private network"
@@ -82,8 +83,6 @@ def test_realm(realm, connect, clean):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_token_server_that_redirects(status, method, connect, clean):
     """Credentials were for the realm only."""
-    from dockless.registry import Credentials
-
     options = {} if method == "GET" else {"credentials": Credentials(identity_token=PASSWORD)}
     with hostile_server(lambda *_: response(200, body=b'{"token":"x"}')) as other:
 

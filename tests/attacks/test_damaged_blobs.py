@@ -347,3 +347,28 @@ def test_foreign_layer_in_the_sandbox(content, web, tmp_path):
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert server.sent < SENT_AT_MOST and server.authorizations == []
     assert [*(tmp_path / "cache").iterdir(), *(tmp_path / "blobs").iterdir()] == []
+
+
+# What a URL of a foreign layer may ask for: there are no credentials for it, whoever it is (CVE-2020-15157).
+@pytest.mark.parametrize("status", [401, 403, 407])
+@pytest.mark.parametrize(
+    "challenge", ['Basic realm="x"', 'Bearer realm="{url}/token",service="x",scope="x"', "Negotiate"]
+)
+def test_foreign_layer_that_wants_credentials(challenge, status, foreign, tmp_path, clean, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/.docker").mkdir(parents=True)
+
+    def answer(request, connection):
+        name = "Proxy-Authenticate" if status == 407 else "WWW-Authenticate"
+        return response(status, {name: challenge.replace("{url}", server.url), "Set-Cookie": "a=b"})
+
+    with hostile_server(answer) as server:
+        auths = {"auths": {server.host: {"auth": "YW5uOmNhbmFyeS1wYXNzd29yZA=="}}}
+        (tmp_path / "home/.docker/config.json").write_text(json.dumps(auths))
+        (tmp_path / "home/.netrc").write_text("machine 127.0.0.1 login ann password canary-password\n")
+        (tmp_path / "home/.netrc").chmod(0o600)
+        directory, _ = foreign(f"{server.url}/layer")
+        with pytest.raises(DocklessError) as caught:
+            copy_image(f"oci:{directory}", f"oci:{tmp_path / 'copy'}")
+    assert str(status) in clean(caught.value)
+    assert server.asked() == ["GET /layer"] and server.authorizations == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Callable, NamedTuple, Optional
 
@@ -32,10 +33,13 @@ class Hostile:
         self.host = ""
         self.requests: list[Received] = []
         self.sent = 0
+        # The client certificate of each TLS connection, or None.
+        self.certificates: list = []
+        self.scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{self.scheme}://{self.host}"
 
     @property
     def authorizations(self) -> list[str]:
@@ -59,15 +63,23 @@ Answer = Callable[[Received, socket.socket], Optional[bytes]]
 
 
 @contextlib.contextmanager
-def hostile_server(answer: Answer) -> Iterator[Hostile]:
+def hostile_server(answer: Answer, tls: Optional[ssl.SSLContext] = None) -> Iterator[Hostile]:
     """Answers each request with `answer(request, connection)`."""
     server = Hostile()
+    server.scheme = "https" if tls else "http"
 
     def serve(connection: socket.socket) -> None:
-        if connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
+        if tls is not None:
+            with tls.wrap_socket(connection, server_side=True) as secure:
+                server.certificates.append(secure.getpeercert())
+                serve_plain(secure)
+        elif connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
             # As servers of plain HTTP answer TLS.
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            return
+        else:
+            serve_plain(connection)
+
+    def serve_plain(connection: socket.socket) -> None:
         with connection.makefile("rb") as reader:
             while line := reader.readline():
                 method, target, _ = line.decode("latin-1").split(" ", 2)

@@ -51,8 +51,8 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
     """Parse a JSON object; errors name the document `label` (its digest or file).
 
     Raises InvalidDocumentError for more than `limit` bytes, a byte order mark, other encodings than UTF-8, duplicate
-    keys, NaN, infinities and numbers too large for a float, integers of more than 100 digits, nesting of more than 100 levels, and for a top-level
-    value that is not an object.
+    keys, NaN, infinities and numbers too large for a float, integers of more than 100 digits, nesting of more than 100
+    levels, and for a top-level value that is not an object.
     """
 
     def fail(cause: str) -> NoReturn:
