@@ -158,8 +158,9 @@ def test_registry(place, stream, connect, clean, memory):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("status", [200, 401, 404, 500])
-@pytest.mark.parametrize("kind", ["password", "identity token"])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("password", 200), ("password", 401), ("password", 500), ("identity token", 200)]
+)
 def test_token_server(kind, status, stream, connect, clean, memory):
     credentials = Credentials("ann", "canary-password")
     if kind == "identity token":
@@ -226,7 +227,7 @@ class Missing:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("status", [200, 407, 502])
+@pytest.mark.parametrize("status", [200, 407])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_proxy(scheme, status, stream, connect, clean, environ, memory):
     """A proxy's answer to CONNECT, and to a request of plain HTTP."""
