@@ -183,10 +183,11 @@ def test_interrupted_upload(case, seekable, careless, connect):
         assert registry.stored == {}
 
 
-def test_source_that_is_rewritten_between_parts(careless, connect):
+@pytest.mark.parametrize("at", [0, 3 * MIB, 5 * MIB + 100])
+def test_source_that_is_rewritten_between_parts(at, careless, connect):
     """The registry has the first half of other bytes. The upload begins again, and ends with the right ones."""
-    registry = careless(stop_after=[6 * MIB])
-    source = Source(changed(GOOD, 0), GOOD, seekable=False)
+    registry = careless(stop_after=[5 * MIB + MIB // 2])
+    source = Source(changed(GOOD, at), GOOD, seekable=False)
     connect(registry.host, retry=None).ensure_blob("a/b", DESCRIPTOR, source)
     assert registry.stored == {DESCRIPTOR.digest: GOOD}
 

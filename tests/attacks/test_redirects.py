@@ -206,6 +206,24 @@ def test_long_chains(hops, registry, elsewhere, connect):
     registry.anonymous = lambda request: None
 
 
+@pytest.mark.parametrize("status", STATUSES)
+def test_back_from_another_repository(status, registry, connect):
+    """Paths of another repository are as good as another host: what comes after them has no credentials."""
+    there = "/v2/stolen/prod/manifests/v1"
+    registry.answers = [
+        lambda r: response() if r.path == "/v2/" else None,
+        lambda r: response(status, {"Location": there}) if r.path.endswith("/v1") else response(404),
+    ]
+    registry.anonymous = lambda r: response(status, {"Location": "/v2/a/b/manifests/v2"}) if r.path == there else None
+    client = connect(registry.host)
+    with pytest.raises(DocklessError, match="401"):
+        client.get_manifest("a/b", "v1")
+    client.close()
+    registry.anonymous = lambda r: None
+    assert registry.server.asked()[-2:] == [f"GET {there}", "GET /v2/a/b/manifests/v2"]
+    assert not [r for r in registry.server.requests[-2:] if "authorization" in r.headers]
+
+
 # Who asks for credentials of another repository: the registry itself, in a 401 or in its greeting.
 @pytest.mark.parametrize("scope", ["repository:stolen/prod:pull,push", "registry:catalog:*", "repository:*:*", ""])
 @pytest.mark.parametrize("operation", OPERATIONS)
