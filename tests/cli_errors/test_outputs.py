@@ -242,13 +242,9 @@ def test_layouts(refused, repository, tmp_path, change, said):
     line = refused("copy", "oci:layout", repository, writes=True)
     if said.startswith("the config "):
         said = said.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
-    if said.startswith("the blob ") and "not 136" not in said:
+    if said.startswith("the blob "):
         # It is found while it is sent.
-        said = said.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
-            "the digest is", "the digest"
-        )
-    elif said.startswith("the blob "):
-        said = said.replace(" is damaged: it has 10 bytes, not 136", " to be pushed ends 126 bytes early")
+        said = said.replace(" is damaged: ", " to be pushed is damaged: ")
     assert line == said
 
 
