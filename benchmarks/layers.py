@@ -11,7 +11,7 @@ import tempfile
 
 from measure import load, measure, median
 
-US = """
+DOCKLESS = """
 import sys
 from dockless.layer import LayerSpec, Source, build_layer
 build_layer(LayerSpec((Source(sys.argv[1], "/app"),), compression=sys.argv[3]), sys.argv[2])
@@ -28,8 +28,8 @@ with open(sys.argv[2], "wb") as file:
         with tarfile.open(fileobj=Hashed(packed, inside), mode="w|") as tar:
             tar.add(sys.argv[1], "app")
 """
-# What no builder in this shape can do without: reading, libdeflate, both digests, writing. One thread.
-FLOOR = """
+# The minimum work of a layer builder, in one thread: reading, libdeflate, both digests and writing.
+MINIMUM = """
 import hashlib, os, sys
 from dockless.layer.compression.libdeflate import Compressor
 compressor, inside, outside = Compressor(1), hashlib.sha256(), hashlib.sha256()
@@ -37,9 +37,9 @@ block = bytearray(1 << 20); view = memoryview(block); at = 0
 def put(data):
     inside.update(data); packed = compressor.gzip(data); outside.update(packed); sink.write(packed)
 with open(sys.argv[2], "wb", buffering=0) as sink:
-    for folder, _, names in os.walk(sys.argv[1]):
+    for directory, _, names in os.walk(sys.argv[1]):
         for name in names:
-            fd = os.open(os.path.join(folder, name), os.O_RDONLY)
+            fd = os.open(os.path.join(directory, name), os.O_RDONLY)
             while n := os.readv(fd, [view[at:]]):
                 at += n
                 if at == 1 << 20:
@@ -53,9 +53,12 @@ DIGESTS = "tee >(openssl dgst -sha256 >/dev/null)"
 
 
 def peers(out: str) -> dict:
-    """Name -> the command for one input, with `{}` for its folder; None where a program is missing."""
+    """Return the commands of all builders: name -> arguments, or None if a program is not installed.
 
-    def need(programs: str, *argv: str):
+    `{}` in an argument stands for the directory of the input.
+    """
+
+    def if_installed(programs: str, *argv: str):
         return list(argv) if all(map(shutil.which, programs.split())) else None
 
     def shell(text: str):
@@ -63,27 +66,27 @@ def peers(out: str) -> dict:
 
     image = f"{out}/umoci"
     return {
-        "dockless gzip": [sys.executable, "-c", US, "{}", out, "gzip"],
-        "dockless zstd": [sys.executable, "-c", US, "{}", out, "zstd"],
-        "C kernels alone": [sys.executable, "-c", FLOOR, "{}", f"{out}/peer"],
-        "tar + crane append": need(
+        "dockless gzip": [sys.executable, "-c", DOCKLESS, "{}", out, "gzip"],
+        "dockless zstd": [sys.executable, "-c", DOCKLESS, "{}", out, "zstd"],
+        "C kernels alone": [sys.executable, "-c", MINIMUM, "{}", f"{out}/peer"],
+        "tar + crane append": if_installed(
             "crane tar",
             *shell(f"{SHELL_TAR} > $2.tar && crane append --oci-empty-base -f $2.tar -t x/y:z -o $2"),
         ),
-        "tar + pigz -1, digests": need(
+        "tar + pigz -1, digests": if_installed(
             "tar pigz openssl", *shell(f"{SHELL_TAR} | {DIGESTS} | pigz -1n | {DIGESTS} >$2")
         ),
-        "tar + gzip -1, digests": need(
+        "tar + gzip -1, digests": if_installed(
             "tar gzip openssl", *shell(f"{SHELL_TAR} | {DIGESTS} | gzip -1n | {DIGESTS} >$2")
         ),
-        "umoci insert": need(
+        "umoci insert": if_installed(
             "umoci",
             *shell(
                 f"rm -rf {image}; umoci init --layout {image} && umoci new --image {image}:x && "
                 f'umoci insert --image {image}:x "$1" /app'
             ),
         ),
-        "buildah": need(
+        "buildah": if_installed(
             "buildah",
             *shell(
                 'b="buildah --storage-driver vfs"; c=$($b from scratch) && $b copy -q $c "$1" /app && '
@@ -95,9 +98,9 @@ def peers(out: str) -> dict:
     }
 
 
-def inputs(folder: str, big: bool) -> dict:
-    """Name -> folder. Made once; what is there stays."""
-    made = {
+def inputs(parent: str, big: bool) -> dict:
+    """Return the directories of the inputs by name. Inputs that do not exist are created."""
+    makers = {
         "site-packages": site_packages,
         "stdlib": stdlib,
         "wheel": wheel,
@@ -105,16 +108,16 @@ def inputs(folder: str, big: bool) -> dict:
         "100k files": lambda path: small_files(path, 100_000),
     }
     if big:
-        made["4 GB"] = one_big_file
-    found = {}
-    for name, make in made.items():
-        path = os.path.join(folder, name.replace(" ", "-"))
+        makers["4 GB"] = one_big_file
+    directories = {}
+    for name, make in makers.items():
+        path = os.path.join(parent, name.replace(" ", "-"))
         if not os.path.isdir(path):
-            print(f"making {name}...", file=sys.stderr)
+            print(f"Making {name}...", file=sys.stderr)
             make(f"{path}.new")
             os.rename(f"{path}.new", path)
-        found[name] = path
-    return found
+        directories[name] = path
+    return directories
 
 
 def site_packages(path: str) -> None:
@@ -133,20 +136,20 @@ def wheel(path: str) -> None:
 
 
 def small_files(path: str, n: int) -> None:
-    chance = random.Random(n)
-    words = [bytes(chance.choices(b"abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 9))) for _ in range(3000)]
+    generator = random.Random(n)
+    words = [bytes(generator.choices(b"abcdefghijklmnopqrstuvwxyz", k=generator.randint(2, 9))) for _ in range(3000)]
     for number in range(n):
-        folder = os.path.join(path, f"{number % 97}", f"{number % 31}")
-        os.makedirs(folder, exist_ok=True)
-        size = int(chance.expovariate(1 / 2000))
-        with open(os.path.join(folder, f"file-{number}.txt"), "wb") as file:
-            file.write(b" ".join(chance.choices(words, k=size // 6 + 1))[:size])
+        directory = os.path.join(path, f"{number % 97}", f"{number % 31}")
+        os.makedirs(directory, exist_ok=True)
+        size = int(generator.expovariate(1 / 2000))
+        with open(os.path.join(directory, f"file-{number}.txt"), "wb") as file:
+            file.write(b" ".join(generator.choices(words, k=size // 6 + 1))[:size])
 
 
 def one_big_file(path: str) -> None:
     os.makedirs(path)
-    chance = random.Random(4)
-    block = b"".join(b"%d " % chance.randrange(10**6) for _ in range(150_000))[: 1 << 20]
+    generator = random.Random(4)
+    block = b"".join(b"%d " % generator.randrange(10**6) for _ in range(150_000))[: 1 << 20]
     with open(os.path.join(path, "big"), "wb") as file:
         for _ in range(4096):
             file.write(block)
@@ -156,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/layers")
     parser.add_argument("--inputs", default=os.path.join(tempfile.gettempdir(), "dockless-benchmark-inputs"))
     parser.add_argument("--only", default="")
-    parser.add_argument("--peers", default="", help="names from the table, parted by semicolons")
+    parser.add_argument("--peers", default="", help="names of the first column, separated by semicolons")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--big", action="store_true")
     options = parser.parse_args()
@@ -167,27 +170,27 @@ def main() -> None:
         for name, argv in commands.items():
             if argv is None:
                 print(f"NOT MEASURED, not installed: {name}")
-        wanted = options.peers.split(";") if options.peers else list(commands)
-        for name, folder in inputs(options.inputs, options.big).items():
+        selected = options.peers.split(";") if options.peers else list(commands)
+        for name, directory in inputs(options.inputs, options.big).items():
             if not chosen or name in chosen:
-                table(name, folder, {k: v for k, v in commands.items() if v and k in wanted}, out, options.runs)
+                table(name, directory, {k: v for k, v in commands.items() if v and k in selected}, out, options.runs)
 
 
-def table(name: str, folder: str, commands: dict, out: str, runs: int) -> None:
+def table(name: str, directory: str, commands: dict, out: str, runs: int) -> None:
     costs = {peer: [] for peer in commands}
     sizes = {}
     for _ in range(runs):
         for peer, argv in commands.items():
             clear(out)
-            costs[peer].append(measure([part.replace("{}", folder) for part in argv], out))
+            costs[peer].append(measure([part.replace("{}", directory) for part in argv], out))
             sizes[peer] = written(out)
-    ours = median(costs["dockless gzip"])
+    own = median(costs["dockless gzip"])
     print(f"\n{name} (load {load():.1f})")
     print(f"{'':24}{'CPU s':>8}{'x':>7}{'wall s':>9}{'x':>7}{'RSS MB':>9}{'out MB':>9}")
-    for peer, found in costs.items():
-        cost = median(found)
+    for peer, measured in costs.items():
+        cost = median(measured)
         print(
-            f"{peer:24}{cost.cpu:8.2f}{cost.cpu / ours.cpu:7.2f}{cost.wall:9.2f}{cost.wall / ours.wall:7.2f}"
+            f"{peer:24}{cost.cpu:8.2f}{cost.cpu / own.cpu:7.2f}{cost.wall:9.2f}{cost.wall / own.wall:7.2f}"
             f"{cost.rss:9.0f}{sizes[peer] / 1e6:9.1f}",
             flush=True,
         )
@@ -199,7 +202,7 @@ def clear(out: str) -> None:
 
 
 def written(out: str) -> int:
-    """Return the largest file: the layer, or the archive that it is in."""
+    """Return the size of the largest file below `out`: the layer, or the archive that contains the layer."""
     return max((os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(out) for f in files), default=0)
 
 

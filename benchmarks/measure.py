@@ -1,13 +1,12 @@
-"""Runs commands as whole processes and says what they cost: CPU, wall time, peak memory."""
+"""Runs commands and measures their cost as processes: CPU time, wall time and peak memory."""
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
 from typing import NamedTuple
 
-# `getrusage` of children carries the peak of whoever forked over to them: a small parent starts what is measured.
+# A child process inherits the peak memory of its parent in `getrusage`. Therefore a small process starts the command.
 _RUNNER = """
 import os, resource, sys, time
 begin = time.monotonic()
@@ -23,7 +22,7 @@ print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, wall, us
 
 
 class Cost(NamedTuple):
-    """Seconds of CPU and of wall time, and the peak memory of the largest process in MB."""
+    """CPU and wall time in seconds, and the peak memory of the largest process in MiB."""
 
     cpu: float
     wall: float
@@ -31,21 +30,21 @@ class Cost(NamedTuple):
 
 
 def measure(argv: list, cwd: str) -> Cost:
-    """Run a command once. Raises RuntimeError when it fails."""
-    done = subprocess.run(
+    """Run a command once and return its cost. Raises RuntimeError if the command fails."""
+    completed = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _RUNNER, *argv], cwd=cwd, capture_output=True, text=True, check=False
     )
     try:
-        code, cpu, wall, rss = done.stdout.split()
+        code, cpu, wall, rss = completed.stdout.split()
     except ValueError:
-        raise RuntimeError(f"{argv[0]} was not run: {done.stderr}") from None
+        raise RuntimeError(f"{argv[0]} was not run: {completed.stderr}") from None
     if code != "0":
-        raise RuntimeError(f"{argv}: exit status {code}: {done.stderr[-500:]}")
+        raise RuntimeError(f"{argv}: exit status {code}: {completed.stderr[-500:]}")
     return Cost(float(cpu), float(wall), int(rss) / 1024)
 
 
 def median(costs: list) -> Cost:
-    """Each figure's median, and of memory the largest."""
+    """Return the medians of the times and the largest peak memory."""
     return Cost(
         statistics.median(cost.cpu for cost in costs),
         statistics.median(cost.wall for cost in costs),
@@ -54,8 +53,5 @@ def median(costs: list) -> Cost:
 
 
 def load() -> float:
-    """Of the last minute: wall times mean something below about 1.5."""
+    """Return the load average of the last minute. Above about 1.5, wall times are not meaningful."""
     return os.getloadavg()[0]
-
-
-assert resource

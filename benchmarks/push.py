@@ -7,13 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from pushes import HEADER, MB, Side, alone, compare, from_a_program, make_layout, present
+from pushes import HEADER, MB, Side, compare, from_a_program, isolate, make_layout, present
 
 from dockless.testing.tls import make_certificate
 
 
 class Case(NamedTuple):
-    """One table. `layers` of `size` bytes each; `delay` in seconds, each way; `again`: it is there already."""
+    """The case of one table: an image with `layers` layers of `size` bytes each.
+
+    `delay` is in seconds, for each direction. With `again`, the registry already has the image.
+    """
 
     title: str
     target: str
@@ -26,15 +29,19 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "http": Case("200 MB in 4 layers, http", "wall at most crane's", 4, 50 * MB),
-    "tls": Case("200 MB in 4 layers, TLS", "CPU at most 1.3 times crane's", 4, 50 * MB, tls=True),
-    "many": Case("200 layers of 50 KB", "none of its own", 200, 50_000),
+    "http": Case("200 MB in 4 layers, http", "wall time at most that of crane", 4, 50 * MB),
+    "tls": Case("200 MB in 4 layers, TLS", "CPU at most 1.3 times that of crane", 4, 50 * MB, tls=True),
+    "many": Case("200 layers of 50 KB", "none", 200, 50_000),
     "again": Case("200 MB in 4 layers, unchanged", "2 requests, no uploads", 4, 50 * MB, again=True),
-    "far": Case("200 layers of 50 KB, round trips of 50 ms", "wall less than crane's", 200, 50_000, delay=0.025),
+    "far": Case(
+        "200 layers of 50 KB, round trips of 50 ms", "wall time less than that of crane", 200, 50_000, delay=0.025
+    ),
     "parallel": Case("800 MB in 8 layers, --jobs 8, http", "memory under 60 MB", 8, 100 * MB, jobs=8),
     "parallel-tls": Case("the same over TLS", "memory under 60 MB", 8, 100 * MB, tls=True, jobs=8),
 }
-TARGETS = "Of all: no more requests and bytes than crane's. All tools have their defaults: Dockless 4 jobs."
+TARGETS = (
+    "Target of all cases: no more requests and bytes than crane. All tools have their defaults; Dockless has 4 jobs."
+)
 
 
 def sides(case: Case, layout: Path) -> dict:
@@ -60,24 +67,26 @@ def main() -> None:
     installed = present(sides(CASES["http"], Path()))
     chosen = [tool for tool in options.tools.split(",") if tool in installed]
     with tempfile.TemporaryDirectory(prefix="dockless-push-") as scratch:
-        folder = Path(scratch)
-        alone(scratch)
-        (folder / "tls").mkdir()
-        authority = make_certificate(folder / "tls")
+        directory = Path(scratch)
+        isolate(scratch)
+        (directory / "tls").mkdir()
+        authority = make_certificate(directory / "tls")
         for name in options.only.split(","):
             case = CASES[name]
             if options.small:
                 case = case._replace(size=case.size // 10)
-            layout = folder / f"{case.layers}-{case.size}"
+            layout = directory / f"{case.layers}-{case.size}"
             if not layout.exists():
                 make_layout(layout, case.layers, case.size)
             if case.tls:
                 os.environ["SSL_CERT_FILE"] = str(authority)
-            found = {tool: side for tool, side in sides(case, layout).items() if tool in chosen}
-            certificates = str(folder / "tls") if case.tls else ""
-            compare(case.title, case.target, found, folder, options.runs, certificates=certificates, delay=case.delay)
-            if name == "http" and "crane" in found:
-                from_a_program(layout, found["crane"], folder, options.runs)
+            selected = {tool: side for tool, side in sides(case, layout).items() if tool in chosen}
+            certificates = str(directory / "tls") if case.tls else ""
+            compare(
+                case.title, case.target, selected, directory, options.runs, certificates=certificates, delay=case.delay
+            )
+            if name == "http" and "crane" in selected:
+                from_a_program(layout, selected["crane"], directory, options.runs)
             os.environ.pop("SSL_CERT_FILE", None)
 
 

@@ -1,4 +1,4 @@
-"""What tools' pushes to Debian's docker-registry cost: measured in turn, each with a registry of its own."""
+"""Measures pushes of several tools to Debian's docker-registry, in turn, each to a new registry."""
 
 import contextlib
 import gzip
@@ -22,27 +22,30 @@ import dockless
 from dockless import copy_image
 
 HEADER = """\
-Each run has a docker-registry on loopback and a store of its own. x: the multiple of Dockless. Requests are those of
-the registry's access log, uploads those of them that carry bytes of blobs, MB what the client sent: all three of a run
-of its own, through a proxy that counts."""
+Each run has its own docker-registry on loopback with an empty store. x: the ratio to Dockless. requests: the number of
+requests in the registry's access log. uploads: the requests with bytes of blobs. MB sent: the bytes that the client
+sent. These three columns come from a separate run through a proxy that counts."""
 MB = 1_000_000
 
 
 class Side(NamedTuple):
-    """One tool's command, in which `{registry}` stands for an address, and what is run before it, not measured."""
+    """The command of a tool, and commands that run before it and are not measured.
+
+    `{registry}` in an argument stands for the address of the registry.
+    """
 
     command: list
     before: tuple = ()
 
 
 class _Pushes:
-    def __init__(self, side: Side, folder: Path, certificates: str, delay: float) -> None:
+    def __init__(self, side: Side, directory: Path, certificates: str, delay: float) -> None:
         self._side = side
-        self._folder = folder
+        self._directory = directory
         self._certificates = certificates
         self._delay = delay
         self.costs = []
-        self.asked = []
+        self.requests = []
         self.sent = 0
 
     def run(self) -> None:
@@ -61,39 +64,41 @@ class _Pushes:
                 return self._once(self._side.command, registry.address)
             wire = stack.enter_context(Wire(registry.port, delay))
             cost = self._once(self._side.command, wire.address)
-            self.asked, self.sent = registry.requests()[before:], wire.sent
+            self.requests, self.sent = registry.requests()[before:], wire.sent
             return cost
 
     def _once(self, command: list, address: str):
-        return measure([part.replace("{registry}", address) for part in command], str(self._folder))
+        return measure([part.replace("{registry}", address) for part in command], str(self._directory))
 
 
 def compare(
-    title: str, target: str, sides: dict, folder: Path, runs: int, *, certificates: str = "", delay: float = 0.0
+    title: str, target: str, sides: dict, directory: Path, runs: int, *, certificates: str = "", delay: float = 0.0
 ) -> None:
-    """Run all of `sides` (name -> Side, ours first) `runs` times in turn, and print their medians."""
-    found = {name: _Pushes(side, folder, certificates, delay) for name, side in sides.items()}
+    """Run all of `sides` (name -> Side, Dockless first) in turn, `runs` times, and print the medians."""
+    pushes_by_name = {name: _Pushes(side, directory, certificates, delay) for name, side in sides.items()}
     for _ in range(runs):
-        for pushes in found.values():
+        for pushes in pushes_by_name.values():
             pushes.run()
-    for pushes in found.values():
+    for pushes in pushes_by_name.values():
         pushes.count()
     print(f"\n{title}; target: {target} (load {load():.1f})")
     print(f"{'':12}{'CPU s':>8}{'x':>7}{'wall s':>9}{'x':>7}{'RSS MB':>9}{'requests':>10}{'uploads':>9}{'MB sent':>10}")
-    ours = median(next(iter(found.values())).costs)
-    for name, pushes in found.items():
+    own = median(next(iter(pushes_by_name.values())).costs)
+    for name, pushes in pushes_by_name.items():
         cost = median(pushes.costs)
-        uploads = [line for line in pushes.asked if line.startswith(("PATCH ", "PUT ")) and "/blobs/uploads/" in line]
+        uploads = [
+            line for line in pushes.requests if line.startswith(("PATCH ", "PUT ")) and "/blobs/uploads/" in line
+        ]
         print(
-            f"{name:12}{cost.cpu:8.3f}{cost.cpu / ours.cpu:7.2f}{cost.wall:9.3f}{cost.wall / ours.wall:7.2f}"
-            f"{cost.rss:9.0f}{len(pushes.asked):10}{len(uploads):9}{pushes.sent / MB:10.3f}",
+            f"{name:12}{cost.cpu:8.3f}{cost.cpu / own.cpu:7.2f}{cost.wall:9.3f}{cost.wall / own.wall:7.2f}"
+            f"{cost.rss:9.0f}{len(pushes.requests):10}{len(uploads):9}{pushes.sent / MB:10.3f}",
             flush=True,
         )
 
 
-def from_a_program(layout: Path, crane: Side, folder: Path, runs: int) -> None:
-    """Measure the library in a program that has imported it: the time without the start of a command."""
-    # Once before, for the imports.
+def from_a_program(layout: Path, crane: Side, directory: Path, runs: int) -> None:
+    """Measure a push by a program that has imported the library, which excludes the start of a command."""
+    # The first run, which imports modules, is not measured.
     walls, others = [], []
     for run in range(runs + 1):
         with DockerRegistry("") as registry:
@@ -102,28 +107,28 @@ def from_a_program(layout: Path, crane: Side, folder: Path, runs: int) -> None:
             walls += [time.monotonic() - begin] if run else []
         with DockerRegistry("") as registry:
             command = [part.replace("{registry}", registry.address) for part in crane.command]
-            others += [measure(command, str(folder)).wall] if run else []
-    ours, theirs = statistics.median(walls), statistics.median(others)
-    print(f"from a program: {ours:.3f} s of wall, crane {theirs:.3f} (x {theirs / ours:.2f})", flush=True)
+            others += [measure(command, str(directory)).wall] if run else []
+    own, other = statistics.median(walls), statistics.median(others)
+    print(f"from a program: {own:.3f} s of wall, crane {other:.3f} (x {other / own:.2f})", flush=True)
 
 
 def present(sides: dict) -> dict:
-    """Those whose program is installed; the others are named as not measured."""
+    """Return the sides whose program is installed, and print the names of the others."""
     for name, side in sides.items():
         if not shutil.which(side.command[0]):
             print(f"NOT MEASURED, not installed: {name}")
     return {name: side for name, side in sides.items() if shutil.which(side.command[0])}
 
 
-def alone(home: str) -> None:
-    """Hide the credentials, settings and CAs of this machine from the programs that are started, or exit.
+def isolate(home: str) -> None:
+    """Hide the credentials, settings and CAs of this machine from the programs that are started.
 
-    Sources that nobody has compiled would be compiled at every start, as those of no installed program are.
+    The sources are compiled first, as those of an installed program are. Exits if docker-registry is not installed.
     """
     if not shutil.which("docker-registry"):
-        sys.exit("docker-registry is not installed: there is nothing to push to")
-    unwanted = "DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_RUNTIME_DIR XDG_CONFIG_HOME REQUESTS_CA_BUNDLE SSL_CERT_FILE"
-    for name in unwanted.split():
+        sys.exit("docker-registry is not installed")
+    variables = "DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_RUNTIME_DIR XDG_CONFIG_HOME REQUESTS_CA_BUNDLE SSL_CERT_FILE"
+    for name in variables.split():
         os.environ.pop(name, None)
     os.environ["HOME"] = home
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -138,9 +143,9 @@ DOCKER = (
 )
 
 
-def make_layout(folder: Path, layers: int, size: int, types: tuple = OCI) -> None:
-    """Return an OCI layout of one image, whose layers are gzip of the same random bytes every time."""
-    blobs = folder / "blobs/sha256"
+def make_layout(directory: Path, layers: int, size: int, types: tuple = OCI) -> None:
+    """Write an OCI layout with one image. Its layers are gzip of random bytes that are the same in every run."""
+    blobs = directory / "blobs/sha256"
     blobs.mkdir(parents=True)
 
     def put(data: bytes, kind: str) -> dict:
@@ -149,9 +154,9 @@ def make_layout(folder: Path, layers: int, size: int, types: tuple = OCI) -> Non
         return {"mediaType": f"application/{kind}", "digest": f"sha256:{digest}", "size": len(data)}
 
     listed, diff_ids = [], []
-    chance = random.Random(layers * size)
+    generator = random.Random(layers * size)
     for _ in range(layers):
-        data = chance.getrandbits(8 * size).to_bytes(size, "little")
+        data = generator.getrandbits(8 * size).to_bytes(size, "little")
         diff_ids.append(f"sha256:{hashlib.sha256(data).hexdigest()}")
         listed.append(put(gzip.compress(data, 0, mtime=0), types[2]))
     config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]}}
@@ -159,5 +164,5 @@ def make_layout(folder: Path, layers: int, size: int, types: tuple = OCI) -> Non
     manifest = {"schemaVersion": 2, "mediaType": f"application/{types[0]}"}
     manifest.update(config=put(json.dumps(config).encode(), types[1]), layers=listed)
     root = put(json.dumps(manifest).encode(), types[0])
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [root]}))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [root]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

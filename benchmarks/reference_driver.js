@@ -1,32 +1,32 @@
-// What Dockless is compared with, npm's container-image-builder, as a command:
-//   node reference_driver.js build FOLDER BASE DESTINATION        one layer of FOLDER under /app on BASE
+// The npm package container-image-builder as a command:
+//   node reference_driver.js build DIRECTORY BASE DESTINATION     adds one layer to BASE: DIRECTORY as /app
 //   node reference_driver.js copy SOURCE DESTINATION
 'use strict';
 const http = require('http');
 const path = require('path');
 
-// It takes only 204 for a PATCH; registries say 202, as the distribution spec wants.
+// The package expects the status 204 for a PATCH. The distribution spec requires 202.
 const emit = http.ClientRequest.prototype.emit;
-http.ClientRequest.prototype.emit = function (event, answer) {
-  if (event === 'response' && this.method === 'PATCH' && answer.statusCode === 202) {
-    answer.statusCode = 204;
+http.ClientRequest.prototype.emit = function (event, response) {
+  if (event === 'response' && this.method === 'PATCH' && response.statusCode === 202) {
+    response.statusCode = 204;
   }
   return emit.apply(this, arguments);
 };
 
 const {Image} = require(path.join(process.cwd(), 'node_modules', 'container-image-builder'));
 const [mode, ...names] = process.argv.slice(2);
-const folder = mode === 'build' ? names.shift() : null;
+const directory = mode === 'build' ? names.shift() : null;
 const [from, to] = names;
-const nobody = {};
+const anonymous = {};
 for (const name of names) {
-  nobody[name.split('/')[0]] = {};
+  anonymous[name.split('/')[0]] = {};
 }
 
 async function main() {
-  const image = new Image(from, to, {auth: nobody});
-  if (folder) {
-    await image.addFiles({'/app': folder});
+  const image = new Image(from, to, {auth: anonymous});
+  if (directory) {
+    await image.addFiles({'/app': directory});
   }
   await image.save([to.split(':').pop()]);
 }

@@ -1,7 +1,8 @@
-# Shell functions of ./pants and ./run-tests: find an interpreter, make a virtual environment whole or not at all.
+# Shell functions of ./pants and ./run-tests that find interpreters and make virtual environments. An environment that
+# cannot be completed is removed.
 
-# python_at_hand VERSION: prints the path of a CPython of that minor version; fails where there is none.
-python_at_hand() {
+# installed_python VERSION: prints the path of an installed CPython of this minor version. Fails if there is none.
+installed_python() {
   local version="$1" candidate
   for candidate in "$(command -v "python$version" || true)" \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/"python$version" \
@@ -14,36 +15,38 @@ python_at_hand() {
   return 1
 }
 
-# find_python VERSION: prints the path of a CPython of that minor version, fetching one if there is none.
+# find_python VERSION: prints the path of a CPython of this minor version, which is downloaded if none is installed.
 find_python() {
   local version="$1" python3
-  python_at_hand "$version" && return 0
+  installed_python "$version" && return 0
   python3="$(command -v python3 || true)"
   if [ -n "$python3" ]; then
-    echo "No CPython $version on PATH or under pyenv: fetching one with uv." >&2
+    echo "No CPython $version on PATH or under pyenv: downloading one with uv." >&2
     if "$python3" -m venv "$root/.cache/uv" >&2 && "$root/.cache/uv/bin/pip" install --quiet 'uv>=0.5,<1' >&2 &&
       "$root/.cache/uv/bin/uv" python install --install-dir "$root/.cache/python" "$version" >&2; then
-      python_at_hand "$version" && return 0
+      installed_python "$version" && return 0
     fi
   fi
-  echo "error: no CPython $version was found on PATH or under pyenv, and none could be fetched;" \
-    "install it (for instance with 'pyenv install $version' or your system's python$version and python$version-venv) and run this again" >&2
+  echo "error: no CPython $version was found on PATH or under pyenv, and none could be downloaded;" \
+    "install it, for example with 'pyenv install $version' or as the packages python$version and python$version-venv," \
+    "and run this again" >&2
   return 1
 }
 
-# A pyenv shim may stand on PATH for a version that is not chosen: only running it tells. PYTHONPATH and the like of the
-# caller must not reach it.
+# PATH may contain a pyenv shim for a version that is not selected, which fails when it is run. `-I` ignores PYTHONPATH and
+# similar variables of the caller.
 _is_python() {
   [ -x "$1" ] && [ "$("$1" -I -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]
 }
 
-# make_venv DIRECTORY VERSION REQUIREMENTS: the copy of REQUIREMENTS put in last is the mark that it is complete.
+# make_venv DIRECTORY VERSION REQUIREMENTS: makes a virtual environment. The copy of REQUIREMENTS, which is written last,
+# marks the environment as complete.
 make_venv() {
-  local venv="$1" version="$2" wanted="$3" python
+  local venv="$1" version="$2" requirements="$3" python
   mkdir -p "$root/.cache"
   exec 9>"$root/.cache/venv.lock"
   if command -v flock >/dev/null; then flock 9; fi
-  if cmp -s "$wanted" "$venv/requirements.txt"; then
+  if cmp -s "$requirements" "$venv/requirements.txt"; then
     exec 9>&-
     return 0
   fi
@@ -54,25 +57,26 @@ make_venv() {
   echo "Making $venv (once)..." >&2
   rm -rf "$venv"
   if ! { "$python" -I -m venv "$venv" &&
-    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$wanted" >&2 &&
-    cp "$wanted" "$venv/requirements.txt"; }; then
-    echo "error: could not make $venv from $wanted; the lines above say why. Nothing was kept: run this again" >&2
+    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$requirements" >&2 &&
+    cp "$requirements" "$venv/requirements.txt"; }; then
+    echo "error: could not make $venv from $requirements; see the lines above and run this again" >&2
     exit 1
   fi
   trap - EXIT INT TERM
   exec 9>&-
 }
 
-# make_packages DIRECTORY PYTHON REQUIREMENTS: packages for PYTHONPATH, before those of a virtual environment.
+# make_packages DIRECTORY PYTHON REQUIREMENTS: installs packages for PYTHONPATH, where they precede the packages of a
+# virtual environment.
 make_packages() {
-  local packages="$1" python="$2" wanted="$3"
-  cmp -s "$wanted" "$packages/requirements.txt" && return 0
+  local packages="$1" python="$2" requirements="$3"
+  cmp -s "$requirements" "$packages/requirements.txt" && return 0
   echo "Making $packages (once)..." >&2
   rm -rf "$packages"
   if ! { "$python" -I -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile \
-    --target "$packages" -r "$wanted" >&2 && cp "$wanted" "$packages/requirements.txt"; }; then
+    --target "$packages" -r "$requirements" >&2 && cp "$requirements" "$packages/requirements.txt"; }; then
     rm -rf "$packages"
-    echo "error: could not install $wanted into $packages; the lines above say why. Nothing was kept: run this again" >&2
+    echo "error: could not install $requirements into $packages; see the lines above and run this again" >&2
     exit 1
   fi
 }

@@ -1,4 +1,4 @@
-"""How the tests are divided among workers, and what a test keeps to so that it can run beside all others.
+"""How the tests are divided among workers, and the rules that let each test run concurrently with all others.
 
 `./run-tests` starts one pytest for each interpreter, all at the same time, each with several workers of pytest-xdist.
 The tests of a file run on one worker, one after the other (`--dist loadfile`), and files run beside each other.
@@ -10,7 +10,7 @@ The tests of a file run on one worker, one after the other (`--dist loadfile`), 
 - A fixture of module scope is made once for a file, a fixture of session scope once for each worker. What all workers
   share is a directory whose users lock it themselves, as Pants' store does; see `caches` in integration/conftest.py.
 - A fixture stops what it started, also after a failure. `Checkout.close` waits for the end of Pants' daemon.
-- A port where nobody listens is a socket that is bound and does not listen, and stays open for the whole test. A
+- For a port that refuses connections, bind a socket without listening and keep it open for the whole test. A
   program that cannot choose a port gets one from `real_tools.free_port`.
 - Other tests use the processor and start processes. A test waits for a state that it observes
   (`waiting.wait_until`), or injects a clock. A limit of time is only there to end a test that hangs: 20 seconds and
@@ -23,33 +23,33 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is.
+# The duration of an example depends on the load of the machine.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
 MEASURED = pytest.StashKey[list]()
 
-# The files that take longest are begun first, so that no worker is left alone with one of them at the end.
+# The slowest files start first, so that no worker runs one of them alone at the end.
 _FIRST = ("integration", "reproducibility", "packaging", "pants_dockless", "fault_injection")
 
 
 def pytest_configure():
-    # `./run-tests` ends its runs by SIGTERM: fixtures stop what they have started, as for Ctrl-C.
+    # `./run-tests` ends its runs by SIGTERM: fixtures then stop their processes, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def measured(pytestconfig):
-    """Adds a line to those that are printed after the tests: measured("what: numbers")."""
+    """measured("subject: numbers") adds a line that is printed after the tests."""
     return pytestconfig.stash.setdefault(MEASURED, []).append
 
 
-# Not `wrapper=True`: the pytest of Pants 2.17 does not know it.
+# The pytest of Pants 2.17 does not support `wrapper=True`.
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     lines = item.config.stash.get(MEASURED, [])
-    # A report also comes back from a worker.
+    # Reports also arrive from workers.
     report.user_properties += [("measured", line) for line in lines]
     lines.clear()
 
@@ -75,7 +75,7 @@ def _turn(directory: str) -> int:
 
 
 def pytest_make_parametrize_id(val, argname):
-    """Names a long value by its beginning and its length. The name of a test is sent along with every report."""
+    """Shortens the ids of long values, because the name of a test is part of every report."""
     if isinstance(val, (str, bytes)) and len(val) > 300:
         return f"{argname}-{val[:40]!a}-{len(val)}"
     return None

@@ -1,4 +1,4 @@
-"""The benchmarks run, with what is installed; what they measure is for people."""
+"""The benchmarks run with the installed tools. Their results are not checked."""
 
 import os
 import re
@@ -21,18 +21,18 @@ def benchmark(name: str, *arguments: str, path: str = "") -> list[str]:
 def test_pushes(case: str, requests: str, uploads: str) -> None:
     need("docker-registry", "openssl")
     *_, row = benchmark("push", "--small", "--only", case, "--tools", "dockless")
-    name, *_, asked, sent, megabytes = row.split()
-    assert (name, asked, sent) == ("dockless", requests, uploads)
+    name, *_, requested, sent, megabytes = row.split()
+    assert (name, requested, sent) == ("dockless", requests, uploads)
     assert (float(megabytes) > 20) == (case == "tls")
 
 
-def test_what_is_absent_is_named(tmp_path: Path) -> None:
+def test_missing_tools_are_named(tmp_path: Path) -> None:
     need("docker-registry", "openssl")
     for program in ("docker-registry", "openssl", "bash", "dirname", "env"):
-        found = next(p for folder in os.environ["PATH"].split(":") if (p := Path(folder, program)).is_file())
+        found = next(p for directory in os.environ["PATH"].split(":") if (p := Path(directory, program)).is_file())
         (tmp_path / program).symlink_to(found)
     lines = benchmark("reference", "--npm", str(tmp_path / "npm"), "--only", "start,tiny", path=str(tmp_path))
-    assert "NOT MEASURED, not installed: node, and with it container-image-builder" in lines
+    assert "NOT MEASURED, not installed: node, which container-image-builder needs" in lines
     assert [line.split()[0] for line in lines if re.match("dockless|reference", line)] == ["dockless", "dockless"]
     lines = benchmark("push", "--small", "--only", "again", path=str(tmp_path))
     assert [line for line in lines if "NOT" in line] == [
@@ -41,8 +41,8 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_the_wire_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes in order, both ways, and none before their time."""
+def test_the_measured_connection_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes arrive in order in both directions, and not before the delay."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     from wire import Wire
 
@@ -57,8 +57,8 @@ def test_the_wire_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
         echoing = threading.Thread(target=echo)
         echoing.start()
-        with Wire(server.getsockname()[1], delay=0.05) as wire:
-            host, port = wire.address.split(":")
+        with Wire(server.getsockname()[1], delay=0.05) as connection:
+            host, port = connection.address.split(":")
             begin = time.monotonic()
             with socket.create_connection((host, int(port))) as client:
                 sending = threading.Thread(target=client.sendall, args=(sent,))
@@ -69,4 +69,4 @@ def test_the_wire_counts_and_delays(monkeypatch: pytest.MonkeyPatch) -> None:
                     got += client.recv(65536)
                 sending.join()
             echoing.join()
-        assert got == sent and wire.sent == len(sent) and first >= 0.1
+        assert got == sent and connection.sent == len(sent) and first >= 0.1

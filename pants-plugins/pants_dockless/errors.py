@@ -1,11 +1,12 @@
-"""Errors of targets: one line that names the target and the field or option."""
+"""Errors and warnings of targets: one line that names the target and the field or option."""
 
+import logging
 from typing import Optional
 
 from pants.engine.addresses import Address
 from pants.engine.target import Target
 
-from dockless.errors import DocklessError
+from dockless.errors import DocklessError, printable
 
 
 class TargetError(DocklessError):
@@ -34,3 +35,8 @@ def wrong_target_type(address: Address, field: str, target: Target, expected: st
     return TargetError(
         address, field, f"the target {target.address} has the type `{target.alias}`, not `{expected}`", hint=hint
     )
+
+
+def log_warning(logger: logging.Logger, warning: str) -> None:
+    """Log `warning`, which may contain names of files, as one line that no terminal and no CI service acts on."""
+    logger.warning(printable(warning, None))

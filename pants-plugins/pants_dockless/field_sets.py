@@ -38,7 +38,6 @@ class ContainerImageFieldSet(PackageFieldSet):
 
     required_fields = (ContainerImageDependenciesField,)
 
-    dependencies: ContainerImageDependenciesField
     layers: LayersField
     base: BaseField
     remove_layers: RemoveLayersField

@@ -170,7 +170,7 @@ class Dockless(Subsystem):
 
     def registries(self, *names: str) -> Iterator[RegistryOptions]:
         """Return the registries for names in a `registries` field: aliases and addresses. Raises InvalidValueError."""
-        configured = [RegistryOptions.from_option(alias, entry) for alias, entry in self._registries.items()]
+        configured = self._configured_registries()
         for name in names:
             if name == ALL_DEFAULT_REGISTRIES:
                 yield from sorted((r for r in configured if r.default), key=lambda r: (r.address, r.alias))
@@ -188,9 +188,12 @@ class Dockless(Subsystem):
                 address = check_registry(name)
                 yield next((r for r in configured if r.address == address), RegistryOptions(address))
 
-    def is_insecure(self, address: str) -> bool:
-        """Return whether plain HTTP and unverified TLS are allowed for a registry. Raises InvalidValueError."""
-        return next(self.registries(address)).insecure
+    def insecure_registries(self) -> frozenset[str]:
+        """Return the addresses for which an entry allows plain HTTP and unverified TLS. Raises InvalidValueError."""
+        return frozenset(registry.address for registry in self._configured_registries() if registry.insecure)
+
+    def _configured_registries(self) -> list[RegistryOptions]:
+        return [RegistryOptions.from_option(alias, entry) for alias, entry in self._registries.items()]
 
     def check(self) -> None:
         """Raise InvalidValueError if an option has a value that no target can be built with."""

@@ -20,6 +20,7 @@ from pants.engine.target import (
 )
 from pants.util.strutil import help_text, softwrap
 
+from dockless.errors import printable
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
 # Strings that cannot be the first component of an address: a host with a port, and well-known registries.
@@ -145,6 +146,7 @@ class DirectoryField(StringField):
     """The directory of the image that contains the dependencies."""
 
     alias = "directory"
+    value: str
     default = "/"
     help = help_text(
         """
@@ -250,6 +252,7 @@ class OwnerField(StringField):
     """The owner of all entries that come from dependencies and contents."""
 
     alias = "owner"
+    value: str
     default = "0:0"
     help = (
         "The owner of everything in `dependencies` and `contents`: a numeric user ID and group ID, as in `1000:1000`."
@@ -339,6 +342,7 @@ class MtimeField(StringField):
     """The modification time of all entries."""
 
     alias = "mtime"
+    value: str
     default = "0"
     help = help_text(
         """
@@ -435,8 +439,12 @@ class BaseField(SpecialCasedDependencies):
         value = super().compute_value(single_address(cls, raw_value, address), address)
         if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
             raise InvalidFieldException(
-                f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
-                f"`base_image(reference={value[0]!r})` and use its address, or write registry/repository@sha256:..."
+                printable(
+                    f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
+                    f"`base_image(reference={value[0]!r})` and use its address, or write "
+                    "registry/repository@sha256:...",
+                    None,
+                )
             )
         return value
 
@@ -616,6 +624,7 @@ class OutputField(StringField):
     """The form in which `package` writes the image."""
 
     alias = "output"
+    value: str
     valid_choices = ("oci-layout", "oci-archive", "docker-archive", "metadata")
     default = "oci-layout"
     help = help_text(

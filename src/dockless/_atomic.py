@@ -1,12 +1,14 @@
-"""Atomic creation of files and directories, and cleanup of temporaries left by killed processes."""
+"""Paths to write to, atomic creation of files and directories, and cleanup of temporaries left by killed processes."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -14,6 +16,9 @@ from typing import BinaryIO
 from dockless.errors import LayoutError
 
 _PREFIX = ".dockless-part-"
+# As Linux.
+_MAX_LINKS = 40
+_SHARED = stat.S_ISVTX | stat.S_IWOTH
 
 
 def reason_of(error: OSError) -> str:
@@ -23,6 +28,47 @@ def reason_of(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def resolve_output(path: str) -> str:
+    """Return a path to write to with its symlinks resolved, or `path` itself if it has none. It need not exist.
+
+    In a sticky directory that every user can write to, such as /tmp, a symlink of another user is refused unless it
+    belongs to the owner of the directory, at any place in the path. Linux has this rule too (the sysctl
+    fs.protected_symlinks), but only for programs that let the kernel follow the last symlink of a path. Raises
+    LayoutError and OSError.
+    """
+    resolved, count = "/", 0
+    # The working directory may have been deleted.
+    pending = (path if os.path.isabs(path) else os.path.join(os.getcwd(), path)).split("/")[::-1]
+    while pending:
+        name = pending.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            resolved = os.path.dirname(resolved)
+            continue
+        entry = os.path.join(resolved, name)
+        if not os.path.islink(entry):
+            resolved = entry
+            continue
+        if _is_of_stranger(os.lstat(entry), os.stat(resolved)):
+            raise LayoutError(
+                f"cannot write {path}",
+                cause=f"{entry} is a symlink of another user, in a directory that every user can write to",
+                hint="choose another path",
+            )
+        count += 1
+        if count > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(entry)
+        resolved = "/" if target.startswith("/") else resolved
+        pending += target.split("/")[::-1]
+    return resolved if count else path
+
+
+def _is_of_stranger(link: os.stat_result, directory: os.stat_result) -> bool:
+    return directory.st_mode & _SHARED == _SHARED and link.st_uid not in (os.geteuid(), directory.st_uid)
+
+
 @contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Yield a new file that replaces `path` when the body ends without an error. After an error nothing is left.
@@ -30,9 +76,8 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
     Raises LayoutError for errors of the file system.
     """
     try:
-        if os.path.islink(path):
-            # The target of the link is replaced, as by cp and tar.
-            path = os.path.realpath(path)
+        # The target of a symlink is replaced, as by cp and tar.
+        path = resolve_output(path)
         if os.path.isdir(path):
             raise LayoutError(f"cannot write {path}", cause="it is a directory", hint="choose another path")
         if os.path.exists(path) and not os.path.isfile(path):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def printable(text: str, limit: int = 400) -> str:
-    """Return `text` on one line: control characters are escaped, and characters after `limit` are cut.
-
-    Text of a registry or a helper may be printed on a terminal, which must not receive an escape sequence from it.
-    """
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+from dockless._printable import printable as printable
 
 
 class DocklessError(Exception):

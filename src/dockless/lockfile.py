@@ -174,10 +174,10 @@ def _document_from_json(found: Any, where: str) -> tuple[bytes, str]:
 def _check_links(base: LockedBase, where: str) -> None:
     """Raise InvalidDocumentError unless each document is the one that the document above it names."""
 
-    def fail(what: str, has: str, named: str) -> None:
+    def fail(label: str, actual: str, expected: str) -> None:
         raise InvalidDocumentError(
-            f"{where}: {what} does not match the lockfile",
-            cause=f"{has} is not {named}",
+            f"{where}: {label} does not match the lockfile",
+            cause=f"{actual} is not {expected}",
             hint="regenerate the lockfile",
         )
 

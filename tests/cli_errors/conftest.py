@@ -1,6 +1,6 @@
-"""What is wrong, and what the command says of it.
+"""Bad inputs and the error messages of the command.
 
-Each test carries the row of the table of bad inputs (B01 to B78) that it is of; `test_every_row` counts them.
+Each test is marked with its row of the table of bad inputs (B01 to B78). `test_every_row` checks that none is missing.
 """
 
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from made_images import layout_of, make_image
 from manual_clock import ManualClock
-from the_command import dockless, in_a_folder_of_its_own, start
+from the_command import dockless, isolated_directory, start
 
 from dockless.testing import Registry
 
-__all__ = ["dockless", "in_a_folder_of_its_own", "start"]
+__all__ = ["dockless", "isolated_directory", "start"]
 
 _PROXIES_AND_CAS = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -24,7 +24,7 @@ _PROXIES_AND_CAS = (
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "row(name): the row of the table of bad inputs that a test is of")
+    config.addinivalue_line("markers", "row(name): the row of the table of bad inputs that a test belongs to")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def module_registry():
 
 @pytest.fixture
 def registry(module_registry):
-    """Shared by a file's tests: each has repositories of its own."""
+    """One registry for the tests of a file. Each test uses its own repositories."""
     module_registry.faults = ()
     module_registry.reset_requests()
     return module_registry
@@ -53,13 +53,13 @@ def registry(module_registry):
 
 @pytest.fixture
 def repository(registry, tmp_path):
-    """A repository that only this test knows: `HOST/NAME`."""
+    """The repository of this test: `HOST/NAME`."""
     return f"{registry.host}/{re.sub('[^a-z0-9]+', '-', tmp_path.name.lower()).strip('-')}"
 
 
 @pytest.fixture
 def image(tmp_path):
-    """An image, which is the layout `base`."""
+    """An image that is also in the layout `base`."""
     found = make_image(b"one", b"two")
     layout_of(tmp_path / "base", found.manifest.descriptor, blobs=found.blobs, names=["v1"])
     return found
@@ -67,7 +67,7 @@ def image(tmp_path):
 
 @pytest.fixture
 def keep(registry):
-    """`keep(repository, image, tag)`: puts an image into the registry, with no request."""
+    """`keep(repository, image, tag)` stores an image in the registry without a request."""
 
     def keep(repository, image, tag):
         for data in image.blobs.values():
@@ -79,18 +79,18 @@ def keep(registry):
 
 @pytest.fixture
 def refused(dockless, registry, tmp_path):
-    """`refused(*argv)`: the one line that the command fails with.
+    """`refused(*argv)` runs a command that must fail and returns its error line.
 
-    It has changed nothing on disk and nothing in the registry; unless `writes`, it has not even tried.
+    The command must not change files or the registry. Without `writes`, it must send only GET and HEAD requests.
     """
 
     def call(*argv, status=1, writes=False):
         registry.reset_requests()
         before = _files(tmp_path), _names(registry)
-        said = dockless(*argv, "-q")
-        assert said.status == status, said
-        assert said.out == ""
-        (line,) = said.err.splitlines()
+        result = dockless(*argv, "-q")
+        assert result.status == status, result
+        assert result.out == ""
+        (line,) = result.err.splitlines()
         assert line.isprintable()
         assert (_files(tmp_path), _names(registry)) == before
         assert writes or {request.method for request in registry.requests} <= {"GET", "HEAD"}
@@ -103,25 +103,25 @@ def refused(dockless, registry, tmp_path):
 
 @pytest.fixture
 def works(dockless):
-    """`works(*argv)`: what the command says as JSON, when it is done."""
+    """`works(*argv)` runs a command that must succeed and returns its JSON output."""
 
     def call(*argv):
-        said = dockless(*argv, "--json", "-q")
-        assert (said.status, said.err) == (0, ""), said
-        return said.json
+        result = dockless(*argv, "--json", "-q")
+        assert (result.status, result.err) == (0, ""), result
+        return result.json
 
     return call
 
 
-def _files(folder):
-    """All that is in a folder: names, and what a change would change."""
+def _files(directory):
+    """Return the paths below a directory, each with the attributes that a change of the file would change."""
     found = {}
-    for path, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+    for path, directories, files in os.walk(directory):
+        for name in (*directories, *files):
             state = os.lstat(os.path.join(path, name))
             found[Path(path, name)] = (state.st_mode, state.st_ino, state.st_size, state.st_mtime_ns)
     for path, state in found.items():
-        # A new and removed file in a folder changes its time; it may be there for a while.
+        # A temporary file changes the size and the time of its directory.
         if path.is_dir():
             found[path] = state[:2]
     return found

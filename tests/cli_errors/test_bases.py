@@ -1,4 +1,4 @@
-"""B14 to B23 and B76: images that others made, to be built on or copied."""
+"""B14 to B23 and B76: images of other tools, used as bases or copied."""
 
 import json
 
@@ -18,7 +18,7 @@ LAYER = media_types.OCI_LAYER
 
 @pytest.fixture
 def base(registry, tmp_path):
-    """`base(manifest, *blobs)`: puts an image there as it is, and returns its reference."""
+    """`base(manifest, *blobs)` stores an image unchanged and returns its reference."""
     count = iter(range(100))
 
     def put(manifest, *blobs, media_type=media_types.OCI_MANIFEST):
@@ -32,27 +32,27 @@ def base(registry, tmp_path):
     return put
 
 
-def with_config(config, **said):
+def with_config(config, **message):
     return {
         **GOOD.manifest.json,
         "config": {
             "mediaType": media_types.OCI_CONFIG,
             "digest": str(Digest.of(config)),
             "size": len(config),
-            **said,
+            **message,
         },
     }
 
 
 @row("B14")
-def test_a_tag_or_digest_that_is_not_there(refused, registry, keep):
+def test_a_missing_tag_or_digest(refused, registry, keep):
     keep("b14", GOOD, "1")
     url = f"GET {registry.url}/v2/b14/manifests"
-    said = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and that you are allowed to see it"
-    assert refused("build", "oci:out", "--base", f"{registry.host}/b14:2") == f"{url}/2: {said}"
-    assert refused("copy", f"{registry.host}/b14", "oci:out") == f"{url}/latest: {said}"
+    message = "404: MANIFEST_UNKNOWN manifest unknown; check the name, and that you are allowed to see it"
+    assert refused("build", "oci:out", "--base", f"{registry.host}/b14:2") == f"{url}/2: {message}"
+    assert refused("copy", f"{registry.host}/b14", "oci:out") == f"{url}/latest: {message}"
     digest = "sha256:" + "a" * 64
-    assert refused("copy", f"{registry.host}/b14@{digest}", "oci:out") == f"{url}/{digest}: {said}"
+    assert refused("copy", f"{registry.host}/b14@{digest}", "oci:out") == f"{url}/{digest}: {message}"
 
 
 @row("B15")
@@ -64,52 +64,52 @@ def test_a_platform_that_the_base_lacks(refused, registry, keep):
     registry.put_manifest("b15", index.raw, index.media_type, "1")
     where = f"{registry.host}/b15:1"
     for wanted in ("linux/riscv64", "linux/arm64/v9", "windows/amd64"):
-        said = f"{where} has no image for {wanted}: it has linux/amd64, linux/arm64, linux/s390x"
+        message = f"{where} has no image for {wanted}: it has linux/amd64, linux/arm64, linux/s390x"
         for command in (("build", "oci:out", "--base", where), ("copy", where, "oci:out"), ("inspect", where)):
-            assert refused(*command, "--platform", wanted) == said
+            assert refused(*command, "--platform", wanted) == message
     keep("b15", GOOD, "2")
-    said = f"{registry.host}/b15:2 has no image for linux/arm64: its platform is linux/amd64"
-    assert refused("build", "oci:out", "--base", f"{registry.host}/b15:2", "--platform", "linux/arm64") == said
+    message = f"{registry.host}/b15:2 has no image for linux/arm64: its platform is linux/amd64"
+    assert refused("build", "oci:out", "--base", f"{registry.host}/b15:2", "--platform", "linux/arm64") == message
 
 
 @row("B16")
 def test_a_digest_that_the_registry_serves_other_bytes_for(refused, registry, keep):
     keep("b16", GOOD, "1")
     forged = GOOD.manifest.raw + b" "
-    # The header says what was asked for: the bytes decide.
+    # The header has the requested digest, but the digest of the bytes counts.
     headers = {"Docker-Content-Digest": str(GOOD.manifest.digest), "Content-Type": GOOD.manifest.media_type}
     registry.faults = [Fault(on="manifest get", status=200, body=forged, headers=headers)]
     where = f"{registry.host}/b16@{GOOD.manifest.digest}"
-    said = (
+    message = (
         f"{registry.host}/b16@{GOOD.manifest.digest} is another manifest than was requested: "
         f"requested {GOOD.manifest.digest}, received {Digest.of(forged)}; "
         "do not use it: the registry, or a proxy in front of it, changed the manifest"
     )
-    assert refused("build", "oci:out", "--base", where) == said
-    assert refused("copy", where, "oci:out") == said
+    assert refused("build", "oci:out", "--base", where) == message
+    assert refused("copy", where, "oci:out") == message
 
 
 @pytest.mark.parametrize("media_type", [media_types.DOCKER_SCHEMA1_SIGNED, "application/json"])
 @row("B17")
 def test_docker_schema_1(refused, base, media_type):
     where = base({"schemaVersion": 1, "name": "x", "fsLayers": [], "history": []}, media_type=media_type)
-    said = (
+    message = (
         f"{where} is a Docker schema 1 manifest: "
         f"{media_types.DOCKER_SCHEMA1_SIGNED} is not supported; push the image again with a current tool"
     )
-    assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == said
+    assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == message
 
 
 @row("B18")
 def test_an_artifact(refused, base):
     manifest = with_config(b"{}", mediaType="application/vnd.oci.empty.v1+json")
     where = base({**manifest, "artifactType": "application/x", "layers": []}, b"{}")
-    said = f"{where} is an artifact, not an image: its config is of the type application/vnd.oci.empty.v1+json"
-    assert refused("build", "oci:out", "--base", where) == said
-    # Of an image's type, and no image's config all the same.
+    message = f"{where} is an artifact, not an image: its config is of the type application/vnd.oci.empty.v1+json"
+    assert refused("build", "oci:out", "--base", where) == message
+    # The media type is that of an image config, but the content is not a config.
     where = base(with_config(b"{}"), b"{}")
-    said = f"the config {Digest.of(b'{}')} of {where} has no rootfs.diff_ids: the document is not an image config"
-    assert refused("build", "oci:out", "--base", where) == said
+    message = f"the config {Digest.of(b'{}')} of {where} has no rootfs.diff_ids: the document is not an image config"
+    assert refused("build", "oci:out", "--base", where) == message
 
 
 @row("B19")
@@ -124,15 +124,15 @@ def test_indexes_of_indexes(refused, works, registry, keep):
         descriptor = Descriptor(index.media_type, index.digest, len(index.raw))
     where = f"{registry.host}/b19"
     assert works("copy", f"{where}:0", "oci:flat")["digest"] == GOOD.manifest.digest
-    said = f"{where}:1 has no image for linux/amd64: {indexes[0].digest} is an index"
-    assert refused("build", "oci:out", "--base", f"{where}:1") == refused("copy", f"{where}:1", "oci:out") == said
-    said = f"{where}:7 ({indexes[2].digest}) is nested in more than 4 indexes"
-    assert refused("copy", f"{where}:7", "oci:out", "--all-platforms") == said
+    message = f"{where}:1 has no image for linux/amd64: {indexes[0].digest} is an index"
+    assert refused("build", "oci:out", "--base", f"{where}:1") == refused("copy", f"{where}:1", "oci:out") == message
+    message = f"{where}:7 ({indexes[2].digest}) is nested in more than 4 indexes"
+    assert refused("copy", f"{where}:7", "oci:out", "--all-platforms") == message
 
 
 @row("B19")
 def test_an_index_that_lists_itself(refused, registry, keep):
-    # No digest can name itself; a registry can serve one document for all.
+    # A document cannot contain its own digest, but a registry can serve one document for all digests.
     keep("b19b", GOOD, "1")
     index = make_index([Descriptor(media_types.OCI_INDEX, Digest.of(b"x"), 1)])
     registry.faults = [Fault(on="manifest get", status=200, body=index.raw, headers={"Content-Type": index.media_type})]
@@ -141,7 +141,7 @@ def test_an_index_that_lists_itself(refused, registry, keep):
 
 
 @pytest.mark.parametrize(
-    "config, said",
+    "config, message",
     [
         case("B20", "text", b"not json", "Expecting value at line 1, column 1"),
         case("B20", "cut", GOOD.documents.config_bytes[:-1], "Expecting ',' delimiter at line 1, column 268"),
@@ -155,17 +155,17 @@ def test_an_index_that_lists_itself(refused, registry, keep):
         case("B20", "digits", b'{"os":' + b"9" * 100_000 + b"}", "an integer has 100000 digits"),
     ],
 )
-def test_configs_that_are_no_json(refused, base, config, said):
+def test_configs_that_are_not_json(refused, base, config, message):
     where = base(with_config(config), config)
-    line = f"the config {Digest.of(config)} of {where} is not a valid JSON document: {said}"
+    line = f"the config {Digest.of(config)} of {where} is not a valid JSON document: {message}"
     assert refused("build", "oci:out", "--base", where) == refused("inspect", where) == line
 
 
 @row("B20")
 def test_a_config_of_200_mb_is_not_read(refused, registry, base):
     where = base(with_config(GOOD.documents.config_bytes, size=200_000_000))
-    said = f"the config {GOOD.manifest.config.digest} of {where} has 200000000 bytes: the limit is 4194304 bytes"
-    assert refused("build", "oci:out", "--base", where) == said
+    message = f"the config {GOOD.manifest.config.digest} of {where} has 200000000 bytes: the limit is 4194304 bytes"
+    assert refused("build", "oci:out", "--base", where) == message
     assert not [request for request in registry.requests if request.operation.startswith("blob")]
 
 
@@ -175,8 +175,8 @@ def test_more_layers_than_diff_ids(refused, base):
     config["rootfs"]["diff_ids"].pop()
     raw = json.dumps(config).encode()
     where = base(with_config(raw), raw)
-    said = f"the documents of {where} are inconsistent: its manifest has 2 layers, its config 1 diff IDs"
-    assert refused("build", "oci:out", "--base", where) == said
+    message = f"the documents of {where} are inconsistent: its manifest has 2 layers, its config 1 diff IDs"
+    assert refused("build", "oci:out", "--base", where) == message
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_layers_of_other_types_pass_through(works, refused, base, media_type):
     first = works("inspect", "oci:out")["layers"][0]
     assert first["media_type"] == media_type and first["digest"] == GOOD.manifest.layers[0].digest
     if media_type == "text/html":
-        said = (
+        message = (
             "a docker image cannot have a layer with the media type 'text/html'; keep the format of the image that the "
             "layer comes from"
         )
-        assert refused("build", "oci:other", "--base", where, "--format", "docker") == said
+        assert refused("build", "oci:other", "--base", where, "--format", "docker") == message
 
 
 @row("B23")
@@ -213,12 +213,12 @@ def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless,
     manifest["layers"][0].update(digest=str(Digest.of(broken)), size=len(broken))
     where = base(manifest, broken)
     assert works("build", "oci:out", "--base", where, "--label", "a=b")["layers"][0] == Digest.of(broken)
-    said = dockless("verify", "oci:out", "-q")
-    assert said.status == 1 and "gzip stream has no end" in said.out and str(Digest.of(broken)) in said.out
+    result = dockless("verify", "oci:out", "-q")
+    assert result.status == 1 and "gzip stream has no end" in result.out and str(Digest.of(broken)) in result.out
 
 
 @pytest.mark.parametrize(
-    "config, told",
+    "config, problem",
     [
         case(
             "B76",
@@ -243,10 +243,10 @@ def test_a_layer_whose_gzip_is_broken_passes_through_unless_it_is_read(dockless,
         case("B76", "short history", {"history": [{"empty_layer": True}] * 2 + [{"created_by": "x"}]}, ""),
     ],
 )
-def test_time_and_history_are_normal_in_what_is_made_of_the_base(dockless, works, registry, keep, config, told):
+def test_created_and_history_are_valid_in_a_build_on_the_base(dockless, works, registry, keep, config, problem):
     keep("b76", make_image(b"one", b"two", config=config), "1")
-    said = dockless("verify", f"{registry.host}/b76:1", "-q")
-    assert (said.status, told in said.out) == (1 if told else 0, True)
+    result = dockless("verify", f"{registry.host}/b76:1", "-q")
+    assert (result.status, problem in result.out) == (1 if problem else 0, True)
     works("build", "oci:out", "--base", f"{registry.host}/b76:1", "--label", "a=b")
     assert works("verify", "oci:out")["problems"] == []
     made = json.loads(dockless("inspect", "oci:out", "--config").out)
@@ -255,12 +255,12 @@ def test_time_and_history_are_normal_in_what_is_made_of_the_base(dockless, works
 
 
 @row("B76")
-def test_no_time_to_be_created_at(refused):
+def test_created_that_is_not_a_time(refused):
     for text in ("now", "2024-01-31", "2024-02-30T00:00:00Z", "2024-01-31T25:00:00Z", "2024-01-31T12:00:00+99:00", ""):
-        said = f"invalid created: {text!r} is not a time; write a time as in RFC 3339: 2024-01-31T12:00:00Z"
-        assert refused("build", "oci:out", "--created", text) == said
+        message = f"invalid created: {text!r} is not a time; write a time as in RFC 3339: 2024-01-31T12:00:00Z"
+        assert refused("build", "oci:out", "--created", text) == message
 
 
-def test_the_image_that_all_are_made_of_is_right(works, registry, keep):
+def test_the_unchanged_base_is_valid(works, registry, keep):
     keep("good", GOOD, "1")
     assert works("verify", f"{registry.host}/good:1")["problems"] == []

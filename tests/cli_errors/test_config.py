@@ -1,4 +1,4 @@
-"""B38 to B47, B74 and B77: what an image's config, platform and options say, of the command."""
+"""B38 to B47, B74 and B77: configs, platforms and options of the command."""
 
 import json
 
@@ -90,19 +90,19 @@ WRONG_USAGE = [
 ]
 
 
-@pytest.mark.parametrize("option, value, said", WRONG)
-def test_wrong_values(refused, registry, tmp_path, option, value, said):
+@pytest.mark.parametrize("option, value, message", WRONG)
+def test_wrong_values(refused, registry, tmp_path, option, value, message):
     (tmp_path / "src").mkdir()
-    said = f"`compression`: {said}" if option == "--compression" else said
+    message = f"`compression`: {message}" if option == "--compression" else message
     for destination in ("oci:out", f"{registry.host}/wrong"):
-        assert refused("build", destination, "--add", "src:/a", option, value) == said
+        assert refused("build", destination, "--add", "src:/a", option, value) == message
     assert registry.requests == []
 
 
-@pytest.mark.parametrize("arguments, said", WRONG_USAGE)
-def test_wrong_usage(refused, registry, arguments, said):
-    # What follows is an option: `refused` adds -q.
-    assert refused("build", f"{registry.host}/wrong", *arguments, status=2) == f"dockless build: error: {said}"
+@pytest.mark.parametrize("arguments, message", WRONG_USAGE)
+def test_wrong_usage(refused, registry, arguments, message):
+    # The next argument is an option, because `refused` adds -q.
+    assert refused("build", f"{registry.host}/wrong", *arguments, status=2) == f"dockless build: error: {message}"
     assert registry.requests == []
 
 
@@ -153,41 +153,41 @@ def test_platforms_have_one_form(works, text, platform):
 
 
 @pytest.mark.parametrize(
-    "option, what, large",
+    "option, document, large",
     [
         case("B45", "annotation", "--annotation", "manifest", "annotations"),
         case("B42", "label", "--label", "config", "labels and env"),
     ],
 )
-def test_documents_that_registries_refuse_are_not_made(refused, registry, option, what, large):
+def test_documents_that_registries_refuse_are_not_made(refused, registry, option, document, large):
     for destination in (f"{registry.host}/large", "oci:out", "docker-archive:out.tar"):
         line = refused("build", destination, option, "a=" + "x" * (4 << 20))
         size = int(line.split("would have ")[1].split(" ")[0])
         assert 4 << 20 < size < (4 << 20) + 1000
         assert line == (
-            f"the image's {what} would have {size} bytes: registries and runtimes accept at most 4194304; "
+            f"the image's {document} would have {size} bytes: registries and runtimes accept at most 4194304; "
             f"shorten its {large}"
         )
     assert registry.requests == []
 
 
 @row("B45")
-def test_a_manifest_of_others_that_is_too_large(refused, registry, tmp_path):
+def test_a_manifest_of_another_tool_that_is_too_large(refused, registry, tmp_path):
     image = make_image(b"x")
     raw = json.dumps({**image.manifest.json, "annotations": {"a": "x" * (4 << 20)}}).encode()
     root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
     layout_of(tmp_path / "large", root, blobs=image.blobs)
-    said = f"large: {root.digest} has {len(raw)} bytes: the limit is 4194304 bytes"
-    assert refused("copy", "oci:large", f"{registry.host}/large") == said
+    message = f"large: {root.digest} has {len(raw)} bytes: the limit is 4194304 bytes"
+    assert refused("copy", "oci:large", f"{registry.host}/large") == message
     assert registry.requests == []
 
 
 @row("B47")
-def test_sources_that_are_no_image(refused, tmp_path):
+def test_sources_that_are_not_images(refused, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("hello")
     hint = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
-    for source, said in {
+    for source, message in {
         "oci:folder": "folder is not an OCI layout: cannot read folder/oci-layout: No such file or directory; "
         "check the path",
         "oci:file": "file is not an OCI layout: cannot read file/oci-layout: Not a directory; check the path",
@@ -196,12 +196,12 @@ def test_sources_that_are_no_image(refused, tmp_path):
         "oci:": f"'oci:' has no valid path; {hint}",
         "dir:folder": f"unsupported location 'dir:folder'; {hint}",
     }.items():
-        assert refused("build", "oci:out", "--base", source) == refused("copy", source, "oci:out") == said
+        assert refused("build", "oci:out", "--base", source) == refused("copy", source, "oci:out") == message
 
 
 @row("B44")
 def test_two_images_of_one_platform_in_an_index():
-    """No command makes an index of images: the library does."""
+    """Only the library creates an index of images."""
     one, two = make_image(b"one").documents, make_image(b"two").documents
     with pytest.raises(InvalidValueError) as caught:
         assemble_index([one, two])

@@ -1,23 +1,25 @@
-"""B49 to B60: who we are to a registry, and what is wrong with that."""
+"""B49 to B60: credentials and their errors."""
 
 import base64
 import io
 import json
 import os
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
-from made_images import layout_of, make_image
+from credential_files import install_helper
 from rows import case, row
 from urllib3 import HTTPResponse
 
 from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.testing import BasicAuth, Registry, TokenAuth, User
 
+pytestmark = pytest.mark.usefixtures("image")
+
 SECRET = "S3CR3T-Kanary"
 USERS = [User("ann", SECRET), User("bob", SECRET, actions="pull"), User("änn", "pässwörd"), User("col", "a:b:c")]
 USERS += [User("long", "x" * 10_000)]
-IMAGE = make_image(b"one")
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +28,9 @@ def module_registry():
         yield found
 
 
-@pytest.fixture(autouse=True)
-def image(tmp_path):
-    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs)
-
-
 @pytest.fixture
 def config(tmp_path):
-    """`config(content)` writes docker's config file, JSON or as it is, and returns its path."""
+    """`config(content)` writes Docker's config file (bytes, or a value as JSON) and returns its path."""
 
     def write(content):
         path = tmp_path / "home/.docker/config.json"
@@ -47,21 +44,15 @@ def config(tmp_path):
 @pytest.fixture
 def helper(tmp_path, monkeypatch):
     """`helper(name, script)` installs a credential helper, a shell script."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def install(name, script, mode=0o755):
-        path = folder / f"docker-credential-{name}"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(mode)
-
-    return install
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    return partial(install_helper, directory)
 
 
 @pytest.fixture
 def push_fails(refused, registry):
-    """`push_fails()`: the line. Nothing is sent but what asks who we are, and no secret is said."""
+    """`push_fails()` returns the error line. Only requests of authentication are sent, and no secret is printed."""
 
     def call(*arguments, registry=registry):
         line = refused("copy", "oci:base", f"{registry.host}/app:1", *arguments)
@@ -75,12 +66,12 @@ def packed(text):
     return base64.b64encode(text.encode()).decode()
 
 
-def entry(host, who):
-    return {"auths": {host: {"auth": packed(who)}}}
+def entry(host, user_and_password):
+    return {"auths": {host: {"auth": packed(user_and_password)}}}
 
 
-def nobody(registry, tmp_path, docker="absent"):
-    """What a push says that found no credentials."""
+def no_credentials_error(registry, tmp_path, docker="absent"):
+    """Return the error of a push without credentials."""
     looked = (
         f"{tmp_path}/home/.config/containers/auth.json (absent), {tmp_path}/home/.docker/config.json ({docker}), "
         f"{tmp_path}/home/.dockercfg (absent)"
@@ -97,7 +88,7 @@ def nobody(registry, tmp_path, docker="absent"):
 )
 def test_files_without_credentials(push_fails, registry, config, tmp_path, content):
     config(content)
-    assert push_fails() == nobody(registry, tmp_path, f"no entry for {registry.host}")
+    assert push_fails() == no_credentials_error(registry, tmp_path, f"no entry for {registry.host}")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +106,7 @@ def test_files_that_are_broken(push_fails, config, content, why):
 
 
 @row("B49")
-def test_a_folder_and_an_unreadable_file(push_fails, config, tmp_path, monkeypatch):
+def test_a_directory_and_an_unreadable_file(push_fails, config, tmp_path, monkeypatch):
     path = config(b"{}")
     really = open
 
@@ -124,7 +115,7 @@ def test_a_folder_and_an_unreadable_file(push_fails, config, tmp_path, monkeypat
             raise PermissionError(13, "Permission denied", name)
         return really(name, *args, **options)
 
-    # Root may read all: the file system cannot be made to refuse.
+    # Root can read all files, so the file system cannot refuse access.
     with monkeypatch.context() as patched:
         patched.setattr("builtins.open", refuse)
         assert push_fails() == f"cannot use {path}: Permission denied; fix the file, or run `docker login` again"
@@ -159,10 +150,10 @@ def test_entries_that_are_broken(push_fails, works, registry, config, auth, why)
         case("B58", "10 KB", packed("long:" + "x" * 10_000)),
     ],
 )
-def test_entries_that_work(works, registry, config, auth):
+def test_entries_that_work(works, registry, config, image, auth):
     config({"auths": {registry.host: {"auth": auth}}})
     works("copy", "oci:base", f"{registry.host}/b50:2", "--force-upload")
-    assert registry.tags("b50")["2"] == IMAGE.manifest.digest
+    assert registry.tags("b50")["2"] == image.manifest.digest
 
 
 @pytest.mark.parametrize(
@@ -182,31 +173,31 @@ def test_keys_that_mean_the_host(works, registry, config, key, name):
 
 @row("B51")
 def test_port_443_is_the_port_of_a_host_without_one(dockless, config, monkeypatch):
-    asked = []
+    requests = []
 
     def send(self, request, **_):
-        asked.append((request.url, request.headers.get("Authorization")))
+        requests.append((request.url, request.headers.get("Authorization")))
         raw = HTTPResponse(io.BytesIO(), {"WWW-Authenticate": 'Basic realm="x"'}, status=401, preload_content=False)
         return Mock(status_code=401, raw=raw, request=request)
 
     monkeypatch.setattr("requests.Session.send", send)
     config(entry("reg.example:443", f"ann:{SECRET}"))
     assert dockless("tags", "reg.example/app").status == 1
-    assert asked[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))
+    assert requests[-1] == ("https://reg.example/v2/app/tags/list", "Basic " + packed(f"ann:{SECRET}"))
 
 
 @row("B52")
-def test_variables_that_point_to_nothing(push_fails, registry, tmp_path, monkeypatch):
+def test_variables_that_name_missing_files(push_fails, registry, tmp_path, monkeypatch):
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "/nope/auth.json")
-    said = (
+    message = (
         "cannot use /nope/auth.json (named by REGISTRY_AUTH_FILE): No such file or directory; "
         "fix the file, or run `docker login` again"
     )
-    assert push_fails() == said
+    assert push_fails() == message
     assert push_fails("--auth-file", "gone.json") == "the auth file gone.json does not exist; check the path"
     monkeypatch.delenv("REGISTRY_AUTH_FILE")
     monkeypatch.setenv("DOCKER_CONFIG", "/nope")
-    assert push_fails() == nobody(registry, tmp_path).replace(
+    assert push_fails() == no_credentials_error(registry, tmp_path).replace(
         f"{tmp_path}/home/.docker/config.json", "/nope/config.json"
     )
 
@@ -247,37 +238,37 @@ def test_helpers_that_need_the_end_of_their_input_speak_on_stderr_or_hang(
     answer = json.dumps({"Username": "ann", "Secret": SECRET})
     helper("loud", f"cat >/dev/null; echo 'touch the key' >&2; echo '{answer}'")
     config({"credsStore": "loud"})
-    said = dockless("copy", "oci:base", f"{registry.host}/b53:1", "-q")
-    assert (said.status, said.err) == (0, "touch the key\n")
+    result = dockless("copy", "oci:base", f"{registry.host}/b53:1", "-q")
+    assert (result.status, result.err) == (0, "touch the key\n")
     monkeypatch.setitem(ask_helper.__kwdefaults__, "timeout", 0.3)
     helper("slow", "sleep 300")
     config({"credsStore": "slow"})
-    said = dockless("copy", "oci:base", f"{registry.host}/b53:2", "-q")
-    assert said.status == 1
-    assert said.err == (
+    result = dockless("copy", "oci:base", f"{registry.host}/b53:2", "-q")
+    assert result.status == 1
+    assert result.err == (
         "dockless: error: the credential helper docker-credential-slow failed for "
         f"{registry.host}: no output within 0.3 s\n"
     )
 
 
 @row("B54")
-def test_a_helper_that_has_nothing_is_nobody(push_fails, works, config, helper):
+def test_a_helper_without_credentials_means_anonymous_access(push_fails, works, config, image, helper):
     helper("keep", "echo 'credentials not found in native keychain'; exit 1")
     config({"credsStore": "keep"})
     line = push_fails()
     assert "no credentials were found; looked in " in line and "docker-credential-keep of " in line
     with Registry(auth=TokenAuth(anonymous="pull,push")) as open_to_all:
         works("copy", "oci:base", f"{open_to_all.host}/app:1")
-        assert open_to_all.tags("app") == {"1": IMAGE.manifest.digest}
+        assert open_to_all.tags("app") == {"1": image.manifest.digest}
 
 
 @pytest.mark.parametrize("name", [case("B55", name, name) for name in ("../../bin/evil", "a b", "-x", "x;y", ".x", "")])
-def test_names_that_are_no_helper_are_not_run(push_fails, registry, config, name):
+def test_invalid_helper_names_are_not_run(push_fails, registry, config, name):
     config({"credHelpers": {registry.host: name}})
     if name:
         assert push_fails() == f"{name!r} is not a valid credential helper name; fix `credHelpers` or `credsStore`"
     else:
-        # docker's way to say that this host has none.
+        # Docker's message for a host without credentials.
         assert "no credentials were found" in push_fails()
 
 
@@ -288,25 +279,25 @@ def test_a_broken_helper_of_another_registry_has_no_effect(works, registry, conf
 
 
 @row("B57")
-def test_a_helpers_token_is_traded_by_oauth2(works, config, helper):
+def test_an_identity_token_of_a_helper_is_exchanged_by_oauth2(works, config, helper):
     users = [User("ann", "unused", identity_token=SECRET)]
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         helper("keep", f"cat >/dev/null; echo '{json.dumps({'Username': '<token>', 'Secret': SECRET})}'")
         config({"credsStore": "keep"})
         works("copy", "oci:base", f"{registry.host}/b57:1")
-        (asked,) = [request for request in registry.requests if request.operation.startswith("token")]
-        assert asked.method == "POST" and b"grant_type=refresh_token" in asked.body
+        (requests,) = [request for request in registry.requests if request.operation.startswith("token")]
+        assert requests.method == "POST" and b"grant_type=refresh_token" in requests.body
 
 
 @pytest.mark.parametrize(
     "secret", [case("B58", "line break", "a\nb"), case("B58", "return", "a\rb"), case("B58", "NUL", "a\0b")]
 )
-def test_secrets_that_no_header_can_hold(push_fails, registry, config, secret):
+def test_secrets_that_a_header_cannot_contain(push_fails, registry, config, secret):
     path = config({"auths": {registry.host: {"username": "ann", "password": secret + SECRET}}})
-    said = f"of {path} (auths of {registry.host}) contains a line break or a NUL byte; store it again without one"
-    assert push_fails() == f"the password {said}"
+    message = f"of {path} (auths of {registry.host}) contains a line break or a NUL byte; store it again without one"
+    assert push_fails() == f"the password {message}"
     config({"auths": {registry.host: {"registrytoken": secret + SECRET}}})
-    assert push_fails() == f"the registry token {said}"
+    assert push_fails() == f"the registry token {message}"
 
 
 @pytest.mark.parametrize("kind", [case("B59", "basic", BasicAuth), case("B59", "token", TokenAuth)])
@@ -324,12 +315,12 @@ def test_a_wrong_password(push_fails, refused, config, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [case("B60", "basic", BasicAuth), case("B60", "token", TokenAuth)])
-def test_who_may_only_pull_sends_no_byte_of_a_blob(push_fails, dockless, config, kind):
+def test_a_user_with_pull_rights_only_sends_no_blob(push_fails, dockless, config, kind):
     with Registry(auth=kind(USERS)) as registry:
         path = config(entry(registry.host, f"bob:{SECRET}"))
-        said = dockless("copy", "oci:base", f"{registry.host}/app:1", "-q")
-        (line,) = said.err.splitlines()
-        assert said.status == 1 and SECRET not in line
+        result = dockless("copy", "oci:base", f"{registry.host}/app:1", "-q")
+        (line,) = result.err.splitlines()
+        assert result.status == 1 and SECRET not in line
         status = "403: DENIED requested access to the resource is denied" if kind is BasicAuth else "401"
         assert f"POST {registry.url}/v2/app/blobs/uploads/: {status}" in line
         assert f"used {path} (auths of {registry.host}) as user bob" in line

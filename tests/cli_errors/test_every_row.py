@@ -1,15 +1,15 @@
-"""The table has 78 rows, and each has a test."""
+"""Each of the 78 rows of the table of bad inputs has a test."""
 
 import ast
 from pathlib import Path
 
 
 def rows_of(path):
-    """The rows that a file's tests carry: `@row("B13")`, and `case("B13", ...)` in their parameters."""
+    """Return the rows that a file's tests are marked with: `@row("B13")`, and `case("B13", ...)` in parameters."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("row", "case"):
             first = node.args[0]
-            # case(*("B13", ...), ...) is written where the line would be too long.
+            # case(*("B13", ...), ...) avoids lines that are too long.
             if isinstance(first, ast.Starred):
                 first = first.value.elts[0]
             yield first.value

@@ -1,4 +1,4 @@
-"""B61 to B67, and the clock of B72: registries that are not there, are none, or say odd things."""
+"""B61 to B67, and the clock of B72: unreachable registries, servers that are not registries, invalid responses."""
 
 import datetime
 import http.server
@@ -9,23 +9,17 @@ import time
 from unittest.mock import Mock
 
 import pytest
-from made_images import layout_of, make_image
 from requests.exceptions import InvalidSchema
 from rows import case, row
 
 from dockless.testing import Fault, Registry, make_certificate, server_context
 
-IMAGE = make_image(b"one")
-
-
-@pytest.fixture(autouse=True)
-def image(tmp_path):
-    layout_of(tmp_path / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs)
+pytestmark = pytest.mark.usefixtures("image")
 
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    """reg.example and other.example are this machine, and no other name is anybody."""
+    """Resolves reg.example, other.example and proxy.example to 127.0.0.1, and no other names."""
     really = socket.getaddrinfo
 
     def look_up(host, *args, **options):
@@ -41,9 +35,9 @@ def names(monkeypatch):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    make_certificate(folder)
-    return folder
+    directory = tmp_path_factory.mktemp("tls")
+    make_certificate(directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +48,7 @@ def tls_registry(certificates):
 
 @pytest.fixture
 def port():
-    """A port that nobody listens at."""
+    """A port that refuses connections."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         yield found.getsockname()[1]
@@ -67,26 +61,26 @@ def port_of(registry):
 @pytest.mark.parametrize("command", [("tags",), ("inspect",), ("build", "oci:out", "--base"), ("copy", "oci:base")])
 @row("B63")
 def test_no_such_host(refused, manual, command):
-    said = "cannot resolve host nobody.example; check the name and the network"
-    assert refused(*command, "nobody.example/app") == f"GET https://nobody.example/v2/: {said}"
+    message = "cannot resolve host nobody.example; check the name and the network"
+    assert refused(*command, "nobody.example/app") == f"GET https://nobody.example/v2/: {message}"
     assert sum(manual.sleeps) < 15
 
 
 @row("B63")
-def test_refused(refused, manual, port):
-    said = "connection refused; check the port, and that the registry is running"
-    assert refused("copy", "oci:base", f"127.0.0.1:{port}/app") == f"GET http://127.0.0.1:{port}/v2/: {said}"
-    assert refused("copy", "oci:base", f"reg.example:{port}/app") == f"GET https://reg.example:{port}/v2/: {said}"
+def test_connection_refused(refused, manual, port):
+    message = "connection refused; check the port, and that the registry is running"
+    assert refused("copy", "oci:base", f"127.0.0.1:{port}/app") == f"GET http://127.0.0.1:{port}/v2/: {message}"
+    assert refused("copy", "oci:base", f"reg.example:{port}/app") == f"GET https://reg.example:{port}/v2/: {message}"
     assert sum(manual.sleeps) < 15
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "reg.example"])
 @row("B63")
-def test_a_certificate_of_an_authority_that_nobody_knows(refused, tls_registry, manual, name):
+def test_a_certificate_of_an_unknown_authority(refused, tls_registry, manual, name):
     tls_registry.reset_requests()
     where = f"{name}:{port_of(tls_registry)}"
-    said = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
-    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
+    message = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
+    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {message}"
     assert manual.sleeps == [] and tls_registry.requests == []
 
 
@@ -94,13 +88,13 @@ def test_a_certificate_of_an_authority_that_nobody_knows(refused, tls_registry, 
 def test_a_certificate_of_another_name(refused, works, tls_registry, certificates):
     where = f"reg.example:{port_of(tls_registry)}"
     trust = ("--ca-file", certificates / "ca.crt")
-    said = "the server's certificate is not for reg.example; check the name; the certificate must contain the name"
-    assert refused("copy", "oci:base", f"{where}/app", *trust) == f"GET https://{where}/v2/: {said}"
+    message = "the server's certificate is not for reg.example; check the name; the certificate must contain the name"
+    assert refused("copy", "oci:base", f"{where}/app", *trust) == f"GET https://{where}/v2/: {message}"
     works("copy", "oci:base", f"{tls_registry.host}/app", *trust)
 
 
 @pytest.mark.parametrize(
-    "days, said",
+    "days, message",
     [
         case(
             "B63",
@@ -117,47 +111,47 @@ def test_a_certificate_of_another_name(refused, works, tls_registry, certificate
         ),
     ],
 )
-def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, said):
+def test_a_certificate_of_another_time(refused, certificates, tmp_path, days, message):
     begin, end = (
         (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(day)).strftime("%Y%m%d%H%M%SZ")
         for day in days
     )
-    folder = tmp_path / "tls"
-    folder.mkdir()
+    directory = tmp_path / "tls"
+    directory.mkdir()
     for name in ("ca.crt", "ca.key", "server.key", "server.csr", "extensions"):
-        (folder / name).write_bytes((certificates / name).read_bytes())
-    (folder / "ca.conf").write_text(
+        (directory / name).write_bytes((certificates / name).read_bytes())
+    (directory / "ca.conf").write_text(
         "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n"
         "[p]\ncommonName=supplied\n"
     )
-    (folder / "index").write_text("")
-    (folder / "serial").write_text("77\n")
+    (directory / "index").write_text("")
+    (directory / "serial").write_text("77\n")
     command = (
         "openssl ca -batch -config ca.conf -cert ca.crt -keyfile ca.key -in server.csr -out server.crt"
         f" -extfile extensions -startdate {begin} -enddate {end}"
     )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    with Registry(tls=server_context(folder)) as registry:
-        line = refused("copy", "oci:base", f"{registry.host}/app", "--ca-file", folder / "ca.crt")
-        assert line == f"GET https://{registry.host}/v2/: {said}"
+    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+    with Registry(tls=server_context(directory)) as registry:
+        line = refused("copy", "oci:base", f"{registry.host}/app", "--ca-file", directory / "ca.crt")
+        assert line == f"GET https://{registry.host}/v2/: {message}"
         assert registry.requests == []
 
 
 @row("B63")
-def test_http_where_https_is_spoken_and_https_where_http_is(refused, registry, manual):
+def test_http_to_an_https_port_and_https_to_an_http_port(refused, registry, manual):
     where = f"reg.example:{port_of(registry)}"
-    said = (
+    message = (
         "the server does not speak TLS; "
         "pass `--insecure-registry HOST` (in Pants: `insecure` of the registry) to allow plain HTTP"
     )
-    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {said}"
+    assert refused("copy", "oci:base", f"{where}/app") == f"GET https://{where}/v2/: {message}"
     assert manual.sleeps == [] and registry.requests == []
 
 
 @row("B63")
-def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
-    """Somebody in between who breaks the handshake gets no plain request, even where plain http would be allowed."""
-    heard = []
+def test_a_failed_handshake_is_not_followed_by_plain_http(refused, monkeypatch):
+    """A proxy that interrupts the handshake gets no plain request, even if plain HTTP is allowed."""
+    received = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def listen():
@@ -167,7 +161,7 @@ def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
                 except OSError:
                     return
                 with connection:
-                    heard.append(connection.recv(5))
+                    received.append(connection.recv(5))
 
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
@@ -176,8 +170,8 @@ def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
         server.shutdown(socket.SHUT_RDWR)
     thread.join(10)
     assert line.startswith(f"GET https://{where}/v2/: ")
-    # A TLS record of a handshake begins with 22.
-    assert heard and {first[:1] for first in heard} == {b"\x16"}
+    # The first byte of a TLS handshake record is 22.
+    assert received and {first[:1] for first in received} == {b"\x16"}
 
 
 @pytest.mark.parametrize(
@@ -189,31 +183,31 @@ def test_tls_that_is_broken_is_never_tried_again_without(refused, monkeypatch):
         case("B64", "empty", b"", "the file contains no PEM certificate"),
     ],
 )
-def test_no_file_of_authorities(refused, tls_registry, tmp_path, monkeypatch, content, why):
+def test_invalid_ca_files_are_errors(refused, tls_registry, tmp_path, monkeypatch, content, why):
     if content is not None:
         (tmp_path / "ca.pem").write_bytes(content)
     where = f"{tls_registry.host}/app"
     tls_registry.reset_requests()
-    said = f"ca.pem: {why}; name a PEM file"
-    assert refused("copy", "oci:base", where, "--ca-file", "ca.pem") == f"cannot use the CA file {said}"
+    message = f"ca.pem: {why}; name a PEM file"
+    assert refused("copy", "oci:base", where, "--ca-file", "ca.pem") == f"cannot use the CA file {message}"
     for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         with monkeypatch.context() as patched:
             patched.setenv(variable, "ca.pem")
-            assert refused("copy", "oci:base", where) == f"cannot use {variable} {said}"
+            assert refused("copy", "oci:base", where) == f"cannot use {variable} {message}"
     assert tls_registry.requests == []
 
 
 @row("B64")
-def test_a_folder_of_authorities_without_any(refused, tls_registry, tmp_path):
+def test_a_ca_directory_without_certificates(refused, tls_registry, tmp_path):
     (tmp_path / "cas").mkdir()
-    said = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
+    message = "the server's certificate is not signed by a trusted CA; pass the CA's certificate with --ca-file"
     line = refused("copy", "oci:base", f"{tls_registry.host}/app", "--ca-file", "cas")
-    assert line == f"GET https://{tls_registry.host}/v2/: {said}"
+    assert line == f"GET https://{tls_registry.host}/v2/: {message}"
 
 
 @pytest.fixture
 def proxy():
-    """A proxy that wants a password."""
+    """A proxy that requires a password."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_CONNECT(self):
@@ -240,19 +234,19 @@ def proxy():
         for value in ("http://", "http://proxy.example:99999", "http://a b:1", "ftp://proxy", "http://proxy:0")
     ],
 )
-def test_proxies_that_are_none(refused, monkeypatch, value):
+def test_invalid_proxy_values(refused, monkeypatch, value):
     monkeypatch.setenv("HTTPS_PROXY", value)
-    said = "the proxy that HTTPS_PROXY names cannot be used; write http://host:port (its value is not shown)"
-    assert refused("copy", "oci:base", "reg.example/app") == said
+    message = "the proxy that HTTPS_PROXY names cannot be used; write http://host:port (its value is not shown)"
+    assert refused("copy", "oci:base", "reg.example/app") == message
 
 
 @row("B65")
-def test_proxies_that_do_not_serve(refused, monkeypatch, manual, proxy, port):
-    # requests looks for PySocks when it is imported.
+def test_proxies_that_fail(refused, monkeypatch, manual, proxy, port):
+    # requests imports PySocks when requests is imported.
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", Mock(side_effect=InvalidSchema))
     url = "GET https://reg.example/v2/"
     check = "cannot be reached, or refused the connection; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-    for value, said in (
+    for value, message in (
         (
             f"http://ann:S3CR3T@proxy.example:{port}",
             f"the proxy http://proxy.example:{port} {check}",
@@ -269,7 +263,7 @@ def test_proxies_that_do_not_serve(refused, monkeypatch, manual, proxy, port):
         ),
     ):
         monkeypatch.setenv("HTTPS_PROXY", value)
-        assert refused("copy", "oci:base", "reg.example/app") == f"{url}: {said}"
+        assert refused("copy", "oci:base", "reg.example/app") == f"{url}: {message}"
     assert sum(manual.sleeps) < 15
 
 
@@ -300,12 +294,12 @@ def test_no_proxy_is_obeyed(refused, tls_registry, monkeypatch, port):
         case("B66", "forbidden", {"status": 403, "body": ""}, "GET URL/v2/: 403: "),
     ],
 )
-def test_no_registry(refused, registry, fault, why):
+def test_servers_that_are_not_registries(refused, registry, fault, why):
     registry.faults = [Fault(on="ping get", **fault)]
     why = why.replace("URL", registry.url)
-    said = f"{registry.host} does not speak the registry API: {why}; check the name and the port"
-    assert refused("copy", "oci:base", f"{registry.host}/app") == said
-    assert refused("tags", f"{registry.host}/app") == said
+    message = f"{registry.host} does not speak the registry API: {why}; check the name and the port"
+    assert refused("copy", "oci:base", f"{registry.host}/app") == message
+    assert refused("tags", f"{registry.host}/app") == message
 
 
 @pytest.mark.parametrize(
@@ -330,16 +324,16 @@ def test_no_registry(refused, registry, fault, why):
         case("B67", "2 MB", b"y" * 2_000_000, "y" * 200 + "..."),
     ],
 )
-def test_what_a_registry_says_of_an_error(refused, registry, body, shown):
+def test_the_message_of_an_error_response_is_shown(refused, registry, body, shown):
     registry.faults = [Fault(on="upload post", status=400, body=body)]
     line = refused("copy", "oci:base", f"{registry.host}/b67", writes=True)
-    said = f": {shown}" if shown is not None else ""
+    message = f": {shown}" if shown is not None else ""
     url = f"{registry.url}/v2/b67/blobs/uploads/"
-    assert line == f"POST {url}: 400{said}; the registry rejected the request"
+    assert line == f"POST {url}: 400{message}; the registry rejected the request"
 
 
 @row("B61")
-def test_a_repository_that_is_not_created(refused, image):
+def test_a_repository_that_must_be_created_first(refused, image):
     with Registry(profile="ecr", repositories=["there"]) as registry:
         line = refused("copy", "oci:base", f"{registry.host}/other")
         assert line == (
@@ -351,11 +345,11 @@ def test_a_repository_that_is_not_created(refused, image):
 
 
 @row("B62")
-def test_a_tag_that_cannot_move(refused, works):
+def test_an_immutable_tag(refused, works):
     with Registry(profile="ecr-immutable", repositories=["app"]) as registry:
         where = f"{registry.host}/app:1"
         digest = works("copy", "oci:base", where)["digest"]
-        # The same again is what was wanted.
+        # The tag already has this digest.
         assert works("copy", "oci:base", where)["digest"] == digest
         line = refused("build", where, "--label", "a=b")
         assert line == (
@@ -375,7 +369,7 @@ def test_a_tag_that_cannot_move(refused, works):
         case("B62", "Nexus", 409, "DENIED", "this tag is immutable"),
     ],
 )
-def test_how_registries_say_that(refused, registry, status, code, message):
+def test_immutable_tag_errors_of_several_registries(refused, registry, status, code, message):
     body = f'{{"errors": [{{"code": "{code}", "message": "{message}"}}]}}'
     registry.faults = [Fault(on="manifest put", reference="1", status=status, body=body)]
     line = refused("copy", "oci:base", f"{registry.host}/b62:1", writes=True)
@@ -384,7 +378,7 @@ def test_how_registries_say_that(refused, registry, status, code, message):
 
 
 @pytest.mark.parametrize("now", [case("B72", "1970", 1.0), case("B72", "2100", 4102444800.0)])
-def test_the_clock_is_no_input(works, registry, monkeypatch, now):
+def test_the_clock_has_no_effect_on_the_digest(works, registry, monkeypatch, now):
     digest = works("build", f"{registry.host}/b72:1", "--label", "a=b")["digest"]
     monkeypatch.setattr(time, "time", lambda: now)
     assert works("build", f"{registry.host}/b72:2", "--label", "a=b")["digest"] == digest

@@ -1,4 +1,4 @@
-"""B68 to B70, B78: images on disk, written and read."""
+"""B68 to B70, B78: images that are written to disk and read from disk."""
 
 import gzip
 import io
@@ -31,25 +31,25 @@ def image(tmp_path):
 
 @pytest.fixture(scope="module")
 def readonly(tmp_path_factory):
-    """A small folder that nothing can be written to, another that is full."""
-    folder = tmp_path_factory.mktemp("mounts")
+    """A directory with the file systems `readonly` and `full`."""
+    directory = tmp_path_factory.mktemp("mounts")
     mounted = []
     for name, options in (("readonly", "ro,size=1m"), ("full", "size=64k")):
-        (folder / name).mkdir()
+        (directory / name).mkdir()
         done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder / name], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory / name], capture_output=True, check=False
         )
         if done.returncode == 0:
-            mounted.append(folder / name)
+            mounted.append(directory / name)
     if len(mounted) < 2:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("NOT TESTED: nothing can be mounted here")
-    yield folder
+    yield directory
     for path in mounted:
         subprocess.run(["umount", path], check=True)
 
 
 @pytest.mark.parametrize(
-    "destination, said",
+    "destination, message",
     [
         case(
             "B68", "layout, file", "oci:file", "cannot write an OCI layout to file: it is a file; choose another path"
@@ -59,7 +59,7 @@ def readonly(tmp_path_factory):
             "cannot write an OCI layout to file/x: a file is in the place of a directory",
         ),
         case(
-            *("B68", "layout, other folder", "oci:folder"),
+            *("B68", "layout, other directory", "oci:folder"),
             "cannot write an OCI layout to folder: the directory has other content (folder is not an OCI layout); "
             "choose another path",
         ),
@@ -71,7 +71,7 @@ def readonly(tmp_path_factory):
             for found in (
                 case(
                     "B68",
-                    f"{kind}, folder",
+                    f"{kind}, directory",
                     f"{kind}:folder",
                     "cannot write folder: it is a directory; choose another path",
                 ),
@@ -85,9 +85,9 @@ def readonly(tmp_path_factory):
         ),
     ],
 )
-def test_places_that_cannot_be_written(refused, destination, said):
-    assert refused("copy", "oci:base", destination) == said
-    assert refused("build", destination, "--add", "folder:/a") == said
+def test_destinations_that_cannot_be_written(refused, destination, message):
+    assert refused("copy", "oci:base", destination) == message
+    assert refused("build", destination, "--add", "folder:/a") == message
 
 
 @pytest.mark.parametrize(
@@ -97,71 +97,75 @@ def test_places_that_cannot_be_written(refused, destination, said):
         case("B68", "full", "full", "No space left on device"),
     ],
 )
-def test_disks_that_take_nothing(dockless, readonly, place, why):
+def test_read_only_and_full_disks(dockless, readonly, place, why):
     large = make_image(os.urandom(200_000))
     layout_of("large", large.manifest.descriptor, blobs=large.blobs)
     for kind in ("oci", "oci-archive", "docker-archive"):
         path = f"{readonly}/{place}/out"
-        said = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
-        what = f"an OCI layout to {path}" if kind == "oci" else path
-        assert (said.status, said.out, said.err) == (1, "", f"dockless: error: cannot write {what}: {why}\n")
+        result = dockless("copy", "oci:large", f"{kind}:{path}", "-q")
+        destination = f"an OCI layout to {path}" if kind == "oci" else path
+        assert (result.status, result.out, result.err) == (
+            1,
+            "",
+            f"dockless: error: cannot write {destination}: {why}\n",
+        )
         assert os.listdir(f"{readonly}/{place}") == []
 
 
 @row("B68")
-def test_what_was_there_stays_when_the_new_one_fails(refused, works):
+def test_a_failure_keeps_the_previous_output(refused, works):
     broken = make_image(b"three")
     layout_of("broken", broken.manifest.descriptor, blobs=broken.blobs)
     os.unlink(f"broken/blobs/sha256/{broken.manifest.layers[0].digest.hex}")
     for destination in ("oci:out:1", "oci-archive:out.tar:1", "docker-archive:out2.tar:x:1"):
         works("copy", "oci:base", destination)
-        # `refused` compares all that is on disk.
+        # `refused` compares all files on disk.
         line = refused("copy", "oci:broken", destination)
         assert line == f"broken lacks the blob {broken.manifest.layers[0].digest}: {ABSENT}"
 
 
 def unlink(*names):
-    return lambda folder: [os.unlink(folder / name) for name in names]
+    return lambda directory: [os.unlink(directory / name) for name in names]
 
 
 def write(name, text):
-    return lambda folder: (folder / name).write_text(text)
+    return lambda directory: (directory / name).write_text(text)
 
 
 def spoil(digest):
-    def change(folder):
-        path = folder / "blobs/sha256" / digest.hex
+    def change(directory):
+        path = directory / "blobs/sha256" / digest.hex
         path.write_bytes(b"x" * path.stat().st_size)
 
     return change
 
 
 def shorten(digest):
-    return lambda folder: os.truncate(folder / "blobs/sha256" / digest.hex, 10)
+    return lambda directory: os.truncate(directory / "blobs/sha256" / digest.hex, 10)
 
 
-def link_blob(folder):
-    path = folder / "blobs/sha256" / FIRST.digest.hex
-    path.rename(folder / "elsewhere")
-    path.symlink_to(folder / "elsewhere")
+def link_blob(directory):
+    path = directory / "blobs/sha256" / FIRST.digest.hex
+    path.rename(directory / "elsewhere")
+    path.symlink_to(directory / "elsewhere")
 
 
-def fifo_blob(folder):
-    path = folder / "blobs/sha256" / FIRST.digest.hex
+def fifo_blob(directory):
+    path = directory / "blobs/sha256" / FIRST.digest.hex
     path.unlink()
     os.mkfifo(path)
 
 
-def two_images(folder):
-    index = json.loads((folder / "index.json").read_text())
+def two_images(directory):
+    index = json.loads((directory / "index.json").read_text())
     other = {**index["manifests"][0], "digest": "sha256:" + "a" * 64}
     other["annotations"] = {"org.opencontainers.image.ref.name": "v2"}
-    (folder / "index.json").write_text(json.dumps({**index, "manifests": [*index["manifests"], other]}))
+    (directory / "index.json").write_text(json.dumps({**index, "manifests": [*index["manifests"], other]}))
 
 
-def climbing_digest(folder):
-    index = (folder / "index.json").read_text()
-    (folder / "index.json").write_text(index.replace(IMAGE.manifest.digest, "sha256:../../../etc/passwd"))
+def climbing_digest(directory):
+    index = (directory / "index.json").read_text()
+    (directory / "index.json").write_text(index.replace(IMAGE.manifest.digest, "sha256:../../../etc/passwd"))
 
 
 def blob(digest):
@@ -234,18 +238,18 @@ LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize("change, said", LAYOUTS)
-def test_layouts(refused, repository, tmp_path, change, said):
+@pytest.mark.parametrize("change, message", LAYOUTS)
+def test_layouts(refused, repository, tmp_path, change, message):
     shutil.copytree("base", "layout")
     change(tmp_path / "layout")
-    assert refused("copy", "oci:layout", "oci:out") == said
+    assert refused("copy", "oci:layout", "oci:out") == message
     line = refused("copy", "oci:layout", repository, writes=True)
-    if said.startswith("the config "):
-        said = said.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
-    if said.startswith("the blob "):
-        # It is found while it is sent.
-        said = said.replace(" is damaged: ", " to be pushed is damaged: ")
-    assert line == said
+    if message.startswith("the config "):
+        message = message.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
+    if message.startswith("the blob "):
+        # The damage is detected while the blob is sent.
+        message = message.replace(" is damaged: ", " to be pushed is damaged: ")
+    assert line == message
 
 
 @row("B69")
@@ -258,18 +262,18 @@ def test_names_that_a_layout_lacks(refused):
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """Both kinds of archive, as bytes, made by the command itself."""
-    folder = tmp_path_factory.mktemp("archives")
-    layout_of(folder / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
+    """Both kinds of archive, as bytes."""
+    directory = tmp_path_factory.mktemp("archives")
+    layout_of(directory / "base", IMAGE.manifest.descriptor, blobs=IMAGE.blobs, names=["v1"])
     found = {}
     for kind in ("oci-archive", "docker-archive"):
-        copy_image(f"oci:{folder}/base", f"{kind}:{folder}/{kind}:acme/app:1")
-        found[kind] = (folder / kind).read_bytes()
+        copy_image(f"oci:{directory}/base", f"{kind}:{directory}/{kind}:acme/app:1")
+        found[kind] = (directory / kind).read_bytes()
     return found
 
 
 def again(data, change):
-    """The tar `data` with its members changed: a list of names and bytes."""
+    """Return the tar `data` with changed members, which are a list of names and bytes."""
     out = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar, tarfile.open(fileobj=out, mode="w") as made:
         members = [(m, tar.extractfile(m).read() if m.isfile() else None) for m in tar.getmembers()]
@@ -342,11 +346,11 @@ ARCHIVES = [
 ]
 
 
-@pytest.mark.parametrize("kind, change, said", ARCHIVES)
-def test_archives(refused, repository, archives, tmp_path, kind, change, said):
+@pytest.mark.parametrize("kind, change, message", ARCHIVES)
+def test_archives(refused, repository, archives, tmp_path, kind, change, message):
     (tmp_path / "a.tar").write_bytes(change(archives[kind]))
     line = refused("copy", f"{kind}:a.tar", "oci:out")
-    assert line == said if said else line.startswith("a.tar")
+    assert line == message if message else line.startswith("a.tar")
     assert refused("copy", f"{kind}:a.tar", repository, writes=True) == line
 
 
@@ -367,8 +371,9 @@ def test_archives_that_can_be_read(works, archives, tmp_path, change):
 
 
 @row("B78")
-def test_no_folder_for_what_is_kept_of_uploads(works, registry, readonly, monkeypatch, tmp_path):
-    """What is remembered between runs is a help, not a need: it is left out where nothing can be written."""
+def test_an_unwritable_cache_directory_is_not_an_error(works, registry, readonly, monkeypatch, tmp_path):
+    """Upload sessions are not kept if the cache directory cannot be written to."""
+    monkeypatch.setattr("dockless.registry.uploader.MIN_SIZE", 0)
     for place in (f"{readonly}/readonly", "/proc/nothing", str(tmp_path / "file")):
         monkeypatch.setenv("XDG_CACHE_HOME", place)
         monkeypatch.setenv("HOME", place)
@@ -377,7 +382,7 @@ def test_no_folder_for_what_is_kept_of_uploads(works, registry, readonly, monkey
 
 
 @row("B78")
-def test_a_folder_for_what_is_temporary_that_cannot_be_written(start, readonly):
+def test_an_unwritable_temporary_directory_is_not_an_error(start, readonly):
     process = start("build", "oci:out", "--add", "folder:/a", env={"TMPDIR": f"{readonly}/readonly"})
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err

@@ -1,4 +1,4 @@
-"""B71 and B73: what surrounds the process, and signals. Each needs a process of its own."""
+"""B71 and B73: the environment of the process, and signals. Each test starts a process."""
 
 import os
 import signal
@@ -23,11 +23,11 @@ def src(tmp_path):
     return tmp_path / "src"
 
 
-def in_a_folder_that_is_gone(folder):
+def in_a_removed_directory(directory):
     def prepare():
-        os.mkdir(folder)
-        os.chdir(folder)
-        os.rmdir(os.path.join(os.pardir, folder))
+        os.mkdir(directory)
+        os.chdir(directory)
+        os.rmdir(os.path.join(os.pardir, directory))
 
     return prepare
 
@@ -44,12 +44,12 @@ SURROUNDINGS = [
     case("B71", "umask 077", {"preexec_fn": lambda: os.umask(0o077)}),
     case("B71", "umask 000", {"preexec_fn": lambda: os.umask(0)}),
     case("B71", "time zone", {"env": {"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}}),
-    case("B71", "cwd is deleted", {"preexec_fn": in_a_folder_that_is_gone("gone")}),
+    case("B71", "cwd is deleted", {"preexec_fn": in_a_removed_directory("gone")}),
 ]
 
 
 @pytest.mark.parametrize("options", SURROUNDINGS)
-def test_surroundings_change_nothing(start, works, src, tmp_path, options):
+def test_the_environment_of_the_process_has_no_effect(start, works, src, tmp_path, options):
     build = ("build", f"oci:{tmp_path}/ä", "--add", f"{src}:/ä", "--env", "A=ä")
     process = start(*build, "-q", **options)
     out, err = process.communicate(timeout=60)
@@ -60,7 +60,7 @@ def test_surroundings_change_nothing(start, works, src, tmp_path, options):
 
 
 @pytest.mark.parametrize("stream", [case("B71", "stdout", "stdout"), case("B71", "stderr", "stderr")])
-def test_a_reader_that_is_gone(start, works, tmp_path, stream):
+def test_a_closed_pipe_is_not_an_error(start, works, tmp_path, stream):
     image = make_image(b"x", config={"config": {"Labels": {"a": "x" * 500_000}}})
     layout_of(tmp_path / "large", image.manifest.descriptor, blobs=image.blobs)
     read, write = os.pipe()
@@ -98,7 +98,7 @@ def requested(registry, operation):
         ("tag", "manifest put", "copy oci:base HOST/app:1"),
     ],
 )
-def test_a_signal_while_a_registry_is_waited_for(start, tmp_path, phase, operation, command, number, status):
+def test_a_signal_while_waiting_for_a_registry(start, tmp_path, phase, operation, command, number, status):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     with Registry() as registry:
@@ -133,7 +133,7 @@ def _interrupted(start, tmp_path, argv, ready, number, status):
 
 @pytest.mark.parametrize("number, status", [case("B73", "Ctrl-C", signal.SIGINT, 130)])
 def test_a_signal_while_a_layer_is_built(start, tmp_path, number, status):
-    # A sparse file: nothing on disk, and minutes to compress.
+    # A sparse file takes no space on disk and minutes to compress.
     (tmp_path / "src").mkdir()
     with open(tmp_path / "src/large", "wb") as file:
         file.truncate(40 << 30)
@@ -142,7 +142,7 @@ def test_a_signal_while_a_layer_is_built(start, tmp_path, number, status):
 
 
 @row("B73")
-def test_a_signal_while_it_waits_to_try_again(start, tmp_path):
+def test_a_signal_during_a_retry_pause(start, tmp_path):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     with Registry(faults=[Fault(on="upload post", status=503, headers={"Retry-After": "30"})]) as registry:
@@ -152,7 +152,7 @@ def test_a_signal_while_it_waits_to_try_again(start, tmp_path):
 
 
 @row("B73")
-def test_a_signal_ends_a_helper_that_is_waited_for(start, tmp_path, monkeypatch):
+def test_a_signal_ends_the_credential_helper(start, tmp_path, monkeypatch):
     image = make_image(b"new")
     layout_of(tmp_path / "base", image.manifest.descriptor, blobs=image.blobs)
     helper = tmp_path / "bin/docker-credential-slow"

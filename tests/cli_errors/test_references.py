@@ -56,7 +56,7 @@ TAGS = [
     ("slash", "a/b", "'a/b'"),
     ("umlaut", "ä", "'ä'"),
     ("colon", "a:b", "'a:b'"),
-    ("newline", "a\nb", r"'a\\nb'"),
+    ("newline", "a\nb", r"'a\nb'"),
 ]
 DIGESTS = [
     case("B13", "63 digits", "sha256:" + "a" * 63, f"invalid digest 'sha256:{'a' * 63}'; {DIGEST}"),
@@ -68,12 +68,12 @@ DIGESTS = [
 ]
 
 
-@pytest.mark.parametrize("destination, said", DESTINATIONS)
-def test_destinations(refused, registry, image, destination, said):
-    said = said.replace("HOST", registry.host)
+@pytest.mark.parametrize("destination, message", DESTINATIONS)
+def test_destinations(refused, registry, image, destination, message):
+    message = message.replace("HOST", registry.host)
     destination = destination.replace("HOST", registry.host)
-    assert refused("copy", "oci:base", destination) == said
-    assert refused("build", destination, "--label", "a=b") == said
+    assert refused("copy", "oci:base", destination) == message
+    assert refused("build", destination, "--label", "a=b") == message
     assert registry.requests == []
 
 
@@ -96,12 +96,12 @@ def test_tags(refused, registry, image, reference, tag, shown):
 
 @row("B10")
 def test_a_space_at_the_end_of_a_reference(refused, registry, image):
-    said = f"invalid reference '{registry.host}/x:1 '; write registry/repository:tag, without surrounding spaces"
-    assert refused("copy", "oci:base", f"{registry.host}/x:1 ") == said
+    message = f"invalid reference '{registry.host}/x:1 '; write registry/repository:tag, without surrounding spaces"
+    assert refused("copy", "oci:base", f"{registry.host}/x:1 ") == message
 
 
 @pytest.mark.parametrize(
-    "destination, said",
+    "destination, message",
     [
         case("B10", "layout", "oci:out", "'' is not a valid image name in a layout; write letters, digits and -._:@/+"),
         case(
@@ -113,14 +113,14 @@ def test_a_space_at_the_end_of_a_reference(refused, registry, image):
         case("B10", "docker-archive", "docker-archive:f:app", f"invalid tag ''; {TAG}"),
     ],
 )
-def test_an_empty_name_on_disk(refused, image, destination, said):
-    assert refused("copy", "oci:base", destination, "--tag", "") == said
+def test_an_empty_name_on_disk(refused, image, destination, message):
+    assert refused("copy", "oci:base", destination, "--tag", "") == message
 
 
-@pytest.mark.parametrize("digest, said", DIGESTS)
-def test_digests(refused, registry, image, digest, said):
-    assert refused("inspect", f"{registry.host}/x@{digest}") == said
-    assert refused("copy", "oci:base", f"{registry.host}/x:1@{digest}") == said
+@pytest.mark.parametrize("digest, message", DIGESTS)
+def test_digests(refused, registry, image, digest, message):
+    assert refused("inspect", f"{registry.host}/x@{digest}") == message
+    assert refused("copy", "oci:base", f"{registry.host}/x:1@{digest}") == message
     assert registry.requests == []
 
 
@@ -135,17 +135,17 @@ def test_an_ipv6_address_is_a_registry(works, refused, image):
 
 
 @pytest.mark.parametrize("name", [case("B08", "localhost", "localhost"), case("B08", "127.0.0.1", "127.0.0.1")])
-def test_loopback_may_speak_http(works, registry, image, name):
+def test_loopback_registries_may_use_http(works, registry, image, name):
     found = works("copy", "oci:base", f"{name}:{registry.host.split(':')[1]}/b08:{name}")
     assert registry.tags("b08")[name] == found["digest"]
 
 
 @row("B08")
 def test_localhost_without_a_port_is_a_registry(refused, image, monkeypatch):
-    asked = []
-    monkeypatch.setattr("requests.Session.send", lambda self, request, **_: asked.append(request.url) or 1 / 0)
+    urls = []
+    monkeypatch.setattr("requests.Session.send", lambda self, request, **_: urls.append(request.url) or 1 / 0)
     line = refused("inspect", "localhost/x")
-    assert set(asked) == {"http://localhost/v2/", "https://localhost/v2/"}
+    assert set(urls) == {"http://localhost/v2/", "https://localhost/v2/"}
     assert line.startswith("GET http://localhost/v2/: ")
 
 
@@ -153,10 +153,10 @@ def test_localhost_without_a_port_is_a_registry(refused, image, monkeypatch):
 def test_a_digest_at_the_destination_is_compared(refused, works, registry, image):
     other = "sha256:" + "a" * 64
     where = f"{registry.host}/b11:1@{other}"
-    said = (
+    message = (
         f"cannot save to {where}: the digest of the image is {image.manifest.digest}; write a tag instead of the digest"
     )
-    assert refused("copy", "oci:base", where) == said
+    assert refused("copy", "oci:base", where) == message
     assert works("copy", "oci:base", f"{registry.host}/b11:1@{image.manifest.digest}")["blobs_sent"] == 3
     assert registry.tags("b11") == {"1": image.manifest.digest}
 

@@ -1,4 +1,4 @@
-"""B24 to B37: files, and the paths that they are to have in the image."""
+"""B24 to B37: files and their paths in the image."""
 
 import gzip
 import io
@@ -18,16 +18,16 @@ PATH_MEANT = "write the path without '..'"
 
 @pytest.fixture
 def src(tmp_path):
-    """A folder `src` of one file."""
-    folder = tmp_path / "src"
-    folder.mkdir()
-    (folder / "f").write_text("x")
-    return folder
+    """A directory `src` with one file."""
+    directory = tmp_path / "src"
+    directory.mkdir()
+    (directory / "f").write_text("x")
+    return directory
 
 
 @pytest.fixture
 def built(works, tmp_path):
-    """`built(*argv)`: the members of the one layer that is built of them, in order."""
+    """`built(*argv)` returns the members of the layer that these arguments build, in order."""
     count = iter(range(100))
 
     def call(*argv):
@@ -42,7 +42,7 @@ def built(works, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "add, said",
+    "add, message",
     [
         case("B24", "missing", "nothere:/a", "cannot read nothere: No such file or directory; check the path"),
         case("B24", "glob", "src/*.nothere:/a", "cannot read src/*.nothere: No such file or directory; check the path"),
@@ -63,18 +63,18 @@ def built(works, tmp_path):
         ),
     ],
 )
-def test_add(refused, src, add, said):
-    assert refused("build", "oci:out", "--label", "a=b", "--add", "src:/fine", "--add", add) == said
+def test_add(refused, src, add, message):
+    assert refused("build", "oci:out", "--label", "a=b", "--add", "src:/fine", "--add", add) == message
 
 
 @row("B24")
-def test_a_base_and_an_ignore_file_that_are_missing(refused, built, src):
-    said = "nothere is not an OCI layout: cannot read nothere/oci-layout: No such file or directory; check the path"
-    assert refused("build", "oci:out", "--base", "oci:nothere") == said
-    # An ignore file is one where there is one: it is looked for in every folder.
+def test_a_missing_base_and_a_missing_ignore_file(refused, built, src):
+    message = "nothere is not an OCI layout: cannot read nothere/oci-layout: No such file or directory; check the path"
+    assert refused("build", "oci:out", "--base", "oci:nothere") == message
+    # Ignore files are optional, because they are looked for in every directory.
     assert [m.name for m in built("--add", "src:/a", "--ignore-file", ".nothere")] == ["a", "a/f"]
-    said = "`ignores` of src has a pattern that cannot be read: '!': nothing follows its '!'"
-    assert refused("build", "oci:out", "--add", "src:/a", "--ignore", "!") == said
+    message = "`ignores` of src has a pattern that cannot be read: '!': nothing follows its '!'"
+    assert refused("build", "oci:out", "--add", "src:/a", "--ignore", "!") == message
 
 
 @row("B25")
@@ -92,25 +92,25 @@ def test_an_unreadable_file(refused, src, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         case("B26", "shrinks", lambda file: os.truncate(file, 10), "the file shrank while it was read"),
         case("B26", "grows", lambda file: file.write_bytes(bytes(3_000_001)), "the file changed while it was read"),
         case("B26", "vanishes", lambda file: file.unlink(), "No such file or directory; check the path"),
     ],
 )
-def test_a_file_that_changes(dockless, src, monkeypatch, change, said):
+def test_a_file_that_changes(dockless, src, monkeypatch, change, message):
     (src / "g").write_bytes(bytes(3_000_000))
     begin = tar_writer.tar_header
 
     def meanwhile(name, *rest):
-        if name == b"a/g" or (name == b"a/f" and said.startswith("No such")):
+        if name == b"a/g" or (name == b"a/f" and message.startswith("No such")):
             change(src / "g")
         return begin(name, *rest)
 
     monkeypatch.setattr(tar_writer, "tar_header", meanwhile)
     found = dockless("build", "oci:out", "--add", "src:/a")
-    assert (found.status, found.out, found.err) == (1, "", f"dockless: error: src: cannot read src/g: {said}\n")
+    assert (found.status, found.out, found.err) == (1, "", f"dockless: error: src: cannot read src/g: {message}\n")
     assert not os.path.exists("out")
 
 
@@ -131,7 +131,7 @@ def test_symlinks(refused, built, src, tmp_path):
 
 
 @row("B28")
-def test_what_is_no_file(refused, src):
+def test_special_files(refused, src):
     why = "a layer has files, directories and links"
     os.mkfifo(src / "fifo")
     assert refused("build", "oci:out", "--add", "src:/a") == f"src: src/fifo is a fifo: {why}"
@@ -148,7 +148,7 @@ def test_what_is_no_file(refused, src):
 
 
 @row("B29")
-def test_odd_names_are_packed_exactly(built, src):
+def test_unusual_names_are_kept_exactly(built, src):
     names = [
         *(b"new\nline", b"\xff\xfe", b"-x", b"back\\slash", b"tab\t", b" ", b"'\"$(x)`", b"%41", "\u202e".encode()),
         *("\U0001f600".encode() * 60, "\u00e9".encode(), "e\u0301".encode(), b"n" * 255),
@@ -166,20 +166,20 @@ def test_long_paths(dockless, built, src):
     destination = inside * 18
     names = [member.name for member in built("--add", f"src:{destination}")]
     assert names[-1] == f"{destination}/f"[1:] and len(names) == 19
-    # What no system call takes cannot be read: the line still says why.
-    folder = os.open("src", os.O_RDONLY)
+    # No system call accepts this path, but the error line names the cause.
+    directory = os.open("src", os.O_RDONLY)
     try:
         for _ in range(21):
-            os.mkdir("d" * 200, dir_fd=folder)
-            below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
-            os.close(folder)
-            folder = below
+            os.mkdir("d" * 200, dir_fd=directory)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=directory)
+            os.close(directory)
+            directory = below
     finally:
-        os.close(folder)
-    said = dockless("build", "oci:out", "--add", "src:/a")
-    assert (said.status, said.out) == (1, "") and not os.path.exists("out")
-    assert said.err.startswith("dockless: error: src: cannot read src/ddd")
-    assert said.err.endswith("...: File name too long\n")
+        os.close(directory)
+    result = dockless("build", "oci:out", "--add", "src:/a")
+    assert (result.status, result.out) == (1, "") and not os.path.exists("out")
+    assert result.err.startswith("dockless: error: src: cannot read src/ddd")
+    assert result.err.endswith("...: File name too long\n")
 
 
 @row("B30")
@@ -190,14 +190,14 @@ def test_names_that_differ_by_case(dockless, works, src, caplog):
 
 
 @row("B30")
-def test_a_file_and_a_folder_at_one_path(works, src):
-    # Two layers: the upper one's folder takes the place of the lower one's file, as runtimes do it.
+def test_a_file_and_a_directory_at_one_path(works, src):
+    # In two layers, the directory of the upper layer replaces the file of the lower layer, as in runtimes.
     works("build", "oci:out", "--add", "src/f:/x", "--add", "src:/x")
     assert works("verify", "oci:out")["problems"] == []
 
 
 @row("B31")
-def test_the_last_of_two_layers_has_its_way(works, src):
+def test_the_last_of_two_layers_takes_precedence(works, src):
     (src / "g").write_text("y")
     one = works("build", "oci:one", "--add", "src/f:/x", "--add", "src/g:/x")["digest"]
     other = works("build", "oci:other", "--add", "src/g:/x", "--add", "src/f:/x")["digest"]
@@ -215,7 +215,7 @@ def test_the_last_of_two_layers_has_its_way(works, src):
         case("B32", "dot", "/./a", ["a", "a/f"]),
     ],
 )
-def test_destinations_that_are_cleaned(built, src, destination, names):
+def test_destinations_are_normalized(built, src, destination, names):
     assert [member.name for member in built("--add", f"src:{destination}")] == names
 
 
@@ -223,16 +223,16 @@ def test_destinations_that_are_cleaned(built, src, destination, names):
 @row("B33")
 def test_whiteouts_among_sources(refused, src, name):
     (src / name).write_text("")
-    said = (
+    message = (
         f"src: the name {name!r} starts with `.wh.` and would delete files of lower "
         "layers; rename the file, or use `whiteouts`"
     )
-    assert refused("build", "oci:out", "--add", "src:/a") == said
+    assert refused("build", "oci:out", "--add", "src:/a") == message
 
 
 @row("B34")
-def test_a_file_over_8_gib_has_its_size(monkeypatch):
-    """Octal digits end at 8 GiB: its header says more. That it can be read back is shown without its 8 GiB."""
+def test_the_size_of_a_file_over_8_gib(monkeypatch):
+    """The octal size field ends at 8 GiB. The test reads the header without the 8 GiB of content."""
     from dockless.tar.header import tar_header
 
     size = 9 << 30
@@ -254,20 +254,20 @@ def test_nothing_at_all(works, built, tmp_path):
 
 @row("B36")
 def test_many_files(works, tmp_path):
-    # In memory, where there is such a folder: a disk takes longer to make them than we to pack them.
+    # In memory if possible: creating the files on a disk takes longer than packing them.
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(dir=memory) as directory:
         for n in range(100):
-            os.mkdir(f"{folder}/{n}")
+            os.mkdir(f"{directory}/{n}")
             for m in range(1000):
-                os.close(os.open(f"{folder}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
-        (layer,) = works("build", "oci:out", "--add", f"{folder}:/a")["layers"]
+                os.close(os.open(f"{directory}/{n}/{m}", os.O_CREAT | os.O_WRONLY))
+        (layer,) = works("build", "oci:out", "--add", f"{directory}:/a")["layers"]
     data = gzip.decompress((tmp_path / "out/blobs/sha256" / layer[7:]).read_bytes())
     assert data.count(b"ustar\0") == 100_101
 
 
 @row("B36")
-def test_130_layers_are_warned_of(works, src, caplog):
+def test_130_layers_give_a_warning(works, src, caplog):
     adds = [option for n in range(130) for option in ("--add", f"src:/{n:03}")]
     assert len(works("build", "oci:out", *adds[:254])["layers"]) == 127
     assert caplog.messages == []
@@ -278,17 +278,17 @@ def test_130_layers_are_warned_of(works, src, caplog):
 
 
 @pytest.mark.parametrize("time", [case("B37", "before 1970", -1), case("B37", "after 2242", 2**33 + 5)])
-def test_times_of_files_are_no_input(built, src, time):
+def test_times_of_files_have_no_effect(built, src, time):
     os.utime("src/f", (time, time))
     assert {member.mtime for member in built("--add", "src:/a")} == {0}
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "99999999999999999999"])
 @row("B37")
-def test_source_date_epoch_is_not_read_unless_asked_for(built, src, monkeypatch, value):
+def test_source_date_epoch_is_read_only_with_the_option(built, src, monkeypatch, value):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
     assert {member.mtime for member in built("--add", "src:/a")} == {0}
 
 
-def test_names_are_in_json_as_they_are(works, src):
+def test_names_in_json_are_unchanged(works, src):
     assert json.loads(json.dumps(works("build", "oci:ä", "--add", "src:/ä")))["references"] == ["oci:ä"]

@@ -68,14 +68,14 @@ def packaged(backend, tmp_path):
 
 @pytest.fixture
 def refused(backend, packaged, tmp_path):
-    """refused(fields) returns the error line, with the target replaced by TARGET and its directory by FOLDER."""
+    """refused(fields) returns the error line, with the target replaced by TARGET and its directory by DIR."""
 
     def call(fields, kind="container_image"):
         line = backend.error_line(lambda: packaged(fields, kind))
         assert "\n" not in line and line.isprintable()
         assert not os.path.exists(f"{backend.build_root}/dist")
         name = "layer" if kind == "image_layer" else "image"
-        return line.replace(f"{tmp_path.name}:{name}", "TARGET").replace(tmp_path.name, "FOLDER")
+        return line.replace(f"{tmp_path.name}:{name}", "TARGET").replace(tmp_path.name, "DIR")
 
     return call
 
@@ -89,7 +89,7 @@ def spellings(raw):
 
 def of_pants(field, must, raw):
     return tuple(
-        f"FOLDER/BUILD:1: The '{field}' field in target TARGET {must} `{value!r}` with type `{type(value).__name__}`."
+        f"DIR/BUILD:1: The '{field}' field in target TARGET {must} `{value!r}` with type `{type(value).__name__}`."
         for value in spellings(raw)
     )
 
@@ -144,7 +144,7 @@ IMAGES = [
     case("B27", "absolute", 'dependencies=["app:absolute"]', 'app/absolute": Absolute symlink: "/etc/passwd"'),
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
     case(
-        *("B30", "file and folder", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
+        *("B30", "file and directory", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
         "TARGET: /x is both a directory and not a directory: app:f has a file or link there; app:g has /x/y",
     ),
     case(
@@ -234,7 +234,7 @@ IMAGES = [
     case(
         *("B46", "misspelt", 'entripoint=["a"]'),
         tuple(
-            f"FOLDER/BUILD:1: Unrecognized field `entripoint={value!r}` in target TARGET. Valid fields for the target "
+            f"DIR/BUILD:1: Unrecognized field `entripoint={value!r}` in target TARGET. Valid fields for the target "
             "type `container_image`: ['annotations', 'base', 'cmd', "
             for value in spellings(["a"])
         ),
@@ -259,7 +259,7 @@ IMAGES = [
         "of the image",
     ),
     case(
-        *("B47", "no folder", 'base="nothing:x"'),
+        *("B47", "no directory", 'base="nothing:x"'),
         "The file or directory 'nothing' does not exist on disk in the workspace, so the address 'nothing:x' from the "
         "`base` from the target TARGET cannot be resolved.",
     ),

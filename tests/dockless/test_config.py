@@ -88,7 +88,7 @@ def test_ports_volumes_healthcheck():
     assert found["Healthcheck"] == {"Test": ["CMD", "true"]}
 
 
-def test_raw_reaches_what_has_no_name():
+def test_raw_sets_keys_without_a_field():
     found = edited(raw={"author": "me", "config": {"OnBuild": None, "Shell": ["/bin/sh"]}, "x.unknown": {"new": 1}})
     assert found["author"] == "me"
     assert found["config"]["Shell"] == ["/bin/sh"] and "OnBuild" not in found["config"]
@@ -138,6 +138,17 @@ def test_each_rule(fields, reason):
         edited(**fields)
 
 
+def test_a_user_of_many_digits_is_an_error():
+    """Python converts at most 4300 digits (CVE-2020-10735)."""
+    with pytest.raises(InvalidValueError, match="invalid user: 9999"):
+        edited(user="9" * 5000)
+
+
+def test_only_ascii_digits_are_an_id():
+    """`"²".isdigit()` is true, and `int("²")` fails."""
+    assert edited(user="²")["config"]["User"] == "²"
+
+
 def test_an_edit_changes_no_value_in_place():
     config = ImageConfig.from_bytes(json.dumps(BASE).encode(), "test")
     before = config.to_bytes()
@@ -168,9 +179,15 @@ def test_scratch():
         ({"history": ["x"]}, "history that is not a list"),
     ],
 )
-def test_documents_that_are_no_config(change, reason):
+def test_documents_that_are_not_configs(change, reason):
     with pytest.raises((InvalidDocumentError, InvalidValueError), match=reason):
         ImageConfig.from_bytes(json.dumps({**BASE, **change}).encode(), "the config of x")
+
+
+def test_a_config_with_an_invalid_diff_id_is_named():
+    document = {**BASE, "rootfs": {"type": "layers", "diff_ids": ["sha256:12"]}}
+    with pytest.raises(InvalidDocumentError, match="^the config of x has an invalid diff ID: .*invalid digest"):
+        ImageConfig.from_bytes(json.dumps(document).encode(), "the config of x")
 
 
 def test_config_that_is_not_json_too_large_or_too_deep():

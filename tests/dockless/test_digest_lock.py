@@ -1,6 +1,6 @@
-"""testprojects/digests.lock: the digests that hold on every machine, interpreter and checkout.
+"""testprojects/digests.lock: digests that are equal on every machine, interpreter and checkout.
 
-tests/testlib/digest_lock.py writes the file and says how; tests/reproducibility builds the cases with other
+tests/testlib/digest_lock.py writes the file; tests/reproducibility builds the cases with other
 interpreters and on other processors.
 """
 
@@ -37,14 +37,14 @@ def test_the_lock_has_the_cases_and_nothing_else():
 
 
 def test_hello_has_the_digest_that_pants_gives_it():
-    """The literal of tests/integration/test_hello.py."""
+    """The literal is also in tests/integration/test_hello.py."""
     expected = "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"
     assert LOCKED["images"]["hello"]["digest"] == expected
 
 
 @pytest.fixture
 def memory(tmp_path):
-    """A directory on a file system in memory where there is one: it lists names in another order."""
+    """A directory in memory if possible, because that file system lists names in another order."""
     if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
         return

@@ -9,7 +9,7 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
 
 
 @pytest.mark.parametrize(
-    "data, said",
+    "data, message",
     [
         (b"", "line 1"),
         (b"{", "line 1"),
@@ -27,11 +27,11 @@ from dockless.oci.canonical_json import is_nested_deeper, load_json, parse_docum
         (b'{"a": "' + b"x" * (5 << 20) + b'"}', "the limit is 4194304"),
     ],
 )
-def test_what_is_no_usable_document_is_refused_in_one_line(data, said):
+def test_invalid_documents_are_refused_in_one_line(data, message):
     with pytest.raises(InvalidDocumentError) as caught:
         parse_document(data, "sha256:abc")
     assert "sha256:abc is not a valid JSON document" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -43,7 +43,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=5))
-def test_what_is_written_reads_back_and_order_does_not_matter(document):
+def test_documents_round_trip_and_the_order_of_keys_does_not_matter(document):
     written = write_document(document)
     assert parse_document(written, "x") == document
     assert write_document(dict(reversed(list(document.items())))) == written
@@ -60,7 +60,7 @@ def test_errors_are_one_printable_line():
 
 
 def nesting(text):
-    """How deep a parser goes, byte by byte, and whether it gets to the end: a backslash outside of strings stops it."""
+    """Return the depth that a parser reaches, and whether it reads to the end: no escape outside of strings."""
     deepest = depth = 0
     in_string = escaped = False
     for character in text:
@@ -95,8 +95,8 @@ def test_nesting_of_documents(document):
 @given(st.text('[]{}"\\a', max_size=40))
 @example('\\"[[')
 @example('"\\\\"[["\\"]"')
-def test_nesting_of_what_is_no_json(text):
-    """It is never less than what a parser goes through."""
+def test_nesting_of_invalid_json(text):
+    """The computed depth is never less than that of a parser."""
     deepest, whole = nesting(text)
     found = found_nesting(text.encode())
     assert found == deepest if whole else found >= deepest
@@ -118,7 +118,7 @@ def test_nesting_of_what_is_no_json(text):
     ],
 )
 def test_nesting_of_large_documents(start, part, end):
-    """Of the size that documents may have: more than linear time would not come to an end."""
+    """Documents of the maximum size, which need a linear algorithm."""
     text = start + part * ((4 << 20) // len(part)) + end
     deepest, whole = nesting(text)
     assert whole

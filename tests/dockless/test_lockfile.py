@@ -15,7 +15,7 @@ AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
 
 class Base:
-    """A base as a registry would hold it: its documents by digest."""
+    """A base as in a registry: its documents by digest."""
 
     def __init__(self, *platforms: Platform, layers: int = 2, indent=None, diff_ids=None) -> None:
         self.blobs = {}
@@ -82,7 +82,7 @@ def test_one_changed_base_is_one_block_of_lines():
     assert before.index(b'    "ghcr.io/acme/base:1": {') < head
 
 
-def test_only_the_platforms_asked_for_are_locked():
+def test_only_the_requested_platforms_are_locked():
     assert [image.platform for image in locked(ARM64).images] == [ARM64]
     assert len(locked().images) == 2
     with pytest.raises(InvalidDocumentError, match="has no image for linux/s390x: it has linux/amd64, linux/arm64"):
@@ -110,7 +110,7 @@ def test_one_image_without_an_index():
         lock_base(OTHER, [ARM64], base.one, base.fetch)
 
 
-def test_what_no_image_can_stand_on_is_refused():
+def test_unusable_bases_are_refused():
     odd = Base(AMD64, layers=2, diff_ids=3)
     with pytest.raises(InvalidDocumentError, match="2 layers, its config 3 diff IDs"):
         lock_base(PYTHON, [], odd.one, odd.fetch)
@@ -128,7 +128,7 @@ def edited(change) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (lambda d, b: d.update(version=2), "version 2"),
         (lambda d, b: d.pop("bases"), "no `bases`"),
@@ -137,6 +137,8 @@ def edited(change) -> bytes:
         (lambda d, b: b.update(digest="sha256:zz"), "invalid digest"),
         (lambda d, b: b["index"]["content"].append("x"), "does not match its digest"),
         (lambda d, b: b["platforms"]["linux/amd64"]["config"]["content"].append(""), "does not match its digest"),
+        (lambda d, b: b["index"]["content"].append("\ud800"), "is not a valid entry"),
+        (lambda d, b: b["platforms"]["linux/amd64"]["manifest"].update(content=["\ud800"]), "is not a valid entry"),
         (lambda d, b: b["platforms"].update({"linux/vax": {}}), "unknown platform"),
         (
             lambda d, b: b["platforms"]["linux/amd64"].update(config=b["platforms"]["linux/arm64"]["config"]),
@@ -144,27 +146,27 @@ def edited(change) -> bytes:
         ),
     ],
 )
-def test_what_was_edited_by_hand_is_found_with_both_digests(change, said):
+def test_manual_edits_are_detected(change, message):
     with pytest.raises(InvalidDocumentError) as caught:
         Lockfile.from_bytes(edited(change), "base_images.lock")
     line = str(caught.value)
-    assert said in line and line.startswith("base_images.lock")
+    assert message in line and line.startswith("base_images.lock")
     assert "\n" not in line
     if "hand" in line:
         assert line.count("sha256:") == 2
 
 
 @pytest.mark.parametrize(
-    "config, size, said",
+    "config, size, message",
     [
         (b"<html>", None, "JSON"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, None, "nested too deep"),
         (b"\xff{}", None, "UTF-8"),
-        # Nothing of it is fetched: the digest of these bytes is another.
+        # The config is not fetched, although the digest of these bytes differs.
         (b"{}", 200 * 2**20, "is too large: the manifest gives 209715200 bytes; the limit is 4194304"),
     ],
 )
-def test_a_config_that_is_none_is_named(config, size, said):
+def test_an_invalid_config_is_named(config, size, message):
     base = Base(AMD64)
     fetched = []
     manifest = make_manifest(Descriptor(mt.OCI_CONFIG, base.keep(config), size or len(config)), [])
@@ -175,7 +177,7 @@ def test_a_config_that_is_none_is_named(config, size, said):
 
     with pytest.raises(InvalidDocumentError) as caught:
         lock_base(PYTHON, [], manifest, fetch)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "python:3.12-slim" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(fetched) == (size is None)

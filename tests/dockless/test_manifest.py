@@ -52,7 +52,7 @@ def test_a_manifest_keeps_its_bytes():
 
 
 @pytest.mark.parametrize("served", ["", mt.OCI_MANIFEST, mt.OCI_MANIFEST + "; charset=utf-8", "application/json"])
-def test_a_manifest_without_media_type_is_what_it_was_served_as(served):
+def test_a_manifest_without_media_type_has_the_served_content_type(served):
     assert parse_manifest(manifest(mediaType=None), "x", media_type=served).media_type == mt.OCI_MANIFEST
 
 
@@ -64,7 +64,7 @@ def test_docker_types_are_known():
 
 
 @pytest.mark.parametrize(
-    "raw, served, said",
+    "raw, served, message",
     [
         (manifest(schemaVersion=1), "", "schema 1"),
         (manifest(), mt.DOCKER_SCHEMA1_SIGNED, "schema 1"),
@@ -91,13 +91,13 @@ def test_docker_types_are_known():
         (manifest(layers=[descriptor(annotations={"a": 1})]), "", "map of strings"),
     ],
 )
-def test_confusing_or_hostile_documents_are_refused(raw, served, said):
+def test_confusing_or_hostile_documents_are_refused(raw, served, message):
     with pytest.raises(DocklessError) as caught:
         parse_manifest(raw, "registry.io/x", media_type=served)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_one_kind_is_not_taken_for_the_other():
+def test_manifests_and_indexes_are_not_confused():
     with pytest.raises(InvalidDocumentError, match="is an index"):
         Manifest.from_bytes(index(), "x")
     with pytest.raises(InvalidDocumentError, match="is an image manifest"):

@@ -33,7 +33,7 @@ def test_platforms_have_one_normal_form(text, normal):
 @pytest.mark.parametrize(
     "text", ["", "linux", "amd64", "linux/arm64/v8/x", "linux/", "/amd64", "linux/vax", "os2/amd64", "linux/a b"]
 )
-def test_what_is_no_platform_is_refused(text):
+def test_invalid_platforms_are_refused(text):
     with pytest.raises(InvalidValueError, match="such as linux/amd64"):
         Platform.parse(text)
 

@@ -33,7 +33,7 @@ def test_references_are_read_by_dockers_rules(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("", "invalid reference"),
         (" ubuntu", "without surrounding spaces"),
@@ -70,10 +70,10 @@ def test_references_are_read_by_dockers_rules(text, expected):
         ("ghcr.io/a@sha256:../../x", "invalid digest"),
     ],
 )
-def test_what_breaks_the_grammar_is_refused_in_one_line(text, said):
+def test_invalid_references_are_refused_in_one_line(text, message):
     with pytest.raises(InvalidValueError) as caught:
         Reference.parse(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_a_password_is_never_shown(text):
 
 
 @pytest.mark.parametrize("text", ["myimage", "a/b", "a/b:1"])
-def test_a_registry_is_asked_for_where_none_is_assumed(text):
+def test_a_registry_is_required_without_a_default(text):
     with pytest.raises(InvalidValueError, match="name the registry"):
         Reference.parse(text, default_registry=None)
 
@@ -98,7 +98,7 @@ def test_a_reference_is_written_as_it_is_read():
     assert Reference("ghcr.io", "a/b", "1").name == "ghcr.io/a/b"
 
 
-def test_parts_are_checked_alone():
+def test_components_are_checked_separately():
     assert check_registry("GHCR.IO:443") == "ghcr.io:443"
     assert check_repository("a/b_c__d-e.f") == "a/b_c__d-e.f"
     assert check_tag("v1.2_3-x") == "v1.2_3-x"

@@ -1,4 +1,4 @@
-"""Runs of the command against a real registry with something in between; `fault_run` says how they are judged."""
+"""Runs of the command against a real registry behind a proxy with faults. `fault_run` checks the results."""
 
 import contextlib
 
@@ -15,6 +15,6 @@ def bench(tmp_path_factory):
 
 @pytest.fixture
 def judged(bench, tmp_path, monkeypatch):
-    """`judged(name, case)` runs a case and judges it."""
+    """`judged(name, case)` runs a case and checks the result."""
     with contextlib.ExitStack() as leave:
         yield lambda name, case: Run(bench, case, name, tmp_path, monkeypatch, leave).go()

@@ -1,4 +1,4 @@
-"""Bytes that change on the way, headers that lie, and answers that are none of a registry."""
+"""Corrupted bytes, wrong headers, and responses that are not those of a registry."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from fault_run import Case
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=SIZES[BIG] // 2, drop=True)
 OTHER = "sha256:" + "0" * 64
 PAGE = "<!DOCTYPE html><html><body>Please log in</body></html>"
-# In the annotation, which is text.
+# The corrupted byte is in the annotation, which is text.
 IN_NOTE = NEW.manifest.raw.index(b"nnnn") + 7
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\nred" + "x" * 100_000
 LARGE = '{"errors":[{"code":"DENIED","message":"%s"}]}' % ("no " * 3_000_000)
@@ -55,8 +55,8 @@ CASES = {
     "a range that is none": Case((BROKEN, Trouble(on="upload patch", nth=1, headers={"Range": "all of it"}))),
     "page for the ping": page("ping get", "does not speak the registry API: the response is a web page"),
     "page for everything": page("*", "does not speak the registry API: the response is a web page"),
-    "page for a look at the tag": page("manifest head"),
-    "page for a look at every blob": page("blob head"),
+    "page for a check of the tag": page("manifest head"),
+    "page for a check of every blob": page("blob head"),
     "page for a session": page("upload post", "POST .*/blobs/uploads/: 200"),
     "page for a blob": page("upload put", "did not store the blob that was sent"),
     "page for the tag": page("manifest put", "stored another manifest than was sent for v1"),

@@ -1,4 +1,4 @@
-"""A registry that wants credentials to go elsewhere, or leads to where they are not to go. Every home has a netrc."""
+"""Registries that redirect or challenge to get credentials sent to other hosts. Every home has a netrc file."""
 
 import pytest
 from fault_bench import BIG, NEW, SECRET
@@ -10,7 +10,7 @@ SIGNATURE = "S1GNATURE-Kanary"
 
 
 def challenge(text, on="ping get", **more):
-    """The true 401 asks so."""
+    """Returns a fault that replaces the challenge of the 401."""
     return Trouble(on=on, headers={"WWW-Authenticate": text}, **more)
 
 
@@ -20,8 +20,8 @@ def realm(url, error, **more):
     )
 
 
-def asks(*headers):
-    """An odd challenge that a client is to understand."""
+def answerable(*headers):
+    """Returns a case with an unusual challenge that the client must understand."""
     return Case((challenge(list(headers)),))
 
 
@@ -34,29 +34,29 @@ def redirect(on, url, status=307, cookie="", **more):
     return Trouble(on=on, status=status, headers=headers, **more)
 
 
-def nothing_went_out(run, said):
+def nothing_went_out(run, result):
     assert run.stranger.requests == [] and run.tokens.requests == []
 
 
-def not_led_there(run, said):
+def third_host_was_not_requested(run, result):
     assert run.stranger.requests == []
 
 
-def led_there(run, said):
+def third_host_was_requested(run, result):
     assert run.stranger.requests
 
 
-def in_ten_steps(run, said):
+def at_most_ten_redirects(run, result):
     for operation in ("manifest put", "blob get", "upload post"):
         most = 4 if operation == "upload post" else 1
         assert len([r for r in run.proxy.requests if r.operation == operation]) <= 11 * most
 
 
-def no_signature(run, said):
-    assert SIGNATURE not in said.err and run.stranger.requests
+def no_signature(run, result):
+    assert SIGNATURE not in result.err and run.stranger.requests
 
 
-def no_credentials_at_all(run, said):
+def no_credentials_at_all(run, result):
     assert not [request for request in run.proxy.requests if request.headers["Authorization"]]
 
 
@@ -64,7 +64,7 @@ def serves_the_blob(run):
     run.stranger.files = {f"/v2/{run.repository}/blobs/{BIG}": NEW.blobs[BIG]}
 
 
-def leads_to_the_registry(run):
+def redirect_to_the_registry(run):
     run.stranger.target = run.registry.host
 
 
@@ -94,37 +94,47 @@ CASES = {
             ),
         ),
         error="is an address in a private network",
-        check=not_led_there,
+        check=third_host_was_not_requested,
     ),
     "token server leads to a stranger": Case(
-        at_tokens=(redirect("token get", "{stranger}/token", status=302),), error="/token: 302", check=not_led_there
+        at_tokens=(redirect("token get", "{stranger}/token", status=302),),
+        error="/token: 302",
+        check=third_host_was_not_requested,
     ),
     "token server leads to the metadata": Case(
-        at_tokens=(redirect("token get", f"{METADATA}/token"),), error="/token: 307", check=not_led_there
+        at_tokens=(redirect("token get", f"{METADATA}/token"),), error="/token: 307", check=third_host_was_not_requested
     ),
     "token server leads in a loop": Case(at_tokens=(redirect("token get", "{realm}"),), error="/token: 307"),
-    "challenge after Negotiate": asks("Negotiate", 'Bearer realm="{realm}",service="test-registry"'),
-    "challenge after NTLM in one header": asks('NTLM TlRMTVNTUAAB=, Bearer realm="{realm}", service="test-registry"'),
-    "challenge after Basic": asks('Basic realm="a, b", Bearer service="test-registry",realm="{realm}"'),
-    "challenge in lower case with spaces": asks('bearer  realm = "{realm}" , service = test-registry ,x="a\\"b"'),
-    "challenge for another repository": asks(
+    "challenge after Negotiate": answerable("Negotiate", 'Bearer realm="{realm}",service="test-registry"'),
+    "challenge after NTLM in one header": answerable(
+        'NTLM TlRMTVNTUAAB=, Bearer realm="{realm}", service="test-registry"'
+    ),
+    "challenge after Basic": answerable('Basic realm="a, b", Bearer service="test-registry",realm="{realm}"'),
+    "challenge in lower case with spaces": answerable('bearer  realm = "{realm}" , service = test-registry ,x="a\\"b"'),
+    "challenge for another repository": answerable(
         'Bearer realm="{realm}",service="test-registry",scope="repository:secret/other:pull,push,delete"'
     ),
-    "challenge of another service": asks('Bearer realm="{realm}",service="x&scope=repository:secret:*"'),
-    "challenge that nobody can meet": Case((challenge("Negotiate", on="*"),), error="/v2/.*: 401"),
+    "challenge of another service": answerable('Bearer realm="{realm}",service="x&scope=repository:secret:*"'),
+    "unsupported challenge": Case((challenge("Negotiate", on="*"),), error="/v2/.*: 401"),
     "pull: a stranger has the blob": Case(
-        (redirect("blob get", "{stranger}{path}", reference=BIG),), pull=True, prepare=serves_the_blob, check=led_there
+        (redirect("blob get", "{stranger}{path}", reference=BIG),),
+        pull=True,
+        prepare=serves_the_blob,
+        check=third_host_was_requested,
     ),
     "pull: a stranger asks for credentials": Case(
-        (redirect("blob get", "{stranger}{path}"),), pull=True, error="401.*no credentials were sent", check=led_there
+        (redirect("blob get", "{stranger}{path}"),),
+        pull=True,
+        error="401.*no credentials were sent",
+        check=third_host_was_requested,
     ),
     "pull: a stranger asks for credentials of a manifest": Case(
         (redirect("manifest get", "{stranger}{path}"),),
         pull=True,
         error="401.*no credentials were sent",
-        check=led_there,
+        check=third_host_was_requested,
     ),
-    "pull: a signed place refuses": Case(
+    "pull: a signed URL refuses": Case(
         (redirect("blob get", "{stranger}/blob?X-Amz-Signature=" + SIGNATURE),),
         pull=True,
         error="/blob.X-Amz-Signature=...: 401",
@@ -139,7 +149,11 @@ CASES = {
         (redirect("blob get", f"{METADATA}/latest/meta-data/iam"),), pull=True, error="address in a private network"
     ),
     "pull: in a loop": Case(
-        (redirect("blob get", "{path}"),), pull=True, error="redirects more than 10 times", check=in_ten_steps, most=50
+        (redirect("blob get", "{path}"),),
+        pull=True,
+        error="redirects more than 10 times",
+        check=at_most_ten_redirects,
+        most=50,
     ),
     "pull: from https to http": Case(
         (redirect("blob get", "{stranger}{path}"),),
@@ -148,43 +162,54 @@ CASES = {
         pull=True,
         prepare=serves_the_blob,
         error="downgrades from https to http",
-        check=not_led_there,
+        check=third_host_was_not_requested,
     ),
     "pull: to a file": Case((redirect("blob get", "file:///etc/passwd"),), pull=True, error="is not an HTTP URL"),
-    "a look at a blob led to a stranger": Case(
+    "the check of a blob led to a stranger": Case(
         (redirect("blob head", "{stranger}{path}", reference=BIG),),
         error="401.*no credentials were sent",
-        check=led_there,
+        check=third_host_was_requested,
     ),
     "a stranger says to have the blob": Case(
         (redirect("blob head", "{stranger}{path}", reference=BIG),),
         prepare=serves_the_blob,
-        check=led_there,
+        check=third_host_was_requested,
     ),
-    "a session at a stranger's": location("{stranger}{path}", error="401.*no credentials were sent", check=led_there),
+    "a session at a stranger's": location(
+        "{stranger}{path}", error="401.*no credentials were sent", check=third_host_was_requested
+    ),
     "a session by way of a stranger": location(
-        "{stranger}{path}", auth="plain", prepare=leads_to_the_registry, check=led_there
+        "{stranger}{path}", auth="plain", prepare=redirect_to_the_registry, check=third_host_was_requested
     ),
     "a session of the metadata": location(METADATA + "{path}", error="upload location .* address in a private network"),
     "a session with a user": location("http://ann:pw@{host}{path}", error="upload location .* contains a user name"),
     "a session from https to http": location(
-        "{stranger}{path}", auth="plain", https=True, error="downgrades from https to http", check=not_led_there
+        "{stranger}{path}",
+        auth="plain",
+        https=True,
+        error="downgrades from https to http",
+        check=third_host_was_not_requested,
     ),
-    "a session with no place": location(None, error="does not name an upload location", nth=()),
-    "a session at a relative place": location("{path}", nth=()),
+    "a session with no location": location(None, error="does not name an upload location", nth=()),
+    "a session at a relative location": location("{path}", nth=()),
     "the blob led to a stranger": Case(
         (redirect("upload put", "{stranger}{path}", digest=BIG),),
         error="401.*no credentials were sent",
-        check=led_there,
+        check=third_host_was_requested,
     ),
     "the manifest led to a stranger": Case(
-        (redirect("manifest put", "{stranger}{path}"),), error="401.*no credentials were sent", check=led_there
+        (redirect("manifest put", "{stranger}{path}"),),
+        error="401.*no credentials were sent",
+        check=third_host_was_requested,
     ),
     "the manifest led in a loop": Case(
-        (redirect("manifest put", "{path}"),), error="redirects more than 10 times", check=in_ten_steps, most=50
+        (redirect("manifest put", "{path}"),),
+        error="redirects more than 10 times",
+        check=at_most_ten_redirects,
+        most=50,
     ),
     "sessions led in a loop": Case(
-        (redirect("upload post", "{path}"),), error="redirects more than 10 times", check=in_ten_steps, most=50
+        (redirect("upload post", "{path}"),), error="redirects more than 10 times", check=at_most_ten_redirects, most=50
     ),
     "netrc of a registry that asks for nothing": Case(
         (Trouble(on="manifest put", nth=1, status=503),), auth="plain", check=no_credentials_at_all

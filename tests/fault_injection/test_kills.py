@@ -1,4 +1,4 @@
-"""The command killed or told to stop, and the registry killed, in each phase."""
+"""The command is killed or interrupted, or the registry is killed, in each phase."""
 
 import signal
 
@@ -11,12 +11,12 @@ HALF = SIZES[BIG] // 2
 KILLED = -signal.SIGKILL
 
 
-def as_it_was(run, said):
+def as_it_was(run, result):
     assert run.named_now() == OLD.manifest.digest
 
 
 def killed(on, at=BEFORE, nth=1, number=signal.SIGKILL, **more):
-    """The command gets the signal, and has ended before the exchange goes on."""
+    """The command gets the signal and ends before the exchange continues."""
     status = KILLED if number == signal.SIGKILL else 128 + number
     trouble = Trouble(on=on, nth=nth, at=at, hook=lambda run: run.send_signal(number), **more)
     pull = on in ("manifest get", "blob get")
@@ -25,7 +25,7 @@ def killed(on, at=BEFORE, nth=1, number=signal.SIGKILL, **more):
 
 
 def registry_killed(on, at=BEFORE, nth=1, **more):
-    """SIGKILL for the registry; its connection ends, and another takes its place before the next request."""
+    """The registry is killed, and restarted before the next request."""
     trouble = Trouble(on=on, nth=nth, at=at, hook=lambda run: run.restart_registry(), **more)
     return Case((trouble,), own_registry=True, pull=on in ("manifest get", "blob get"))
 
@@ -37,7 +37,7 @@ def down_for_a_while(run, pauses):
 
 CASES = {
     "killed at the first word": killed("ping get"),
-    "killed at the look at the tag": killed("manifest head"),
+    "killed at the check of the tag": killed("manifest head"),
     "killed before a session is opened": killed("upload post"),
     "killed when a session was opened": killed("upload post", AFTER),
     "killed before the big blob": killed("upload put", digest=BIG),
@@ -62,7 +62,7 @@ CASES = {
     ),
     "pull: stopped by SIGTERM before a blob": killed("blob get", number=signal.SIGTERM, reference=BIG),
     "registry killed at the first word": registry_killed("ping get"),
-    "registry killed at the look at the tag": registry_killed("manifest head"),
+    "registry killed at the check of the tag": registry_killed("manifest head"),
     "registry killed before a session": registry_killed("upload post"),
     "registry killed when a session was opened": registry_killed("upload post", AFTER),
     "registry killed in the middle of the big blob": registry_killed("upload put", Place("request", HALF), digest=BIG),

@@ -1,4 +1,4 @@
-"""The registry did what was asked, and the answer got lost."""
+"""The registry completes a request, and the response is lost."""
 
 import pytest
 from fault_bench import BIG, CONFIG, MIDDLE, SIZES, SMALL
@@ -6,7 +6,7 @@ from fault_proxy import Trouble
 from fault_run import Case
 
 HALF = SIZES[BIG] // 2
-# A first request for the big blob that breaks: what follows comes in chunks.
+# The first upload of the big blob is interrupted, so that it continues in chunks.
 BROKEN = Trouble(on="upload put", digest=BIG, nth=1, request_bytes=HALF, drop=True)
 
 
@@ -15,9 +15,9 @@ def lost(on, nth=1, **more):
 
 
 def one_upload(digest):
-    """The blob's bytes were received once: that it was there already was seen."""
+    """The bytes of the blob were received once, because the client checked whether the blob exists."""
 
-    def check(run, said):
+    def check(run, result):
         sent = [r for r in run.proxy.requests if r.operation == "upload put" and r.query.get("digest") == digest]
         assert len(sent) == 1
 
@@ -25,7 +25,7 @@ def one_upload(digest):
 
 
 def tag_put_at_most(times):
-    def check(run, said):
+    def check(run, result):
         assert len([request for request in run.proxy.requests if request.operation == "manifest put"]) <= times
 
     return check
@@ -33,9 +33,9 @@ def tag_put_at_most(times):
 
 CASES = {
     "to the ping": Case((lost("ping get"),)),
-    "to the look at the tag": Case((lost("manifest head", reset=True),)),
-    "to the look at a blob": Case((lost("blob head"),)),
-    "to every first look at a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
+    "to the check of the tag": Case((lost("manifest head", reset=True),)),
+    "to the check of a blob": Case((lost("blob head"),)),
+    "to every first check of a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
     "to a session opened": Case((lost("upload post"),)),
     "to every first session opened": Case((lost("upload post", (1, 2, 3, 4)),)),
     "to the big blob": Case((lost("upload put", digest=BIG),), check=one_upload(BIG)),

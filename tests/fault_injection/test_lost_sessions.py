@@ -1,4 +1,4 @@
-"""Upload sessions that the registry has no more, or cannot go on with."""
+"""Upload sessions that the registry has lost or cannot continue."""
 
 import json
 
@@ -16,7 +16,7 @@ def lose(on, nth=1, **more):
 
 
 def kept_session(location):
-    """What a push that was killed left: where it was with the big blob."""
+    """Writes the upload state of a killed push of the big blob."""
 
     def prepare(run):
         from dockless.registry.upload_state import UploadState
@@ -27,7 +27,7 @@ def kept_session(location):
 
 
 def real_session(run, sent):
-    """A session of the registry that holds the first bytes of the big blob."""
+    """Opens a session with the first bytes of the big blob."""
     _, headers, _ = run.store.ask("POST", f"/v2/{run.repository}/blobs/uploads/", b"")
     path = headers["Location"].split(run.store.host, 1)[1]
     if sent:
@@ -35,14 +35,14 @@ def real_session(run, sent):
     return run.proxy.url + headers["Location"].split(run.store.host, 1)[1]
 
 
-def takes_it_up(run, said):
+def takes_it_up(run, result):
     received = sum(r.received for r in run.proxy.requests if r.operation in ("upload put", "upload patch"))
     assert received == sum(SIZES.values()) - 100_000
 
 
-def forgets_it(run, said):
-    folder = run.folder / "home/.cache/dockless/uploads"
-    assert [json.loads(path.read_text()) for path in folder.iterdir()] == []
+def forgets_it(run, result):
+    directory = run.directory / "home/.cache/dockless/uploads"
+    assert [json.loads(path.read_text()) for path in directory.iterdir()] == []
 
 
 CASES = {

@@ -1,4 +1,4 @@
-"""Blobs that another repository of the registry has, and mounts that go wrong."""
+"""Mounts from another repository of the registry, and mounts that fail."""
 
 import pytest
 from fault_bench import BIG, NEW, SIZES
@@ -14,9 +14,9 @@ def mount(on="upload post", nth=1, error="", check=None, **more):
 
 
 def sent(most):
-    """So many blobs at most were sent, not mounted."""
+    """Checks the maximum number of blobs that were sent instead of mounted."""
 
-    def check(run, said):
+    def check(run, result):
         puts = [request for request in run.proxy.requests if request.operation == "upload put"]
         assert len({request.query.get("digest") for request in puts}) <= most
 
@@ -27,12 +27,12 @@ def gone_from_base(run):
     run.store.delete(f"{run.repository}/base", "blobs", BIG)
 
 
-def there_again(run, said):
+def there_again(run, result):
     run.store.put_blob(f"{run.repository}/base", NEW.blobs[BIG])
 
 
 CASES = {
-    "mount, before it is heard": mount(reset=True, check=sent(0)),
+    "mount, before the registry reads it": mount(reset=True, check=sent(0)),
     "mount, and the answer is lost": mount(after=True, drop=True, check=sent(0)),
     "mount, and every first answer is lost": Case(
         tuple(Trouble(on="upload post", digest=digest, nth=1, after=True, reset=True) for digest in SIZES),

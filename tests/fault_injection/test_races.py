@@ -1,4 +1,4 @@
-"""Others at work in the same repository, and a registry whose storage is full."""
+"""Concurrent changes in the same repository, and a registry whose storage is full."""
 
 import resource
 import shutil
@@ -14,7 +14,7 @@ def meanwhile(on, hook, nth=1, **more):
 
 
 def is_there(run):
-    """All blobs, by another tag: the command has no reason to send them."""
+    """All blobs exist under another tag, so that the command need not send them."""
     run.store.put(run.repository, NEW, "v0")
 
 
@@ -45,18 +45,18 @@ def other_starts(image):
     return hook
 
 
-def other_ends(run, said):
+def other_ends(run, result):
     assert run.other.wait(30) == 0
 
 
-def new_again(run, said):
+def new_again(run, result):
     run.store.put(run.repository, NEW, "v1")
 
 
 def only(*digests):
-    """These were sent once more, and no others."""
+    """Checks that exactly these blobs were sent again."""
 
-    def check(run, said):
+    def check(run, result):
         sent = [r.query.get("digest") for r in run.proxy.requests if r.operation == "upload put"]
         assert sorted(sent) == sorted(digests)
 
@@ -71,12 +71,12 @@ def limit(size):
     return set_limit
 
 
-def room_again(run, pauses):
+def space_again(run, pauses):
     if pauses == 2:
         limit(resource.RLIM_INFINITY)(run)
 
 
-def waited(run, said):
+def waited(run, result):
     assert len(run.sleeps) >= 2
 
 
@@ -131,13 +131,13 @@ CASES = {
     "pull: a blob is deleted before it comes": Case(
         (meanwhile("manifest get", deletes(BIG), at=AFTER),), pull=True, error="GET .*/blobs/.*: 404", check=new_again
     ),
-    "no room for the big blob": Case(
+    "no space for the big blob": Case(
         prepare=limit(100_000),
         own_registry=True,
         error="(PUT|PATCH) .*/blobs/uploads/.*: 500.*the registry has a problem",
         check=limit(resource.RLIM_INFINITY),
     ),
-    "no room for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=room_again, check=waited),
+    "no space for a while": Case(prepare=limit(100_000), own_registry=True, on_sleep=space_again, check=waited),
 }
 
 

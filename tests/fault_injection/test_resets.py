@@ -1,4 +1,4 @@
-"""Connections that break, at each phase of a push and of a pull."""
+"""Interrupted connections in each phase of a push and of a pull."""
 
 import pytest
 from fault_bench import BIG, CONFIG, SIZES
@@ -23,11 +23,11 @@ CASES = {
     "nothing can be reached": Case(
         broken_connections=dict.fromkeys(range(1, 100), 0), error="GET .*/v2/: the connection was reset"
     ),
-    "ping, before it is heard": push("ping get", reset=True),
-    "look at the tag, before it is heard": push("manifest head", drop=True),
-    "look at a blob, before it is heard": push("blob head", reset=True),
-    "every first look at a blob": push("blob head", (1, 2, 3, 4), drop=True),
-    "session opened, before it is heard": push("upload post", reset=True),
+    "ping, before the registry reads it": push("ping get", reset=True),
+    "check of the tag, before the registry reads it": push("manifest head", drop=True),
+    "check of a blob, before the registry reads it": push("blob head", reset=True),
+    "every first check of a blob": push("blob head", (1, 2, 3, 4), drop=True),
+    "session opened, before the registry reads it": push("upload post", reset=True),
     "every first session": push("upload post", (1, 2, 3, 4), reset=True),
     "blob, at its first byte": push("upload put", digest=BIG, request_bytes=1, reset=True),
     "blob, in the middle": push("upload put", digest=BIG, request_bytes=HALF, reset=True),
@@ -40,7 +40,7 @@ CASES = {
             Trouble(on="upload patch", nth=2, request_bytes=30_000, reset=True),
         )
     ),
-    "chunk, before it is heard": Case(
+    "chunk, before the registry reads it": Case(
         (
             Trouble(on="upload put", digest=BIG, nth=1, request_bytes=HALF, drop=True),
             Trouble(on="upload patch", nth=3, drop=True),
@@ -48,12 +48,12 @@ CASES = {
     ),
     "config, at its first byte": push("upload put", digest=CONFIG, request_bytes=1, reset=True),
     "manifest, in the middle": push("manifest put", request_bytes=300, reset=True),
-    "manifest, before it is heard": push("manifest put", drop=True),
+    "manifest, before the registry reads it": push("manifest put", drop=True),
     "manifest, in the middle, always": Case(
         (Trouble(on="manifest put", request_bytes=300, reset=True),),
         error="PUT .*/manifests/v1: the connection was reset",
     ),
-    "head of the reply to the look at the tag": push("manifest head", head_bytes=20, drop=True),
+    "head of the reply to the check of the tag": push("manifest head", head_bytes=20, drop=True),
     "head of the reply to a session opened": push("upload post", head_bytes=100, reset=True),
     "head of the reply to a blob": push("upload put", digest=BIG, head_bytes=20, reset=True),
     "head of the reply to the manifest": push("manifest put", head_bytes=60, drop=True),

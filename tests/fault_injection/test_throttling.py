@@ -1,4 +1,4 @@
-"""A registry that asks to wait, or has trouble for a while, or for good."""
+"""Rate limits, and temporary or permanent errors of the registry."""
 
 from email.utils import formatdate
 
@@ -17,19 +17,19 @@ def throttled(on, retry_after, nth=1, status=429, **more):
 
 
 def waited(least, most=60):
-    def check(run, said):
+    def check(run, result):
         assert any(least <= pause <= most for pause in run.sleeps), run.sleeps
         assert not any(pause > 60 for pause in run.sleeps)
 
     return check
 
 
-def asked_once(run, said):
+def asked_once(run, result):
     assert run.sleeps == []
 
 
 def in_a_while(run):
-    """A date is whole seconds, and the command's clock is not to have passed it."""
+    """Returns a date in whole seconds that is in the future of the command's clock."""
     (trouble,) = run.proxy.faults
     trouble.headers["Retry-After"] = formatdate(run.clock().now() + 20, usegmt=True)
 
@@ -44,7 +44,7 @@ def broken(on, status, nth=1, **more):
 
 
 def limited(n):
-    """A proxy that takes no larger bodies."""
+    """A proxy that refuses larger bodies."""
     return broken("upload *", 413, (), over=n, request_bytes=10)
 
 

@@ -1,4 +1,4 @@
-"""Tokens that come to their end, and a token server that has trouble or is of no use."""
+"""Expired tokens, and errors of the token server."""
 
 import pytest
 from fault_bench import BIG, IDENTITY, SIZES
@@ -17,7 +17,7 @@ def answers(body, status=200, nth=(), **headers):
 
 
 def server(**switches):
-    """The token server is so."""
+    """Sets attributes of the token server."""
 
     def prepare(run):
         for name, value in switches.items():
@@ -31,22 +31,22 @@ def entry(user="", password="", **more):
     return lambda run: run.log_in(user, password, **more)
 
 
-def asked(least, most):
-    """So many tokens were asked for."""
+def token_requests(least, most):
+    """Checks the number of token requests."""
 
-    def check(run, said):
+    def check(run, result):
         assert least <= len(run.tokens.requests) <= most
 
     return check
 
 
-def no_blob_was_sent(run, said):
+def no_blob_was_sent(run, result):
     assert not [request for request in run.proxy.requests if request.operation in ("upload put", "upload patch")]
-    # Each of the requests under way may try a token of its own.
+    # Each concurrent request may request a token.
     assert len(run.tokens.requests) <= 5
 
 
-def only_posts(run, said):
+def only_posts(run, result):
     assert {request.method for request in run.tokens.requests} == {"POST"}
 
 
@@ -55,33 +55,33 @@ def short_wait(run):
 
 
 CASES = {
-    "expired before the look at the tag": Case((expired("manifest head"),), check=asked(2, 2)),
-    "expired before a look at a blob": Case((expired("blob head", 2),), check=asked(2, 2)),
-    "expired before a session": Case((expired("upload post", 1),), check=asked(2, 2)),
-    "expired before the big blob": Case((expired("upload put", digest=BIG),), check=asked(2, 2)),
+    "expired before the check of the tag": Case((expired("manifest head"),), check=token_requests(2, 2)),
+    "expired before a check of a blob": Case((expired("blob head", 2),), check=token_requests(2, 2)),
+    "expired before a session": Case((expired("upload post", 1),), check=token_requests(2, 2)),
+    "expired before the big blob": Case((expired("upload put", digest=BIG),), check=token_requests(2, 2)),
     "expired before a session and before the tag": Case(
-        (expired("upload post", 1), expired("manifest put")), check=asked(3, 3)
+        (expired("upload post", 1), expired("manifest put")), check=token_requests(3, 3)
     ),
-    "expired between chunks": Case((BROKEN, expired("upload patch", 2)), check=asked(2, 2)),
-    "expired before the tag": Case((expired("manifest put"),), check=asked(2, 2)),
+    "expired between chunks": Case((BROKEN, expired("upload patch", 2)), check=token_requests(2, 2)),
+    "expired before the tag": Case((expired("manifest put"),), check=token_requests(2, 2)),
     "expired before the tag, and the token server fails once": Case(
-        (expired("manifest put"),), at_tokens=(answers("", 500, nth=2),), check=asked(3, 3)
+        (expired("manifest put"),), at_tokens=(answers("", 500, nth=2),), check=token_requests(3, 3)
     ),
     "expired before the tag, and the token server is gone": Case(
         (expired("manifest put"),), at_tokens=(answers("", 503, nth=tuple(range(2, 30))),), error="/token: 503"
     ),
     "refused to all threads": Case(
-        at_tokens=(answers("", 403, nth=()),), error="/token: 403.*log in to", check=asked(1, 1)
+        at_tokens=(answers("", 403, nth=()),), error="/token: 403.*log in to", check=token_requests(1, 1)
     ),
     "expired in the middle, and then refused": Case(
         (expired("upload post"),),
         at_tokens=(answers("", 403, nth=tuple(range(2, 30))),),
         error="/token: 403.*log in to",
-        check=asked(2, 2),
+        check=token_requests(2, 2),
     ),
-    "pull: expired before a blob": Case((expired("blob get", 2),), pull=True, check=asked(2, 2)),
+    "pull: expired before a blob": Case((expired("blob get", 2),), pull=True, check=token_requests(2, 2)),
     "index: expired before a manifest and before the tag": Case(
-        (expired("manifest put", 1), expired("manifest put", reference="v1")), index=True, check=asked(3, 3)
+        (expired("manifest put", 1), expired("manifest put", reference="v1")), index=True, check=token_requests(3, 3)
     ),
     "server fails once": Case(at_tokens=(answers("", 500, nth=1),)),
     "server fails always": Case(at_tokens=(answers('{"details": "no disk"}', 500),), error="/token: 500: no disk"),
@@ -94,7 +94,9 @@ CASES = {
     ),
     "server is malformed once": Case(at_tokens=(answers('{"token": "abc', nth=1),)),
     "server is malformed always": Case(
-        at_tokens=(answers('{"token": "abc'),), error="/token responded without a usable token", check=asked(2, 2)
+        at_tokens=(answers('{"token": "abc'),),
+        error="/token responded without a usable token",
+        check=token_requests(2, 2),
     ),
     "server gives no token": Case(at_tokens=(answers("{}"),), error="responded without a usable token"),
     "server gives null": Case(at_tokens=(answers('{"token": null}'),), error="responded without a usable token"),
@@ -107,20 +109,20 @@ CASES = {
     "server gives a token of a megabyte": Case(
         at_tokens=(answers('{"token": "%s"}' % ("a" * 1_000_000)),), error="the token at .*/token.* is too large"
     ),
-    "server gives somebody else's token": Case(
-        at_tokens=(answers('{"token": "abc.def.ghi"}'),), error="/v2/.*: 401", check=asked(2, 2)
+    "server gives an invalid token": Case(
+        at_tokens=(answers('{"token": "abc.def.ghi"}'),), error="/v2/.*: 401", check=token_requests(2, 2)
     ),
-    "server's clock is an hour late": Case(prepare=server(skew=-3600), error="/v2/.*: 401", check=asked(2, 2)),
-    "server's clock is an hour early": Case(prepare=server(skew=3600), error="/v2/.*: 401", check=asked(2, 2)),
-    "tokens said to be good for a second": Case(prepare=server(expires_in=1), check=asked(1, 3)),
-    "tokens said to have ended": Case(prepare=server(expires_in=-100), check=asked(1, 3)),
-    "tokens said to be good for ever": Case((expired("manifest put"),), prepare=server(expires_in=10**30)),
-    "tokens with nothing said": Case(prepare=server(expires_in=0), check=asked(1, 3)),
+    "server's clock is an hour late": Case(prepare=server(skew=-3600), error="/v2/.*: 401", check=token_requests(2, 2)),
+    "server's clock is an hour early": Case(prepare=server(skew=3600), error="/v2/.*: 401", check=token_requests(2, 2)),
+    "tokens with a stated lifetime of a second": Case(prepare=server(expires_in=1), check=token_requests(1, 3)),
+    "tokens with a negative stated lifetime": Case(prepare=server(expires_in=-100), check=token_requests(1, 3)),
+    "tokens with an endless stated lifetime": Case((expired("manifest put"),), prepare=server(expires_in=10**30)),
+    "tokens without a stated lifetime": Case(prepare=server(expires_in=0), check=token_requests(1, 3)),
     "token called access_token": Case(prepare=server(field="access_token")),
     "wrong password": Case(
         prepare=entry("ann", "wrong"),
         error="/token: 401: .*wrong user or password; used .* as user ann",
-        check=asked(1, 2),
+        check=token_requests(1, 2),
     ),
     "no password at all": Case(user="", error="/v2/.*: 401.*no credentials were found", check=no_blob_was_sent),
     "may only pull": Case(user="reader", error="/blobs/uploads/: 401.*used .* as user reader", check=no_blob_was_sent),

@@ -1,4 +1,4 @@
-"""Real Pants, real registries, real runtimes: each is gone when its test is."""
+"""Real Pants, registries and runtimes, which end with their tests."""
 
 import os
 import shlex
@@ -16,37 +16,37 @@ def pytest_report_header():
 
 @pytest.fixture
 def docker_registry(tmp_path):
-    folder = tmp_path / "docker-registry"
-    folder.mkdir()
-    registry = DockerRegistry(folder)
+    directory = tmp_path / "docker-registry"
+    directory.mkdir()
+    registry = DockerRegistry(directory)
     yield registry
     registry.stop()
 
 
 @pytest.fixture
 def locked_registry(tmp_path):
-    """A docker-registry that asks for alice's password."""
+    """A docker-registry that requires the password of alice."""
     need("htpasswd")
-    folder = tmp_path / "locked-registry"
-    folder.mkdir()
-    run("htpasswd", "-Bbc", folder / "htpasswd", "alice", "s3cret")
-    registry = DockerRegistry(folder, f"auth: {{htpasswd: {{realm: r, path: {folder}/htpasswd}}}}\n")
+    directory = tmp_path / "locked-registry"
+    directory.mkdir()
+    run("htpasswd", "-Bbc", directory / "htpasswd", "alice", "s3cret")
+    registry = DockerRegistry(directory, f"auth: {{htpasswd: {{realm: r, path: {directory}/htpasswd}}}}\n")
     yield registry
     registry.stop()
 
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory):
-    """Pants' home, store and caches, which all workers share: what one has built, another need not build again."""
+    """The home directory, store and caches of Pants, which all workers share, so that nothing is built twice."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
-    folder.mkdir(exist_ok=True)
-    return folder
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, caches):
-    """One checkout and one daemon of Pants for the tests of a module."""
+    """A checkout with a Pants daemon for the tests of a module."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), caches)
     yield made
     made.close()
@@ -55,7 +55,7 @@ def checkout(tmp_path_factory, caches):
 @pytest.fixture
 def another_checkout(tmp_path):
     """A second checkout at another path, with empty caches."""
-    # Pants itself cannot start its programs for plugins, which another Pants has here, from a path with a space.
+    # With plugins, Pants cannot start its programs from a path with a space.
     caches = tmp_path / ("empty_caches" if is_another_pants() else "empty caches")
     caches.mkdir()
     made = Checkout(tmp_path / "another place", caches)
@@ -65,6 +65,6 @@ def another_checkout(tmp_path):
 
 @pytest.fixture
 def podman():
-    """podman with storage of its own: podman("run", ...)."""
+    """`podman("run", ...)` runs podman with its own storage."""
     with containers_storage("podman", "runc") as storage:
         yield partial(storage, "podman")

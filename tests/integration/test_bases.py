@@ -1,10 +1,11 @@
-"""Images on bases, with real Pants: locked over the wire, packaged without it, published by mounting and streaming."""
+"""Images with bases, with real Pants: locked with a network, packaged without one, published with mounts and copies."""
 
 import json
 import shutil
 import subprocess
 
 import pytest
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import need, run
 
@@ -35,25 +36,25 @@ HERE = ("web:image", "web:above", "web:many")
 
 @pytest.fixture(scope="module")
 def checkout(checkout):
-    """Pants without the Python backend: of the targets, only those of testprojects/service are of it."""
-    shutil.rmtree(checkout.folder / "testprojects/service")
+    """Pants without the Python backend, which only the targets of testprojects/service need."""
+    shutil.rmtree(checkout.root / "testprojects/service")
     checkout.env.update(ONLY_DOCKLESS)
     return checkout
 
 
 @pytest.fixture(scope="module")
 def base_layouts(tmp_path_factory):
-    """Two images of Debian's static busybox, for amd64 and, by its label alone, arm64; made by umoci."""
+    """Two images of Debian's static busybox, made by umoci. The one for arm64 has only the label of that platform."""
     need("umoci", "skopeo", "busybox")
-    folder = tmp_path_factory.mktemp("bases")
-    root = folder / "root"
-    # As Debian has it: /bin is a link into /usr.
+    directory = tmp_path_factory.mktemp("bases")
+    root = directory / "root"
+    # As on Debian, /bin is a symlink to /usr/bin.
     (root / "usr/bin").mkdir(parents=True)
     (root / "bin").symlink_to("usr/bin")
     shutil.copy(shutil.which("busybox"), root / "usr/bin/busybox")
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
-    layout = folder / "layout"
+    layout = directory / "layout"
     run("umoci", "init", "--layout", layout)
     for architecture in ("amd64", "arm64"):
         image = f"{layout}:{architecture}"
@@ -66,7 +67,7 @@ def base_layouts(tmp_path_factory):
 
 @pytest.fixture
 def bases(base_layouts, docker_registry):
-    """A registry that has the bases."""
+    """A registry with the bases."""
     host = docker_registry.host
     to = ("skopeo", "copy", "--dest-tls-verify=false")
     run(*to, f"oci:{base_layouts}:amd64", f"docker://{host}/base/tools:1")
@@ -101,30 +102,26 @@ def bases(base_layouts, docker_registry):
     return docker_registry
 
 
-def _file(folder, data: bytes):
-    path = folder / "raw.json"
+def _file(directory, data: bytes):
+    path = directory / "raw.json"
     path.write_bytes(data)
     return path
 
 
 @pytest.fixture
 def web(checkout, bases):
-    """The checkout with targets on those bases, locked."""
-    folder = checkout.folder / "web"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "hello.txt").write_text("hello\n")
-    (folder / "BUILD").write_text(BUILD.format(host=bases.host))
-    (checkout.folder / "base_images.lock").unlink(missing_ok=True)
+    """The checkout with targets that use the bases, after an update of the lockfile."""
+    directory = checkout.root / "web"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    (directory / "hello.txt").write_text("hello\n")
+    (directory / "BUILD").write_text(BUILD.format(host=bases.host))
+    (checkout.root / "base_images.lock").unlink(missing_ok=True)
     return checkout
 
 
 def lock(checkout, *options: str, ok: bool = True):
     return checkout.pants(*options, "generate-lockfiles", "--resolve=base-images", ok=ok)
-
-
-def registries(host: str) -> str:
-    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
 
 
 def uploads(registry) -> list:
@@ -138,16 +135,16 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     assert "run `pants generate-lockfiles --resolve=base-images`" in missing.err
 
     lock(web)
-    pinned = (web.folder / "base_images.lock").read_bytes()
+    pinned = (web.root / "base_images.lock").read_bytes()
     assert len(pinned) < 20_000
     lock(web)
-    assert (web.folder / "base_images.lock").read_bytes() == pinned
+    assert (web.root / "base_images.lock").read_bytes() == pinned
 
     bases.forget()
     need("unshare")
     offline = subprocess.run(
         ["unshare", "-n", *web.command, "--no-pantsd", "--no-dynamic-ui", "package", *HERE],
-        cwd=web.folder,
+        cwd=web.root,
         env=web.env,
         capture_output=True,
         text=True,
@@ -155,25 +152,25 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     )
     assert offline.returncode == 0, offline.stderr
     assert bases.requests() == []
-    said = web.description("web/image.json")
-    assert [("source" in layer) for layer in said["layers"]] == [True, False]
-    assert not (web.folder / "dist/web/image/blobs/sha256" / said["layers"][0]["digest"][7:]).exists()
+    description = web.description("web/image.json")
+    assert [("source" in layer) for layer in description["layers"]] == [True, False]
+    assert not (web.root / "dist/web/image/blobs/sha256" / description["layers"][0]["digest"][7:]).exists()
 
-    web.pants(registries(bases.host), "publish", *HERE)
-    asked = bases.requests()
-    base_layer = said["layers"][0]["digest"]
+    web.pants(registries_option(bases.host), "publish", *HERE)
+    requests = bases.requests()
+    base_layer = description["layers"][0]["digest"]
     assert not [r for r in uploads(bases) if base_layer in r], "a base layer was sent"
-    assert [r for r in asked if r.startswith("POST") and f"mount={base_layer}" in r]
+    assert [r for r in requests if r.startswith("POST") and f"mount={base_layer}" in r]
 
     reference = f"{bases.host}/app/web:latest"
     found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}").out)
-    assert found["Digest"] == said["digest"]
+    assert found["Digest"] == description["digest"]
     assert found["Env"] == ["PATH=/srv/bin:/bin", "BASE=yes", "GREETING=hi"]
     manifest = json.loads(run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}").out)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == f"{bases.host}/base/tools:1"
     ran = podman("run", "--rm", "--tls-verify=false", reference).out.splitlines()
     assert ran[:2] == ["hi", "hello"]
-    # No entry of ours took the base's /tmp its sticky bit, or made a folder of its link.
+    # The /tmp of the base keeps its sticky bit, and the symlink /bin is not replaced by a directory.
     listed = {line.split()[8]: line for line in ran[2:]}
     assert listed["/tmp"].startswith("drwxrwxrwt")
     assert listed["/bin"].startswith("l") and listed["/bin"].endswith("-> usr/bin")
@@ -200,73 +197,73 @@ def test_another_registry_gets_each_missing_layer_once(web, bases, locked_regist
     auth = base64.b64encode(b"alice:s3cret").decode()
     (tmp_path / "config/config.json").write_text(json.dumps({"auths": {locked_registry.host: {"auth": auth}}}))
     env = {"DOCKER_CONFIG": str(tmp_path / "config")}
-    web.pants(registries(locked_registry.host), "publish", "web:image", **env)
+    web.pants(registries_option(locked_registry.host), "publish", "web:image", **env)
     assert len([r for r in uploads(locked_registry) if base_layer in r]) == 1
     locked_registry.forget()
     bases.forget()
-    web.pants(registries(locked_registry.host), "publish", "web:image", **env)
+    web.pants(registries_option(locked_registry.host), "publish", "web:image", **env)
     assert not uploads(locked_registry)
     assert not [r for r in bases.requests() if "/blobs/" in r]
 
 
-def test_archives_and_whole_layouts_hold_the_base_too(web, bases, podman):
+def test_archives_and_complete_layouts_contain_the_base(web, bases, podman):
     lock(web)
     bases.forget()
     web.pants("package", "web:loadable", "web:whole")
-    said = web.description("web/whole.json")
+    description = web.description("web/whole.json")
     fetched = [r for r in bases.requests() if r.startswith("GET") and "/blobs/" in r]
-    assert len([r for r in fetched if said["layers"][0]["digest"] in r]) <= 2
-    for layer in said["layers"]:
-        assert (web.folder / "dist/web/whole/blobs/sha256" / layer["digest"][7:]).stat().st_size == layer["size"]
-    loaded = podman("load", "--input", web.folder / "dist/web/loadable.tar").out.split()[-1]
+    assert len([r for r in fetched if description["layers"][0]["digest"] in r]) <= 2
+    for layer in description["layers"]:
+        assert (web.root / "dist/web/whole/blobs/sha256" / layer["digest"][7:]).stat().st_size == layer["size"]
+    loaded = podman("load", "--input", web.root / "dist/web/loadable.tar").out.split()[-1]
     assert loaded.endswith("/loadable:latest")
     ran = podman("run", "--rm", loaded, "/bin/busybox", "cat", "/web/hello.txt")
     assert ran.out == "hello\n"
     bases.forget()
-    shutil.rmtree(web.folder / "dist")
+    shutil.rmtree(web.root / "dist")
     web.pants("package", "web:whole", pantsd=False)
     assert not [r for r in bases.requests() if "/blobs/" in r], "a base layer was fetched again"
 
 
-def test_a_base_that_is_gone_is_named(web, bases, tmp_path):
+def test_a_missing_base_is_named(web, bases, tmp_path):
     lock(web)
     web.pants("package", "web:image")
     layer = web.description("web/image.json")["layers"][0]["digest"]
     import requests
 
     assert requests.delete(f"http://{bases.host}/v2/base/tools/blobs/{layer}", timeout=10).status_code == 202
-    done = web.pants(registries(bases.host), "publish", "web:image", ok=False)
+    done = web.pants(registries_option(bases.host), "publish", "web:image", ok=False)
     assert done.code != 0
     (line,) = [line for line in done.err.splitlines() if line.startswith("error: web:image: ")]
     assert layer in line and "404" in line
 
 
-def test_a_moved_tag_is_told_and_a_dead_registry_leaves_the_lock(web, bases, base_layouts):
+def test_a_moved_tag_is_reported_and_a_dead_registry_keeps_the_lockfile(web, bases, base_layouts):
     lock(web)
-    before = (web.folder / "base_images.lock").read_bytes()
+    before = (web.root / "base_images.lock").read_bytes()
     to = ("skopeo", "copy", "--dest-tls-verify=false")
     run(*to, f"oci:{base_layouts}:arm64", f"docker://{bases.host}/base/tools:1")
     other = lock(web, f'--dockless-update-bases=["{bases.host}/base/multi:1"]')
     assert "has changed from" not in other.err
-    assert (web.folder / "base_images.lock").read_bytes() == before
+    assert (web.root / "base_images.lock").read_bytes() == before
     refused = lock(web, ok=False)
     assert "the reference is a single image for linux/arm64" in refused.err
-    assert (web.folder / "base_images.lock").read_bytes() == before
+    assert (web.root / "base_images.lock").read_bytes() == before
     run("umoci", "config", "--image", f"{base_layouts}:amd64", "--tag=moved", "--config.env=MOVED=1")
     run(*to, f"oci:{base_layouts}:moved", f"docker://{bases.host}/base/tools:1")
     moved = lock(web)
     assert f"the digest of {bases.host}/base/tools:1 has changed from sha256:" in moved.err
-    after = (web.folder / "base_images.lock").read_bytes()
+    after = (web.root / "base_images.lock").read_bytes()
     assert after != before
     bases.stop()
     dead = lock(web, ok=False)
     assert dead.code != 0 and "refused" in dead.err
-    assert (web.folder / "base_images.lock").read_bytes() == after
+    assert (web.root / "base_images.lock").read_bytes() == after
 
 
-def test_a_lock_edited_by_hand_is_found(web):
+def test_manual_edits_of_the_lockfile_are_detected(web):
     lock(web)
-    path = web.folder / "base_images.lock"
+    path = web.root / "base_images.lock"
     path.write_text(path.read_text().replace("BASE=yes", "BASE=no"))
     done = web.pants("package", "web:image", ok=False)
     assert "does not match its digest" in done.err

@@ -1,11 +1,11 @@
-"""The README's first commands, with real Pants, and what other tools make of their result."""
+"""The first commands of the README with real Pants, and the results as other tools see them."""
 
 import json
 import os
 import shutil
 
 import pytest
-from pants_command import is_another_pants
+from pants_command import is_another_pants, registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import ROOT, need, run
 from remote_project import SERVICE_DIGEST
@@ -14,48 +14,47 @@ HELLO = "testprojects/hello:image"
 RUN_SH = """#!/app/e2e/busybox sh
 echo "$GREETING $1 from $(/app/e2e/busybox pwd) as $(/app/e2e/busybox id -u)"
 """
-REGISTRY = '--dockless-registries={{"test": {{"address": "{}", "default": True}}}}'
 
 
 def hello_digest(checkout, **options) -> str:
-    shutil.rmtree(checkout.folder / "dist", ignore_errors=True)
+    shutil.rmtree(checkout.root / "dist", ignore_errors=True)
     checkout.pants("package", HELLO, **options)
     return checkout.description("testprojects.hello/image.json")["digest"]
 
 
 @pytest.fixture(scope="module")
 def packaged(checkout):
-    """The output of the first package, and the description it wrote."""
+    """The output of the first `package`, and the description that it wrote."""
     done = checkout.pants("package", HELLO)
     return done, checkout.description("testprojects.hello/image.json")
 
 
-def test_package_writes_a_layout_that_skopeo_reads_and_says_digest_and_size(checkout, packaged):
+def test_package_writes_a_layout_that_skopeo_reads_and_prints_digest_and_size(checkout, packaged):
     need("skopeo")
-    done, said = packaged
-    assert said["address"] == HELLO
-    assert f"digest: {said['digest']}" in done.err
+    done, description = packaged
+    assert description["address"] == HELLO
+    assert f"digest: {description['digest']}" in done.err
     assert "size: " in done.err
-    layout = checkout.folder / "dist/testprojects.hello/image"
+    layout = checkout.root / "dist/testprojects.hello/image"
     found = json.loads(run("skopeo", "inspect", f"oci:{layout}").out)
-    assert found["Digest"] == said["digest"]
-    assert found["Layers"] == [layer["digest"] for layer in said["layers"]]
-    assert said["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
+    assert found["Digest"] == description["digest"]
+    assert found["Layers"] == [layer["digest"] for layer in description["layers"]]
+    assert description["size"] == sum(os.path.getsize(path) for path in layout.glob("blobs/sha256/*"))
 
 
-def test_the_tests_know_of_pantsd(checkout, packaged):
-    """Else they could not end it."""
+def test_the_tests_find_pantsd(checkout, packaged):
+    """The fixtures end the daemon by its process ID."""
     assert len(checkout.daemons()) == 1
 
 
 def test_the_digest_is_a_literal(packaged):
-    """Whoever changes it changes every image of every user: say so in CHANGELOG.md."""
+    """A change of the literal changes every image of every user and needs an entry in CHANGELOG.md."""
     assert packaged[1]["digest"] == "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"
 
 
 def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, packaged, docker_registry, tmp_path):
     need("skopeo", "umoci")
-    registry = REGISTRY.format(docker_registry.host)
+    registry = registries_option(docker_registry.host)
     output = tmp_path / "published.json"
     done = checkout.pants(registry, "publish", f"--output={output}", HELLO)
     digest = packaged[1]["digest"]
@@ -69,10 +68,10 @@ def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, pac
 
     docker_registry.forget()
     checkout.pants(registry, "publish", HELLO)
-    asked = docker_registry.requests()
-    assert asked, "the second publish asked nothing"
-    assert not [request for request in asked if request.split()[0] in ("POST", "PATCH", "PUT")], asked
-    assert len(asked) <= 2
+    requests = docker_registry.requests()
+    assert requests, "the second publish asked nothing"
+    assert not [request for request in requests if request.split()[0] in ("POST", "PATCH", "PUT")], requests
+    assert len(requests) <= 2
 
     copied, bundle = tmp_path / "copied", tmp_path / "bundle"
     run("skopeo", "copy", "--src-tls-verify=false", f"docker://{docker_registry.host}/image", f"oci:{copied}:image")
@@ -83,8 +82,8 @@ def test_publish_gives_the_packaged_digest_and_sends_nothing_twice(checkout, pac
         assert (unpacked.stat().st_mode & 0o7777, unpacked.stat().st_mtime) == (0o644, 0)
 
 
-def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, packaged, docker_registry):
-    registry = REGISTRY.format(docker_registry.host)
+def test_push_image_pushes_to_another_destination_and_its_package_is_a_plan(checkout, packaged, docker_registry):
+    registry = registries_option(docker_registry.host)
     checkout.pants(registry, "package", "testprojects/hello:push")
     digest = packaged[1]["digest"]
     plan = checkout.description("testprojects.hello/push.json")
@@ -96,8 +95,8 @@ def test_push_image_pushes_elsewhere_and_its_package_is_a_plan(checkout, package
         assert found["Digest"] == digest
 
 
-def test_the_digest_is_the_same_in_another_place_and_time_and_umask_and_locale(packaged, another_checkout):
-    for path in (another_checkout.folder / "testprojects").rglob("*"):
+def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, another_checkout):
+    for path in (another_checkout.root / "testprojects").rglob("*"):
         os.utime(path, (1234567890, 1234567890))
         if path.is_file():
             path.chmod(0o600)
@@ -107,14 +106,14 @@ def test_the_digest_is_the_same_in_another_place_and_time_and_umask_and_locale(p
 
 
 def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
-    shutil.rmtree(checkout.folder / "dist")
+    shutil.rmtree(checkout.root / "dist")
     done = checkout.pants("package", HELLO, pantsd=False)
     assert "Starting: Build the layer" not in done.err
     assert checkout.description("testprojects.hello/image.json") == packaged[1]
 
 
 def test_the_service_is_packaged_and_published(checkout, docker_registry):
-    registry = REGISTRY.format(docker_registry.host)
+    registry = registries_option(docker_registry.host)
     checkout.pants(registry, "publish", "testprojects/service:image")
     checkout.pants("package", "testprojects/service:image")
     digest = checkout.description("testprojects.service/image.json")["digest"]
@@ -123,14 +122,14 @@ def test_the_service_is_packaged_and_published(checkout, docker_registry):
     assert found["Digest"] == digest
 
 
-def test_what_was_published_runs(checkout, docker_registry, podman):
+def test_the_published_image_runs(checkout, docker_registry, podman):
     need("busybox")
-    folder = checkout.folder / "e2e"
-    folder.mkdir()
-    shutil.copy(shutil.which("busybox"), folder / "busybox")
-    (folder / "run.sh").write_text(RUN_SH)
-    (folder / "run.sh").chmod(0o755)
-    (folder / "BUILD").write_text(
+    directory = checkout.root / "e2e"
+    directory.mkdir()
+    shutil.copy(shutil.which("busybox"), directory / "busybox")
+    (directory / "run.sh").write_text(RUN_SH)
+    (directory / "run.sh").chmod(0o755)
+    (directory / "BUILD").write_text(
         """
 files(name="files", sources=["busybox", "run.sh"])
 container_image(
@@ -145,7 +144,7 @@ container_image(
 )
 """
     )
-    checkout.pants(REGISTRY.format(docker_registry.host), "publish", "e2e:image")
+    checkout.pants(registries_option(docker_registry.host), "publish", "e2e:image")
     reference = f"{docker_registry.host}/image:latest"
     assert podman("run", "--rm", "--tls-verify=false", reference, "world").out == "hello world from /app as 1000\n"
     assert podman("run", "--rm", "--tls-verify=false", reference).out == "hello nobody from /app as 1000\n"

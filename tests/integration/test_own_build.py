@@ -1,14 +1,14 @@
-"""Pants builds this repository with its own backend: the wheel, the image of the command; its other goals work too."""
+"""Pants builds the wheel and the image of this repository with the backend. Other goals work too."""
 
 import zipfile
 
 import pytest
-from pants_command import is_another_pants
+from pants_command import is_another_pants, registries_option
 from real_tools import ROOT, Checkout, need, run
 
 import dockless
 
-# What `./pants` adds to pants.toml.
+# The config file that `./pants` adds to pants.toml.
 CONFIG = () if is_another_pants() else (f"--pants-config-files={ROOT}/pants.2.17.toml",)
 
 
@@ -28,9 +28,9 @@ def test_package_makes_everything(packaged):
     directories = ("testprojects.hello/image", "testprojects.service/image")
     files = ("testprojects.hello/push.json", "testprojects.service/server.pex", wheel)
     for name in ("base", "dockless.pex", "image", *directories):
-        assert (packaged.folder / "dist" / name).is_dir(), name
+        assert (packaged.root / "dist" / name).is_dir(), name
     for name in ("base.json", "image.json", *files):
-        assert (packaged.folder / "dist" / name).is_file(), name
+        assert (packaged.root / "dist" / name).is_file(), name
 
 
 def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
@@ -38,7 +38,7 @@ def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
     need(str(python))
     run(python, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
     contents = []
-    for directory in (packaged.folder / "dist", tmp_path):
+    for directory in (packaged.root / "dist", tmp_path):
         (wheel,) = directory.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             contents.append({name: archive.read(name) for name in archive.namelist()})
@@ -47,7 +47,7 @@ def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):
 
 def test_the_image_runs_the_command(packaged, docker_registry, podman, tmp_path):
     need("skopeo")
-    registries = f'--dockless-registries={{"test": {{"address": "{docker_registry.host}", "default": True}}}}'
+    registries = registries_option(docker_registry.host)
     packaged.pants(*CONFIG, registries, "publish", "//:image")
     reference = f"{docker_registry.host}/dockless:latest"
     pushed = run("skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{reference}").out.strip()
@@ -68,7 +68,7 @@ def test_the_image_runs_the_command(packaged, docker_registry, podman, tmp_path)
     assert digest == expected.digest
 
 
-def test_other_goals_know_the_sources(packaged):
+def test_other_goals_find_the_sources(packaged):
     listed = packaged.pants(*CONFIG, "list", "::").out.splitlines()
     for target in (
         "//:image",

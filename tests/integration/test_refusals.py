@@ -1,4 +1,4 @@
-"""What a user sees who did it wrong: one line that says what to do, and nothing half-done."""
+"""User errors: one line says what to do, and nothing is half-written."""
 
 import base64
 import json
@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from packaging.version import Version
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import run
 
@@ -14,21 +15,17 @@ HELLO = "testprojects/hello:image"
 
 @pytest.fixture(scope="module")
 def checkout(checkout):
-    """Pants without the Python backend: no target here is of it."""
+    """Pants without the Python backend, which no target here needs."""
     checkout.env.update(ONLY_DOCKLESS)
     return checkout
 
 
-def registry(host: str) -> str:
-    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
-
-
 def login(home, host: str, password: str) -> dict:
-    folder = home / "docker config"
-    folder.mkdir()
+    directory = home / "docker config"
+    directory.mkdir()
     auth = base64.b64encode(f"alice:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
-    return {"DOCKER_CONFIG": str(folder)}
+    (directory / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    return {"DOCKER_CONFIG": str(directory)}
 
 
 def only_line(text: str, part: str) -> str:
@@ -36,11 +33,11 @@ def only_line(text: str, part: str) -> str:
     return line
 
 
-def test_a_registry_that_is_not_there(checkout):
+def test_an_unreachable_registry(checkout):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
-        done = checkout.pants(registry(host), "publish", HELLO, ok=False)
+        done = checkout.pants(registries_option(host), "publish", HELLO, ok=False)
     assert done.code != 0
     line = only_line(done.err, "error: testprojects/hello:image: ")
     assert host in line and "refused" in line
@@ -49,7 +46,7 @@ def test_a_registry_that_is_not_there(checkout):
 
 def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
     done = checkout.pants(
-        registry(locked_registry.host), "publish", HELLO, **login(tmp_path, locked_registry.host, "s3cret")
+        registries_option(locked_registry.host), "publish", HELLO, **login(tmp_path, locked_registry.host, "s3cret")
     )
     assert "s3cret" not in done.out + done.err
     run(
@@ -59,41 +56,41 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' contains '='"),
         ('registries=["@nowhere"]', "wrong:image: field `registries`: unknown registry @nowhere"),
     ],
 )
-def test_a_wrong_field_writes_nothing(checkout, fields, said):
-    folder = checkout.folder / "wrong"
-    folder.mkdir(exist_ok=True)
-    (folder / "BUILD").write_text(f'container_image(name="image", {fields})\n')
+def test_a_wrong_field_writes_nothing(checkout, fields, message):
+    directory = checkout.root / "wrong"
+    directory.mkdir(exist_ok=True)
+    (directory / "BUILD").write_text(f'container_image(name="image", {fields})\n')
     done = checkout.pants("package", "wrong:image", ok=False)
     assert done.code != 0
-    assert said in done.err
-    assert not (checkout.folder / "dist/wrong").exists()
+    assert message in done.err
+    assert not (checkout.root / "dist/wrong").exists()
 
 
-def test_nowhere_to_publish_to_fails(checkout):
+def test_publish_without_a_destination_fails(checkout):
     done = checkout.pants("--dockless-registries={}", "publish", HELLO, ok=False)
     assert done.code != 0
     assert "testprojects/hello:image: field `registries`: no destination to publish to" in done.err
 
 
-def test_skip_push_comes_before_packaging_where_pants_asks(checkout):
-    """What cannot be packaged is skipped all the same, but not by Pants before 2.32, which packages first."""
-    folder = checkout.folder / "skipped"
-    folder.mkdir()
-    (folder / "f.txt").write_text("f")
-    (folder / "BUILD").write_text(
+def test_skip_push_is_checked_before_packaging(checkout):
+    """A target that cannot be packaged is skipped in Pants 2.32 and later. Earlier releases package first."""
+    directory = checkout.root / "skipped"
+    directory.mkdir()
+    (directory / "f.txt").write_text("f")
+    (directory / "BUILD").write_text(
         """
 file(name="f", source="f.txt")
 image_layer(name="wrong", dependencies=[":f"], modes={"/nothing": "0755"})
 container_image(name="image", layers=[":wrong"], skip_push=True)
 """
     )
-    done = checkout.pants(registry("127.0.0.1:9"), "publish", "skipped:image", ok=False)
+    done = checkout.pants(registries_option("127.0.0.1:9"), "publish", "skipped:image", ok=False)
     version = Version(checkout.pants("--version").out.strip())
     if version < Version("2.32.0.dev0"):
         assert done.code != 0 and "`modes`: '/nothing' matches nothing" in done.err
@@ -104,9 +101,9 @@ container_image(name="image", layers=[":wrong"], skip_push=True)
 
 
 def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry, tmp_path):
-    # Another level of logging starts another daemon: this test is the last of the file.
+    # A different log level restarts the daemon, so this test is the last of the file.
     done = checkout.pants(
-        registry(locked_registry.host),
+        registries_option(locked_registry.host),
         "-ldebug",
         "publish",
         HELLO,
@@ -119,7 +116,7 @@ def test_a_wrong_password_is_refused_and_never_printed(checkout, locked_registry
     everything = (
         done.out
         + done.err
-        + "".join(path.read_text(errors="replace") for path in checkout.folder.glob(".pants.d/**/*.log"))
+        + "".join(path.read_text(errors="replace") for path in checkout.root.glob(".pants.d/**/*.log"))
     )
     for secret in ("C4n4ry", base64.b64encode(b"alice:C4n4ry").decode()):
         assert secret not in everything

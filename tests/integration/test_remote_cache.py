@@ -1,4 +1,4 @@
-"""Two machines and a remote cache, with real Pants and BuildGrid: the second builds nothing that the first built."""
+"""Two machines with a remote cache (real Pants and BuildGrid): the second machine uses all results of the first."""
 
 import re
 import shutil
@@ -65,8 +65,8 @@ def other_machine(filled):
 
 
 def package(machine: OtherMachine, cache: BuildGrid, measured, name: str):
-    """Packages the targets on the second machine, with a store that is empty before, and checks that all is a hit."""
-    shutil.rmtree(machine.folder / "dist", ignore_errors=True)
+    """Packages the targets on the second machine, with an empty store, and checks that all results are cache hits."""
+    shutil.rmtree(machine.root / "dist", ignore_errors=True)
     begin = time.monotonic()
     done = machine.pants(*cache.options, "--stats-log", "package", *TARGETS, umask=0o077, **ONLY_DOCKLESS)
     counted = counters(done)
@@ -81,22 +81,22 @@ def package(machine: OtherMachine, cache: BuildGrid, measured, name: str):
 
 @pytest.fixture(scope="module")
 def packaged(other_machine, cache, measured):
-    """The second machine, after it packaged what the first one had built."""
+    """The second machine, after it packaged the targets that the first machine had built."""
     package(other_machine, cache, measured, "second machine")
     return other_machine
 
 
 def test_the_digests_are_the_same_literals_on_both_machines(filled, packaged):
-    """Whoever changes them changes every image of every user: say so in CHANGELOG.md."""
+    """A change of the literals changes every image of every user and needs an entry in CHANGELOG.md."""
     assert digests(filled, DIGESTS) == DIGESTS
     assert digests(packaged, DIGESTS) == DIGESTS
     layers = packaged.description("sizes/image.json")["layers"]
     blob = f"dist/sizes/image/blobs/sha256/{layers[0]['digest'][7:]}"
-    assert (packaged.folder / blob).read_bytes() == (filled.folder / blob).read_bytes()
+    assert (packaged.root / blob).read_bytes() == (filled.root / blob).read_bytes()
 
 
-def test_a_command_names_nothing_of_a_machine(filled, packaged, cache):
-    """All results were hits, so the Actions of the second machine are those that the first one stored."""
+def test_commands_contain_no_path_of_a_machine(filled, packaged, cache):
+    """All results were cache hits, so both machines have the same Actions."""
     actions = cache.actions()
     assert len(actions) == CACHED_PROCESSES + 1
     names = [*machine_names(filled), *machine_names(packaged), str(packaged.directory), "nobody"]
@@ -106,9 +106,9 @@ def test_a_command_names_nothing_of_a_machine(filled, packaged, cache):
         assert [argument for argument in action.arguments if argument.startswith("/")] == ["/bin/sh"]
 
 
-def test_an_edit_of_a_module_that_makes_no_bytes_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
+def test_an_edit_of_a_module_that_layers_do_not_import_rebuilds_no_layer(packaged, cache, measured, monkeypatch):
     for module in ("lockfile.py", "registry/client.py", "cli/build.py"):
-        path = packaged.folder / "src/dockless" / module
+        path = packaged.root / "src/dockless" / module
         path.write_text(f"{path.read_text()}\nEDITED = True\n")
     store = packaged.directory / "caches/another store"
     monkeypatch.setitem(packaged.env, "PANTS_LOCAL_STORE_DIR", str(store))
@@ -123,9 +123,9 @@ def test_a_result_without_its_blob_is_an_error(filled, packaged, cache):
     assert done.code == 1
     line = error_line(done, "sizes:lost-layer")
     assert layers[0]["digest"] in line
-    assert not list((packaged.folder / "dist").glob("sizes/lost*"))
+    assert not list((packaged.root / "dist").glob("sizes/lost*"))
 
-    # The error says which options help. The local cache has the incomplete result too by now.
+    # The error names the options that help. By now, the local cache also has the incomplete result.
     options = [option.replace("NAME", "another") for option in re.findall(r"--[\w=-]+", line)]
     packaged.pants(*cache.options, *options, "package", "sizes:lost", umask=0o077, **ONLY_DOCKLESS)
     assert packaged.description("sizes/lost.json")["layers"] == layers

@@ -70,4 +70,4 @@ def test_a_worker_that_returns_no_output_is_an_error(packaged, worker):
     assert done.code == 1
     error_line(done, "sizes:lost-layer")
     assert "Traceback" not in done.err
-    assert not list((packaged.folder / "dist").glob("sizes/lost*"))
+    assert not list((packaged.root / "dist").glob("sizes/lost*"))

@@ -1,4 +1,4 @@
-"""No secret of the environment is written to disk, logged or printed by a goal that speaks to registries."""
+"""Goals that use registries do not write secrets of the environment to disk, logs or output."""
 
 import base64
 import json
@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
-from real_tools import Checkout, DockerRegistry, Done, need, run
+from real_tools import Checkout, DockerRegistry, ProgramResult, need, run
 from remote_services import BuildGrid
 
 from pants_dockless.util_rules.processes import ENV_VARS
 
-# Not a literal: this file is among the sources that are searched.
+# Not a literal, because this file is one of the searched sources.
 MARK = f"secret-{uuid.uuid4().hex}"
 PASSWORD = f"{MARK}-REGISTRY_PASSWORD"
-# Each value says which variable it is of. No proxy is asked: NO_PROXY exempts the machine itself.
+# Each value contains the name of its variable. NO_PROXY exempts this machine from the proxies.
 SECRETS = {
     "REGISTRY_PASSWORD": PASSWORD,
     **{name: f"{MARK}-{name}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")},
@@ -30,7 +31,7 @@ SECRETS = {
         for name in (upper, upper.lower())
     },
 }
-# What is the same in all spellings of a secret: as it is, and in the header of HTTP's basic authentication.
+# The common part of all forms of a secret: as it is, and in the header of basic authentication.
 TRACES = (MARK.encode(), base64.b64encode(f"alice:{PASSWORD}".encode())[:20])
 HELPER = """#!/bin/sh
 printf '{"Username": "alice", "Secret": "%s"}' "$REGISTRY_PASSWORD"
@@ -43,18 +44,17 @@ files(name="text", sources=["*.txt"])
 
 
 class Machine(NamedTuple):
-    """A checkout with Pants; `directory` holds all that Pants and the services write."""
+    """A checkout with Pants. Pants and the services write only below `directory`."""
 
     directory: Path
     checkout: Checkout
     registry: DockerRegistry
     cache: BuildGrid
 
-    def pants(self, *arguments: str) -> Done:
-        registries = {"test": {"address": self.registry.host, "default": True}}
+    def pants(self, *arguments: str) -> ProgramResult:
         return self.checkout.pants(
             *self.cache.options,
-            f"--dockless-registries={registries}",
+            registries_option(self.registry.host),
             "--dockless-env-vars=REGISTRY_PASSWORD",
             "--keep-sandboxes=always",
             "-ldebug",
@@ -80,8 +80,8 @@ def machine(tmp_path):
         (programs / "docker-credential-test").chmod(0o755)
         (config / "config.json").write_text(json.dumps({"credHelpers": {registry.host: "test"}}))
         checkout = Checkout(tmp_path / "checkout", caches)
-        # Its targets are those of a backend that is not used here.
-        shutil.rmtree(checkout.folder / "testprojects/service")
+        # Its targets need a backend that is not used here.
+        shutil.rmtree(checkout.root / "testprojects/service")
         checkout.env.update(
             SECRETS,
             PATH=f"{programs}:{os.environ['PATH']}",
@@ -98,7 +98,7 @@ def machine(tmp_path):
 
 
 def push_base(machine: Machine) -> None:
-    """Pushes an image of one layer to the registry, under the name that the BUILD file gives as the base."""
+    """Pushes an image with one layer to the registry, as the base of the BUILD file."""
     layout, root = machine.directory / "layout", machine.directory / "root"
     root.mkdir()
     (root / "base.txt").write_text("base\n")
@@ -111,7 +111,7 @@ def push_base(machine: Machine) -> None:
 
 
 def find_traces(directory: Path) -> list[str]:
-    """Returns the paths of the files that hold a trace of a secret."""
+    """Returns the paths of files that contain a secret."""
     return [
         os.path.relpath(path, directory)
         for path in sorted(directory.rglob("*"))
@@ -127,10 +127,10 @@ def test_each_variable_that_may_be_secret_has_a_value_here():
 def test_no_secret_is_in_the_store_the_sandboxes_the_log_or_the_output(machine, measured):
     begin = time.monotonic()
     push_base(machine)
-    folder = machine.checkout.folder / "web"
-    folder.mkdir()
-    (folder / "web.txt").write_text("web\n")
-    (folder / "BUILD").write_text(BUILD.format(host=machine.registry.host))
+    directory = machine.checkout.root / "web"
+    directory.mkdir()
+    (directory / "web.txt").write_text("web\n")
+    (directory / "BUILD").write_text(BUILD.format(host=machine.registry.host))
     done = [
         machine.pants("generate-lockfiles", "--resolve=base-images"),
         machine.pants("package", "web:image"),
@@ -140,7 +140,7 @@ def test_no_secret_is_in_the_store_the_sandboxes_the_log_or_the_output(machine, 
     # Each goal needed the password.
     description = machine.checkout.description("web/image.json")
     base_layer = description["layers"][0]["digest"]
-    assert (machine.checkout.folder / "dist/web/image/blobs/sha256" / base_layer[7:]).exists()
+    assert (machine.checkout.root / "dist/web/image/blobs/sha256" / base_layer[7:]).exists()
     inspect = ("skopeo", "inspect", "--tls-verify=false", f"--creds=alice:{PASSWORD}")
     published = json.loads(run(*inspect, f"docker://{machine.registry.host}/app:latest").out)
     assert published["Digest"] == description["digest"]

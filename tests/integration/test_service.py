@@ -6,6 +6,7 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
+from pants_command import registries_option
 from real_tools import free_port, need, run
 from waiting import wait_until
 
@@ -19,10 +20,10 @@ PACKAGES = (
 
 @pytest.fixture(scope="module")
 def python_base(tmp_path_factory):
-    """An OCI layout with CPython 3.11 and what it needs, and no shell."""
+    """An OCI layout with CPython 3.11 and its dependencies, without a shell."""
     need("apt-get", "dpkg-deb", "umoci")
-    folder = tmp_path_factory.mktemp("python")
-    debs, root, layout = folder / "debs", folder / "root", folder / "layout"
+    directory = tmp_path_factory.mktemp("python")
+    debs, root, layout = directory / "debs", directory / "root", directory / "layout"
     debs.mkdir()
     run("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *PACKAGES, cwd=debs)
     for deb in sorted(debs.glob("*.deb")):
@@ -43,21 +44,21 @@ def python_base(tmp_path_factory):
 def test_the_service_answers(checkout, docker_registry, python_base, podman):
     host = docker_registry.host
     run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{python_base}:3.11", f"docker://{host}/base/python:3.11")
-    build = checkout.folder / "testprojects/service/BUILD"
+    build = checkout.root / "testprojects/service/BUILD"
     text = build.read_text()
     on_base = text.replace('name="image",', 'name="image",\n    base=":python",\n    repository="service",')
     assert on_base != text
     build.write_text(f'{on_base}\nbase_image(name="python", reference="{host}/base/python:3.11")\n')
-    registries = f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'
+    registries = registries_option(host)
     checkout.pants("generate-lockfiles", "--resolve=base-images")
-    assert (checkout.folder / "base_images.lock").stat().st_size < 10_000
+    assert (checkout.root / "base_images.lock").stat().st_size < 10_000
 
-    # The pex is built once with a network; the image then needs none.
+    # The pex is built with a network. The image is then built without one.
     checkout.pants("package", "testprojects/service:server")
     docker_registry.forget()
     offline = subprocess.run(
         ["unshare", "-n", *checkout.command, "--no-pantsd", "package", "testprojects/service:image"],
-        cwd=checkout.folder,
+        cwd=checkout.root,
         env=checkout.env,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""What is published: `pip install .` works on each interpreter, and the wheel and the sdist hold both packages."""
+"""The distribution: `pip install .` works on each interpreter, and wheel and sdist contain both packages."""
 
 import os
 import re
@@ -21,14 +21,14 @@ OFFLINE = re.compile("NewConnectionError|NameResolutionError|ConnectTimeoutError
 
 
 def interpreter(version):
-    """The environment that `./run-tests` made for it: its pip is used, nothing that is installed in it."""
+    """Returns the environment of `./run-tests` for an interpreter. Only its pip is used."""
     python = ROOT / f".cache/test-{version}/bin/python"
     need(str(python))
     return python
 
 
 def run(*argv, cwd=None, ok=True):
-    """Without what this process has of its own in PYTHONPATH and the like."""
+    """Runs a program without PYTHONPATH and similar variables of this process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DOCKLESS"))}
     done = subprocess.run(list(map(str, argv)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
     if ok and done.returncode and OFFLINE.search(done.stderr) and os.environ.get("CI") != "true":
@@ -38,24 +38,24 @@ def run(*argv, cwd=None, ok=True):
 
 
 def sources(as_sdist=False):
-    """The files of both packages, as a wheel has them, or as an sdist has them: name -> bytes."""
+    """Returns the files of both packages as in a wheel or in an sdist: name -> bytes."""
     return {
-        f"{folder.relative_to(ROOT) if as_sdist else name}/{path.relative_to(folder)}": path.read_bytes()
-        for name, folder in PACKAGES.items()
-        for path in folder.rglob("*")
+        f"{directory.relative_to(ROOT) if as_sdist else name}/{path.relative_to(directory)}": path.read_bytes()
+        for name, directory in PACKAGES.items()
+        for path in directory.rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with the sdist, and with the wheel that was made of what the sdist holds."""
-    folder = tmp_path_factory.mktemp("built")
-    run(interpreter("3.9"), "-m", "build", "--outdir", folder, ROOT)
-    return folder
+    """The directory with the sdist, and with the wheel that was built from the sdist."""
+    directory = tmp_path_factory.mktemp("built")
+    run(interpreter("3.9"), "-m", "build", "--outdir", directory, ROOT)
+    return directory
 
 
-def test_the_wheel_holds_both_packages_and_nothing_else(built):
+def test_the_wheel_contains_both_packages_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     assert wheel.name == f"dockless-{dockless.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as found:
@@ -68,7 +68,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(built):
     assert any(name.endswith("/licenses/LICENSE") for name in about)
 
 
-def test_the_sdist_holds_what_the_wheel_is_made_of_and_what_the_tests_need(built):
+def test_the_sdist_contains_the_sources_and_the_tests(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as found:
         files = {m.name.partition("/")[2]: found.extractfile(m).read() for m in found if m.isfile()}
@@ -98,15 +98,15 @@ def test_pants_loads_the_backend_from_the_wheel(built, tmp_path):
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory):
-    """New environments in which `pip install .` was run, with what pip finds that it needs; made all at a time."""
+    """New environments after `pip install .`, which are created concurrently."""
 
     def make(version):
-        python, folder = interpreter(version), tmp_path_factory.mktemp("installed")
-        run(python, "-I", "-m", "venv", "--without-pip", folder)
-        pip = (python, "-I", "-m", "pip", "--python", folder / "bin/python", "--disable-pip-version-check")
+        python, directory = interpreter(version), tmp_path_factory.mktemp("installed")
+        run(python, "-I", "-m", "venv", "--without-pip", directory)
+        pip = (python, "-I", "-m", "pip", "--python", directory / "bin/python", "--disable-pip-version-check")
         run(*pip, "install", "--quiet", "--no-compile", ROOT)
         run(*pip, "check")
-        return folder / "bin"
+        return directory / "bin"
 
     with ThreadPoolExecutor() as pool:
         return {version: pool.submit(make, version) for version in VERSIONS}
@@ -122,17 +122,17 @@ def test_the_command_builds_an_image(installed, tmp_path):
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/main.py").write_text("print('hello')\n")
     build = ("build", "oci:out:v1", "--add", "tree:/app", "--entrypoint", '["python3", "/app/main.py"]')
-    said = run(installed / "dockless", *build, cwd=tmp_path)
+    result = run(installed / "dockless", *build, cwd=tmp_path)
     image = (
         dockless.Image.scratch()
         .add_layer(dockless.Layer.from_files({"/app": str(tmp_path / "tree")}))
         .with_config(entrypoint=["python3", "/app/main.py"])
     )
-    assert said.stdout == f"oci:out:v1@{image.digest}\n"
+    assert result.stdout == f"oci:out:v1@{image.digest}\n"
     assert run(installed / "python", "-m", "dockless", "verify", "oci:out", cwd=tmp_path).stdout == ""
 
 
-def test_what_an_extra_gives_is_asked_for_by_name(installed, tmp_path):
+def test_the_error_for_a_missing_compressor_names_the_extra(installed, tmp_path):
     (tmp_path / "f").write_text("x")
     done = run(
         installed / "dockless", "build", "oci:out", "--add", "f:/f", "--compression", "zstd", cwd=tmp_path, ok=False
@@ -142,7 +142,7 @@ def test_what_an_extra_gives_is_asked_for_by_name(installed, tmp_path):
 
 
 def test_the_library_imports_nothing_of_pants(installed):
-    """There is no Pants beside it, and all its modules are imported. pytest is needed by its fixtures alone."""
+    """All modules are imported in an environment without Pants. Only the fixtures need pytest."""
     code = (
         "import importlib, pkgutil, sys, dockless\n"
         "assert importlib.util.find_spec('pants') is None\n"

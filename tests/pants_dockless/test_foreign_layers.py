@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from made_images import make_image
-from web_server import web_server
 
 import pants_dockless
 from dockless.layout.oci_layout_writer import write_layout
@@ -15,12 +14,6 @@ from dockless.testing import Registry
 from pants_dockless.util_rules.processes import import_roots
 
 SANDBOX = Path(pants_dockless.__file__).parent / "scripts"
-
-
-@pytest.fixture
-def web():
-    with web_server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -127,3 +120,24 @@ def test_foreign_layers_are_downloaded_for_archives_and_verified(run, image, web
     else:
         assert done.returncode == 0, done.stderr
         assert [path.read_bytes() for path in kept] == [image.blobs[layer.digest]] * 2
+
+
+def test_layer_that_is_listed_twice_is_downloaded_once(run, tmp_path):
+    """Two repositories of a registry may have the same layer."""
+    (tmp_path / "cache").mkdir()
+    with Registry() as registry:
+        digest = registry.put_blob("one", b"layer")
+        layers = [
+            {
+                "digest": digest,
+                "size": 5,
+                "urls": [],
+                "registry": registry.host,
+                "repository": repository,
+                "insecure": False,
+            }
+            for repository in ("one", "two")
+        ]
+        result = run("fetch_layers.py", {"layers": layers, "cache": "cache", "blobs": "blobs/sha256"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [path.read_bytes() for path in (tmp_path / "blobs/sha256").iterdir()] == [b"layer"]

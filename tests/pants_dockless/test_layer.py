@@ -9,6 +9,7 @@ from pants.engine.addresses import Address, Addresses
 from pants.engine.rules import QueryRule
 from pants.engine.target import DependenciesRequest, SpecialCasedDependencies
 
+from pants_dockless.util_rules import layer as layer_rules
 from pants_dockless.util_rules import tools
 
 FILES = {
@@ -184,3 +185,19 @@ def test_invalid_layer_fields(layer, backend, fields, message):
 def test_contents_must_be_a_dictionary(backend):
     backend.write_files({"app/BUILD": 'image_layer(name="layer", contents=["a"])'})
     assert "contents" in backend.error_line(lambda: backend.get_target(Address("app", target_name="layer")))
+
+
+def test_contents_are_collected_concurrently(layer, monkeypatch):
+    """Otherwise packages would be built one after the other."""
+    events = []
+    collect_entry = layer_rules.collect_entry
+
+    async def recorded(field, path, address):
+        events.append(("begin", path))
+        contents = await collect_entry(field, path, address)
+        events.append(("end", path))
+        return contents
+
+    monkeypatch.setattr(layer_rules, "collect_entry", recorded)
+    layer('contents={"/a": ":tar", "/b": ":main"}')
+    assert sorted(events[:2]) == [("begin", "/a"), ("begin", "/b")]

@@ -165,6 +165,7 @@ def test_package_of_push_image(backend):
         ('registries=["x.y"], repository="{"', "app:bad: field `repository`: invalid "),
         ('registries=["x.y"], image_tags=["a b"]', "app:bad: field `image_tags`: invalid tag 'a b'"),
         ('registries=["x.y"], image_tags=["{pants.nothing}"]', "app:bad: field `image_tags`: invalid value"),
+        ('registries=["x.y"], image_tags=["{name[a]}"]', "app:bad: field `image_tags`: invalid value '{name[a]}'"),
         ('registries=["x.y"], image_tags=[]', "app:bad: field `image_tags`: no tag is given"),
         (
             'layers=[":files"]',

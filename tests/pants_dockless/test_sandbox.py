@@ -32,8 +32,8 @@ def lay_out(tools: Path, program: str, modules: tuple, *packages: str) -> None:
         (tools / file.path).parent.mkdir(parents=True, exist_ok=True)
         (tools / file.path).write_bytes(file.content)
     for package in packages:
-        (place,) = find_spec(package).submodule_search_locations
-        shutil.copytree(place, tools / package, ignore=shutil.ignore_patterns("__pycache__"))
+        (location,) = find_spec(package).submodule_search_locations
+        shutil.copytree(location, tools / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @pytest.fixture

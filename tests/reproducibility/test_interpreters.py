@@ -1,6 +1,6 @@
-"""testprojects/digests.lock on the CPythons that do not run the suite.
+"""testprojects/digests.lock with the interpreters that do not run the whole suite.
 
-`./run-tests` makes an environment with the library's dependencies for each that is on PATH or under pyenv.
+`./run-tests` makes an environment with the library's dependencies for each interpreter on PATH or under pyenv.
 """
 
 import os
@@ -14,7 +14,7 @@ from digest_run import ROOT, compare_with_lock
 
 def is_at_hand(version: str) -> bool:
     """Whether requirements/venv.sh finds a CPython of that version."""
-    script = 'root="$1"; source "$root/requirements/venv.sh"; python_at_hand "$2"'
+    script = 'root="$1"; source "$root/requirements/venv.sh"; installed_python "$2"'
     return not subprocess.run(["bash", "-c", script, "bash", ROOT, version], stdout=subprocess.DEVNULL).returncode
 
 

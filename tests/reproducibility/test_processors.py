@@ -1,9 +1,9 @@
 """testprojects/digests.lock on other processors, emulated by qemu-user.
 
-Compressors choose their code by what the processor can do, so each level of x86-64 and two cores of aarch64 run them,
+Compressors choose their code by processor features, so each level of x86-64 and two cores of aarch64 run them,
 known answers of every gzip level included. On aarch64 Debian's CPython runs with the wheels for that architecture;
 `./run-tests` unpacks both below .cache/aarch64. QEMU does not emulate AVX-512 (x86-64-v4): the tests of the library run
-natively, on what the first of the lines that are printed says.
+natively, on the processor that the first printed line names.
 """
 
 import os
@@ -35,7 +35,7 @@ class Processor(NamedTuple):
 
     @property
     def emulator(self) -> list:
-        prefix = ["-L", str(AARCH64 / "root")] if self.architecture == "aarch64" else []
+        prefix = ["-L", str(AARCH64 / "files")] if self.architecture == "aarch64" else []
         return [f"qemu-{self.architecture}", "-cpu", self.model, *prefix]
 
     @property
@@ -59,19 +59,19 @@ _HWCAP_SVE = 1 << 22
 
 def x86_level(*emulator: str) -> str:
     """The level of x86-64 that the C library's loader finds."""
-    said = subprocess.run([*emulator, X86_LOADER, "--help"], capture_output=True, text=True, check=True).stdout
-    found = [line.split()[0] for line in said.splitlines() if "x86-64-v" in line and "supported" in line]
+    result = subprocess.run([*emulator, X86_LOADER, "--help"], capture_output=True, text=True, check=True).stdout
+    found = [line.split()[0] for line in result.splitlines() if "x86-64-v" in line and "supported" in line]
     return max(found, default="x86-64-v1")
 
 
 def features_of(processor: Processor) -> str:
-    """What the emulated processor can do, as the C library's loader finds it."""
+    """Returns the features of the emulated processor that the C library's loader finds."""
     if processor.architecture == "x86_64":
         return x86_level(*processor.emulator)
     loader = AARCH64 / "root/lib/ld-linux-aarch64.so.1"
     command = [*processor.emulator, str(loader), "--list-diagnostics"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    hwcap = next(int(line.partition("=")[2], 0) for line in said.splitlines() if line.startswith("dl_hwcap="))
+    result = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    hwcap = next(int(line.partition("=")[2], 0) for line in result.splitlines() if line.startswith("dl_hwcap="))
     return "SVE" if hwcap & _HWCAP_SVE else "no SVE"
 
 

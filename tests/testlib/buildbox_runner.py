@@ -47,7 +47,7 @@ def rewrite_action(path: str, address: str, instance: str, lose: bool) -> str:
 
 def main(runner: str, lose_outputs: str, arguments: list) -> None:
     options = dict(argument[2:].split("=", 1) for argument in arguments if "=" in argument)
-    # Without an Action, buildbox-run is asked what it can do.
+    # Without an Action, the command queries the capabilities of buildbox-run.
     if "action" in options:
         address = options["remote"].removeprefix("http://")
         path = rewrite_action(options["action"], address, options.get("instance", ""), os.path.exists(lose_outputs))

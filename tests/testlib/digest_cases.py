@@ -79,35 +79,35 @@ class Workspace:
             items = [(path, content) for path, content in items if isinstance(content, bytes)]
             items.append((b"not listed", b""))
         for path, content in reversed(items) if self.reverse else items:
-            place = os.path.join(root, path)
-            os.makedirs(place if content is None else os.path.dirname(place), exist_ok=True)
+            target = os.path.join(root, path)
+            os.makedirs(target if content is None else os.path.dirname(target), exist_ok=True)
             if isinstance(content, Link):
-                os.symlink(content.target, place)
+                os.symlink(content.target, target)
             elif content is not None:
-                self._write_file(place, content, inodes)
+                self._write_file(target, content, inodes)
         if self.disturb:
             for directory, _, _ in os.walk(root):
                 os.chmod(directory, 0o700)
         _check_names(root, [path for path, _ in items])
         return os.fsdecode(root)
 
-    def _write_file(self, place: bytes, content: bytes, inodes: dict) -> None:
+    def _write_file(self, target: bytes, content: bytes, inodes: dict) -> None:
         executable = isinstance(content, Executable)
         key = (hashlib.sha256(content).digest(), executable)
         if self.disturb and key in inodes:
-            os.link(inodes[key], place)
+            os.link(inodes[key], target)
             return
-        inodes[key] = place
+        inodes[key] = target
         try:
-            with open(place, "xb") as file:
+            with open(target, "xb") as file:
                 file.write(content)
         except OSError as error:
-            raise UnsuitableFileSystemError(f"cannot create {place!r}: {error.strerror}") from error
+            raise UnsuitableFileSystemError(f"cannot create {target!r}: {error.strerror}") from error
         if self.disturb:
-            os.chmod(place, 0o555 if executable else 0o400)
-            os.utime(place, (1_000_000_007, 1_000_000_007))
+            os.chmod(target, 0o555 if executable else 0o400)
+            os.utime(target, (1_000_000_007, 1_000_000_007))
         else:
-            os.chmod(place, 0o755 if executable or self.listed else 0o644)
+            os.chmod(target, 0o755 if executable or self.listed else 0o644)
 
     def layer(self, layer: Layer) -> "BuildableLayer":
         """Returns `layer` as this workspace builds it."""
@@ -191,7 +191,7 @@ def _register(cases: dict, name: str, make: Callable) -> Callable:
 
 
 def noise(size: int, seed: str) -> bytes:
-    """Bytes that do not compress."""
+    """Returns incompressible bytes."""
     return hashlib.shake_256(seed.encode()).digest(size)
 
 
@@ -199,24 +199,24 @@ _WORDS = [hashlib.shake_256(b"%d" % n).hexdigest(1 + n % 5).encode() for n in ra
 
 
 def text(size: int, seed: str) -> bytes:
-    """Words and lines, which compress about as source code does."""
+    """Returns words and lines, which compress about as well as source code."""
     parts = [_WORDS[n >> 2 if n & 1 else n] for n in noise(size // 4, seed)]
     lines = [b" ".join(parts[at : at + 9]) for at in range(0, len(parts), 9)]
     return b"\n".join(lines)[:size].ljust(size, b".")
 
 
 def symbols(size: int, count: int, seed: str) -> bytes:
-    """Noise of `count` different bytes: how well it compresses is known."""
+    """Returns random bytes of `count` different values, which have a known entropy."""
     return noise(size, seed).translate(bytes(n * count >> 8 for n in range(256)))
 
 
 def records(size: int) -> bytes:
-    """Little-endian numbers that count up, as in tables of binaries."""
+    """Returns increasing little-endian numbers, as in tables of binaries."""
     return b"".join((n * n).to_bytes(8, "little") for n in range(size // 8))
 
 
 def sample() -> Tree:
-    """Some of everything, in less than a block."""
+    """Returns a mixture of all kinds of content, less than a block."""
     return {
         "bin/run.sh": Executable(b"#!/bin/sh\nexec python3 /app/main.py\n"),
         "data/empty": b"",
@@ -272,7 +272,7 @@ _CONTENTS = {
     "noise": partial(noise, MIB + 5, "content"),
     "text": partial(text, MIB + 5, "content"),
     "zeros": partial(bytes, MIB + 5),
-    # On both sides of what is stored instead of compressed.
+    # On both sides of the limit from which data is stored instead of compressed.
     "240-symbols": partial(symbols, 128 * KIB, 240, "content"),
     "224-symbols": partial(symbols, 128 * KIB, 224, "content"),
     "208-symbols": partial(symbols, 128 * KIB, 208, "content"),
@@ -364,7 +364,7 @@ def _(work: Workspace) -> Layer:
 
 @layer("names/normalization")
 def _(work: Workspace) -> Layer:
-    # One letter composed and decomposed, and the Angstrom sign, which both forms replace.
+    # One letter composed and decomposed, and the Angstrom sign, which both normal forms replace.
     tree = {"\u00c5": b"1", "A\u030a": b"2", "\u212b": b"3", "\u00e9/\u0301": b""}
     return Layer.from_files({"/srv": work.write(tree)})
 
@@ -545,7 +545,7 @@ def _app(work: Workspace, image_format: str, platform: str = "linux/amd64", comp
 
 
 def _base(work: Workspace) -> Image:
-    """An image as another tool writes it: its own order of keys, keys that nobody knows, a history with no layer."""
+    """An image as another tool writes it: another order of keys, unknown keys, a history entry without a layer."""
     config = {
         "rootfs": {"diff_ids": ["sha256:" + "1" * 64, "sha256:" + "2" * 64], "type": "layers"},
         "os": "linux",

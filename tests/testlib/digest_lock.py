@@ -4,7 +4,7 @@
     .cache/test-3.11/bin/python tests/testlib/digest_lock.py --write    # builds every case, then replaces the file
 
 A case that cannot be built (a compressor that is not installed, a file system that changes names) is an error, and
-nothing is written. Whoever changes a digest that was in the file changes the images of every user: CHANGELOG.md needs
+nothing is written. A change of a digest in the file changes the images of every user: CHANGELOG.md needs
 a line that begins with **Digests**.
 """
 
@@ -34,11 +34,11 @@ CASES = tuple((kind, name) for kind, cases in (("layers", LAYERS), ("images", IM
 
 
 class BuildFailedError(Exception):
-    """A case could not be built: which, and why."""
+    """A case could not be built."""
 
 
 def build(kind: str, name: str, directory: Optional[str] = None, **options: Any) -> dict[str, str]:
-    """Builds a case in a directory of its own below `directory` and returns its digests.
+    """Builds a case in a new directory below `directory` and returns its digests.
 
     `options` are those of Workspace. Raises DocklessError, UnsuitableFileSystemError.
     """
@@ -140,7 +140,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.write or not options.patterns:
-        # What the lock alone has is a difference, too.
+        # A case that is only in the lock is also a difference.
         cases = sorted({*cases, *((kind, name) for kind in locked for name in locked[kind])})
     found = list(differences(locked, built, cases))
     for line in found:

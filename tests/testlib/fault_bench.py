@@ -1,4 +1,4 @@
-"""Real registries for fault runs, what they hold, and the images that are pushed to them."""
+"""Real registries for fault runs, their content, and the images that are pushed to them."""
 
 import hashlib
 import http.client
@@ -26,7 +26,7 @@ def _random(seed, size):
 
 
 OLD = make_image(b"old")
-# The annotation is for bytes that are changed on the way: what has them is still JSON.
+# Faults corrupt bytes of the annotation, so that the manifest is still JSON.
 NEW = make_image(_random(1, 300_000), _random(2, 5000), b"0123456789", manifest={"annotations": {"note": "n" * 500}})
 THIRD = make_image(b"third", _random(3, 2000))
 BIG, MIDDLE, SMALL = (layer.digest for layer in NEW.manifest.layers)
@@ -35,7 +35,7 @@ SIZES = {blob.digest: blob.size for blob in (*NEW.manifest.layers, NEW.manifest.
 
 
 class Indexed(NamedTuple):
-    """An index of two images that share layers."""
+    """An index of two images with common layers."""
 
     index: object
     blobs: dict
@@ -55,7 +55,7 @@ INDEXED = _indexed()
 
 
 class Store:
-    """What a registry really holds, asked of a docker-registry that shares its storage and wants no credentials."""
+    """The content of a registry, read through a docker-registry without users on the same storage."""
 
     def __init__(self, registry, data):
         self.host = registry.host
@@ -74,22 +74,22 @@ class Store:
         status, headers, _ = self.ask("POST", f"/v2/{repository}/blobs/uploads/", b"")
         assert status == 202
         location = headers["Location"].split(self.host, 1)[1]
-        status, _, said = self.ask("PUT", f"{location}&digest={digest_of(data)}", data)
-        assert status == 201, said
+        status, _, message = self.ask("PUT", f"{location}&digest={digest_of(data)}", data)
+        assert status == 201, message
 
     def put(self, repository, image, tag):
         for blob in image.all_blobs[:-1]:
             self.put_blob(repository, image.blobs[blob.digest])
         kind = {"Content-Type": image.manifest.media_type}
-        status, _, said = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
-        assert status == 201, said
+        status, _, message = self.ask("PUT", f"/v2/{repository}/manifests/{tag}", image.manifest.raw, kind)
+        assert status == 201, message
 
     def delete(self, repository, kind, digest):
-        status, _, said = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
-        assert status in (202, 404), said
+        status, _, message = self.ask("DELETE", f"/v2/{repository}/{kind}/{digest}")
+        assert status in (202, 404), message
 
     def manifest(self, repository, reference):
-        """The manifest's bytes, or None."""
+        """Returns the bytes of a manifest, or None."""
         accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
         status, _, raw = self.ask("GET", f"/v2/{repository}/manifests/{reference}", None, accept)
         return raw if status == 200 else None
@@ -99,12 +99,12 @@ class Store:
         return data if status == 200 else None
 
     def sessions(self, repository):
-        """The folders of the upload sessions that are open."""
-        folder = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
-        return sorted(folder.iterdir()) if folder.exists() else []
+        """Returns the directories of the open upload sessions."""
+        directory = self.data / "docker/registry/v2/repositories" / repository / "_uploads"
+        return sorted(directory.iterdir()) if directory.exists() else []
 
     def check_complete(self, repository, raw):
-        """Everything under the manifest `raw` is there, and right."""
+        """Checks that the blobs of the manifest `raw` exist and match their digests."""
         document = json.loads(raw)
         for child in document.get("manifests", []):
             found = self.manifest(repository, child["digest"])
@@ -120,33 +120,33 @@ def digest_of(data):
 
 
 class Bench:
-    """Registries over one storage: `plain`, `basic` (a password file) and `token`; and a host that is a stranger."""
+    """Registries with one storage: `plain`, `basic` (a password file) and `token`. `stranger` is an unrelated host."""
 
-    def __init__(self, folder, leave):
+    def __init__(self, directory, leave):
         need("htpasswd", "openssl")
-        self.folder = folder
-        self.data = folder / "data"
+        self.directory = directory
+        self.data = directory / "data"
         accounts = {
             "ann": Account(SECRET, {"*": "pull,push,delete"}, IDENTITY),
             "reader": Account(SECRET, {"*": "pull"}),
         }
-        self.tokens = leave.enter_context(TokenServer(folder, accounts))
+        self.tokens = leave.enter_context(TokenServer(directory, accounts))
         self.stranger = leave.enter_context(Stranger())
-        (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
+        (directory / "htpasswd").write_text(run("htpasswd", "-Bbn", "-C", "4", "ann", SECRET).out)
         self._auth = {
             "plain": "",
-            "basic": f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n",
+            "basic": f"auth: {{htpasswd: {{realm: here, path: {directory}/htpasswd}}}}\n",
             "token": self.tokens.registry_auth,
         }
         self.registries = {kind: self.registry(kind) for kind in self._auth}
         for registry in self.registries.values():
             leave.callback(registry.stop)
         self.store = Store(self.registries["plain"], self.data)
-        self.ca = make_certificate(folder)
-        self.tls = server_context(folder)
+        self.ca = make_certificate(directory)
+        self.tls = server_context(directory)
 
     def registry(self, kind):
-        """One more docker-registry over the storage."""
-        folder = self.folder / f"{kind}-{time.monotonic_ns()}"
-        folder.mkdir()
-        return DockerRegistry(folder, self._auth[kind], data=self.data)
+        """Starts another docker-registry with the same storage."""
+        directory = self.directory / f"{kind}-{time.monotonic_ns()}"
+        directory.mkdir()
+        return DockerRegistry(directory, self._auth[kind], data=self.data)

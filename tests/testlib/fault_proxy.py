@@ -1,6 +1,6 @@
-"""A man in the middle before a real registry: it passes requests on, records them, and lets faults strike them.
+"""A proxy in front of a real registry that forwards requests, records them, and injects faults.
 
-Connections, faults and the log are those of `dockless.testing`; what answers is the registry behind it.
+Connections, faults and the log are those of `dockless.testing`. The registry behind the proxy sends the responses.
 """
 
 import dataclasses
@@ -17,16 +17,16 @@ from dockless.testing.profiles import PROFILES
 from dockless.testing.routes import Routes
 from dockless.testing.server import Server
 
-# Of one connection alone (RFC 9110, 7.6.1), or written by the exchange itself.
+# Headers of one connection (RFC 9110, 7.6.1), and headers that the exchange writes.
 _NOT_PASSED = frozenset(
     ("connection", "keep-alive", "transfer-encoding", "date", "docker-distribution-api-version", "expect")
 )
 
 
 class Place(NamedTuple):
-    """Where in an exchange: after so many bytes of the body of its `request` or `reply`.
+    """A position in an exchange: a number of bytes of the body of its `request` or `reply`.
 
-    With byte 0 of the request the registry knows nothing yet, with byte 0 of the reply it has done what was asked.
+    At byte 0 of the request, the registry has received nothing. At byte 0 of the reply, it has completed the request.
     """
 
     of: str
@@ -39,10 +39,10 @@ AFTER = Place("reply")
 
 @dataclasses.dataclass(frozen=True)
 class Trouble(Fault):
-    """A fault that also knows what is pushed, and the real registry.
+    """A fault with conditions and effects that depend on the real registry.
 
-    `digest`: strikes only requests with this digest in their query, as mounts and the last of an upload have it.
-    `damage`: the byte at this place of the request's body is changed. `hook` is called at the place `at`.
+    `digest`: matches only requests with this digest in their query, such as mounts and the last request of an upload.
+    `damage`: the byte at this offset of the request's body is changed. `hook` is called at the position `at`.
     """
 
     digest: str = ""
@@ -54,12 +54,12 @@ class Trouble(Fault):
         if self.damage is None and self.hook is None:
             super().__post_init__()
 
-    def matches(self, asked, length):
-        return super().matches(asked, length) and self.digest in ("", asked.digest)
+    def matches(self, request, length):
+        return super().matches(request, length) and self.digest in ("", request.digest)
 
 
-class _Asked(NamedTuple):
-    """What a fault matches."""
+class _MatchedRequest(NamedTuple):
+    """The properties of a request that faults match."""
 
     operation: str
     repository: str
@@ -68,16 +68,16 @@ class _Asked(NamedTuple):
 
 
 class FaultyServer:
-    """Listens on 127.0.0.1 and answers by `handle(request)`, struck by `faults`. A context manager.
+    """Listens on 127.0.0.1 and responds by `handle(request)`, with `faults`. A context manager.
 
-    `requests` is the log, `struck` are the faults that did something. `broken_connections`: the number of a connection,
-    from 1 -> after how many bytes of it the connection is reset.
+    `requests` is the log, `struck` are the faults that had an effect. `broken_connections`: the number of a connection,
+    from 1 -> the number of bytes after which the connection is reset.
     """
 
     def __init__(self, tls=None, port=0):
         self.restore()
         self._lock = threading.Lock()
-        # Of the request that this thread serves.
+        # State of the request that this thread serves.
         self._here = threading.local()
         self._stopping = threading.Event()
         self._server = Server(("127.0.0.1", port), tls)
@@ -94,7 +94,7 @@ class FaultyServer:
         )
 
     def restore(self):
-        """As it was in the beginning: nothing goes wrong, and nothing was asked."""
+        """Restores the initial state: no faults and an empty log."""
         self.requests = []
         self.struck = []
         self.connections = 0
@@ -121,7 +121,7 @@ class FaultyServer:
         raise NotImplementedError
 
     def expire_tokens(self):
-        """What a fault's `expire_tokens` does."""
+        """Implements `expire_tokens` of a fault."""
 
     @property
     def hooks(self):
@@ -148,8 +148,8 @@ class FaultyServer:
     def _strike(self, route, length):
         query = self._here.request.query
         digest = query.get("digest") or query.get("mount")
-        asked = _Asked(route.operation, route.repository, route.reference, digest)
-        self._here.struck = self._script.strike(asked, length)
+        matched = _MatchedRequest(route.operation, route.repository, route.reference, digest)
+        self._here.struck = self._script.strike(matched, length)
         self.struck += self._here.struck
         return self._here.struck
 
@@ -159,7 +159,7 @@ class FaultyServer:
 
 
 class FaultProxy(FaultyServer):
-    """Before the registry at `target` (HOST:PORT), which speaks plain http, and its token server `tokens`, if any.
+    """A proxy for the registry at `target` (HOST:PORT, plain HTTP). `tokens` is the token server of the registry.
 
     Clients reach both at this proxy: a token server at another port of this machine would get no credentials.
     """
@@ -167,11 +167,11 @@ class FaultProxy(FaultyServer):
     def __init__(self, target, *, tokens=None, tls=None, port=0):
         super().__init__(tls, port)
         self.target = target
-        # Cleared while the registry is being restarted: a clock that does not wait would give up meanwhile.
+        # Cleared during a restart of the registry, because a client whose clock does not wait would give up.
         self.up = threading.Event()
         self.up.set()
         self._tokens = tokens
-        # The registry builds its Locations from Host, which is passed on as it is, and from this.
+        # The registry builds its Locations from this header and from Host, which is forwarded unchanged.
         self._scheme = "https" if tls else "http"
 
     def expire_tokens(self):
@@ -193,7 +193,7 @@ class FaultProxy(FaultyServer):
             connection.close()
         passed = [(name, self._shown(value)) for name, value in headers if name.lower() not in _NOT_PASSED]
         if request.method != "HEAD" and status not in (204, 304):
-            # What came in chunks goes on in one piece.
+            # A chunked body is forwarded with a Content-Length.
             passed = [(name, value) for name, value in passed if name.lower() != "content-length"]
         content = body
         for fault in self.hooks:
@@ -226,7 +226,7 @@ class FaultProxy(FaultyServer):
         chunked = False
         for name, value in request.headers.items():
             if name.lower() == "authorization" and self._tokens:
-                value = self._tokens.as_of_now(value)
+                value = self._tokens.with_expired_token(value)
             if name.lower() == "transfer-encoding":
                 chunked = True
             if name.lower() not in _NOT_PASSED or name.lower() == "transfer-encoding":
@@ -239,12 +239,12 @@ class FaultProxy(FaultyServer):
             if chunked:
                 connection.send(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
-            # It has answered before it read everything.
+            # The registry has responded before it read the whole body.
             pass
         return connection.getresponse()
 
     def _body(self, body):
-        """The request's body, damaged, with hooks called at their places."""
+        """Yields the body of the request, with corrupted bytes, and calls hooks at their positions."""
         hooks = sorted((f.at.byte, f.hook) for f in self.hooks if f.at.of == "request" and f.at.byte)
         damages = self.damages
         at = 0
@@ -262,7 +262,7 @@ class FaultProxy(FaultyServer):
 
 
 class _Stumbling(io.BytesIO):
-    """A reply's body that calls `hook` when `byte` bytes of it were sent."""
+    """The body of a reply that calls `hook` after `byte` bytes were sent."""
 
     def __init__(self, data, byte, hook):
         super().__init__(data)
@@ -279,9 +279,9 @@ class _Stumbling(io.BytesIO):
 
 
 class Stranger(FaultProxy):
-    """A host that has no business with another's credentials: it serves `files` (path -> bytes), or asks for some.
+    """An unrelated host, which must not get credentials. It serves `files` (path -> bytes), or sends a challenge.
 
-    With a `target` it leads to that registry.
+    With a `target`, the host redirects to that registry.
     """
 
     def __init__(self):

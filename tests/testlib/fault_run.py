@@ -1,4 +1,4 @@
-"""One fault run: the command meets troubles on its way to a real registry, and everything about it is judged."""
+"""One fault run: the command with faults between it and a real registry, and checks of all effects."""
 
 import base64
 import contextlib
@@ -17,27 +17,32 @@ import time
 from collections import Counter
 from typing import Callable
 
+from credential_files import forms, write_netrc
 from fault_bench import IDENTITY, INDEXED, NETRC, NEW, OLD, SECRET, SIZES, digest_of
 from fault_proxy import FaultProxy
 from made_images import layout_of
 from real_tools import ROOT
-from the_command import Said
+from the_command import CommandResult
 
 from dockless.cli import main
 from dockless.registry.clock import Clock
 from dockless.testing.message import BrokenBodyError
 
+# Whose password may be found in basic authentication.
+USERS = ("ann", "reader")
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What goes wrong, and what is to come of it.
+    """The faults of a run, and the expected result.
 
-    `troubles` strike the registry's requests, `at_tokens` those of the token server; in their headers {stranger} is the
-    stranger's url and {realm} the token server's. Their hooks are called with the Run, as is `prepare` before the
-    command, and `check` after it with what it said, too. `mount`: the image comes from another repository of the
-    registry. `error` (a pattern): the command fails with that; without, it survives. `kill`: it runs in a process of
-    its own and ends with this status. `most`: how often one thing is asked for at most. `last`: what the tag may name
-    after a command that survives; by default the image. `on_sleep` is called with the Run and the number of the pause.
+    `troubles` are faults of the registry, `at_tokens` those of the token server. In their headers, {stranger} is the
+    URL of the unrelated host and {realm} that of the token server. Their hooks are called with the Run, as is
+    `prepare` before the command; `check` is called after the command with the Run and the result. `mount`: the image
+    comes from another repository of the registry. `error`: a pattern of the expected error; if empty, the command
+    must succeed. `kill`: the command runs in a separate process, which must end with this status. `most`: the maximum
+    number of equal requests. `last`: the digests that the tag may have after a successful command (default: that of
+    the image). `on_sleep` is called with the Run and the number of the pause.
     """
 
     troubles: tuple = ()
@@ -61,12 +66,12 @@ class Case:
 
 
 class Run:
-    """A repository of its own for one case, its proxy, and a home with credentials and a netrc."""
+    """One case with its own repository, proxy, and home directory with credentials and a netrc file."""
 
-    def __init__(self, bench, case, name, folder, patch, leave):
+    def __init__(self, bench, case, name, directory, patch, leave):
         self.bench, self.case, self.store = bench, case, bench.store
         self.repository = repository_of(name)
-        self.folder, self.patch = folder, patch
+        self.directory, self.patch = directory, patch
         self.failures = []
         self.sleeps = []
         self.slept = 0.0
@@ -102,10 +107,10 @@ class Run:
 
     @property
     def secrets(self):
-        return [form for secret in (SECRET, NETRC, IDENTITY) for form in forms(secret)] + self.tokens.issued
+        return [form for secret in (SECRET, NETRC, IDENTITY) for form in forms(secret, USERS)] + self.tokens.issued
 
     def _prepare_home(self, patch):
-        home = self.folder / "home"
+        home = self.directory / "home"
         home.mkdir()
         self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "LANG": "C.UTF-8"}
         for variable in list(os.environ):
@@ -117,25 +122,22 @@ class Run:
         for variable, value in self.env.items():
             if variable != "PYTHONPATH":
                 patch.setenv(variable, value)
-        patch.chdir(self.folder)
+        patch.chdir(self.directory)
         patch.setattr("dockless.registry.client.Clock", self.clock)
         patch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
         patch.setattr("dockless.registry.uploader.MIN_SIZE", 64 * 1024)
-        netrc = home / ".netrc"
-        machines = [f"machine {host} login ann password {NETRC}\n" for host in ("127.0.0.1", "localhost")]
-        netrc.write_text("".join(machines) + f"default login ann password {NETRC}\n")
-        netrc.chmod(0o600)
+        write_netrc(home, NETRC)
         self.log_in(self.case.user, SECRET)
 
     def log_in(self, user, password="", **entry):
-        """What the auth file says of the registry."""
+        """Writes the entry of the registry in the config file."""
         if user:
             entry["auth"] = base64.b64encode(f"{user}:{password}".encode()).decode()
-        (self.folder / "home/.docker").mkdir(exist_ok=True)
+        (self.directory / "home/.docker").mkdir(exist_ok=True)
         auths = {self.host: entry} if self.case.auth != "plain" else {}
-        (self.folder / "home/.docker/config.json").write_text(json.dumps({"auths": auths}))
+        (self.directory / "home/.docker/config.json").write_text(json.dumps({"auths": auths}))
 
-    # What troubles do
+    # Effects of faults
 
     def clock(self):
         return Clock(lambda: time.monotonic() + self.slept, lambda: time.time() + self.slept, self._sleep, lambda: 0.5)
@@ -148,7 +150,7 @@ class Run:
                 self.case.on_sleep(self, len(self.sleeps))
 
     def restart_registry(self):
-        """SIGKILL, which ends its connections, and another on the same storage."""
+        """Kills the registry, and starts another with the same storage."""
         self.proxy.up.clear()
         self.kill_registry()
         self.start_registry()
@@ -164,19 +166,19 @@ class Run:
         self.proxy.target = self.registry.host
 
     def other_push(self, image):
-        """Somebody else pushes an image to the same tag, straight to the registry; returns the process."""
-        folder = self.folder / "home" / image.manifest.digest.hex
-        layout_of(folder, image.manifest.descriptor, blobs=image.blobs)
-        argv = [sys.executable, "-m", "dockless", "copy", f"oci:{folder}", f"{self.store.host}/{self.repository}:v1"]
+        """Starts a concurrent push of an image to the same tag, without the proxy, and returns the process."""
+        directory = self.directory / "home" / image.manifest.digest.hex
+        layout_of(directory, image.manifest.descriptor, blobs=image.blobs)
+        argv = [sys.executable, "-m", "dockless", "copy", f"oci:{directory}", f"{self.store.host}/{self.repository}:v1"]
         return subprocess.Popen(argv, env=self.env, stdout=subprocess.DEVNULL)
 
     def lose_sessions(self):
-        for folder in self.store.sessions(self.repository):
-            # Another thread may lose it at the same time.
-            shutil.rmtree(folder, ignore_errors=True)
+        for directory in self.store.sessions(self.repository):
+            # Another thread may remove the session at the same time.
+            shutil.rmtree(directory, ignore_errors=True)
 
     def send_signal(self, number):
-        """Sends it to the command, and waits until that has ended; its connection is at an end, too."""
+        """Sends a signal to the command, waits for its end, and ends the connection."""
         self.process.send_signal(number)
         self.process.wait(10)
         raise BrokenBodyError("the client is gone")
@@ -209,11 +211,11 @@ class Run:
 
     @property
     def argv(self):
-        there = f"oci:{self.folder}/new"
+        there = f"oci:{self.directory}/new"
         name = f"{self.host}/{self.repository}@{self.image.digest}" if self.case.by_digest else self.name
         if self.case.mount:
             there = f"{self.host}/{self.repository}/base:v1"
-        argv = ["copy", name, f"oci:{self.folder}/out:v1"] if self.case.pull else ["copy", there, name]
+        argv = ["copy", name, f"oci:{self.directory}/out:v1"] if self.case.pull else ["copy", there, name]
         argv += ["--all-platforms"] if self.case.index else []
         return argv + (["--ca-file", str(self.bench.ca)] if self.case.https else [])
 
@@ -221,20 +223,20 @@ class Run:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main(self.argv)
-        return Said(status, out.getvalue(), err.getvalue())
+        return CommandResult(status, out.getvalue(), err.getvalue())
 
     def start(self):
-        """The command in a process of its own."""
+        """Starts the command in a separate process."""
         pipe = subprocess.PIPE
         argv = [sys.executable, "-m", "dockless", *self.argv]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=self.env)
 
     def ended(self):
         out, err = self.process.communicate(timeout=60)
-        return Said(self.process.returncode, out.decode(), err.decode())
+        return CommandResult(self.process.returncode, out.decode(), err.decode())
 
     def go(self):
-        """The case, from its preparation to the second run."""
+        """Runs the case, from its preparation to the second run."""
         self.prepare()
         self.proxy.faults = self._bound(self.case.troubles)
         self.proxy.broken_connections = dict(self.case.broken_connections)
@@ -243,39 +245,39 @@ class Run:
             self.case.prepare(self)
         if self.case.kill:
             self.start()
-            said = self.ended()
+            result = self.ended()
         else:
-            said = self.command()
+            result = self.command()
         assert self.failures == []
-        self.judge_words(said)
+        self.judge_output(result)
         for server in (self.proxy, self.tokens):
-            assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{said}"
-        self.judge_wire()
-        self.judge_tag(survived=said.status == 0)
+            assert all(fault in server.struck for fault in server.faults), f"not met: {server.faults}\n{result}"
+        self.judge_requests()
+        self.judge_tag(survived=result.status == 0)
         if self.case.check:
-            self.case.check(self, said)
-        self.run_again(said)
+            self.case.check(self, result)
+        self.run_again(result)
 
     def prepare(self):
-        layout_of(self.folder / "new", self.image.descriptor, blobs=self.blobs, names=["v1"])
+        layout_of(self.directory / "new", self.image.descriptor, blobs=self.blobs, names=["v1"])
         if self.case.pull:
             self.store.put(self.repository, NEW, "v1")
-            layout_of(self.folder / "out", OLD.manifest.descriptor, blobs=OLD.blobs, names=["v1"])
+            layout_of(self.directory / "out", OLD.manifest.descriptor, blobs=OLD.blobs, names=["v1"])
         else:
             self.store.put(self.repository, OLD, "v1")
         if self.case.mount:
             self.store.put(f"{self.repository}/base", NEW, "v1")
 
-    def judge_words(self, said):
-        text = f"{said}\n{self.sleeps}"
+    def judge_output(self, result):
+        text = f"{result}\n{self.sleeps}"
         case = self.case
         if case.kill:
-            assert said.status == case.kill, text
+            assert result.status == case.kill, text
         else:
-            assert said.status == (1 if case.error else 0), text
-        assert "Traceback" not in said.err and "should not happen" not in said.err, text
-        assert not [secret for secret in self.secrets if secret in said.out + said.err], text
-        lines = said.err.splitlines()
+            assert result.status == (1 if case.error else 0), text
+        assert "Traceback" not in result.err and "should not happen" not in result.err, text
+        assert not [secret for secret in self.secrets if secret in result.out + result.err], text
+        lines = result.err.splitlines()
         assert all(line.isprintable() for line in lines), text
         complaints = [line for line in lines if "error" in line]
         if case.error:
@@ -283,35 +285,35 @@ class Run:
             assert re.search(case.error, lines[-1]), text
             hosts = [self.host, self.repository]
             assert any(host in lines[-1] for host in hosts), text
-            assert said.out == ""
+            assert result.out == ""
         elif not case.kill:
             assert not complaints, text
-            destination = f"oci:{self.folder}/out:v1" if case.pull else self.name
-            assert said.out == f"{destination}@{self.image.digest}\n", text
-        left = [path for path in (self.folder / "home").rglob("*") if path.is_file() and path.name != ".netrc"]
+            destination = f"oci:{self.directory}/out:v1" if case.pull else self.name
+            assert result.out == f"{destination}@{self.image.digest}\n", text
+        left = [path for path in (self.directory / "home").rglob("*") if path.is_file() and path.name != ".netrc"]
         left = [path.read_bytes().decode("latin-1") for path in left if path.name != "config.json"]
         assert not [secret for secret in self.secrets for text in left if secret in text]
 
-    def judge_wire(self):
+    def judge_requests(self):
         log = self.proxy.requests
-        assert not [request for request in [*log, *self.tokens.requests] if _has(request, forms(NETRC))]
+        assert not [request for request in [*log, *self.tokens.requests] if _has(request, forms(NETRC, USERS))]
         if self.case.auth == "token":
-            # The password is for the token server alone.
-            assert not [request for request in log if _has(request, [*forms(SECRET), *forms(IDENTITY)])]
+            # Only the token server gets the password.
+            assert not [request for request in log if _has(request, [*forms(SECRET, USERS), *forms(IDENTITY, USERS)])]
         strange = self.stranger.requests
         assert not [request for request in strange if request.headers["Authorization"] or _has(request, self.secrets)]
-        asked = Counter(
+        counts = Counter(
             (r.operation, r.reference if r.operation[:6] != "upload" else r.query.get("digest")) for r in log
         )
-        asked.update((request.operation, "token server") for request in self.tokens.requests)
-        # A day of waiting is a day of somebody's build.
+        counts.update((request.operation, "token server") for request in self.tokens.requests)
+        # No pause may be so long.
         assert all(pause <= 60 for pause in self.sleeps) and sum(self.sleeps) <= 300 * len(SIZES)
-        for (operation, what), count in asked.items():
-            one_for_each_blob = operation.startswith("upload") and what is None
-            assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, what, count)
+        for (operation, subject), count in counts.items():
+            one_for_each_blob = operation.startswith("upload") and subject is None
+            assert count <= self.case.most * (len(SIZES) if one_for_each_blob else 1), (operation, subject, count)
 
     def named_now(self):
-        """What v1 names at the destination, with all that is under it."""
+        """Returns the digest of v1 at the destination, after a check of its content."""
         if self.case.pull:
             return self._in_layout()
         raw = self.store.manifest(self.repository, "v1")
@@ -322,17 +324,17 @@ class Run:
         new, old = self.image.digest, OLD.manifest.digest
         assert self.named_now() in ((self.case.last or (new,)) if survived else (old, new))
         if self.case.pull:
-            assert sorted(path.name for path in self.folder.iterdir()) == ["home", "new", "out"]
+            assert sorted(path.name for path in self.directory.iterdir()) == ["home", "new", "out"]
 
     def _in_layout(self):
-        """What v1 is in the layout; everything under it is there."""
-        (root,) = json.loads((self.folder / "out/index.json").read_text())["manifests"]
+        """Returns the digest of v1 in the layout, after a check of its content."""
+        (root,) = json.loads((self.directory / "out/index.json").read_text())["manifests"]
         assert root["annotations"] == {"org.opencontainers.image.ref.name": "v1"}
-        blobs = self.folder / "out/blobs/sha256"
+        blobs = self.directory / "out/blobs/sha256"
         for path in blobs.iterdir():
             assert digest_of(path.read_bytes()) == f"sha256:{path.name}"
-        others = {path.name for path in (self.folder / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
-        # Nobody clears up after SIGKILL but the next who writes there.
+        others = {path.name for path in (self.directory / "out").iterdir()} - {"blobs", "index.json", "oci-layout"}
+        # After SIGKILL, only the next write to the directory removes temporary files.
         killed = self.killed and not self.again
         assert all(name.startswith(".dockless-") for name in others) if killed else not others
         manifest = json.loads((blobs / root["digest"][7:]).read_text())
@@ -341,7 +343,7 @@ class Run:
         return root["digest"]
 
     def run_again(self, first):
-        """Without the troubles it succeeds, and sends nothing that is there."""
+        """Checks that a run without faults succeeds and sends no existing blob."""
         self.again = True
         for server in (self.proxy, self.tokens, self.stranger):
             server.restore()
@@ -350,8 +352,8 @@ class Run:
         self.log_in("ann", SECRET)
         missing = {digest for digest in self._blobs_below() if self.store.blob(self.repository, digest) is None}
         there = digest_of(self.store.manifest(self.repository, "v1")) == self.image.digest
-        said = self.command()
-        assert (said.status, f"@{self.image.digest}\n" in said.out) == (0, True), f"{first}\nthen {said}"
+        result = self.command()
+        assert (result.status, f"@{self.image.digest}\n" in result.out) == (0, True), f"{first}\nthen {result}"
         assert self.named_now() == self.image.digest
         if not self.case.pull:
             uploads = [
@@ -364,25 +366,15 @@ class Run:
                 assert {request.method for request in self.proxy.requests} <= {"GET", "HEAD"}
 
     def _blobs_below(self):
-        manifests = (
-            [NEW.manifest]
-            if not self.case.index
-            else [json.loads(self.blobs[child.digest]) for child in self.image.manifests]
-        )
         if not self.case.index:
-            return SIZES
+            return set(SIZES)
+        manifests = [json.loads(self.blobs[child.digest]) for child in self.image.manifests]
         return {blob["digest"] for found in manifests for blob in (found["config"], *found["layers"])}
 
 
 def repository_of(name):
-    """Where the case of this name pushes to."""
+    """Returns the repository of the case with this name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def forms(secret):
-    """As it would be found: bare, and in base64 at any offset."""
-    shifted = [base64.b64encode(b" " * n + secret.encode())[4:-4].decode() for n in range(3)]
-    return [secret, *shifted, *(base64.b64encode(f"{u}:{secret}".encode()).decode() for u in ("ann", "reader"))]
 
 
 def _has(request, secrets):

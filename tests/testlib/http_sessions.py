@@ -1,4 +1,4 @@
-"""HTTP sessions of tests: with a TLS context of their own, and nothing from the environment."""
+"""HTTP sessions of tests, with their own TLS context and without settings of the environment."""
 
 import contextlib
 import ssl

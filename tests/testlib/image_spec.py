@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "golang-github-opencontainers-image-spec-dev"
-FOLDER = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema")
+DIRECTORY = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema")
 
 
 def validator():
-    """A function of a document's bytes and a schema's name, such as `image-manifest-schema`. It raises ValidationError.
+    """Returns a function of the bytes of a document and the name of a schema, which raises ValidationError.
 
     Without the schemas the test is skipped; with CI=true that is a failure.
     """
-    if not FOLDER.is_dir():
+    if not DIRECTORY.is_dir():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"NOT TESTED, not installed: {PACKAGE}")
     import jsonschema
 
-    schemas = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+    schemas = {path.name: json.loads(path.read_text()) for path in DIRECTORY.glob("*.json")}
 
     class Beside(jsonschema.RefResolver):
-        """They refer to each other by file, from wherever they are said to be."""
+        """Resolves references between schemas by file name."""
 
         def resolve_remote(self, uri):
             return schemas[uri.rpartition("/")[2]]

@@ -1,4 +1,4 @@
-"""Locks that processes share: the workers of a run, and runs that go on at the same time."""
+"""Locks between processes: the workers of a run, and concurrent runs."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Lets one process at a time run the block for `directory`, which exists."""
+    """Runs the block in one process at a time for the existing directory `directory`."""
     with open(directory / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

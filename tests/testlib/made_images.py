@@ -1,4 +1,4 @@
-"""Images for tests, made with the standard library alone: what the code under test writes is not its own judge."""
+"""Images for tests that are made with the standard library, independent of the code under test."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ from dockless.oci.manifest import Manifest
 
 
 def tar_of(files):
-    """A tar of `files`: name -> bytes."""
+    """Returns a tar of `files`: name -> bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in files.items():
@@ -28,7 +28,7 @@ def tar_of(files):
 
 
 class Blobs(dict):
-    """Blobs by digest; a BlobSource that counts what is opened."""
+    """Blobs by digest. A BlobSource that records the opened blobs."""
 
     def __init__(self):
         super().__init__()
@@ -62,7 +62,7 @@ class MadeImage(NamedTuple):
 def make_image(
     *contents, docker=False, compress=True, architecture="amd64", blobs=None, config=None, manifest=None, urls=None
 ):
-    """An image of a layer for each of `contents` (bytes of a file `f<n>`)."""
+    """Returns an image with a layer for each of `contents`, which are the bytes of a file `f<n>`."""
     blobs = Blobs() if blobs is None else blobs
     layers, diff_ids = [], []
     for n, content in enumerate(contents):
@@ -102,15 +102,15 @@ def make_image(
     return MadeImage(ImageDocuments.read(Manifest.from_bytes(raw, "made"), config_bytes, "made"), blobs)
 
 
-def layout_of(folder, *roots, blobs, names=None):
-    """Writes an OCI layout by hand: `roots` are descriptors, `names` their names."""
-    folder = Path(folder)
-    (folder / "blobs/sha256").mkdir(parents=True)
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+def layout_of(directory, *roots, blobs, names=None):
+    """Writes an OCI layout. `roots` are descriptors, `names` their names."""
+    directory = Path(directory)
+    (directory / "blobs/sha256").mkdir(parents=True)
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     for digest, data in blobs.items():
-        (folder / "blobs/sha256" / digest.hex).write_bytes(data)
+        (directory / "blobs/sha256" / digest.hex).write_bytes(data)
     listed = [Descriptor.to_json(root) for root in roots]
     for item, name in zip(listed, names or []):
         item["annotations"] = {"org.opencontainers.image.ref.name": name}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
-    return folder
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
+    return directory

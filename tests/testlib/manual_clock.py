@@ -2,7 +2,7 @@ from dockless.registry import Clock
 
 
 class ManualClock:
-    """Time passes only in sleeps."""
+    """A clock whose time advances only in `sleep`."""
 
     def __init__(self):
         self.time = 1000.0

@@ -1,4 +1,4 @@
-"""The texts that users read, collected from the code: help of the command, errors, warnings and results.
+"""The texts for users, collected from the code: help, errors, warnings and results.
 
     .cache/test-3.9/bin/python tests/testlib/messages.py            # exit status 1 and a diff if the file differs
     .cache/test-3.9/bin/python tests/testlib/messages.py --write    # replaces the file

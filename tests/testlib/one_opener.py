@@ -1,8 +1,8 @@
-"""A source of blobs that opens the same thing, whatever blob is asked for."""
+"""A blob source that opens the same file for every blob."""
 
 
 class Opens:
-    """A BlobSource of one opener."""
+    """A BlobSource that calls `opener` for every blob."""
 
     def __init__(self, opener):
         self.opener = opener

@@ -1,4 +1,4 @@
-"""A second machine, as far as Pants can tell: other paths, another user, locale, interpreter and file system."""
+"""A second machine for Pants: other paths, another user, locale, interpreter and file system."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ NOBODY = 65534
 
 
 class OtherMachine(Checkout):
-    """A checkout with Pants on a copy of the interpreter. As root it runs as the user nobody.
+    """A checkout with Pants on a copy of the interpreter. If the tests run as root, Pants runs as the user `nobody`.
 
-    A Pants that DOCKLESS_TEST_PANTS names is run as it is, with an interpreter that it has itself.
+    A Pants that DOCKLESS_TEST_PANTS names runs with its own interpreter.
 
     The machine has a directory under the system's temporary directory, because pytest's directories are closed to other
     users, and sandboxes on `/dev/shm`, where no file can be a hard link to one of Pants' store.
@@ -45,7 +45,7 @@ class OtherMachine(Checkout):
             raise
 
     def close(self) -> None:
-        if hasattr(self, "folder"):
+        if hasattr(self, "root"):
             super().close()
         for directory in (self.directory, self.sandboxes):
             shutil.rmtree(directory, ignore_errors=True)
@@ -60,11 +60,11 @@ class OtherMachine(Checkout):
             self.process_options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
     def give_to_user(self) -> None:
-        """Makes the user the owner of all that Pants reads or writes but the interpreter and its packages."""
+        """Makes the user the owner of all files of Pants except the interpreter and its packages."""
         if not self.process_options:
             return
         self.directory.chmod(0o755)
-        for top in (self.folder, self.directory / "caches", self.sandboxes):
+        for top in (self.root, self.directory / "caches", self.sandboxes):
             for path in (top, *top.rglob("*")):
                 os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
@@ -96,7 +96,7 @@ def _copy_interpreter(venv: Path, prefix: Path, copy: Path) -> None:
 
 
 def _relocate(binary: bytes, old_lib: Path) -> bytes:
-    """Lets a program find libraries beside itself where its dynamic section names the directory `old_lib`."""
+    """Replaces the directory `old_lib` in the dynamic section of a program by a path relative to the program."""
     old, new = os.fsencode(old_lib) + b"\0", b"$ORIGIN/../lib\0"
     return binary.replace(old, new.ljust(len(old), b"\0")) if len(new) <= len(old) else binary
 

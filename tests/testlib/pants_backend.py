@@ -1,6 +1,7 @@
 """A RuleRunner with the rules and targets of the backend."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from pants.backend.python.goals import package_dists
@@ -67,7 +68,8 @@ def _queries_of_newer_pants() -> list:
     return [QueryRule(publish.CheckSkipResult, [SkipPushRequest])]
 
 
-def make_backend() -> Backend:
+def make_backend(more_rules: Sequence = ()) -> Backend:
+    """Return a Backend with `more_rules`, such as queries for other products."""
     runner = Backend(
         rules=[
             *register.rules(),
@@ -81,6 +83,7 @@ def make_backend() -> Backend:
             QueryRule(PublishProcesses, [PublishContainerImageRequest]),
             QueryRule(PublishProcesses, [PublishPushImageRequest]),
             *_queries_of_newer_pants(),
+            *more_rules,
         ],
         target_types=[
             *register.target_types(),

@@ -25,7 +25,7 @@ _PEX_CLI = "pex-cli"
 
 
 def pants_command() -> tuple[str, ...]:
-    """The command that runs Pants in the current directory."""
+    """Returns the command that runs Pants in the current directory."""
     other = shlex.split(os.environ.get(VARIABLE, ""))
     return tuple(other) or (str(ROOT / ".venv/bin/pants"),)
 
@@ -34,17 +34,17 @@ def is_another_pants() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
-def write_config(folder: Path, env: Mapping[str, str]) -> Path:
-    """A Pants config file in `folder`, with what the tests need beside this repository's own.
+def write_config(directory: Path, env: Mapping[str, str]) -> Path:
+    """Writes a Pants config file to `directory`, with the settings that the tests add to those of this repository.
 
-    Pants takes its pex command from a file instead of the web. A Pants of other versions wants another version of pex,
+    Pants uses a local pex command instead of a download. Another version of Pants needs another version of pex,
     and has the packages that Dockless needs installed as plugins: `.venv` has them already.
     """
-    version = _wanted_pex(folder, env) if is_another_pants() else _required("pex==([^ ;]+)")
+    version = _wanted_pex(directory, env) if is_another_pants() else _required("pex==([^ ;]+)")
     pex = _pex(version)
     data = pex.read_bytes()
     plugins = _packages() if is_another_pants() else []
-    config = folder / "pants.toml"
+    config = directory / "pants.toml"
     config.write_text(
         f"""
 [GLOBAL]
@@ -60,35 +60,35 @@ search_path = ["{Path(sys.base_prefix) / "bin"}"]
     return config
 
 
-def _wanted_pex(folder: Path, env: Mapping[str, str]) -> str:
-    """The version of pex that this Pants was released with, by its own help."""
-    empty = folder / "empty"
+def _wanted_pex(directory: Path, env: Mapping[str, str]) -> str:
+    """Returns the version of pex that this Pants was released with, from its help."""
+    empty = directory / "empty"
     empty.mkdir()
     (empty / "pants.toml").write_text("[GLOBAL]\n")
     command = [*pants_command(), "--no-pantsd", "--backend-packages=pants.backend.python", "help-all"]
-    said = subprocess.run(command, cwd=empty, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
-    if said.returncode:
-        raise AssertionError(f"{VARIABLE}: {shlex.join(command)} failed: {said.stderr.decode(errors='replace')}")
-    scope = json.loads(said.stdout)["scope_to_help_info"][_PEX_CLI]
+    result = subprocess.run(command, cwd=empty, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+    if result.returncode:
+        raise AssertionError(f"{VARIABLE}: {shlex.join(command)} failed: {result.stderr.decode(errors='replace')}")
+    scope = json.loads(result.stdout)["scope_to_help_info"][_PEX_CLI]
     (version,) = [o["default"] for o in (*scope["basic"], *scope["advanced"]) if o["config_key"] == "version"]
     return version.lstrip("v")
 
 
 def _pex(version: str) -> Path:
-    """Pex itself as one executable file, made once for each version."""
+    """Returns the path of pex as one executable file, made once for each version."""
     pex = ROOT / f".cache/pex/pex-{version}"
     pex.parent.mkdir(parents=True, exist_ok=True)
-    with locked(pex.parent), tempfile.TemporaryDirectory(dir=pex.parent) as folder:
+    with locked(pex.parent), tempfile.TemporaryDirectory(dir=pex.parent) as directory:
         if pex.exists():
             return pex
-        site = f"{folder}/site"
+        site = f"{directory}/site"
         install = ["pip", "--disable-pip-version-check", "install", "--quiet", "--target", site, f"pex=={version}"]
         subprocess.run([sys.executable, "-m", *install], check=True)
         pack = ["pex", f"pex=={version}", "-c", "pex", "--python-shebang", "/usr/bin/env python3", "--venv"]
         subprocess.run(
-            [sys.executable, "-m", *pack, "-o", f"{folder}/pex"], env={**os.environ, "PYTHONPATH": site}, check=True
+            [sys.executable, "-m", *pack, "-o", f"{directory}/pex"], env={**os.environ, "PYTHONPATH": site}, check=True
         )
-        os.replace(f"{folder}/pex", pex)
+        os.replace(f"{directory}/pex", pex)
     return pex
 
 
@@ -99,6 +99,11 @@ def _required(pattern: str) -> str:
 
 
 def _packages() -> list[str]:
-    """What Dockless needs beside Pants, with all extras, as pyproject.toml has it."""
+    """Returns the requirements of Dockless in pyproject.toml, with all extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+
+
+def registries_option(host: str) -> str:
+    """Returns the option of Pants that makes `host` the default registry."""
+    return f'--dockless-registries={{"test": {{"address": "{host}", "default": True}}}}'

@@ -1,4 +1,4 @@
-"""Proxies that work: of HTTP, plain or over TLS, and SOCKS 5."""
+"""Working proxies: HTTP, plain or over TLS, and SOCKS 5."""
 
 import contextlib
 import select
@@ -13,16 +13,16 @@ from raw_server import raw_server
 
 
 class Proxy(NamedTuple):
-    """host:port, and what it was asked: the heads of requests to an HTTP proxy, or `SOCKS host:port`."""
+    """The address host:port, and the requests: the heads of requests to an HTTP proxy, or `SOCKS host:port`."""
 
     address: str
-    asked: list
+    requests: list
 
 
 @contextlib.contextmanager
 def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
-    """Opens tunnels, and passes on requests of plain http (RFC 9110, section 7.6): one a connection."""
-    asked = []
+    """Opens tunnels, and forwards requests of plain HTTP (RFC 9110, section 7.6), one per connection."""
+    requests = []
 
     def serve(connection: socket.socket) -> None:
         near = tls.wrap_socket(connection, server_side=True) if tls else connection
@@ -30,7 +30,7 @@ def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 head += near.recv(1)
-            asked.append(head.decode())
+            requests.append(head.decode())
             method, target, _ = head.decode().split(" ", 2)
             url = urlsplit(f"//{target}" if method == "CONNECT" else target)
             with socket.create_connection((url.hostname, url.port)) as far:
@@ -44,13 +44,13 @@ def http_proxy(tls: Optional[ssl.SSLContext] = None) -> Iterator[Proxy]:
                 _pass_on(near, far)
 
     with raw_server(serve) as address:
-        yield Proxy(address, asked)
+        yield Proxy(address, requests)
 
 
 @contextlib.contextmanager
 def socks_proxy(user: str, password: str) -> Iterator[Proxy]:
-    """SOCKS 5 (RFC 1928) for those who know the password (RFC 1929)."""
-    asked = []
+    """SOCKS 5 (RFC 1928) with a password (RFC 1929)."""
+    requests = []
 
     def serve(connection: socket.socket) -> None:
         offered = _read(connection, 2)[1]
@@ -67,13 +67,13 @@ def socks_proxy(user: str, password: str) -> Iterator[Proxy]:
             socket.inet_ntoa(_read(connection, 4)) if kind == 1 else _read(connection, _read(connection, 1)[0]).decode()
         )
         port = struct.unpack(">H", _read(connection, 2))[0]
-        asked.append(f"SOCKS {host}:{port}")
+        requests.append(f"SOCKS {host}:{port}")
         with socket.create_connection((host, port)) as far:
             connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
             _pass_on(connection, far)
 
     with raw_server(serve) as address:
-        yield Proxy(address, asked)
+        yield Proxy(address, requests)
 
 
 def _read(connection: socket.socket, n: int) -> bytes:
@@ -84,7 +84,7 @@ def _read(connection: socket.socket, n: int) -> bytes:
 
 
 def _pass_on(near: socket.socket, far: socket.socket) -> None:
-    """Bytes in both directions until one side ends."""
+    """Forwards bytes in both directions until one side ends."""
     sides = {near: far, far: near}
     while True:
         ready = [side for side in sides if isinstance(side, ssl.SSLSocket) and side.pending()]

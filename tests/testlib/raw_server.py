@@ -1,4 +1,4 @@
-"""A server of sockets: what answers as no HTTP server would."""
+"""A server that sends arbitrary bytes."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from typing import Callable
 
 @contextlib.contextmanager
 def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Does `answer(connection)` for each connection, in threads. Gives host:port."""
+    """Calls `answer(connection)` for each connection, in threads. Yields host:port."""
     server = socket.create_server(("127.0.0.1", 0))
     threads = []
 
@@ -39,7 +39,7 @@ def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def head_of(connection: socket.socket) -> str:
-    """The next request's head, of a request without a body; empty at the end."""
+    """Returns the head of the next request, which has no body. Returns an empty string at the end."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         piece = connection.recv(1)

@@ -1,4 +1,4 @@
-"""Real Pants and a real registry, for tests: each with folders and ports of its own."""
+"""Real Pants and a real registry for tests, each with its own directories and ports."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def need(*programs: str) -> None:
         pytest.skip(f"NOT TESTED, not installed: {', '.join(missing)}")
 
 
-class Done(NamedTuple):
+class ProgramResult(NamedTuple):
     code: int
     out: str
     err: str
@@ -41,7 +41,7 @@ class Done(NamedTuple):
 
 def run(
     *argv: str, cwd: Optional[Path] = None, env: Optional[dict[str, str]] = None, ok: bool = True, **options: Any
-) -> Done:
+) -> ProgramResult:
     """Runs a program to its end; `options` go to `subprocess.run`. With `ok`, a failure raises AssertionError."""
     done = subprocess.run(
         [str(argument) for argument in argv],
@@ -52,7 +52,7 @@ def run(
         timeout=600,
         **options,
     )
-    found = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    found = ProgramResult(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     if ok:
         assert found.code == 0, f"{argv}\n{found.out}\n{found.err}"
     return found
@@ -70,7 +70,7 @@ def free_port() -> int:
     raise AssertionError("no free port was found")
 
 
-# Programs that run at the same time do not share locks either.
+# Concurrent programs do not share locks either.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -80,22 +80,22 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 lock_type = "file"
 runtime = "runc"
-tmp_dir = "{folder}/tmp"
+tmp_dir = "{directory}/tmp"
 """
 
 
 @contextmanager
-def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
-    """Runs podman or buildah with storage of its own: storage("podman", "run", ...). They and `programs` are needed."""
+def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]:
+    """storage("podman", "run", ...) runs podman or buildah with its own storage. Requires both and `programs`."""
     need(*programs)
     # podman refuses a runroot of more than 50 characters.
-    folder = Path(tempfile.mkdtemp(prefix="dl-"))
-    config = folder / "containers.conf"
-    config.write_text(CONTAINERS_CONF.format(folder=folder))
+    directory = Path(tempfile.mkdtemp(prefix="dl-"))
+    config = directory / "containers.conf"
+    config.write_text(CONTAINERS_CONF.format(directory=directory))
     env = {**os.environ, "CONTAINERS_CONF": str(config)}
-    storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
+    storage = ("--root", directory / "storage", "--runroot", directory / "run", "--storage-driver", "vfs")
 
-    def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> Done:
+    def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> ProgramResult:
         return run(program, *storage, *args, cwd=cwd, env=env, ok=ok)
 
     try:
@@ -104,23 +104,23 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., Done]]:
         if "podman" in programs:
             call("podman", "rm", "--all", "--force", ok=False)
             call("podman", "rmi", "--all", "--force", ok=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class DockerRegistry:
-    """Debian's docker-registry on a free port, with its access log. `data`: a storage that it shares with others."""
+    """Debian's docker-registry on a free port, with its access log. `data`: a storage shared with other registries."""
 
-    def __init__(self, folder: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
+    def __init__(self, directory: Path, extra: str = "", http: str = "", data: Optional[Path] = None) -> None:
         need("docker-registry")
-        config = folder / "config.yml"
+        config = directory / "config.yml"
         config.write_text(
             "version: 0.1\n"
             "log: {level: info}\n"
-            f"storage: {{filesystem: {{rootdirectory: {data or folder / 'data'}}}, delete: {{enabled: true}},"
+            f"storage: {{filesystem: {{rootdirectory: {data or directory / 'data'}}}, delete: {{enabled: true}},"
             " maintenance: {uploadpurging: {enabled: false}}}\n"
             f'http: {{addr: "127.0.0.1:0", secret: x{http}}}\n{extra}'
         )
-        self.log = folder / "log"
+        self.log = directory / "log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
@@ -132,13 +132,13 @@ class DockerRegistry:
             raise
 
     def _listening(self) -> str:
-        """Returns the address that the registry listens on, by its log; empty before it does."""
+        """Returns the address in the registry's log on which it listens. Empty before it listens."""
         text = self.log.read_text()
         assert self.process.poll() is None, f"docker-registry did not start: {text}"
         return text.split("listening on ")[1].split('"')[0].split(" ")[0].rstrip(",") if "listening on " in text else ""
 
     def requests(self) -> list[str]:
-        """`METHOD PATH` of what was asked since `forget`."""
+        """Returns `METHOD PATH` of each request since `forget`."""
         lines = self.log.read_text().splitlines()[getattr(self, "_seen", 0) :]
         return [line.split('"')[1].rsplit(" ", 1)[0] for line in lines if '] "' in line or '- "' in line]
 
@@ -151,28 +151,28 @@ class DockerRegistry:
 
 
 def sources() -> Iterator[str]:
-    """The files of this repository but for what it ignores, relative to it. It may come of git or of an sdist."""
+    """Returns the relative paths of the files of this repository, a git checkout or an sdist, without ignored files."""
     ignores = Ignores((), ["/.git", *(ROOT / ".gitignore").read_text().splitlines()], "this repository")
-    for folder, folders, files in os.walk(ROOT):
-        here = os.path.relpath(folder, ROOT)
+    for directory, directories, files in os.walk(ROOT):
+        here = os.path.relpath(directory, ROOT)
 
         def path_of(name: str, here: str = here) -> str:
             return os.path.normpath(os.path.join(here, name))
 
-        folders[:] = [name for name in folders if not ignores.ignored(os.fsencode(path_of(name)), True)]
+        directories[:] = [name for name in directories if not ignores.ignored(os.fsencode(path_of(name)), True)]
         yield from (path_of(name) for name in files if not ignores.ignored(os.fsencode(path_of(name)), False))
 
 
-# They need backends and resolves that most tests do without.
+# These BUILD files need backends and resolves that most tests do not use.
 OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", "src/BUILD", "tests/BUILD"))
 
 
 class Checkout:
-    """A copy of this repository's sources, and Pants in it with a home, a store and caches of its own."""
+    """A copy of this repository's sources with Pants, which has its own home directory, store and caches."""
 
-    def __init__(self, folder: Path, caches: Path, *, own_targets: bool = False) -> None:
+    def __init__(self, directory: Path, caches: Path, *, own_targets: bool = False) -> None:
         """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves."""
-        self.folder = folder
+        self.root = directory
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
@@ -180,8 +180,8 @@ class Checkout:
         for path in sources():
             if path in OWN_TARGETS and not own_targets:
                 continue
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, folder / path)
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, directory / path)
         home = caches / "home"
         home.mkdir(parents=True, exist_ok=True)
         (caches / "sandboxes").mkdir(exist_ok=True)
@@ -193,7 +193,7 @@ class Checkout:
             "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
             "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
             "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
-            # A program must not write into the sources that the next run hashes.
+            # A program must not write to the sources, because the next run hashes them.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if not own_targets:
@@ -202,7 +202,7 @@ class Checkout:
         with locked(caches):
             self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
 
-    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> Done:
+    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> ProgramResult:
         before = os.umask(umask)
         try:
             return run(
@@ -210,7 +210,7 @@ class Checkout:
                 "--pantsd" if pantsd else "--no-pantsd",
                 "--no-dynamic-ui",
                 *args,
-                cwd=self.folder,
+                cwd=self.root,
                 env={**self.env, **env},
                 ok=ok,
                 **self.process_options,
@@ -219,11 +219,11 @@ class Checkout:
             os.umask(before)
 
     def description(self, path: str) -> dict:
-        return json.loads((self.folder / "dist" / path).read_text())
+        return json.loads((self.root / "dist" / path).read_text())
 
     def daemons(self) -> list[int]:
         """The process ids of pantsd in this checkout. Newer Pants writes them below `.pants.d`."""
-        found = [*self.folder.glob(".pids/*/pantsd/pid"), *self.folder.glob(".pants.d/pids/*/pantsd/pid")]
+        found = [*self.root.glob(".pids/*/pantsd/pid"), *self.root.glob(".pants.d/pids/*/pantsd/pid")]
         return [int(path.read_text()) for path in found if path.read_text().strip().isdigit()]
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class Checkout:
 
 
 def _is_running(process: int) -> bool:
-    """Not so for a zombie, which waits for its parent to take notice."""
+    """Returns whether a process runs. A zombie does not run."""
     try:
         os.kill(process, 0)
     except OSError:

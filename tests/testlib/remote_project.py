@@ -34,7 +34,7 @@ SIZES_DIGEST = "sha256:4b94883c127abaf83585ca8c3a217716584f4bbc0845fe556e33e8235
 
 def add_sizes(checkout: Checkout) -> None:
     """Adds a package `sizes` with files below, at and above the size of hard links, executable and not."""
-    directory = checkout.folder / "sizes"
+    directory = checkout.root / "sizes"
     directory.mkdir()
     (directory / "BUILD").write_text(BUILD)
     for name, (size, mode) in FILES.items():
@@ -43,7 +43,7 @@ def add_sizes(checkout: Checkout) -> None:
 
 
 def digests(checkout: Checkout, paths: Iterable[str]) -> dict[str, str]:
-    """Returns the digest of the image that each description under `dist` tells of."""
+    """Returns the digest of the image in each description under `dist`."""
     return {path: checkout.description(path)["digest"] for path in paths}
 
 
@@ -51,7 +51,7 @@ def machine_names(checkout: Checkout) -> list[str]:
     """Returns the paths of a machine that must not be in the key of a cached process."""
     venv = (ROOT / ".venv").resolve()
     return [
-        str(checkout.folder),
+        str(checkout.root),
         checkout.env["HOME"],
         checkout.env["PANTS_LOCAL_EXECUTION_ROOT_DIR"],
         checkout.env["PANTS_NAMED_CACHES_DIR"],

@@ -1,4 +1,4 @@
-"""Reads what a Remote Execution service holds. BuildGrid's interpreter runs this: it has the messages of the protocol.
+"""Reads the content of a Remote Execution service. Runs with BuildGrid's interpreter, which has the API's messages.
 
     remote_protocol.py list-actions OBJECTS
     remote_protocol.py drop-outputs OBJECTS HOST:PORT DIGEST
@@ -21,7 +21,7 @@ from buildgrid._protos.build.bazel.remote.execution.v2 import remote_execution_p
 from google.protobuf.message import DecodeError
 
 _HEX = re.compile(r"[0-9a-f]{64}")
-# No Action is larger: it holds two digests, a timeout and the platform's properties.
+# No Action is larger: an Action has two digests, a timeout and the properties of the platform.
 _MAX_ACTION_SIZE = 4096
 
 

@@ -47,7 +47,7 @@ class InputFile(NamedTuple):
 
 
 class RemoteAction(NamedTuple):
-    """An Action and its Command. `inputs` is None where the service does not hold the input root."""
+    """An Action and its Command. `inputs` is None if the service does not have the input root."""
 
     digest: str
     arguments: tuple[str, ...]
@@ -65,7 +65,7 @@ class RemoteService:
         self.address = f"grpc://127.0.0.1:{port}"
         self.log = directory / "log"
         with open(self.log, "wb") as log:
-            # A process group of its own: what the service starts ends with it.
+            # A new process group, so that the children of the service end with the service.
             self._process = subprocess.Popen(
                 [str(argument) for argument in argv],
                 stdin=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ class RemoteService:
         return ("--remote-cache-read", "--remote-cache-write", f"--remote-store-address={self.address}")
 
     def actions(self) -> list[RemoteAction]:
-        """The Actions that the service holds, in the order of their digests."""
+        """Returns the Actions of the service, in the order of their digests."""
         return [
             RemoteAction(
                 action["digest"],
@@ -162,7 +162,7 @@ class BuildboxCasd(RemoteService):
         runner.chmod(0o755)
         caches = directory / "named-caches"
         caches.mkdir()
-        # The links /lib, /bin and the like of a merged /usr: the target is mounted in the place of each.
+        # On a merged /usr, the targets of the symlinks /lib, /bin and others are mounted instead of the symlinks.
         mounts = {path: path.resolve() for path in map(Path, ("/usr", "/bin", "/lib", "/lib64")) if path.exists()}
         mounts.update({path: path for path in prefixes if not path.is_relative_to("/usr")})
         port = free_port()

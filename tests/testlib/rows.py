@@ -1,10 +1,10 @@
-"""Rows of the table of bad inputs, as marks of tests and of their parameters."""
+"""Rows of the table of bad inputs, as marks of tests and parameters."""
 
 import pytest
 
 row = pytest.mark.row
 
 
-def case(name, what, *values):
-    """A parameter that is of row `name`; `what` tells it from others of that row."""
-    return pytest.param(*values, id=f"{name}-{what}", marks=row(name))
+def case(name, description, *values):
+    """Returns a parameter of the row `name`. `description` distinguishes the parameters of a row."""
+    return pytest.param(*values, id=f"{name}-{description}", marks=row(name))

@@ -1,4 +1,4 @@
-"""The command, in this process or in one of its own: fixtures, which a conftest takes from here."""
+"""Fixtures that run the command in this process or in a separate process. A conftest imports them."""
 
 import json
 import os
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from credential_files import use_home
 
 from dockless.cli import main
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     status: int
     out: str
     err: str
@@ -25,18 +26,16 @@ class Said(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
+def isolated_directory(tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+    use_home(monkeypatch, home)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def dockless(capfdbinary):
-    """The command, in this process."""
+    """`dockless(*arguments)` runs the command in this process."""
 
     def call(*arguments):
         capfdbinary.readouterr()
@@ -45,14 +44,14 @@ def dockless(capfdbinary):
         except SystemExit as end:
             status = end.code
         out, err = capfdbinary.readouterr()
-        return Said(status, out.decode(), err.decode())
+        return CommandResult(status, out.decode(), err.decode())
 
     return call
 
 
 @pytest.fixture
 def start():
-    """The command, in a process of its own."""
+    """`start(*arguments)` starts the command in a separate process."""
     running = []
 
     def begin(*arguments, **options):

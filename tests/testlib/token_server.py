@@ -19,12 +19,12 @@ from dockless.testing.message import ApiError, Query, Response
 
 ISSUER = "test-issuer"
 SERVICE = "test-registry"
-# docker-registry takes a token for a minute more than it is good.
+# docker-registry accepts a token for a minute after its expiry.
 LEEWAY = 60
 
 
 class Account(NamedTuple):
-    """`rights`: a pattern of repositories -> actions there."""
+    """`rights`: a pattern of repositories -> the allowed actions."""
 
     password: str
     rights: dict
@@ -32,19 +32,19 @@ class Account(NamedTuple):
 
 
 class TokenServer(FaultyServer):
-    """Issues tokens to `accounts` (by name; "" is nobody) at `/token`, by GET and by POST.
+    """Issues tokens to `accounts` (by name; "" is anonymous access) at `/token`, by GET and by POST.
 
-    `lifetime`: seconds that a token is good, from `skew` seconds from now on. `expires_in`: what is said of it; 0 says
-    nothing. `field`: the name of the token in the answer. `takes_post`: whether OAuth2 is spoken. `issued` are all
-    tokens so far.
+    `lifetime`: seconds that a token is valid, from `skew` seconds from now on. `expires_in`: the lifetime in the
+    response, none for 0. `field`: the name of the field with the token. `takes_post`: whether the server supports
+    OAuth2. `issued` are all tokens so far.
     """
 
-    def __init__(self, folder, accounts):
+    def __init__(self, directory, accounts):
         super().__init__()
         self.accounts = accounts
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = _certificate(self._key)
-        self.bundle = folder / "token.crt"
+        self.bundle = directory / "token.crt"
         self.bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
         # Clients refuse it for a registry at another port of this machine: a FaultProxy names itself in its place.
         self.realm = self.url + "/token"
@@ -68,14 +68,14 @@ class TokenServer(FaultyServer):
         )
 
     def expire(self):
-        """Time passes for all tokens that were issued."""
+        """Expires all tokens that were issued."""
         for token in self.issued:
             claims = json.loads(_unpacked(token.split(".")[1]))
             claims.update(exp=int(time.time()) - LEEWAY - 60, nbf=int(time.time()) - 3600)
             self._expired[token] = self._sign(claims)
 
-    def as_of_now(self, authorization):
-        """An Authorization header as the registry would see it: with a token that has come to its end in between."""
+    def with_expired_token(self, authorization):
+        """Returns an Authorization header in which the token has expired."""
         scheme, _, token = authorization.partition(" ")
         return f"{scheme} {self._expired[token]}" if token in self._expired else authorization
 
@@ -92,7 +92,7 @@ class TokenServer(FaultyServer):
         claims = {
             "iss": ISSUER,
             "sub": name,
-            # As a string: docker-registry 2.8 refuses a list.
+            # A string, because docker-registry 2.8 refuses a list.
             "aud": form.get("service"),
             "iat": int(time.time()) + self.skew,
             "nbf": int(time.time()) + self.skew - 5,
@@ -144,7 +144,7 @@ class TokenServer(FaultyServer):
 
     def _sign(self, claims):
         der = self._certificate.public_bytes(serialization.Encoding.DER)
-        # The signer's certificate itself: how a `kid` is made differs between the releases of distribution.
+        # The certificate of the signer, because the format of a `kid` differs between releases of distribution.
         head = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(der).decode()]}
         text = ".".join(_packed(json.dumps(part).encode()) for part in (head, claims))
         r, s = decode_dss_signature(self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))

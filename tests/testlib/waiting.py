@@ -1,12 +1,12 @@
-"""Waiting for a state that is observed, instead of for a time."""
+"""Waits for an observed state instead of a fixed time."""
 
 import time
 
 
-def wait_until(condition, what="it", seconds=60.0):
-    """Returns the first true value of `condition()`; fails when there was none in `seconds`."""
+def wait_until(condition, description="it", seconds=60.0):
+    """Returns the first true value of `condition()`. Fails if there is none within `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
+        assert time.monotonic() < end, f"{description} did not happen in {seconds} s"
         time.sleep(0.01)
     return found

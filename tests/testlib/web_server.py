@@ -1,14 +1,16 @@
-"""A web server that is no registry: what urls outside of registries name."""
+"""A web server that is not a registry, for URLs outside of registries."""
 
 import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 
 @contextmanager
 def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
-    """Serves `files`: path -> bytes, or the url to redirect to. `requests` are what it was asked: path and headers."""
+    """Serves `files`: path -> bytes, or the URL of a redirect. `requests` are the received paths and headers."""
     files, requests = {}, []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,3 +41,9 @@ def web_server() -> Iterator[http.server.ThreadingHTTPServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def web():
+    with web_server() as server:
+        yield server

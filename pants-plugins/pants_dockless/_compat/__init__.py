@@ -55,13 +55,13 @@ else:
         snapshot,
     )
 
-# Pants 2.32 and later ask whether to skip a target before they package the target.
+# Pants 2.32 and later request whether to skip a target before they package the target.
 if Version("2.32.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.skip_publish import skip_publish_request, skip_publish_rules
 else:
 
     def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
-        """Return None: this release does not ask."""
+        """Return None, because this release has no such request."""
         return None
 
     def skip_publish_rules() -> Iterable[Union[Rule, UnionRule]]:

@@ -3,6 +3,7 @@
 # Types are checked with the oldest supported version of Pants, which does not have these modules.
 # mypy: disable-error-code="import-not-found, attr-defined, no-any-return"
 
+from collections.abc import Iterable
 from typing import Any
 
 from pants.core.goals.package import (
@@ -10,7 +11,6 @@ from pants.core.goals.package import (
     EnvironmentAwarePackageRequest,
     environment_aware_package,
 )
-from pants.core.util_rules.env_vars import environment_vars_subset
 from pants.engine import intrinsics, rules
 from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
@@ -38,6 +38,7 @@ from pants.engine.target import (
 )
 
 from pants_dockless._compat.coroutines import closing_all
+from pants_dockless._compat.user_environment import user_environment
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -106,11 +107,14 @@ async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
-    """Return the environment variables of the user that a request names."""
-    return await environment_vars_subset(request, **implicitly())
+    """Return the environment variables of the user that a request names.
+
+    Not those of `EnvironmentVars`: with remote execution, they are the variables of the worker.
+    """
+    return user_environment(await intrinsics.session_values(), request)
 
 
-async def concurrently(*coroutines: Any) -> tuple[Any, ...]:
-    """Run coroutines, given as arguments or as one iterable, concurrently. If one fails, the others are closed."""
+async def concurrently(coroutines: Iterable[Any]) -> tuple[Any, ...]:
+    """Run coroutines concurrently. If one fails, the others are closed."""
     with closing_all(coroutines) as opened:
         return await rules.concurrently(opened)

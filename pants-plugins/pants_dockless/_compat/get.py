@@ -1,6 +1,6 @@
 """The functions of `_compat` on `Get`, for Pants 2.28 and earlier."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
@@ -17,6 +17,7 @@ from pants.engine.fs import (
     Snapshot,
 )
 from pants.engine.internals.selectors import Get
+from pants.engine.internals.session import SessionValues
 from pants.engine.process import FallibleProcessResult, Process
 from pants.engine.target import (
     DependenciesRequest,
@@ -28,6 +29,7 @@ from pants.engine.target import (
 )
 
 from pants_dockless._compat.coroutines import closing_all
+from pants_dockless._compat.user_environment import user_environment
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -96,8 +98,12 @@ async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
-    """Return the environment variables of the user that a request names."""
-    return await Get(EnvironmentVars, EnvironmentVarsRequest, request)
+    """Return the environment variables of the user that a request names.
+
+    Not those of `EnvironmentVars`: with remote execution, they are the variables of the worker.
+    """
+    session_values = await Get(SessionValues)
+    return user_environment(session_values, request)
 
 
 class _Requests:
@@ -110,8 +116,8 @@ class _Requests:
         return (yield self.requests)
 
 
-async def concurrently(*coroutines: Any) -> tuple[Any, ...]:
-    """Run coroutines, given as arguments or as one iterable, concurrently. If one fails, the others are closed.
+async def concurrently(coroutines: Iterable[Any]) -> tuple[Any, ...]:
+    """Run coroutines concurrently. If one fails, the others are closed.
 
     `MultiGet` accepts `Get` objects but no coroutines. Therefore each coroutine runs until it sends a request to the
     engine, the requests of all coroutines are sent together, and each coroutine continues with its own result.

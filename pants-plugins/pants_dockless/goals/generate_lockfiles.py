@@ -21,10 +21,10 @@ from pants.engine.target import AllTargets, Target
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
-from dockless.errors import DocklessError
+from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, BasePlatformsField, PlatformsField, ReferenceField
 from pants_dockless.util_rules.base_images import RESOLVE, parse_platforms, read_optional_file
@@ -109,19 +109,20 @@ async def lock_base_images(
 ) -> GenerateLockfileResult:
     """Write the lockfile: the manifest and the config of each base image."""
     old = await read_optional_file(request.lockfile_dest)
+    insecure_registries = options.insecure_registries()
     plan = {
         "bases": [
             {
                 "reference": base.reference,
                 "platforms": base.platforms,
                 "used_by": base.used_by,
-                "insecure": options.is_insecure(Reference.parse(base.reference).registry),
+                "insecure": Reference.parse(base.reference).registry in insecure_registries,
             }
             for base in request.bases
         ],
         "old": _OLD if old is not None else None,
         "new": _NEW,
-        "update": [str(Reference.parse(reference)) for reference in options.update_bases],
+        "update": _updated_references(options),
     }
     output = await run_registry_client(
         None,
@@ -134,12 +135,25 @@ async def lock_base_images(
         output_files=(_NEW,),
     )
     for notice in json.loads(output.stdout):
-        logger.warning(notice)
+        log_warning(logger, notice)
     files = await _compat.digest_contents(output.digest)
     if not files:
         raise DocklessError("the lockfile was not written", hint="run the command again without --remote-execution")
     digest = await _compat.create_digest(CreateDigest([FileContent(request.lockfile_dest, files[0].content)]))
     return GenerateLockfileResult(digest, RESOLVE, request.lockfile_dest)
+
+
+def _updated_references(options: Dockless) -> list[str]:
+    """Return the references in `[dockless].update_bases`. Raises InvalidValueError."""
+    references = []
+    for text in options.update_bases:
+        try:
+            references.append(str(Reference.parse(text)))
+        except InvalidValueError as error:
+            raise InvalidValueError(
+                f"[dockless].update_bases: {error.problem}", cause=error.cause, hint=error.hint
+            ) from None
+    return references
 
 
 def rules() -> Iterable[Union[Rule, UnionRule]]:

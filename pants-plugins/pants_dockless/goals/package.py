@@ -1,6 +1,5 @@
 """The goal `package`: writes an image and its metadata, or the metadata of a `push_image`."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, Union
 
@@ -11,6 +10,7 @@ from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 from pants.util.logging import LogLevel
 
+from dockless._printable import printable_json
 from dockless._units import format_size
 from dockless.oci.image_documents import ImageDocuments
 from pants_dockless import _compat
@@ -37,7 +37,7 @@ async def package_container_image(
     destinations = _destinations(field_set, image, options)
     exported = await export_image(field_set, image, destinations, context, options)
     path = field_set.output_path.value_or_default(file_ending=None)
-    is_archive = (field_set.output.value or "").endswith("-archive")
+    is_archive = field_set.output.value.endswith("-archive")
     output_path = field_set.output_path.value_or_default(file_ending="tar") if is_archive else path
     output, relpath = await place_output(exported, output_path, is_archive)
     metadata = await _compat.create_digest(
@@ -125,7 +125,7 @@ def _layers(documents: list[ImageDocuments], image: BuiltImage) -> list[dict[str
 
 
 def _json_file(path: str, document: dict[str, Any]) -> FileContent:
-    return FileContent(path, (json.dumps(document, indent=2) + "\n").encode())
+    return FileContent(path, f"{printable_json(document)}\n".encode())
 
 
 def rules() -> Iterable[Union[Rule, UnionRule]]:

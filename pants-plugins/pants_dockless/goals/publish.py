@@ -27,9 +27,7 @@ from pants_dockless.target_types import (
     ContainerImageDependenciesField,
     CopyForeignLayersField,
     ImageField,
-    ImageTagsField,
     RegistriesField,
-    RepositoryField,
     SkipPushField,
 )
 from pants_dockless.util_rules.built_image import BuiltImage, image_artifact
@@ -52,8 +50,6 @@ class PublishPushImageRequest(PublishRequest["PublishPushImageFieldSet"]):
 @dataclass(frozen=True)
 class _PublishImageFieldSet(PublishFieldSet[Any]):
     registries: RegistriesField
-    repository: RepositoryField
-    image_tags: ImageTagsField
     skip_push: SkipPushField
     copy_foreign_layers: CopyForeignLayersField
 
@@ -171,6 +167,7 @@ def _plan(
     field_set: _PublishImageFieldSet, image: BuiltImage, destination: Destination, options: Dockless
 ) -> dict[str, Any]:
     """Return the arguments of the program that pushes the image."""
+    insecure_registries = options.insecure_registries()
     return {
         "address": str(field_set.address),
         "layout": "image",
@@ -186,7 +183,7 @@ def _plan(
                 "digest": layer.digest,
                 "registry": layer.registry,
                 "repository": layer.repository,
-                "insecure": options.is_insecure(layer.registry),
+                "insecure": layer.registry in insecure_registries,
             }
             for layer in image.remote_layers
         ],

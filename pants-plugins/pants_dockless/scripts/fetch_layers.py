@@ -84,9 +84,14 @@ def download(client: "RegistryClient", layer: dict[str, Any], path: str) -> None
 
 
 def link(path: str, destination: str) -> None:
-    """Create `destination` as a hard link to `path`, or as a copy if the file system does not support the link."""
+    """Create `destination` as a hard link to `path`, or as a copy if the file system does not support the link.
+
+    If several layers have the same digest, `destination` exists already.
+    """
     import shutil
 
+    if os.path.exists(destination):
+        return
     try:
         os.link(path, destination)
     except OSError:

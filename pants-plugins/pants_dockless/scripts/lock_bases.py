@@ -50,9 +50,8 @@ def main(plan_path: str) -> int:
 def check_updates(plan: dict[str, Any]) -> None:
     """Raise InvalidValueError if `[dockless].update_bases` names a reference that no target uses."""
     from dockless.errors import InvalidValueError
-    from dockless.oci.reference import Reference
 
-    known = {str(Reference.parse(entry["reference"])) for entry in plan["bases"]}
+    known = {entry["reference"] for entry in plan["bases"]}
     for reference in plan["update"]:
         if reference not in known:
             raise InvalidValueError(

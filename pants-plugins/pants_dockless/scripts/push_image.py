@@ -63,7 +63,7 @@ def main(plan_path: str) -> int:
         return 1
     print(
         f"{plan['registry']}/{plan['repository']}@{pushed.digest}: {pushed.blobs_sent} blobs sent "
-        f"({pushed.bytes_sent} bytes), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already there",
+        f"({pushed.bytes_sent} bytes), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already present",
         file=sys.stderr,
     )
     return 0

@@ -29,6 +29,12 @@ def run(main: Callable[[str], int]) -> NoReturn:
     sys.unraisablehook = lambda error: None if error.exc_type is SystemExit else default_hook(error)
     try:
         status = main(*sys.argv[1:])
+    except Exception as error:
+        # Python would print messages, which may contain text of a registry, as they are.
+        from dockless._printable import traceback_lines
+
+        print(*traceback_lines(error), sep="\n", file=sys.stderr)
+        status = 1
     finally:
         exit_on_signals()
     sys.exit(status)
@@ -47,7 +53,11 @@ def read_plan(path: str) -> dict[str, Any]:
                 os.environ.update(json.load(file))
             os.unlink(plan["environment"])
         except OSError as error:
-            print(f"error: cannot read the environment: {error.strerror}; run the command again", file=sys.stderr)
+            print(
+                f"error: cannot read the environment: {error.strerror}; run the command again without "
+                "--remote-execution",
+                file=sys.stderr,
+            )
             sys.exit(1)
     return plan
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pants.engine.addresses import Address
-from pants.util.value_interpolation import InterpolationContext, InterpolationError
+from pants.util.value_interpolation import InterpolationContext
 
 from dockless.errors import InvalidValueError
 from dockless.oci.digest import Digest as ContentDigest
@@ -41,6 +41,9 @@ def find_destinations(
     """Return the destinations of an image with the digest `digest`. Raises TargetError."""
     try:
         options.check()
+    except InvalidValueError as error:
+        raise TargetError.from_error(address, None, error) from None
+    try:
         registry_options = tuple(dict.fromkeys(options.registries(*(registries.value or ()))))
     except InvalidValueError as error:
         raise TargetError.from_error(address, registries.alias, error) from None
@@ -113,7 +116,7 @@ def _interpolate(
         return check(context.format(template, source=InterpolationContext.TextSource(options_scope=source)))
     except InvalidValueError as error:
         raise TargetError.from_error(address, source, error) from None
-    except (InterpolationError, ValueError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
         # Pants describes an unknown placeholder in several lines. The last line names the known placeholders.
         lines = str(error).strip().splitlines()
         cause = lines[-1] if lines else "a placeholder cannot be formatted"

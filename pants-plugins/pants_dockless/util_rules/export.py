@@ -36,7 +36,7 @@ async def export_image(
     options: Dockless,
 ) -> Digest:
     """Return the tree for the field `output`: an OCI layout, the file `image.tar`, or nothing for `metadata`."""
-    address, output = field_set.address, field_set.output.value or field_set.output.default
+    address, output = field_set.address, field_set.output.value
     if output == "metadata":
         return EMPTY_DIGEST
     if output == "oci-layout" and not field_set.include_base_layers.value:
@@ -78,6 +78,7 @@ async def _complete_layout(
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
     if not image.remote_layers:
         return image.layout
+    insecure_registries = options.insecure_registries()
     plan = {
         "layers": [
             {
@@ -86,7 +87,7 @@ async def _complete_layout(
                 "urls": layer.urls,
                 "registry": layer.registry,
                 "repository": layer.repository,
-                "insecure": options.is_insecure(layer.registry),
+                "insecure": layer.registry in insecure_registries,
             }
             for layer in image.remote_layers
         ],

@@ -18,7 +18,7 @@ from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.platform import Platform
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError, wrong_target_type
+from pants_dockless.errors import TargetError, log_warning, wrong_target_type
 from pants_dockless.field_sets import ContainerImageFieldSet
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ImageLayerDependenciesField
@@ -182,7 +182,7 @@ def _assemble(
     except DocklessError as error:
         raise TargetError.from_error(field_set.address, None, error) from None
     for warning in image.warnings:
-        logger.warning(f"{field_set.address}: {warning}")
+        log_warning(logger, f"{field_set.address}: {warning}")
     return image
 
 

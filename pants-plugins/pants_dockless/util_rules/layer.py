@@ -24,7 +24,7 @@ from dockless.errors import LayerError
 from dockless.layer import BuiltLayer, InlineFile, LayerSpec, Source, source_date_epoch
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.target_types import (
     CompressionField,
     ContentDependenciesField,
@@ -120,23 +120,29 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
         target.address, output.digest, {str(descriptor.digest): descriptor.size}, "the process that builds the layer"
     )
     for warning in built.warnings:
-        logger.warning(f"{target.address}: {warning}")
+        log_warning(logger, f"{target.address}: {warning}")
     return Layer(built, output.digest)
 
 
 async def _collect_sources(target: Target) -> LayerSources:
     """Collect the content of a layer. Each content has its own directory, so that the library detects conflicts."""
     dependencies, entries = target[ContentDependenciesField], target[ContentsField]
-    contents = await collect_dependencies(dependencies)
-    directory = _check_path(target.address, target[DirectoryField], target[DirectoryField].value or "")
+    directory = _check_path(target.address, target[DirectoryField], target[DirectoryField].value)
+    for path, _ in entries.pairs:
+        _check_path(target.address, entries, path)
+    contents, *contents_of_entries = await _compat.concurrently(
+        (
+            collect_dependencies(dependencies),
+            *(collect_entry(entries, path, address) for path, address in entries.pairs),
+        )
+    )
     prefixes = prefixes_to_strip(
         target[StripPrefixField].value, contents, RequestedBy(target.address, StripPrefixField.alias)
     )
     # Each content, the one file of the content that is copied (or all files), the destination, and the prefix to strip.
     copies = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
-    for path, address in entries.pairs:
-        _check_path(target.address, entries, path)
-        for content in await collect_entry(entries, path, address):
+    for (path, _), entry_contents in zip(entries.pairs, contents_of_entries):
+        for content in entry_contents:
             if path.endswith("/"):
                 copies.append((content, "", path, relative_root(content)))
             else:
@@ -199,7 +205,7 @@ async def _layer_spec(target: Target, sources: tuple[Source, ...], default_compr
         ignore_files=target[IgnoreFilesField].value or (),
         keep_ignore_files=target[KeepIgnoreFilesField].value,
         modes=dict(target[ModesField].value or {}),
-        owner=target[OwnerField].value or "0:0",
+        owner=target[OwnerField].value,
         owners=dict(target[OwnersField].value or {}),
         symlinks=dict(target[SymlinksField].value or {}),
         inline_files={path: InlineFile(text) for path, text in (target[InlineFilesField].value or {}).items()},
@@ -216,7 +222,7 @@ async def _modification_time(address: Address, field: MtimeField) -> int:
     """Return the modification time in seconds since 1970. Raises TargetError."""
     try:
         if field.value != _EPOCH:
-            return source_date_epoch(field.value or "0")
+            return source_date_epoch(field.value)
         env = await _compat.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
         if _EPOCH not in env:
             raise LayerError(f"{_EPOCH} is not set", hint="set the variable to a number of seconds since 1970")

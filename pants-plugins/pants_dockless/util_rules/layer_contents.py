@@ -93,6 +93,7 @@ async def _collect(requested_by: RequestedBy, direct: Targets) -> tuple[Content,
         )
     )
     addresses = [*(address for address, _ in targets.packages), *(target.address for target in targets.sources)]
+    providers = set(addresses)
     by_origin: dict[str, list[Content]] = {}
     empty = set()
     for address, content in zip(addresses, contents):
@@ -101,7 +102,7 @@ async def _collect(requested_by: RequestedBy, direct: Targets) -> tuple[Content,
         else:
             empty.add(address)
     for target in direct:
-        if target.address in empty or (target.address not in addresses and not target.has_field(Dependencies)):
+        if target.address in empty or (target.address not in providers and not target.has_field(Dependencies)):
             raise requested_by.error(
                 f"the target {target.address} of the type `{target.alias}` provides no file",
                 hint="depend on files, resources or a package such as pex_binary or archive",

@@ -22,7 +22,7 @@ from pants.engine.process import FallibleProcessResult, Process, ProcessCacheSco
 from pants.util.frozendict import FrozenDict
 from pants.util.logging import LogLevel
 
-from dockless.errors import DocklessError
+from dockless.errors import DocklessError, printable
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
@@ -108,7 +108,9 @@ async def run_registry_client(
 ) -> Output:
     """Run a program that connects to registries, on this machine.
 
-    Raises TargetError, or DocklessError without an address, if the program fails.
+    The program reads its environment from a private file of this machine. With --remote-execution, the program fails,
+    and its error tells the user to run the command again without --remote-execution. Raises TargetError, or
+    DocklessError without an address, if the program fails.
     """
     environment = await _compat.environment_vars(EnvironmentVarsRequest((*ENV_VARS, *options.env_vars)))
     with private_environment(environment) as path:
@@ -219,4 +221,6 @@ def _checked(address: Optional[Address], result: FallibleProcessResult) -> Outpu
     if text.startswith(_ERROR) and "\n" not in text:
         problem = text[len(_ERROR) :]
         raise TargetError(address, None, problem) if address else DocklessError(problem)
+    # A traceback: its messages may contain anything.
+    text = "\n".join(printable(line, None) for line in text.split("\n"))
     raise RuntimeError(f"{address or '[dockless]'}: internal error: a Dockless helper process failed:\n{text}")

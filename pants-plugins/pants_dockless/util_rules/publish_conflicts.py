@@ -7,10 +7,8 @@ from pants.engine.addresses import Address
 from pants_dockless._compat import RunId
 from pants_dockless.errors import TargetError
 
-# By run and reference: the first target that publishes to the reference, and the digest of the image. The entries of a
-# few earlier runs are kept, because their rules may still be running.
+# By run and reference: the first target that publishes to the reference, and the digest of the image.
 _PUBLISHED: dict[RunId, dict[str, tuple[Address, str]]] = {}
-_KEPT_RUNS = 8
 
 
 def check_conflicts(run: RunId, references: Iterable[str], address: Address, digest: str) -> None:
@@ -19,9 +17,10 @@ def check_conflicts(run: RunId, references: Iterable[str], address: Address, dig
     Raises TargetError if another target publishes another image to one of them. Pants calls the rules of all targets
     before the first push, so that nothing has been pushed when the error occurs.
     """
-    published = _PUBLISHED.setdefault(run, {})
-    for old_run in list(_PUBLISHED)[:-_KEPT_RUNS]:
+    # pantsd performs one run at a time.
+    for old_run in [key for key in _PUBLISHED if key != run]:
         _PUBLISHED.pop(old_run, None)
+    published = _PUBLISHED.setdefault(run, {})
     for reference in references:
         other_address, other_digest = published.setdefault(reference, (address, digest))
         if other_address != address and other_digest != digest:

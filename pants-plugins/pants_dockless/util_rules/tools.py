@@ -21,6 +21,7 @@ EXPORT_IMAGE = "export_image.py"
 
 LAYER_MODULES = (
     "dockless._hashing",
+    "dockless._printable",
     "dockless.errors",
     "dockless.layer.builder",
     "dockless.layer.compression",
@@ -63,6 +64,7 @@ EXPORT_MODULES = (
     "dockless._atomic",
     "dockless.blobs",
     "dockless._hashing",
+    "dockless._printable",
     "dockless.errors",
     "dockless.image_tree",
     "dockless.layout.blob_copy",

@@ -77,9 +77,11 @@ def _run(argv: Sequence[str] | None) -> int:
         # The reader of the output closed it, such as `head`.
         _discard_output()
     except Exception as error:
-        if arguments.debug:
-            raise
+        from dockless.cli._output import print_line, print_traceback
         from dockless.errors import DocklessError, printable
+
+        if arguments.debug:
+            print_traceback(error)
 
         if isinstance(error, DocklessError):
             message = f"{error}{_local_path_hint(arguments, error)}"
@@ -89,8 +91,9 @@ def _run(argv: Sequence[str] | None) -> int:
             message = f"cannot write the output: {error.strerror or error}"
         else:
             message = printable(f"internal error: {type(error).__name__}: {error}", 500)
-            message += "; run the command again with --debug for a traceback"
-        print(f"dockless: error: {message}", file=sys.stderr)
+            if not arguments.debug:
+                message += "; run the command again with --debug for a traceback"
+        print_line(f"dockless: error: {message}", sys.stderr)
     return 1
 
 
@@ -115,11 +118,12 @@ def _local_path_hint(arguments: argparse.Namespace, error: Exception) -> str:
 def _set_up_logging(verbose: bool, quiet: bool) -> None:
     import logging
 
-    if verbose:
-        logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s", stream=sys.stderr)
-    else:
-        level = logging.ERROR if quiet else logging.WARNING
-        logging.basicConfig(level=level, format="dockless: warning: %(message)s", stream=sys.stderr)
+    from dockless.cli._output import LogFormatter
+
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter("%(name)s: %(message)s" if verbose else "dockless: warning: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -119,8 +119,10 @@ class _ExplainedAccess:
             if self._explain:
                 import sys
 
+                from dockless.cli._output import print_line
+
                 for line in self._access.explain():
-                    print(line, file=sys.stderr)
+                    print_line(line, sys.stderr)
         finally:
             self._access.__exit__(*error)
 

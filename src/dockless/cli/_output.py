@@ -1,22 +1,55 @@
-"""Output of commands: a JSON object or lines of text."""
+"""Output of commands: a JSON object or lines of text. No other module of the command writes to stdout or stderr."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from dockless._printable import printable, printable_json, traceback_lines
 from dockless._units import format_size
 
 if TYPE_CHECKING:
     from dockless.registry.push_result import PushResult
 
 
+def print_line(text: str, file: TextIO | None = None) -> None:
+    """Print `text` as one line to stdout or `file`, with the escapes of `printable`."""
+    # One write: print() writes the line end separately, and several threads transfer blobs.
+    (sys.stdout if file is None else file).write(f"{printable(text, None)}\n")
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print the traceback of `error` to stderr."""
+    for line in traceback_lines(error):
+        print_line(line, sys.stderr)
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print the only output of a command with --json."""
-    # ASCII, because a terminal's encoding may not have all characters of a path.
-    print(json.dumps(document, indent=2))
+    sys.stdout.write(f"{printable_json(document)}\n")
+
+
+def print_document(data: bytes) -> None:
+    """Print a JSON document byte for byte; on a terminal, with JSON escapes for characters that it may act on."""
+    if sys.stdout.isatty():
+        text = data.decode("utf-8", "backslashreplace")
+        sys.stdout.write("".join(c if c.isprintable() or c in "\n\t" else printable_json(c)[1:-1] for c in text))
+    else:
+        sys.stdout.buffer.write(data)
+
+
+class LogFormatter(logging.Formatter):
+    """A formatter whose records are one line each, with the escapes of `printable`, before the traceback if any."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the base class
+        """Return the line of a record."""
+        return printable(super().formatMessage(record), None)
+
+    def formatException(self, exc_info: Any) -> str:  # noqa: N802 - the name of the base class
+        """Return the lines of a traceback."""
+        return "\n".join(traceback_lines(exc_info[1]))
 
 
 def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) -> None:
@@ -35,10 +68,10 @@ def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) 
         )
         return
     for reference in pushed.references:
-        print(reference if reference.endswith(f"@{pushed.digest}") else f"{reference}@{pushed.digest}")
+        print_line(reference if reference.endswith(f"@{pushed.digest}") else f"{reference}@{pushed.digest}")
     if not arguments.quiet:
-        print(
+        print_line(
             f"{pushed.blobs_sent} blobs sent ({format_size(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
             f"{pushed.blobs_present} already present",
-            file=sys.stderr,
+            sys.stderr,
         )

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from dockless._units import format_size
+from dockless.cli._output import print_line
 from dockless.cli._signals import interrupt
 
 if TYPE_CHECKING:
@@ -39,14 +40,9 @@ def _print_event(event: ProgressEvent) -> None:
     interrupt.check()
     if event.kind in _ENDS:
         size = format_size(event.descriptor.size)
-        _print_line(f"{event.descriptor.digest} {_ENDS[event.kind]} ({size})")
+        print_line(f"{event.descriptor.digest} {_ENDS[event.kind]} ({size})", sys.stderr)
     elif event.kind == "tagged":
-        _print_line(f"{event.reference} is {event.descriptor.digest}")
-
-
-def _print_line(line: str) -> None:
-    # One write: print() writes the line end separately, and several threads transfer blobs.
-    sys.stderr.write(f"{line}\n")
+        print_line(f"{event.reference} is {event.descriptor.digest}", sys.stderr)
 
 
 class _Bars:

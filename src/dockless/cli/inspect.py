@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from dockless.cli._options import Commands, access_of, add_command, platform_of
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what the arguments ask for: the document itself, or a summary."""
     if arguments.raw + arguments.config + arguments.json > 1:
         arguments.usage_error("--raw, --config and --json cannot be combined")
-    from dockless.cli._output import print_json
+    from dockless.cli._output import print_document, print_json
     from dockless.image_tree import read_image
     from dockless.oci.manifest import Index
     from dockless.transfer.locations import Location
@@ -52,13 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
         whole = platform is None and not arguments.config
         root = opened.root if whole else select_manifest(opened, platform)
         if arguments.raw:
-            return _print_bytes(root.raw)
+            print_document(root.raw)
+            return 0
         if isinstance(root, Index):
             document = _index_document(root)
         else:
             image = read_image(opened.source, root, arguments.source)
             if arguments.config:
-                return _print_bytes(image.config_bytes)
+                print_document(image.config_bytes)
+                return 0
             document = _image_document(image)
     document = {"source": arguments.source, **document}
     if arguments.json:
@@ -103,13 +104,9 @@ def _image_document(image: ImageDocuments) -> dict[str, Any]:
     }
 
 
-def _print_bytes(data: bytes) -> int:
-    sys.stdout.buffer.write(data)
-    return 0
-
-
 def _print_text(document: Any, indent: str) -> None:
-    """Print names and values that are not empty, one on each line, without control characters."""
+    """Print names and values that are not empty, one on each line."""
+    from dockless.cli._output import print_line
     from dockless.errors import printable
 
     for name, value in document.items():
@@ -117,16 +114,16 @@ def _print_text(document: Any, indent: str) -> None:
             continue
         if isinstance(value, dict) and not any(value.values()):
             # ExposedPorts and Volumes are sets, as objects with empty values.
-            print(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
+            print_line(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
         elif isinstance(value, dict):
-            print(f"{indent}{printable(name)}:")
+            print_line(f"{indent}{printable(name)}:")
             _print_text(value, indent + "  ")
         elif isinstance(value, list) and isinstance(value[0], dict):
-            print(f"{indent}{name}:")
+            print_line(f"{indent}{name}:")
             for item in value:
                 line = "  ".join(printable(str(part)) for part in item.values() if part not in ("", []))
-                print(f"{indent}  {line}")
+                print_line(f"{indent}  {line}")
         elif isinstance(value, list):
-            print(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
+            print_line(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")
         else:
-            print(f"{indent}{printable(name)}: {printable(str(value))}")
+            print_line(f"{indent}{printable(name)}: {printable(str(value))}")

@@ -35,7 +35,9 @@ class _Parser(argparse.ArgumentParser):
         return known, unknown
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; usage: {self.prog} --help\n")
+        from dockless._printable import printable
+
+        self.exit(2, f"{self.prog}: error: {printable(message, None)}; usage: {self.prog} --help\n")
 
 
 def _suggestion(unknown: list[str], options: list[str]) -> str:

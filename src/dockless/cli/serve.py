@@ -24,7 +24,9 @@ def add_to(commands: Commands) -> None:
         help="HOST:PORT; port 0 selects a free port, which is printed (default: %(default)s)",
     )
     parser.add_argument(
-        "--any-address", action="store_true", help="allow an address that other machines can reach; they could push"
+        "--any-address",
+        action="store_true",
+        help="allow an address that other machines can reach, which could push, and requests of web pages",
     )
     parser.add_argument("--data", metavar="DIR", help="directory of the content (default: memory, lost at the end)")
     parser.add_argument(
@@ -41,7 +43,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve a registry until a signal arrives."""
-    from dockless.cli._output import print_json
+    from dockless.cli._output import print_json, print_line
     from dockless.testing import read_faults
     from dockless.testing.serve import serve
 
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"url": url, "registry": url.partition("://")[2], "data": arguments.data})
         else:
-            print(f"serving a registry on {url} ({storage}); press Ctrl-C to stop")
+            print_line(f"serving a registry on {url} ({storage}); press Ctrl-C to stop")
         sys.stdout.flush()
 
     return serve(

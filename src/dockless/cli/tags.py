@@ -23,7 +23,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the tags of a repository."""
-    from dockless.cli._output import print_json
+    from dockless.cli._output import print_json, print_line
     from dockless.errors import InvalidValueError
     from dockless.transfer.locations import Location
 
@@ -42,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"repository": reference.name, "tags": tags})
     else:
         for tag in tags:
-            print(tag)
+            print_line(tag)
     return 0

@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify an image and print its problems. The exit status is 1 if there are any."""
     from dockless._units import format_size
-    from dockless.cli._output import print_json
+    from dockless.cli._output import print_json, print_line
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
     from dockless.transfer.verify import verify_image
@@ -56,13 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         for problem in result.problems:
-            print(problem)
+            print_line(problem)
         if not arguments.quiet:
             read = f"{result.manifests} manifests, {result.blobs} blobs, {format_size(result.bytes)}"
             foreign = f"; {len(result.foreign)} foreign layers were not verified" if result.foreign else ""
-            print(f"{_count(result.problems)} found in {read}{foreign}", file=sys.stderr)
+            print_line(f"{_count(result.problems)} found in {read}{foreign}", sys.stderr)
     if result.problems:
-        print(f"dockless: error: {arguments.source} is not valid: {_count(result.problems)} found", file=sys.stderr)
+        print_line(f"dockless: error: {arguments.source} is not valid: {_count(result.problems)} found", sys.stderr)
     return 1 if result.problems else 0
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from dockless.errors import LayerError
+from dockless.errors import LayerError, printable
 from dockless.tar.header import DIRECTORY
 
 # Directories that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would remove the sticky bit of
@@ -159,7 +159,7 @@ def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
             f"{shown(name)} is under {shown(top)}, which is a symlink to {shown(b'usr/' + top)} in most bases: "
             f"put the file under {shown(b'usr/' + top)}"
         )
-    return tuple(warnings)
+    return tuple(printable(warning, None) for warning in warnings)
 
 
 def _casefolded(name: bytes) -> bytes:

@@ -37,13 +37,13 @@ def tar_blocks(entries: Iterable[Entry], mtime: int, size: int) -> Iterator[Bloc
             yield from filler.skip(-len(data) % 512)
     # Two zero blocks end the archive. Padding to a larger record is only needed on magnetic tape.
     yield from filler.skip(1024)
-    last = filler.rest()
+    last = filler.last_block()
     if last is not None:
         yield last
 
 
 def _file_blocks(filler: _Filler, entry: Entry, mtime: int) -> Iterable[Block]:
-    """Return the blocks that a file fills; the rest of the file stays in `filler`."""
+    """Return the blocks that a file fills. The end of the file remains in `filler`."""
     try:
         descriptor = os.open(entry.file, _OPEN)
     except OSError as error:
@@ -136,17 +136,17 @@ class _Filler:
 
     def read(self, descriptor: int, n: int, entry: Entry) -> Iterator[Block]:
         while n:
-            room = min(n, self._size - self._position)
+            length = min(n, self._size - self._position)
             try:
-                got = os.readv(descriptor, [self._block[self._position : self._position + room]])
+                count = os.readv(descriptor, [self._block[self._position : self._position + length]])
             except OSError as error:
                 raise unreadable(entry.origin, entry.file, error) from error
-            if not got:
+            if not count:
                 raise unreadable(entry.origin, entry.file, "the file shrank while it was read")
-            self._position += got
-            n -= got
+            self._position += count
+            n -= count
             if self._position == self._size:
                 yield self._full()
 
-    def rest(self) -> Block | None:
+    def last_block(self) -> Block | None:
         return Block(self._block[: self._position]) if self._position else None

@@ -113,9 +113,9 @@ class DockerArchive:
                     f"{self.where} has {len(self._listed)} images", cause=f"it has {available}", hint="name one image"
                 )
             return self._listed[0]
-        wanted = _full(reference)
+        full_reference = _full(reference)
         for listed in self._listed:
-            if wanted in map(_full, listed.names):
+            if full_reference in map(_full, listed.names):
                 return listed
         raise LayoutError(f"{self.where} has no image {reference}", cause=f"it has {available}")
 

@@ -6,11 +6,11 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import atomic_file, reason_of, temporary_directory
+from dockless._atomic import atomic_file, reason_of, resolve_output, temporary_directory
 from dockless._concurrency import CancelledError, WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
@@ -21,6 +21,8 @@ from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_doc
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index
+
+_BLOBS = "blobs/sha256"
 
 
 def write_layout(
@@ -38,10 +40,9 @@ def write_layout(
     ones are, and a new root replaces the one with the same name, as in skopeo; other roots stay. A failure leaves the
     layout as it was. `jobs` blobs are read at a time. Raises LayoutError, and what `source` raises.
     """
-    if os.path.islink(directory):
-        directory = os.path.realpath(directory)
     unique = {blob.digest: blob for blob in blobs}
     try:
+        directory = resolve_output(directory)
         if os.path.isdir(directory) and os.listdir(directory):
             _append(directory, roots, list(unique.values()), source, on_bytes, jobs)
         elif os.path.lexists(directory) and not os.path.isdir(directory):
@@ -67,7 +68,7 @@ def _create(
     os.makedirs(parent, exist_ok=True)
     with temporary_directory(parent) as staged:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
-        os.makedirs(os.path.join(staged, "blobs", "sha256"))
+        os.makedirs(os.path.join(staged, _BLOBS))
 
         def put(blob: Descriptor, on_bytes: OnBytes) -> None:
             with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
@@ -93,6 +94,13 @@ def _append(
     on_bytes: OnBytes,
     jobs: int,
 ) -> None:
+    for name in (LAYOUT_FILE, INDEX_FILE, "blobs", _BLOBS):
+        # Whoever made the layout may not be able to write where the link leads to. Reading does no harm: blobs are
+        # verified.
+        if os.path.islink(os.path.join(directory, name)):
+            raise LayoutError(
+                f"cannot write an OCI layout to {directory}", cause=f"{name} is a symlink", hint="choose another path"
+            )
     try:
         OciLayout(directory)
     except LayoutError as error:
@@ -113,8 +121,12 @@ def _append(
         with _locked(directory):
             # Only when all blobs are complete, so that a failure leaves nothing. Blobs in the layout are never removed:
             # a concurrent writer may rely on them.
-            for name in os.listdir(staged):
-                _move(os.path.join(staged, name), os.path.join(directory, "blobs", "sha256", name))
+            blob_directory = _open_blobs(directory)
+            try:
+                for name in os.listdir(staged):
+                    os.replace(os.path.join(staged, name), name, dst_dir_fd=blob_directory)
+            finally:
+                os.close(blob_directory)
             _update_index(files, os.path.join(directory, INDEX_FILE), roots)
 
 
@@ -127,9 +139,18 @@ def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
         return Digest.of_file(file) == blob.digest
 
 
-def _move(path: str, to: str) -> None:
-    os.makedirs(os.path.dirname(to), exist_ok=True)
-    os.replace(path, to)
+def _open_blobs(directory: str) -> int:
+    """Return a descriptor of the layout's directory of blobs, which is created if necessary. No symlink is followed."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in _BLOBS.split("/"):
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=descriptor)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor
 
 
 def _put_all(

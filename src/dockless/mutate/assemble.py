@@ -146,10 +146,10 @@ def make_image(
     return ImageDocuments(manifest, config, config_bytes)
 
 
-def _check_size(what: str, raw: bytes, large: str) -> None:
+def _check_size(document: str, raw: bytes, large: str) -> None:
     if len(raw) > DEFAULT_LIMIT:
         raise InvalidValueError(
-            f"the image's {what} would have {len(raw)} bytes",
+            f"the image's {document} would have {len(raw)} bytes",
             cause=f"registries and runtimes accept at most {DEFAULT_LIMIT}",
             hint=f"shorten its {large}",
         )

@@ -164,7 +164,7 @@ def _check_env(env: Mapping[str, str]) -> None:
             raise InvalidValueError("an environment name is empty", hint="write NAME: value")
         if "=" in name:
             raise InvalidValueError(
-                f"the environment name {printable(name, 100)!r} contains '='", hint="write NAME: value"
+                f"the environment name '{printable(name, 100)}' contains '='", hint="write NAME: value"
             )
         check_text(name, "an environment name")
         check_text(value, f"the value of {printable(name, 100)}")
@@ -188,16 +188,16 @@ def _check_argv(argv: Sequence[str]) -> None:
 def _check_working_dir(path: str) -> None:
     check_text(path, "the path")
     if not path.startswith("/"):
-        raise InvalidValueError(f"{printable(path, 100)!r} is not absolute", hint="begin it with /")
+        raise InvalidValueError(f"'{printable(path, 100)}' is not absolute", hint="begin it with /")
     if ".." in path.split("/"):
-        raise InvalidValueError(f"{printable(path, 100)!r} contains '..'", hint="write the path without '..'")
+        raise InvalidValueError(f"'{printable(path, 100)}' contains '..'", hint="write the path without '..'")
 
 
 def _check_user(user: str) -> None:
     check_text(user, "the user")
     if not _USER.match(user):
         raise InvalidValueError(
-            f"{printable(user, 100)!r} is not a user", hint="write user, uid, user:group or uid:gid"
+            f"'{printable(user, 100)}' is not a user", hint="write user, uid, user:group or uid:gid"
         )
     for part in user.split(":"):
         if part.isascii() and part.isdigit() and int(part[:11]) > _MAX_ID:
@@ -211,7 +211,7 @@ def _check_ports(ports: Sequence[str]) -> None:
         last = int(found["last"] or first) if found else 0
         if not 0 < first <= last < 65536:
             raise InvalidValueError(
-                f"{printable(port, 100)!r} is not a port",
+                f"'{printable(port, 100)}' is not a port",
                 hint="write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp",
             )
 
@@ -224,14 +224,14 @@ def _check_volumes(volumes: Sequence[str]) -> None:
 def _check_stop_signal(signal: str) -> None:
     if not re.match(r"(SIG[A-Z0-9+]{2,12}|[0-9]{1,2})\Z", signal):
         raise InvalidValueError(
-            f"{printable(signal, 50)!r} is not a signal", hint="write a name such as SIGTERM, or a number"
+            f"'{printable(signal, 50)}' is not a signal", hint="write a name such as SIGTERM, or a number"
         )
 
 
 def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
     unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
-        raise InvalidValueError(f"{printable(sorted(unknown)[0], 50)!r} is not a key of a healthcheck")
+        raise InvalidValueError(f"'{printable(sorted(unknown)[0], 50)}' is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
     if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
         raise InvalidValueError(f"its Test {test!r:.100} is not a list of strings", hint='write ["CMD-SHELL", "true"]')
@@ -247,7 +247,7 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
 def _check_created(created: str) -> None:
     if not is_time(created):
         raise InvalidValueError(
-            f"{printable(created, 50)!r} is not a time", hint="write a time as in RFC 3339: 2024-01-31T12:00:00Z"
+            f"'{printable(created, 50)}' is not a time", hint="write a time as in RFC 3339: 2024-01-31T12:00:00Z"
         )
 
 

@@ -25,7 +25,7 @@ class Digest(str):
         """Parse a digest. Raises InvalidValueError."""
         if not isinstance(text, str) or not _SHA256.match(text):
             raise InvalidValueError(
-                f"invalid digest {printable(str(text), 100)!r}", hint="write `sha256:` and 64 lower-case hex digits"
+                f"invalid digest '{printable(str(text), 100)}'", hint="write `sha256:` and 64 lower-case hex digits"
             )
         return super().__new__(cls, text)
 

@@ -58,7 +58,7 @@ def layer_in_format(media_type: str, image_format: str) -> str:
         return names[media_type]
     except KeyError:
         raise InvalidValueError(
-            f"a {image_format} image cannot have a layer with the media type {printable(media_type, 100)!r}",
+            f"a {image_format} image cannot have a layer with the media type '{printable(media_type, 100)}'",
             hint="keep the format of the image that the layer comes from",
         ) from None
 

@@ -74,12 +74,12 @@ class Platform(NamedTuple):
         parts = text.split("/") if isinstance(text, str) else []
         if not 2 <= len(parts) <= 3 or not all(_COMPONENT.match(part) for part in parts):
             raise InvalidValueError(
-                f"invalid platform {printable(str(text), 100)!r}", hint="write os/architecture, such as linux/amd64"
+                f"invalid platform '{printable(str(text), 100)}'", hint="write os/architecture, such as linux/amd64"
             )
         found = cls(*parts).normalized()
         if found.os not in _KNOWN_OS or found.architecture not in _KNOWN_ARCHITECTURES:
             raise InvalidValueError(
-                f"unknown platform {printable(text, 100)!r}",
+                f"unknown platform '{printable(text, 100)}'",
                 hint="write os/architecture in Go's names, such as linux/amd64 or linux/arm64",
             )
         return found

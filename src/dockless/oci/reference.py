@@ -121,4 +121,4 @@ class Reference(NamedTuple):
 
 
 def _fail(kind: str, text: str, hint: str) -> NoReturn:
-    raise InvalidValueError(f"invalid {kind} {printable(text, 300)!r}", hint=hint)
+    raise InvalidValueError(f"invalid {kind} '{printable(text, 300)}'", hint=hint)

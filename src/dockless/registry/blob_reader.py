@@ -108,9 +108,8 @@ class _BlobReader(io.RawIOBase):
     def _read(self, n: int) -> bytes:
         if self._response is not None and self._position == self._response_end:
             self._disconnect()
-        if self._response is None:
-            self._response = self._connect()
-        data = self._response.read_some(n)
+        response = self._response or self._connect()
+        data = response.read_some(n)
         if not data:
             raise self._truncated()
         return data

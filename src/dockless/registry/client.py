@@ -58,7 +58,8 @@ class RegistryClient:
         self.registry = check_registry(registry)
         self.jobs = check_jobs(jobs)
         self.retrier = Retrier(retry or RetryPolicy(), clock or Clock())
-        self._state = UploadState(os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        self._state = UploadState(environ)
         self._uploads: SingleFlight[tuple[str, Digest], BlobResult] = SingleFlight()
         self._session = RegistrySession(
             self.registry,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from dockless.errors import InvalidValueError, printable
@@ -46,8 +47,7 @@ def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label:
         if path in seen:
             raise ProtocolError(f"{listing} in a loop")
         seen.add(path)
-        page = path
-        response, size, document = retrier.run(lambda: _get_page(api, repository, page, label))  # noqa: B023
+        response, size, document = retrier.run(partial(_get_page, api, repository, path, label))
         total += size
         if total > _MAX_TOTAL:
             raise ProtocolError(f"{listing} in more than {_MAX_TOTAL} bytes")

@@ -63,18 +63,18 @@ def push(
     tree = ImageTree.read(root, source, str(root.digest))
     for document in tree.documents.values():
         check_manifest_size(document.raw, f"{client.registry}/{repository}")
-    push = _Push(source, client, repository, mount_from or {}, force, progress)
-    push.blobs = {digest: blob for digest, blob in tree.blobs.items() if not (keep_foreign_layers and blob.is_foreign)}
+    task = _Push(source, client, repository, mount_from or {}, force, progress)
+    task.blobs = {digest: blob for digest, blob in tree.blobs.items() if not (keep_foreign_layers and blob.is_foreign)}
     # With foreign layers to push, an existing manifest does not prove that the image is complete.
-    is_provable = not any(blob.is_foreign for blob in push.blobs.values())
-    if not force and checked_tags and is_provable and push.is_tagged(checked_tags, root.digest):
-        return push.result(root, checked_tags)
-    push.children = [document for document in tree.documents.values() if document.digest != root.digest]
-    push.ensure_blobs()
-    push.put_children()
+    is_provable = not any(blob.is_foreign for blob in task.blobs.values())
+    if not force and checked_tags and is_provable and task.is_tagged(checked_tags, root.digest):
+        return task.result(root, checked_tags)
+    task.children = [document for document in tree.documents.values() if document.digest != root.digest]
+    task.ensure_blobs()
+    task.put_children()
     for version in checked_tags or (root.digest,):
-        push.put(root, version)
-    return push.result(root, checked_tags)
+        task.put(root, version)
+    return task.result(root, checked_tags)
 
 
 class _Push:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -48,18 +47,17 @@ class RegistrySession:
         ca_file: str | None,
         jobs: int,
         clock: Clock,
-        environ: Mapping[str, str] | None,
+        environ: Mapping[str, str],
     ) -> None:
-        env = os.environ if environ is None else environ
         self.registry = registry
         self.clock = clock
         self._given_credentials = credentials
         self._auth_file = auth_file
-        self._environ = env
+        self._environ = environ
         self._host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
         self._addresses = AddressPolicy(split_registry(self._host))
-        trust = Trust(self._host, insecure, ca_file, env)
-        self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=env, addresses=self._addresses)
+        trust = Trust(self._host, insecure, ca_file, environ)
+        self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=environ, addresses=self._addresses)
         # Registries on loopback mostly speak HTTP; others that may be insecure mostly speak HTTPS.
         is_local = is_loopback(split_host(registry))
         self._schemes = ("http", "https") if is_local else ("https", "http") if insecure else ("https",)

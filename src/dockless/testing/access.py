@@ -20,6 +20,8 @@ from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
 
 _MAX_FORM = 64 * 1024
+# Issued tokens that are valid. Beyond it, the oldest one is not.
+_MAX_TOKENS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +180,8 @@ class Access:
                     rights.add((repository, action))
         token = secrets.token_urlsafe(24)
         with self._lock:
+            if len(self._grants) >= _MAX_TOKENS:
+                del self._grants[next(iter(self._grants))]
             self._grants[token] = _Grant(time.monotonic() + auth.lifetime, frozenset(rights))
         fields = [auth.token_field] if auth.token_field else ["token", "access_token"]
         document: dict[str, object] = dict.fromkeys(fields, token)

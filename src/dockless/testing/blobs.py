@@ -89,10 +89,10 @@ def serve_range(request: Request, content: BinaryIO, digest: Digest, size: int, 
         "Accept-Ranges": "bytes",
         "ETag": f'"{digest}"',
     }
-    asked = request.header("Range")
-    if not asked or "," in asked:
+    requested = request.header("Range")
+    if not requested or "," in requested:
         return Response(200, tuple(headers.items()), content, size)
-    found = _RANGE.match(asked)
+    found = _RANGE.match(requested)
     first, last = (found["first"], found["last"]) if found else ("", "")
     if first:
         start, end = int(first), min(int(last or size), size - 1)

@@ -20,7 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockless.errors import InvalidValueError
+from dockless._atomic import resolve_output
+from dockless.errors import InvalidValueError, LayoutError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
@@ -28,6 +29,10 @@ from dockless.testing.message import pieces
 
 _MARKER = "registry.json"
 _MARK = {"version": 1}
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 class _DirectoryUpload:
@@ -39,7 +44,7 @@ class _DirectoryUpload:
         self.repository = (directory / "repository").read_text()
         self._hash = hashlib.sha256()
         self._lock = threading.Lock()
-        self._file = open(directory / "data", "ab+")  # noqa: SIM115 - it stays open with the session
+        self._file = open(directory / "data", "ab+", opener=_open_no_link)  # noqa: SIM115 - it stays open
         self._file.seek(0)
         for piece in pieces(self._file):
             self._hash.update(piece)
@@ -77,11 +82,12 @@ class DirectoryStorage:
         self._sessions = directory / "uploads"
         self._temporary = directory / "temporary"
         try:
+            resolve_output(str(directory))
             self._open(directory)
-        except OSError as error:
+        except (OSError, LayoutError) as error:
             raise InvalidValueError(
                 f"cannot keep a registry in {directory}",
-                cause=error.strerror or str(error),
+                cause=error.cause if isinstance(error, LayoutError) else error.strerror or str(error),
                 hint="name a directory that can be written",
             ) from error
 
@@ -95,8 +101,12 @@ class DirectoryStorage:
                 f"{directory} is not empty and does not contain a registry", hint="name an empty directory"
             )
         marker.write_bytes(write_document(_MARK))
+        paths = (self._content.parent, self._content, self._names, self._sessions, self._temporary)
+        for path in paths:
+            if path.is_symlink():
+                raise InvalidValueError(f"{path} is a symlink, not a directory", hint="name an empty directory")
         shutil.rmtree(self._temporary, ignore_errors=True)
-        for path in (self._content, self._names, self._sessions, self._temporary):
+        for path in paths:
             path.mkdir(parents=True, exist_ok=True)
         self._uploads: dict[str, _DirectoryUpload] = {}
         for session in self._sessions.iterdir():

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from dockless.testing.connection import BadRequestError, Connection, Head, RequestBody
 from dockless.testing.faults import Fault
+from dockless.testing.local_requests import is_local
 from dockless.testing.message import CHUNK, ApiError, BrokenBodyError, Query, Request, Response
 from dockless.testing.recording import RecordedRequest
 from dockless.testing.routes import Route
@@ -31,7 +32,8 @@ class Exchange:
 
     `find` returns the operation of a request and `strike` the faults that apply to it. `record` logs the request,
     `handle` returns its response, and `effects` applies the part of a fault that is outside of this connection.
-    `stopping` ends every wait.
+    `stopping` ends every wait. With `local_address`, the address of the listener, requests that may come from a web
+    page are refused.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Exchange:
         effects: Callable[[Fault], None],
         handle: Handle,
         stopping: threading.Event,
+        local_address: str | None = None,
     ) -> None:
         self._origin = origin
         self._host = origin.split("://")[1]
@@ -52,6 +55,7 @@ class Exchange:
         self._effects = effects
         self._handle = handle
         self._stopping = stopping
+        self._local_address = local_address
 
     def serve(self, connection: Connection) -> None:
         """Answer the requests of a connection until it ends, then close it."""
@@ -84,6 +88,10 @@ class Exchange:
             url = urlsplit(head.target)
         except ValueError:
             raise BadRequestError(f"invalid request target: {head.target[:80]!r}") from None
+        if self._local_address is not None and not is_local(head, self._local_address):
+            refused = ApiError(403, "DENIED", "the request may come from a web page", headers={"Connection": "close"})
+            self._send(connection, refused.response(), head.method == "HEAD", [])
+            return False
         path = unquote(url.path)
         route = self._find(head.method, path)
         origin = f"{urlsplit(self._origin).scheme}://{head.headers.get('Host') or self._host}"

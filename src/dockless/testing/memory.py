@@ -11,15 +11,36 @@ from typing import BinaryIO
 
 from dockless.oci.digest import Digest
 from dockless.testing.content import StoredManifest, Upload
+from dockless.testing.message import ApiError
+
+
+class _Memory:
+    """Counts the bytes in use. Beyond `limit`, `take` raises ApiError."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        with self._lock:
+            if self._limit is not None and self._used + size > self._limit:
+                raise ApiError(413, "SIZE_INVALID", f"the content in memory would have more than {self._limit} bytes")
+            self._used += size
+
+    def free(self, size: int) -> None:
+        with self._lock:
+            self._used -= size
 
 
 class _MemoryUpload:
-    def __init__(self, repository: str) -> None:
+    def __init__(self, repository: str, memory: _Memory) -> None:
         self.id = str(uuid.uuid4())
         self.repository = repository
         self.data = bytearray()
         self.open = True
         self._hash = hashlib.sha256()
+        self._memory = memory
         self._lock = threading.Lock()
 
     @property
@@ -30,6 +51,7 @@ class _MemoryUpload:
         with self._lock:
             if not self.open:
                 raise KeyError(self.id)
+            self._memory.take(len(data))
             self.data += data
             self._hash.update(data)
 
@@ -37,11 +59,18 @@ class _MemoryUpload:
         with self._lock:
             return Digest(f"sha256:{self._hash.hexdigest()}")
 
+    def end(self) -> None:
+        with self._lock:
+            self.open = False
+            self._memory.free(len(self.data))
+            self.data = bytearray()
+
 
 class MemoryStorage:
-    """A Storage in dictionaries."""
+    """A Storage in dictionaries, of at most `limit` bytes of blobs, manifests and uploads; None: without a limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self._memory = _Memory(limit)
         self._lock = threading.RLock()
         self._content: dict[Digest, bytes] = {}
         self._blobs: dict[str, set[Digest]] = {}
@@ -88,11 +117,11 @@ class MemoryStorage:
                 return False
             self._blobs[repository].remove(digest)
             if not any(digest in blobs for blobs in self._blobs.values()):
-                del self._content[digest]
+                self._memory.free(len(self._content.pop(digest)))
             return True
 
     def start_upload(self, repository: str) -> Upload:
-        upload = _MemoryUpload(repository)
+        upload = _MemoryUpload(repository, self._memory)
         with self._lock:
             self.create_repository(repository)
             self._uploads[upload.id] = upload
@@ -106,7 +135,9 @@ class MemoryStorage:
         with self._lock:
             found = self._uploads.pop(upload.id)
             found.open = False
-            if digest not in self._content:
+            if digest in self._content:
+                self._memory.free(found.size)
+            else:
                 self._content[digest] = bytes(found.data)
             self._blobs[found.repository].add(digest)
 
@@ -114,7 +145,7 @@ class MemoryStorage:
         with self._lock:
             found = self._uploads.pop(upload.id, None)
             if found is not None:
-                found.open = False
+                found.end()
             return found is not None
 
     def drop_uploads(self) -> None:
@@ -132,6 +163,8 @@ class MemoryStorage:
 
     def put_manifest(self, repository: str, manifest: StoredManifest, tag: str | None) -> None:
         with self._lock:
+            if manifest.digest not in self._manifests[repository]:
+                self._memory.take(len(manifest.raw))
             self.create_repository(repository)
             self._manifests[repository][manifest.digest] = manifest
             if tag is not None:
@@ -139,8 +172,10 @@ class MemoryStorage:
 
     def delete_manifest(self, repository: str, digest: Digest) -> bool:
         with self._lock:
-            if self._manifests.get(repository, {}).pop(digest, None) is None:
+            found = self._manifests.get(repository, {}).pop(digest, None)
+            if found is None:
                 return False
+            self._memory.free(len(found.raw))
             for tag in [tag for tag, named in self._tags[repository].items() if named == digest]:
                 del self._tags[repository][tag]
             return True

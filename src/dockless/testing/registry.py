@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,11 @@ class Registry:
 
     `storage` is "memory" or a directory, which is kept. `profile` is the behavior to emulate, by name or as a value.
     `auth` has the users. `tls` is a server context; None: HTTP. `faults` are injected. `port` 0 selects a free port.
-    `repositories` exist from the start, for profiles that do not create them.
+    `repositories` exist from the start, for profiles that do not create them. `local_only` refuses requests that may
+    come from a web page, with 403: those with an Origin header or with a Host that is neither a loopback name nor
+    `address`. `max_requests` is the number of requests that are kept, the latest; None: all until `reset_requests`,
+    each with up to 64 KiB of its body. `max_memory` is the number of bytes of content in memory, beyond which the
+    response is 413; None: no limit.
 
     Raises InvalidValueError for an unknown profile or a directory with other content, OSError if it cannot listen.
     """
@@ -47,9 +52,12 @@ class Registry:
         address: str = "127.0.0.1",
         port: int = 0,
         repositories: Sequence[str] = (),
+        local_only: bool = False,
+        max_requests: int | None = None,
+        max_memory: int | None = None,
     ) -> None:
         self.profile = find_profile(profile)
-        self.storage: Storage = MemoryStorage() if storage == MEMORY else DirectoryStorage(Path(storage))
+        self.storage: Storage = MemoryStorage(max_memory) if storage == MEMORY else DirectoryStorage(Path(storage))
         for repository in repositories:
             self.storage.create_repository(repository)
         self._tls = tls
@@ -57,7 +65,8 @@ class Registry:
         self._access = Access(auth, self.profile)
         self._script = FaultScript(faults)
         self._lock = threading.Lock()
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=max_requests)
+        self._local_only = local_only
         self._servers: list[Server] = []
         self._stopping = threading.Event()
         self.host = ""
@@ -104,7 +113,7 @@ class Registry:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """All requests since the start or `reset_requests`, in the order of arrival."""
+        """The requests since the start or `reset_requests`, in the order of arrival, at most `max_requests`."""
         with self._lock:
             return list(self._requests)
 
@@ -183,6 +192,7 @@ class Registry:
             self._effects,
             handle,
             self._stopping,
+            self._address[0] if self._local_only else None,
         ).serve
 
     def _record(self, request: RecordedRequest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import signal
@@ -12,11 +11,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Callable
 
-from dockless.errors import InvalidValueError, RegistryError
+from dockless.errors import InvalidValueError, RegistryError, printable
 from dockless.testing.access import Auth
 from dockless.testing.faults import Fault
+from dockless.testing.local_requests import is_loopback
 from dockless.testing.registry import MEMORY, Registry
 
+# Bytes of content in memory, 4 GiB.
+_MAX_MEMORY = 4 << 30
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})\Z")
 
 
@@ -40,12 +42,14 @@ def serve(
     """Serve until SIGINT or SIGTERM, and return the exit status 130 or 143. Call it in the main thread.
 
     `listen` is `ADDRESS:PORT`; port 0 selects a free port, which is printed. `data` is the directory of the content;
-    None: memory. The registry has no protection except `auth`, so `listen` must be a loopback address unless
-    `any_address`. `announce` is called with the URL and the storage, instead of a line on stdout. Raises
-    InvalidValueError for invalid arguments, RegistryError if it cannot listen.
+    None: memory, at most 4 GiB. The registry has no protection except `auth`. Therefore, unless `any_address`, `listen`
+    must be a loopback address, and requests that may come from a web page are refused with 403: those with an Origin
+    header, and those whose Host is neither a loopback name nor the address. No requests are kept. `announce` is called
+    with the URL and the storage, instead of a line on stdout. Raises InvalidValueError for invalid arguments,
+    RegistryError if it cannot listen.
     """
     address, port = _parse(listen)
-    if not any_address and not _is_loopback(address):
+    if not any_address and not is_loopback(address):
         raise InvalidValueError(
             f"cannot listen on {address}",
             cause="every machine that can reach that address could push",
@@ -59,6 +63,9 @@ def serve(
         address=address,
         port=port,
         repositories=repositories,
+        local_only=not any_address,
+        max_requests=0,
+        max_memory=_MAX_MEMORY,
     )
     with _signals():
         try:
@@ -81,7 +88,7 @@ def serve(
 
 
 def _print(url: str, where: str) -> None:
-    print(f"dockless: serving a registry on {url} ({where})", flush=True)
+    print(printable(f"dockless: serving a registry on {url} ({where})", None), flush=True)
 
 
 @contextmanager
@@ -108,10 +115,3 @@ def _parse(listen: str) -> tuple[str, int]:
             f"invalid address {listen!r}", hint="write ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000"
         )
     return found["six"] or found["host"] or "127.0.0.1", int(found["port"])
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

@@ -23,11 +23,11 @@ def list_tags(storage: Storage, profile: Profile, request: Request, route: Route
     headers = {}
     if profile.tag_pages:
         text = request.query.get("n")
-        asked = parse_number(text or "")
-        if text is not None and asked is None:
+        requested = parse_number(text or "")
+        if text is not None and requested is None:
             raise ApiError(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", detail={"n": text})
         most = profile.tag_page_maximum or len(tags)
-        count = most if asked is None else min(asked, most)
+        count = most if requested is None else min(requested, most)
         last = request.query.get("last")
         if last is not None:
             tags = [tag for tag in tags if tag > last]
@@ -49,9 +49,9 @@ def list_referrers(storage: Storage, profile: Profile, request: Request, route: 
         if subject_of(manifest) == subject
     ]
     headers = {"Content-Type": OCI_INDEX}
-    wanted = request.query.get("artifactType")
-    if wanted:
-        found = [descriptor for descriptor in found if descriptor.get("artifactType") == wanted]
+    artifact_type = request.query.get("artifactType")
+    if artifact_type:
+        found = [descriptor for descriptor in found if descriptor.get("artifactType") == artifact_type]
         headers["OCI-Filters-Applied"] = "artifactType"
     return Response.of_json(200, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found}, headers)
 

@@ -19,10 +19,15 @@ _CONTENT_RANGE = re.compile(r"(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})\Z")
 _STATE = re.compile(r"(?P<offset>[0-9]{1,18})\.(?P<check>[0-9a-f]{20}) ?\Z")
 
 
+# Of a registry. Beyond it, the oldest one is ended: sessions of clients that gave up would stay forever.
+_MAX_SESSIONS = 1000
+
+
 class _Progress:
     """The state of a session other than its bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, upload: Upload) -> None:
+        self.upload = upload
         self.lock = threading.Lock()
         self.writer: object = None
         self.chunks = 0
@@ -51,10 +56,10 @@ class Uploads:
         digest = request.query.get("digest")
         if digest is not None and self._profile.single_post:
             parse_digest(digest)
-            upload = self._storage.start_upload(route.repository)
+            upload = self._open(route.repository)
             self._receive(request, upload)
             return self._finish(request, upload, digest)
-        upload = self._storage.start_upload(route.repository)
+        upload = self._open(route.repository)
         headers = self._headers(request, upload)
         if self._profile.chunk_minimum and self._profile.chunk_minimum_told:
             headers["OCI-Chunk-Min-Length"] = str(self._profile.chunk_minimum)
@@ -98,7 +103,7 @@ class Uploads:
     def cancel(self, request: Request, route: Route) -> Response:
         """Answer DELETE of an upload session."""
         upload = self._find(request, route)
-        self._storage.drop_upload(upload)
+        self._drop(upload)
         return Response.make(204, {"Docker-Upload-UUID": upload.id})
 
     def _mount(self, request: Request, route: Route, wanted: str, mountable: list[str]) -> Response | None:
@@ -180,7 +185,7 @@ class Uploads:
     def _finish(self, request: Request, upload: Upload, wanted: str) -> Response:
         if upload.digest() != wanted:
             if not self._profile.offset_in_location:
-                self._storage.drop_upload(upload)
+                self._drop(upload)
             raise ApiError(
                 400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail={"Digest": wanted}
             )
@@ -214,7 +219,22 @@ class Uploads:
 
     def _of(self, upload: Upload) -> _Progress:
         with self._lock:
-            return self._progress.setdefault(upload.id, _Progress())
+            return self._progress.setdefault(upload.id, _Progress(upload))
+
+    def _open(self, repository: str) -> Upload:
+        upload = self._storage.start_upload(repository)
+        with self._lock:
+            self._progress[upload.id] = _Progress(upload)
+            oldest = next(iter(self._progress)) if len(self._progress) > _MAX_SESSIONS else None
+            ended = self._progress.pop(oldest).upload if oldest is not None else None
+        if ended is not None:
+            self._storage.drop_upload(ended)
+        return upload
+
+    def _drop(self, upload: Upload) -> None:
+        with self._lock:
+            self._progress.pop(upload.id, None)
+        self._storage.drop_upload(upload)
 
 
 def _write_state(upload_id: str, offset: int) -> str:

@@ -40,14 +40,14 @@ class Location:
         if colon and kind in _ON_DISK:
             path, _, name = rest.partition(":")
             if not path or "\0" in rest:
-                raise InvalidValueError(f"{printable(text, 200)!r} has no valid path", hint=_HINT)
+                raise InvalidValueError(f"'{printable(text, 200)}' has no valid path", hint=_HINT)
             if kind == DOCKER_ARCHIVE and name:
                 Reference.parse(name)
             return cls(kind, path, name)
         if text.startswith("docker://"):
             text = text[len("docker://") :]
         elif colon and kind in _UNSUPPORTED:
-            raise InvalidValueError(f"unsupported location {printable(text, 200)!r}", hint=_HINT)
+            raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_HINT)
         return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
     @property

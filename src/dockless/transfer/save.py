@@ -130,7 +130,7 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
 def image_names(destination: Location, tags: Sequence[str]) -> list[str]:
     """Return the names for the image at `destination`: its own and `tags`, each once. Raises InvalidValueError."""
     own, default = destination.name, ""
-    check: Callable[[str], str] = check_name
+    check: Callable[[str], str] = _check_name
     if destination.reference is not None:
         own, check = destination.reference.tag, check_tag
         default = "" if destination.reference.digest else "latest"
@@ -147,7 +147,7 @@ def image_names(destination: Location, tags: Sequence[str]) -> list[str]:
     return names or ([default] if default else [])
 
 
-def check_name(name: str) -> str:
+def _check_name(name: str) -> str:
     """Return `name` if it may name an image in a layout (image spec, annotations.md, `ref.name`).
 
     Raises InvalidValueError.

@@ -1,4 +1,4 @@
-"""docs/command.md names every option of every command, and none that is not there."""
+"""docs/command.md names exactly the options of each command."""
 
 import argparse
 import re

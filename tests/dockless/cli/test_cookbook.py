@@ -1,4 +1,4 @@
-"""The cookbook's recipes, run from top to bottom as they stand; only the ports are exchanged for free ones."""
+"""The recipes of the cookbook run from top to bottom, with free ports instead of the ports in the text."""
 
 import os
 import re
@@ -12,21 +12,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/cookbook.md").read_text()
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-# They set the scene, as the fixtures here do.
+# These blocks prepare the recipes, as the fixtures here do.
 NOT_RUN = ("pip install", "dockless serve")
 
 
 @pytest.fixture
 def scene(tmp_path, registry, other):
-    """How a block is run: a folder, two registries, `dockless` and `python3` on PATH. Python is run in this process."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
+    """Returns a function that runs a block: in a directory, with two registries, and Python in this process."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
     for name, command in (("dockless", "-m dockless"), ("python3", "")):
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
-        (folder / name).chmod(0o755)
+        (directory / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (directory / name).chmod(0o755)
     environment = {
         **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PATH": f"{directory}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -70,7 +70,7 @@ def test_the_readme(scene, registry, tmp_path):
     assert (tmp_path / "hello.tar").is_file()
 
 
-def test_every_heading_is_listed_and_every_link_leads_somewhere():
+def test_every_heading_is_listed_and_every_link_has_a_target():
     headings = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))

@@ -1,4 +1,4 @@
-"""The texts that users read are those of messages.golden, where a change of wording is one diff."""
+"""The texts for users are those of messages.golden, which shows a change of wording as one diff."""
 
 from messages import GOLDEN, collect
 

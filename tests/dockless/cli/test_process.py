@@ -1,4 +1,4 @@
-"""What only a process of its own shows: start-up, signals, pipes, terminals."""
+"""Start-up, signals, pipes and terminals, which need a separate process."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ def lines_of(process):
 
 
 def loaded_by(*arguments):
-    """The modules that a command has imported at its end."""
+    """Return the modules that a command has imported when it ends."""
     code = """if True:
         import sys
         from dockless.cli import main
@@ -44,23 +44,23 @@ def of_packages(modules, names):
     return sorted(name for name in modules if name.split(".")[0] in names.split())
 
 
-# What start-up costs is measured by benchmarks/reference; these are the reasons why it is little.
-def test_the_version_is_said_without_importing_what_works():
+# benchmarks/reference measures the start-up time. These imports are its main part.
+def test_version_imports_only_the_command_line():
     loaded = loaded_by("--version")
     assert {name for name in loaded if name.startswith("dockless.") and not name.startswith("dockless.cli")} == set()
     assert of_packages(loaded, "requests urllib3 tqdm ssl socket http email json hashlib logging pathlib") == []
     assert of_packages(loaded, "deflate pathspec") == []
 
 
-def test_a_build_to_disk_knows_no_network(tmp_path):
-    """TLS and HTTP are 8 MB and 60 ms; a build to a registry does without them until its layers are made."""
+def test_a_build_to_disk_imports_no_network_modules(tmp_path):
+    """TLS and HTTP take 8 MB and 60 ms. A build to a registry imports them after its layers exist."""
     (tmp_path / "file").write_text("hello")
     loaded = loaded_by("build", f"oci:{tmp_path}/out", "--add", f"{tmp_path}/file:/file")
     assert of_packages(loaded, "requests urllib3 ssl http email certifi") == []
 
 
 @pytest.mark.parametrize("patterns", [(), ("--ignore", "*.pyc"), ("--ignore-file", ".ignored")])
-def test_pathspec_is_imported_only_where_there_are_patterns(tmp_path, patterns):
+def test_pathspec_is_imported_only_for_patterns(tmp_path, patterns):
     (tmp_path / "src").mkdir()
     (tmp_path / "src/.ignored").write_text("*.pyc")
     loaded = loaded_by("build", f"oci:{tmp_path}/out", "--add", f"{tmp_path}/src:/src", *patterns)
@@ -71,7 +71,7 @@ def test_version_and_module(start):
     assert lines_of(start("--version"))[:2] == (0, "dockless 0.1.0\n")
 
 
-def test_importing_dockless_costs_nothing(tmp_path):
+def test_importing_dockless_imports_no_submodules(tmp_path):
     code = "import sys; before = set(sys.modules); import dockless; print(sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=_env(), check=True)
     loaded = eval(done.stdout)
@@ -84,7 +84,7 @@ def _env():
     return {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(package))}
 
 
-def test_serve_answers_until_it_is_told_to_end(start, tmp_path):
+def test_serve_runs_until_a_signal(start, tmp_path):
     serving = start("serve", "--listen", "127.0.0.1:0", "--data", "data", "--json")
     found = json.loads("".join(iter(lambda: serving.stdout.readline().decode(), "}\n")) + "}")
     layout_of(tmp_path / "l", make_image(b"x").manifest.descriptor, blobs=make_image(b"x").blobs)
@@ -99,7 +99,7 @@ def test_serve_answers_until_it_is_told_to_end(start, tmp_path):
     assert again.wait(10) == 143
 
 
-def test_serve_fails_as_it_is_told(start, tmp_path):
+def test_serve_injects_faults(start, tmp_path):
     (tmp_path / "faults.json").write_text('{"faults": [{"on": "manifest put", "status": 403}]}')
     serving = start("serve", "--listen", "127.0.0.1:0", "--faults", "faults.json", "--json")
     found = json.loads("".join(iter(lambda: serving.stdout.readline().decode(), "}\n")) + "}")
@@ -133,7 +133,7 @@ def test_an_interrupted_pull_leaves_nothing(start, tmp_path, number, status):
         assert sorted(os.listdir(tmp_path)) == ["home"]
 
 
-def test_a_reader_that_goes_away_is_no_error_of_ours(start, tmp_path, registry):
+def test_a_pipe_that_is_closed_while_tags_are_printed_is_not_an_error(start, tmp_path, registry):
     image = make_image(b"x")
     for n in range(2000):
         registry.put_manifest("app", image.manifest.raw, image.manifest.media_type, f"tag-{n:0100}")
@@ -175,6 +175,6 @@ def test_a_build_and_push_imports_only_what_it_uses(start, tmp_path, registry):
     base = f"{registry.host}/base:1"
     loaded = loaded_by("build", f"{registry.host}/app:1", "--base", base, "--add", "src:/app", "--ignore", "*.pyc")
     assert "requests" in loaded and "dockless.layer.ignore" in loaded
-    # A terminal's bars, Google's tokens, the other compressors, the registry that we serve.
+    # Progress bars, Google's tokens, other compressors, and the embedded registry.
     assert of_packages(loaded, "tqdm google zstandard zlib_ng asyncio") == []
     assert not {name for name in loaded if name.startswith(("dockless.testing", "http.server", "socketserver"))}

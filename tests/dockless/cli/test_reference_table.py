@@ -31,17 +31,17 @@ def shown_by(row):
     return [cell.strip("`") for cell in cells]
 
 
-def test_every_row_is_there_once():
+def test_every_row_occurs_once():
     assert [row[0] for row in ROWS] == [f"{kind}{n}" for kind, count in COUNTS.items() for n in range(1, count + 1)]
     assert all(len(row) == 4 and all(row) for row in ROWS)
 
 
 @cache
 def collected(file):
-    """The tests that pytest finds in a file: functions of the module and of its classes."""
-    folder = "tests" if file.startswith("packaging/") else "tests/dockless"
+    """Return the tests that pytest collects in a file: functions of the module and of its classes."""
+    directory = "tests" if file.startswith("packaging/") else "tests/dockless"
     found = set()
-    for node in ast.parse((ROOT / folder / file).read_text()).body:
+    for node in ast.parse((ROOT / directory / file).read_text()).body:
         inner = node.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test") else [node]
         found |= {each.name for each in inner if isinstance(each, ast.FunctionDef)}
     return {name for name in found if name.startswith("test_")}
@@ -66,7 +66,7 @@ def test_the_listed_tests_are_not_skipped(request):
 
 
 def options():
-    """The options of each command, and of all of them together."""
+    """Return the options of each command, and of all commands together."""
     parser = make_parser()
     (commands,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     found = {name: {o for a in command._actions for o in a.option_strings} for name, command in commands.items()}
@@ -90,7 +90,7 @@ def parameters(value):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_what_it_names_exists(row):
+def test_the_names_in_a_row_exist(row):
     known = options()
     spans = [code for code in re.findall(r"`([^`]+)`", row[2]) if code not in FOREIGN]
     arguments = set(LayerSpec._fields) if row[0][0] in "FPC" else set()

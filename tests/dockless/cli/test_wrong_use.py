@@ -1,4 +1,4 @@
-"""The command used wrongly: one line says what, where, why and what to do, and nothing is made."""
+"""Usage errors: one line says what failed, where, why and what to do, and no output is written."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from dockless.cli._progress import progress_of
 from dockless.testing import Registry
 
 DIGEST = "sha256:" + "a" * 64
-# What is typed, with REG for a registry that has `app:1`; and what the line says.
+# The arguments, with REG for a registry that has `app:1`, and a part of the error line.
 USAGE = [
     ("", "required: COMMAND; usage: dockless --help"),
     ("bild", "invalid choice: 'bild'"),
@@ -92,13 +92,13 @@ FAILURES = [
 
 @pytest.fixture(scope="module")
 def filled():
-    """A registry for all of them; none gets anything into it but `app`."""
+    """One registry for all tests. Only `app` is in the registry."""
     with Registry() as registry:
         yield registry
 
 
 @pytest.fixture
-def place(dockless, filled, tmp_path):
+def files(dockless, filled, tmp_path):
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/f").write_text("x")
     assert dockless("build", "oci:o:v1", "--add", "tree:/app").status == 0
@@ -111,25 +111,25 @@ def typed(dockless, filled, line):
 
 
 @pytest.mark.parametrize(("line", "says"), FAILURES, ids=[line for line, _ in FAILURES])
-def test_failures(dockless, filled, place, tmp_path, line, says):
-    said = typed(dockless, filled, line)
-    assert (said.status, said.out) == (1, "")
-    assert said.err.startswith("dockless: error: ") and said.err.count("\n") == 1
-    assert says in said.err and "internal error" not in said.err and "secret" not in said.err
-    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == place
+def test_failures(dockless, filled, files, tmp_path, line, says):
+    result = typed(dockless, filled, line)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("dockless: error: ") and result.err.count("\n") == 1
+    assert says in result.err and "internal error" not in result.err and "secret" not in result.err
+    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == files
     assert (filled.repositories(), set(filled.tags("app"))) == (["app"], {"1"})
 
 
 @pytest.mark.parametrize(("line", "says"), USAGE, ids=[line for line, _ in USAGE])
 def test_usage(dockless, filled, line, says):
-    said = typed(dockless, filled, line)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith("dockless") and said.err.count("\n") == 1
-    assert says in said.err and said.err.endswith(" --help\n")
+    result = typed(dockless, filled, line)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("dockless") and result.err.count("\n") == 1
+    assert says in result.err and result.err.endswith(" --help\n")
 
 
-def test_a_path_that_was_taken_for_a_name_on_docker_hub(dockless, monkeypatch, place, filled):
-    """Without a registry, a name is one on Docker Hub: when that fails, the file of that name may be what was meant."""
+def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, files, filled):
+    """A name without a registry is a name on Docker Hub. If that fails, the user may have meant a local file."""
     from dockless.errors import RegistryError
     from dockless.registry import RegistryClient
 
@@ -146,7 +146,7 @@ def test_a_path_that_was_taken_for_a_name_on_docker_hub(dockless, monkeypatch, p
 
 def in_a_shell(line):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    # Newer argparse keeps the failure of a help that is written at once to itself.
+    # Newer versions of argparse ignore an error that occurs while the help is written.
     environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.run(
         ["bash", "-c", line.replace("dockless", f"'{sys.executable}' -m dockless")],
@@ -158,14 +158,14 @@ def in_a_shell(line):
 
 
 @pytest.mark.parametrize("line", ["dockless --version", "dockless build --help", "dockless inspect oci:o --raw"])
-def test_a_full_disk(place, line):
-    said = in_a_shell(f"{line} > /dev/full")
-    assert said.returncode == 1
-    assert said.stderr == "dockless: error: cannot write the output: No space left on device\n"
+def test_a_full_disk(files, line):
+    result = in_a_shell(f"{line} > /dev/full")
+    assert result.returncode == 1
+    assert result.stderr == "dockless: error: cannot write the output: No space left on device\n"
 
 
-def test_each_line_of_a_log_is_written_in_one_piece(monkeypatch):
-    """Blobs are moved by several threads: of two pieces, another's line comes between."""
+def test_each_line_of_a_log_is_one_write(monkeypatch):
+    """Several threads write to the log. Lines that are written in two parts would be mixed."""
 
     class Log(list):
         write = list.append
@@ -182,39 +182,39 @@ def test_each_line_of_a_log_is_written_in_one_piece(monkeypatch):
     assert log == [f"{DIGEST} sent (3 B)\n", f"a.example/b:1 is {DIGEST}\n"]
 
 
-def test_a_reader_that_is_gone(place):
-    said = in_a_shell("dockless tags --help | true; dockless inspect oci:o | true")
-    assert said.stderr == ""
+def test_a_closed_pipe_is_not_an_error(files):
+    result = in_a_shell("dockless tags --help | true; dockless inspect oci:o | true")
+    assert result.stderr == ""
 
 
-def test_what_may_be_a_mistake_is_told_once_and_not_when_quiet(place):
-    said = in_a_shell("dockless build oci:n --add tree:/bin")
-    assert said.returncode == 0
-    (line,) = (line for line in said.stderr.splitlines() if "warning" in line)
+def test_a_warning_is_printed_once_and_not_with_quiet(files):
+    result = in_a_shell("dockless build oci:n --add tree:/bin")
+    assert result.returncode == 0
+    (line,) = (line for line in result.stderr.splitlines() if "warning" in line)
     assert line.startswith("dockless: warning: ") and "/bin/f is under /bin" in line and "/usr/bin" in line
     assert in_a_shell("dockless build oci:n --add tree:/bin -q").stderr == ""
 
 
-def test_closed_standard_files_do_not_become_others(place):
-    """A blob's file with the number 2 would get what is said on stderr."""
-    said = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
-    said = in_a_shell("dockless inspect oci:none 2>&-")
-    assert (said.returncode, said.stdout) == (1, "")
+def test_closed_standard_streams_are_not_reused_for_blobs(files):
+    """A blob whose file descriptor is 2 would contain the output to stderr."""
+    result = in_a_shell("dockless copy oci:o oci:n -v <&- >&- 2>&- && dockless verify oci:n -q")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    result = in_a_shell("dockless inspect oci:none 2>&-")
+    assert (result.returncode, result.stdout) == (1, "")
 
 
-def test_a_signal_that_was_lost_in_a_finalizer_is_no_success(dockless, place, monkeypatch):
-    class Folder:
+def test_a_signal_in_a_finalizer_is_not_lost(dockless, files, monkeypatch):
+    class Finalizer:
         def __del__(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Folder()) - 1)
+    monkeypatch.setattr("dockless.cli.inspect.run", lambda _: bool(Finalizer()) - 1)
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
     assert dockless("inspect", "oci:o").status == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
-def test_a_terminal_that_is_gone_stops_it_but_not_under_nohup(dockless, place, monkeypatch, handler):
+def test_a_closed_terminal_ends_the_command_except_under_nohup(dockless, files, monkeypatch, handler):
     monkeypatch.setattr("dockless.cli.inspect.run", lambda _: os.kill(os.getpid(), signal.SIGHUP) or 0)
     before = signal.signal(signal.SIGHUP, handler)
     try:

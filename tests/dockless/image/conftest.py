@@ -13,7 +13,7 @@ def encoded(document):
 
 
 def documents(config, *, layers=("lower", "upper"), docker=True, **manifest):
-    """An image whose layers are blobs called so, of digest `sha256(name)` and diff id `sha256(name!)`."""
+    """Return an image whose layers have the digest `sha256(name)` and the diff ID `sha256(name!)`."""
     config_bytes = encoded(
         {
             "architecture": "amd64",

@@ -27,7 +27,7 @@ def test_from_scratch():
     assert ImageDocuments.read(image.manifest, image.config_bytes, "image") == image
 
 
-def test_a_docker_base_keeps_its_family_and_its_layers_as_they_are(make_base):
+def test_a_docker_base_keeps_its_format_and_layers(make_base):
     base = make_base({"config": {}})
     image = assemble_image(LINUX, [OWN], ConfigEdit(), base=base)
     assert image.manifest.media_type == media_types.DOCKER_MANIFEST
@@ -36,7 +36,7 @@ def test_a_docker_base_keeps_its_family_and_its_layers_as_they_are(make_base):
     assert image.manifest.layers[2].media_type == media_types.DOCKER_LAYER_GZIP
 
 
-def test_an_image_that_nothing_changes_is_its_base_to_the_byte(make_base):
+def test_an_image_without_changes_has_the_bytes_of_its_base(make_base):
     base = make_base({"config": {}, "x": 1})
     assert assemble_image(LINUX, [], ConfigEdit(), base=base) is base
     assert assemble_image(None, [], ConfigEdit(), base=base, image_format="docker") is base
@@ -76,7 +76,7 @@ def test_unknown_keys_of_both_documents_stay(make_base):
     assert image.config.document["config"] == {"OnBuild": ["X"], "y": 2, "Env": ["A=1"]}
 
 
-def test_a_subject_is_the_bases_alone(make_base):
+def test_the_subject_of_the_base_is_removed(make_base):
     subject = {"mediaType": media_types.OCI_MANIFEST, "digest": str(Digest.of(b"s")), "size": 1}
     image = assemble_image(LINUX, [OWN], ConfigEdit(), base=make_base({}, docker=False, subject=subject))
     assert "subject" not in image.manifest.json
@@ -91,13 +91,13 @@ def test_removed_layers_go_with_diff_id_and_history(make_base):
     assert [entry["created_by"] for entry in image.config.history] == ["ENV", "upper", "dockless"]
 
 
-def test_a_layer_is_removed_by_its_diff_id_and_wherever_it_stands(make_base):
+def test_a_layer_is_removed_by_its_diff_id_at_any_position(make_base):
     base = make_base({}, layers=("twice", "other", "twice"))
     image = assemble_image(LINUX, [], ConfigEdit(), base=base, remove_layers=[Digest.of(b"twice!")])
     assert [layer.descriptor.digest for layer in image.layers] == [Digest.of(b"other")]
 
 
-def test_a_layer_that_is_not_there(make_base):
+def test_removing_a_missing_layer_is_an_error(make_base):
     with pytest.raises(InvalidValueError, match=f"to remove: the layers are {Digest.of(b'lower')}"):
         assemble_image(LINUX, [], ConfigEdit(), base=make_base({}), remove_layers=[Digest.of(b"no")])
 
@@ -119,7 +119,7 @@ def test_another_platform_than_the_bases(make_base):
         assemble_image(Platform("linux", "arm64"), [OWN], ConfigEdit(), base=make_base({}))
 
 
-def test_created_is_a_constant_unless_asked_for(make_base):
+def test_created_is_a_constant_by_default(make_base):
     base = make_base({"created": "2024-05-06T07:08:09.1Z"})
     assert assemble_image(LINUX, [OWN], ConfigEdit(), base=base).config.document["created"] == "1970-01-01T00:00:00Z"
     dated = assemble_image(LINUX, [OWN], ConfigEdit(created="2024-01-31T12:00:00Z"), base=base).config.document
@@ -151,7 +151,7 @@ def test_documents_that_do_not_fit_together(make_base):
         make_base({"rootfs": {"type": "layers", "diff_ids": [str(Digest.of(b"x"))]}})
 
 
-def test_an_artifact_is_no_image():
+def test_an_artifact_is_not_an_image():
     config = b"{}"
     raw = json.dumps(
         {

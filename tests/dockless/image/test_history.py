@@ -19,15 +19,15 @@ def test_as_many_entries_as_layers(history, count):
     assert len(layers(match_layers(history, count))) == count
 
 
-def test_a_history_in_step_is_kept_as_it_is():
+def test_a_matching_history_is_unchanged():
     assert match_layers([ENV, RUN, ENV, COPY], 2) == [ENV, RUN, ENV, COPY]
 
 
-def test_entries_too_many_are_kept_as_empty():
+def test_surplus_entries_are_kept_as_empty_layers():
     assert match_layers([RUN, COPY], 1) == [RUN, {**COPY, "empty_layer": True}]
 
 
-def test_entries_too_few_are_said_to_be_unknown():
+def test_missing_entries_are_added_as_unknown():
     assert match_layers([RUN], 2)[1]["created_by"] == "unknown"
 
 
@@ -36,7 +36,7 @@ def test_a_removed_layer_takes_its_entry():
     assert without([ENV, RUN, ENV, COPY], {0, 1}) == [ENV, ENV]
 
 
-def test_what_stands_above_a_base():
+def test_history_above_a_base():
     assert entries_above([RUN, ENV, COPY, ENV], 1) == [ENV, COPY, ENV]
     assert entries_above([RUN, ENV, COPY, ENV], 2) == [ENV]
     assert entries_above([RUN], 1) == []

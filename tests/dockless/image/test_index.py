@@ -21,7 +21,7 @@ def test_docker_images_make_a_docker_list(make_base):
     assert assemble_index(images, image_format="oci").media_type == media_types.OCI_INDEX
 
 
-def test_what_cannot_be_listed(make_base):
+def test_manifests_that_cannot_be_listed(make_base):
     arm = make_base({"architecture": "arm64"}, docker=False)
     with pytest.raises(InvalidValueError, match="two images are for linux/arm64"):
         assemble_index([make_base({"architecture": "aarch64", "variant": "v8"}), arm])

@@ -39,13 +39,13 @@ def test_layers_diff_ids_and_history_change_together(bases):
     assert [entry["created_by"] for entry in found.config.history] == ["new", "dockless"]
 
 
-def test_an_image_that_sets_nothing_is_what_it_would_be_on_the_new_base(bases):
+def test_an_image_without_settings_equals_a_build_on_the_new_base(bases):
     old, new = bases
     found = rebase(assemble_image(None, [OWN], ConfigEdit(), base=old), old, new)
     assert found == assemble_image(None, [OWN], ConfigEdit(), base=new)
 
 
-def test_what_the_image_sets_stays_and_the_rest_follows(bases):
+def test_settings_of_the_image_are_kept_and_others_follow_the_new_base(bases):
     old, new = bases
     edit = ConfigEdit(env={"V": "mine", "X": "1"}, labels={"l": "1"}, user="7")
     inner = rebase(assemble_image(None, [OWN], edit, base=old), old, new).config.document["config"]
@@ -70,6 +70,12 @@ def test_the_image_keeps_its_format(bases, make_base):
         media_types.DOCKER_LAYER_GZIP,
         media_types.DOCKER_LAYER,
     }
+
+
+def test_an_image_without_a_time_gets_the_epoch(make_base):
+    image, old, new = make_base({}, layers=("lower", "own")), make_base({}, layers=("lower",)), make_base({})
+    assert "created" not in image.config.document
+    assert rebase(image, old, new).config.document["created"] == "1970-01-01T00:00:00Z"
 
 
 def test_bases_that_do_not_fit(bases, make_base):

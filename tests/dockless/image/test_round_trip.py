@@ -1,6 +1,6 @@
-"""Configs and manifests with the habits of real tools survive an edit with everything that we do not name.
+"""An edit keeps all other keys of configs and manifests of real tools.
 
-Each is written after the tool's format, with keys that the tool writes and the specs do not know.
+Each document has the format of its tool, with keys that the specifications do not define.
 """
 
 import copy
@@ -179,10 +179,6 @@ def documents(config_document, manifest_document):
 def edited(base):
     own = ImageLayer(Descriptor(media_types.OCI_LAYER, Digest.of(b"own"), 3), Digest.of(b"own!"))
     return assemble_image(None, [own], ConfigEdit(labels={"added": "1"}, env={"ADDED": "1"}), base=base)
-
-
-def test_there_are_enough():
-    assert len(CONFIGS) + len(MANIFESTS) >= 40
 
 
 @pytest.mark.parametrize("name", CONFIGS)

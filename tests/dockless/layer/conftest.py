@@ -9,7 +9,7 @@ from dockless.tar.decompress import decompress
 
 
 class Built:
-    """A layer that was built, and what is in it."""
+    """A layer that was built, and its content."""
 
     def __init__(self, layer: BuiltLayer, path: str) -> None:
         self.layer = layer
@@ -45,20 +45,20 @@ class Built:
 
 @pytest.fixture
 def out(tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
+    directory = tmp_path / "out"
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture
 def build(out):
-    """Builds a layer of sources (folder, destination) and other fields of the spec."""
+    """`build(*sources, **fields)` builds a layer of sources (directory, destination) and other fields of the spec."""
 
     def run(*sources, threads=0, **fields) -> Built:
         made = tuple(s if isinstance(s, Source) else Source(str(s[0]), s[1]) for s in sources)
+        before = set(os.listdir(out))
         layer = build_layer(LayerSpec(made, **fields), str(out), threads=threads)
-        assert sorted(os.listdir(out)) == sorted({*os.listdir(out), layer.descriptor.digest.hex})
-        assert not [name for name in os.listdir(out) if name.startswith(".")]
+        assert set(os.listdir(out)) == before | {layer.descriptor.digest.hex}
         return Built(layer, os.path.join(out, layer.descriptor.digest.hex))
 
     return run
@@ -66,20 +66,20 @@ def build(out):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Makes a folder of files: tree({"a/b": "text", "l": ("link", "a"), "d/": None})."""
+    """`tree({"a/b": "text", "l": ("link", "a"), "d/": None})` creates a directory with files."""
 
     def make(files: dict, name: str = "tree"):
         root = tmp_path / name
         root.mkdir(exist_ok=True)
         for path, content in files.items():
-            place = os.path.join(os.fsencode(root), os.fsencode(path))
-            os.makedirs(os.path.dirname(place), exist_ok=True)
+            target = os.path.join(os.fsencode(root), os.fsencode(path))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             if content is None:
-                os.makedirs(place, exist_ok=True)
+                os.makedirs(target, exist_ok=True)
             elif isinstance(content, tuple):
-                os.symlink(content[1], place)
+                os.symlink(content[1], target)
             else:
-                with open(place, "wb") as file:
+                with open(target, "wb") as file:
                     file.write(content.encode() if isinstance(content, str) else content)
         return root
 

@@ -1,4 +1,4 @@
-"""Every byte decided: literals that must hold on every machine, interpreter and version of the same encoder."""
+"""Bytes of layers: literals that must be equal on every machine and interpreter."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ GOLDEN = {
 @pytest.fixture
 def sample(tree):
     root = tree(SAMPLE)
-    # Real data has parts that do not compress, and is larger than a block.
+    # Like real data, the sample has incompressible parts and is larger than a block.
     (root / "data/noise").write_bytes(random.Random(7).randbytes(1_500_000))
     (root / "bin/run.sh").chmod(0o755)
     return root
@@ -81,13 +81,13 @@ def test_other_programs_decode_it_too(build, sample, compression, program):
     assert subprocess.run([program, "-dc"], input=built.blob, capture_output=True, check=True).stdout == built.tar
 
 
-def test_single_member_gzip_is_read_by_who_stops_after_the_first(build, sample):
+def test_single_member_gzip_is_complete_for_readers_of_one_member(build, sample):
     built = build((sample, "/app"), compression="gzip-single")
     with tarfile.open(fileobj=io.BytesIO(built.blob), mode="r|gz") as tar:
         assert len([*tar]) == built.layer.entries
 
 
-def test_what_does_not_compress_is_stored(build, tree):
+def test_incompressible_data_is_stored(build, tree):
     noise = random.Random(1).randbytes(4 << 20)
     built = build((tree({"noise": noise}), "/"))
     assert len(noise) < len(built.blob) < len(noise) * 1.001
@@ -98,7 +98,7 @@ def test_known_answers_of_the_compressor():
         check_known_answer(level)
 
 
-def test_a_compressor_that_answers_otherwise_is_refused(monkeypatch):
+def test_a_compressor_with_other_output_is_refused(monkeypatch):
     monkeypatch.setitem(libdeflate.KNOWN_ANSWERS, 1, 0)
     with pytest.raises(LayerError, match="does not produce the expected bytes at"):
         find_encoder("gzip")
@@ -119,7 +119,7 @@ LIBRARIES = [
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):
-    """`library(NAME, TEXT)`: in place of a library there is a package of this text, or, for None, nothing."""
+    """`library(NAME, TEXT)` replaces a library by a package with this text, or removes it if the text is None."""
 
     def replace(name, text):
         for module in [module for module in sys.modules if module.split(".")[0] == name]:
@@ -137,10 +137,8 @@ def library(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
-def test_a_missing_library_is_an_error_and_nothing_else_takes_its_place(
-    library, compression, package, module, extension, hint
-):
-    """As `zstandard` is on free-threaded CPython 3.14, for which it has no wheel."""
+def test_a_missing_library_is_an_error_and_is_not_replaced(library, compression, package, module, extension, hint):
+    """For example `zstandard`, which has no wheel for free-threaded CPython 3.14."""
     library(module, None)
     with pytest.raises(LayerError) as caught:
         find_encoder(compression)
@@ -152,17 +150,17 @@ def test_a_missing_library_is_an_error_and_nothing_else_takes_its_place(
 
 @pytest.mark.parametrize("compression, package, module, extension, hint", LIBRARIES)
 def test_a_library_for_another_interpreter(library, compression, package, module, extension, hint):
-    """Its extension module has a name that this one does not look for."""
+    """The extension module has the name suffix of another interpreter."""
     library(module, f"from {module}.{extension} import *")
     with pytest.raises(LayerError) as caught:
         find_encoder(compression)
-    said = str(caught.value)
-    assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in said
-    assert said.endswith(f"; {hint}")
+    result = str(caught.value)
+    assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in result
+    assert result.endswith(f"; {hint}")
 
 
-def test_write_sizes_do_not_matter_because_there_are_blocks():
-    """The seam: blocks of one size, with the places where entries begin."""
+def test_the_last_block_may_be_shorter():
+    """All blocks except the last have the same size."""
     blocks = [Block(memoryview(bytearray(1 << 20))), Block(memoryview(bytearray(b"x" * 10)))]
     pieces = []
     encoded = encode_blocks(blocks, find_encoder("none"), lambda data: pieces.append(bytes(data)), 0)
@@ -188,7 +186,7 @@ def header_facts(header: bytes) -> tarfile.TarInfo:
         (b"\xff\xfe", 1),
     ],
 )
-def test_names_are_ustar_where_they_fit(name, blocks):
+def test_names_that_fit_are_ustar(name, blocks):
     header = tar_header(name, b"0", 0o644, 0, 0, 0, 0)
     assert len(header) == 512 * blocks
     assert os.fsencode(header_facts(header).name) == name
@@ -224,7 +222,7 @@ def test_an_empty_layer_is_two_zero_blocks(build):
 
 
 def test_the_same_on_another_machine(tmp_path, tree):
-    """Another umask, locale, time zone, hash seed, checkout path, walk order and times of the files."""
+    """Another umask, locale, time zone, hash seed, path, order of files and file times."""
     one, two = tree(SAMPLE, "one"), tree(dict(reversed(list(SAMPLE.items()))), "a longer name of another place")
     for path in two.rglob("*"):
         os.utime(path, (12345, 12345), follow_symlinks=False)
@@ -243,7 +241,7 @@ def test_the_same_on_another_machine(tmp_path, tree):
 
 
 def test_a_slow_digest_does_not_fill_the_memory(monkeypatch):
-    """The compressors and the digest are threads of their own: none may run ahead of the other without end."""
+    """Compression and hashing run in separate threads. The number of blocks between them is bounded."""
 
     class AtOnce:
         format = "gzip"
@@ -279,10 +277,14 @@ class _Interrupted(BaseException):
     pass
 
 
-def test_a_signal_at_any_moment_ends_it():
-    """Ctrl-C is an exception in the midst of whatever the main thread does: of passing a block on, for one."""
+def test_a_signal_at_any_moment_ends_the_compression():
+    """Ctrl-C raises an exception at any point of the main thread, for example while a block is passed on."""
 
-    def interrupt(*_):
+    def interrupt(_, frame):
+        if frame.f_code.co_name == "__del__":
+            # CPython ignores exceptions in finalizers.
+            signal.setitimer(signal.ITIMER_REAL, 0.0001)
+            return
         raise _Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)

@@ -1,4 +1,4 @@
-"""What goes into a layer, and where."""
+"""The entries of a layer and their paths."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def test_parents_have_entries_except_those_that_every_base_has(build, tree):
     assert build((root, "/usr/local/bin")).names == ["usr/local/bin/f"]
     assert build((root, "/etc/app")).names == ["etc/app", "etc/app/f"]
     assert build((root, "/")).names == ["f"]
-    # A folder of a source is not declared: /tmp keeps its sticky bit.
+    # A directory of a source has no entry at a path that every base has: /tmp keeps its sticky bit.
     assert build((tree({"tmp/x": "", "etc/y/z": ""}, "fhs"), "/")).names == ["etc/y", "etc/y/z", "tmp/x"]
     made = build((root, "/"), directories={"/tmp": "1777", "/var/cache/app": "0700"}).members
     assert {name: oct(m.mode) for name, m in made.items()} == {
@@ -30,7 +30,7 @@ def test_entries_are_sorted_part_by_part(build, tree):
     assert build((tree(files), "/")).names == ["A", "a", "a/B", "a/b", "a/b.d", "a/b.d/c", "a-", "a.txt", "a0", "ä"]
 
 
-def test_modes_are_the_executable_bit_and_nothing_of_the_disk(build, tree):
+def test_modes_depend_only_on_the_executable_bit(build, tree):
     root = tree({"f": "", "x": "", "d/g": ""})
     for path, mode in (("f", 0o604), ("x", 0o700), ("d/g", 0o6440), ("d", 0o2750)):
         (root / path).chmod(mode)
@@ -96,13 +96,21 @@ def test_followed_symlinks_lose_nothing(build, tree):
     assert built.read("d/same") == b"1"
 
 
+def test_a_source_that_is_a_symlink_can_be_followed(build, tree):
+    root = tree({"real": "1", "link": ("l", "real")})
+    built = build((root / "link", "/app/"), (root / "link", "/renamed"), follow_symlinks=True)
+    assert built.names == ["app", "app/link", "renamed"]
+    assert not any(member.issym() for member in built.members.values())
+    assert built.read("app/link") == built.read("renamed") == b"1"
+
+
 @pytest.mark.parametrize(
-    "target, said",
+    "target, message",
     [("nowhere", "has no target"), ("..", "leads out of"), ("/etc", "leads out of"), (".", "contains it")],
 )
-def test_links_that_cannot_be_followed_are_named(build, tree, target, said):
+def test_links_that_cannot_be_followed_are_named(build, tree, target, message):
     root = tree({"d/l": ("l", target if target != ".." else "../..")})
-    with pytest.raises(LayerError, match=said):
+    with pytest.raises(LayerError, match=message):
         build((root, "/"), follow_symlinks=True)
 
 
@@ -142,7 +150,7 @@ def test_time(build, tree):
             source_date_epoch(wrong)
 
 
-def test_same_files_are_linked_when_asked(build, tree):
+def test_equal_files_are_hard_linked_with_the_option(build, tree):
     root = tree({"a": "same", "b": "same", "c": "othr", "d/e": "same", "x": "same", "n": "", "m": ""})
     (root / "x").chmod(0o755)
     plain = build((root, "/"))
@@ -210,12 +218,12 @@ def test_ignore_rules_are_gits(build, tree, patterns, ignore_files):
     assert mine == git
 
 
-@pytest.mark.parametrize("place", ["a-folder", "a-link", "a-fifo"])
-def test_what_is_no_ignore_file_is_none(build, tree, place):
+@pytest.mark.parametrize("kind", ["directory", "symlink", "fifo"])
+def test_only_regular_files_are_ignore_files(build, tree, kind):
     root = tree({"a": "x"})
-    if place == "a-folder":
+    if kind == "directory":
         os.mkdir(os.path.join(root, ".ig"))
-    elif place == "a-link":
+    elif kind == "symlink":
         os.symlink("a", os.path.join(root, ".ig"))
     else:
         os.mkfifo(os.path.join(root, ".ig"))

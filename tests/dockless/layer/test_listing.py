@@ -1,4 +1,4 @@
-"""Sources with a listing: nothing but the content of files is taken from the file system."""
+"""Sources with a listing: only the content of files is read from the file system."""
 
 import os
 import stat
@@ -13,15 +13,15 @@ BIG = 512 * 1024
 
 
 def listing_of(root) -> Listing:
-    """What a content-addressed store would say about the tree at `root`."""
+    """Return the listing of the tree at `root`."""
     files, executables, symlinks, directories = [], [], {}, []
-    for folder, names, leaves in os.walk(root):
-        here = os.path.relpath(folder, root)
+    for directory, names, leaves in os.walk(root):
+        here = os.path.relpath(directory, root)
         prefix = "" if here == "." else here + "/"
         if prefix and not names and not leaves:
             directories.append(prefix[:-1])
         for name in [*names, *leaves]:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if os.path.islink(path):
                 symlinks[prefix + name] = os.readlink(path)
             elif os.path.isfile(path):
@@ -34,7 +34,7 @@ def listing_of(root) -> Listing:
 def digest(tmp_path, source: Source, **fields) -> str:
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
-    # A spec reaches the sandbox as JSON.
+    # A sandbox gets the spec as JSON.
     spec = LayerSpec.from_json(LayerSpec((source,), compression="none", **fields).to_json())
     return build_layer(spec, str(out)).descriptor.digest
 
@@ -72,7 +72,7 @@ def test_a_listing_gives_the_bytes_of_the_disk(tmp_path, root, fields):
 
 @pytest.mark.parametrize("change", ["all-read-only", "all-executable", "hard links", "no empty directory", "times"])
 def test_properties_of_the_sandbox_change_nothing(tmp_path, root, change):
-    """A store that hard-links its files makes them all 0555; a copy has other modes, times and link counts."""
+    """In a store with hard links, all files have the mode 0555. A copy has other modes, times and link counts."""
     source = Source(str(root), "/x", listing=listing_of(root))
     expected = digest(tmp_path, source)
     paths = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -91,7 +91,7 @@ def test_properties_of_the_sandbox_change_nothing(tmp_path, root, change):
     assert digest(tmp_path, source) == expected
 
 
-def test_a_file_that_the_listing_lacks_is_no_input(tmp_path, root):
+def test_files_that_are_not_listed_are_left_out(tmp_path, root):
     source = Source(str(root), "/x", listing=listing_of(root))
     expected = digest(tmp_path, source)
     (root / "b/stray").write_text("x")
@@ -117,7 +117,7 @@ def test_an_ignore_file_counts_only_if_it_is_listed(tmp_path, root):
 
 @pytest.mark.parametrize("names", [("Read.me", "read.me"), ("\u00e9", "e\u0301")])
 def test_one_file_for_two_names_is_refused(tmp_path, names):
-    """As on a file system that ignores case or normalization: both names are listed, one file is there."""
+    """As on a file system that ignores case or normalization: two names are listed, and one file exists."""
     root = tmp_path / "in"
     root.mkdir()
     (root / names[0]).write_text("x")

@@ -1,4 +1,4 @@
-"""Patterns have the results of git, whatever they are, and take little time."""
+"""Patterns have the same results as in git and are evaluated quickly."""
 
 import os
 import random
@@ -73,7 +73,7 @@ def random_pattern(rng, pieces, longest):
 
 
 def is_refused(pattern):
-    """Whether a pattern is an error to us. git is silent about it, and matches nothing."""
+    """Return whether Dockless refuses a pattern. git ignores such a pattern."""
     text = pattern.partition("\0")[0]
     text = re.sub(r"^((?:[^\\]|\\.)*?) +\Z", r"\1", text, flags=re.S)
     if text.startswith("#"):
@@ -84,14 +84,14 @@ def is_refused(pattern):
 
 
 def is_undefined(pattern):
-    """Whether the result depends on where git's memory lies: `a**/b` (wildmatch.c of git 2.39, `prev_p < text`)."""
+    """Return whether git's result depends on memory addresses: `a**/b` (wildmatch.c of git 2.39, `prev_p < text`)."""
     text = pattern.partition("\0")[0].rstrip(" ")
     text = text[:-1] if text.endswith("/") else text
     return "/" in text and re.search(r"(?!\A!)[^/*]\*\*+(?=/|\\/|\Z)", text) is not None
 
 
 class Tree:
-    """A directory of a repository of git, whose rule sets change."""
+    """A directory of a git repository, whose rules change."""
 
     def __init__(self, root, rng, name, names, pieces, longest):
         self.name = os.fsencode(name)
@@ -194,7 +194,7 @@ def test_character_classes_are_those_of_git(tmp_path):
         ("**/a/" * 5 + "b", "/".join("a" * 50 + "b"), True),
     ],
 )
-def test_a_hostile_pattern_is_matched_as_by_git_and_soon(tmp_path, pattern, path, expected):
+def test_a_hostile_pattern_is_matched_as_by_git_and_quickly(tmp_path, pattern, path, expected):
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text(pattern)
     assert seconds_of(lambda: match(pattern, path)) < 0.1
@@ -217,7 +217,7 @@ def test_a_hostile_pattern_is_matched_as_by_git_and_soon(tmp_path, pattern, path
         ("**/" + ("*" + "a" * 100 + "b/") * 16 + "**/c", "/".join(["a" * 200 + "b"] * 20), None),
     ],
 )
-def test_a_pattern_that_is_hostile_to_git_is_matched_soon(pattern, path, expected):
+def test_a_pattern_that_is_hostile_to_git_is_matched_quickly(pattern, path, expected):
     assert seconds_of(lambda: match(pattern, path)) < 0.1
     assert match(pattern, path) is expected
 
@@ -232,13 +232,13 @@ def test_a_pattern_that_is_hostile_to_git_is_matched_soon(pattern, path, expecte
     ],
     ids=["name", "below a directory", "asterisks", "directories"],
 )
-def test_thousands_of_rules_are_matched_soon(rule, path):
+def test_thousands_of_rules_are_matched_quickly(rule, path):
     patterns = Patterns([rule.format(n).encode() for n in range(3000)], "`ignores`")
     assert seconds_of(lambda: patterns.match(path.encode(), False)) < 0.1
 
 
 def seconds_of(function):
-    """Return CPU seconds. The least of some runs: others use the machine too."""
+    """Return CPU seconds, the minimum of several runs, because the machine is shared."""
     found = []
     for _ in range(3):
         begin = time.process_time()
@@ -247,7 +247,7 @@ def seconds_of(function):
     return min(found)
 
 
-def test_a_pattern_has_a_greatest_length():
+def test_a_pattern_has_a_maximum_length():
     assert match("a" * 4096, "a" * 4096) is True
     assert match("#" + "a" * 5000, "a") is None
     with pytest.raises(LayerError, match="`ignores` has a pattern that cannot be read: 'aaa.*: it is longer than 4096"):

@@ -1,5 +1,6 @@
-"""What is no layer: one line that names the file or field, and nothing left behind."""
+"""Invalid layers: one line names the file or field, and no file is left."""
 
+import errno
 import gzip
 import io
 import os
@@ -38,8 +39,8 @@ def test_two_sources_for_one_path_are_both_named(build, tree, out):
     assert not os.listdir(out)
 
 
-@pytest.mark.parametrize("make, said", [("fifo", "is a fifo"), ("socket", "is a socket"), ("device", "is a device")])
-def test_what_is_no_file_is_refused_without_a_hang(build, tree, make, said):
+@pytest.mark.parametrize("make, message", [("fifo", "is a fifo"), ("socket", "is a socket"), ("device", "is a device")])
+def test_special_files_are_refused_without_a_hang(build, tree, make, message):
     path = tree({"f": ""}) / "odd"
     if make == "fifo":
         os.mkfifo(path)
@@ -52,7 +53,7 @@ def test_what_is_no_file_is_refused_without_a_hang(build, tree, make, said):
             os.mknod(path, 0o020644, os.makedev(1, 3))
         except PermissionError:
             pytest.skip("NOT TESTED: this user can make no device")
-    assert said in refusal(build, (path.parent, "/"))
+    assert message in refusal(build, (path.parent, "/"))
 
 
 def test_an_unreadable_file_is_named(build, tree):
@@ -62,6 +63,39 @@ def test_an_unreadable_file_is_named(build, tree):
         assert "secret: Permission denied" in refusal(build, (root, "/"))
     assert "No such file" in refusal(build, (root / "absent", "/"))
     (root / "secret").unlink()
+
+
+@pytest.mark.parametrize("size", [10, 5_000_000])
+def test_a_file_whose_reading_fails_is_named(build, tree, out, monkeypatch, size):
+    """A small file is read into the current block, a large one in pieces."""
+    root = tree({"f": b"x" * size})
+
+    def fail(descriptor, buffers):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(tar_writer.os, "readv", fail)
+    line = refusal(build, Source(str(root), "/", origin="app:files"))
+    assert line == f"app:files: cannot read {root}/f: Input/output error"
+    assert not os.listdir(out)
+
+
+def test_an_unreadable_ignore_file_is_an_error(build, tree, out, monkeypatch):
+    """Without its rules, files that must stay out of the image would be in it."""
+    root = tree({".dockerignore": "secret\n", "secret": "", "f": ""})
+    begin = os.open
+    failed = []
+
+    def fail(path, *rest, **options):
+        # Once: the file is also a file of the layer.
+        if os.path.basename(os.fsencode(path)) == b".dockerignore" and not failed:
+            failed.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return begin(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+    line = refusal(build, Source(str(root), "/", origin="app:files"), ignore_files=(".dockerignore",))
+    assert line == f"app:files: cannot read {root}/.dockerignore: Permission denied"
+    assert not os.listdir(out)
 
 
 @pytest.mark.parametrize("how", ["shrinks", "grows", "vanishes", "becomes a link"])
@@ -88,7 +122,7 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ({"symlinks": {"/a\0": "b"}}, "NUL"),
         ({"symlinks": {"/a/../b": "c"}}, "'..'"),
@@ -98,6 +132,10 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"inline_files": {"/": InlineFile("")}}, "not the path of a file"),
         ({"inline_files": {"/a": InlineFile("", 0o77777)}}, "has the mode"),
         ({"inline_files": {"/.wh.a": InlineFile("")}}, "would delete files"),
+        ({"inline_files": {"/a/.wh.b/c": InlineFile("")}}, "the name '.wh.b' starts with `.wh.`"),
+        ({"symlinks": {"/a/.wh.b/c": "d"}}, "the name '.wh.b' starts with `.wh.`"),
+        ({"directories": {"/.wh.a": "755"}}, "the name '.wh.a' starts with `.wh.`"),
+        ({"directories": {"/a/.wh.b/c": "755"}}, "the name '.wh.b' starts with `.wh.`"),
         ({"owner": "1"}, "is not an owner"),
         ({"owner": "a:b"}, "is not an owner"),
         ({"owner": f"{2**32}:0"}, "is not an owner"),
@@ -108,11 +146,13 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"mtime": 2**40}, "is not a time"),
         ({"mtime": 1.5}, "is not a time"),
         ({"compression": "lzma"}, "'lzma' is not"),
+        ({"compression": "gzip:00013"}, "no level '00013'"),
+        ({"compression": "gzip:0001"}, "no level '0001'"),
     ],
 )
-def test_wrong_fields_are_named(build, tree, out, fields, said):
+def test_wrong_fields_are_named(build, tree, out, fields, message):
     line = refusal(build, (tree({"f": ""}), "/srv"), **fields)
-    assert said in line and f"`{next(iter(fields))}`" in line
+    assert message in line and f"`{next(iter(fields))}`" in line
     assert not os.listdir(out)
 
 
@@ -127,6 +167,8 @@ def test_destinations_are_checked(build, tree):
     root = tree({"f": ""})
     for destination in ("/a/../b", "..", "/a\0b"):
         assert "destination" in refusal(build, (root, destination))
+    for destination in ("/.wh.a", "/a/.wh.b/c/"):
+        assert "starts with `.wh.` and would delete" in refusal(build, (root, destination))
     assert "strip_prefix" in refusal(build, Source(str(root), "/", strip_prefix="../x"))
 
 
@@ -159,7 +201,7 @@ def test_an_interrupt_leaves_nothing(tree, out, monkeypatch):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=4), st.binary(max_size=80))
-def test_any_ignore_file_ends_soon(patterns, content):
+def test_any_ignore_file_is_evaluated_quickly(patterns, content):
     from dockless.layer.ignore import Ignores
 
     try:
@@ -180,7 +222,7 @@ def tarball(**members) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", ["", "gz", "zst", "multi"])
-def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
+def test_a_tarball_is_used_unchanged(tmp_path, out, suffix):
     import zstandard
 
     tar = tarball(a=10, b=2_000_000)
@@ -202,7 +244,7 @@ def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
 
 
 @pytest.mark.parametrize(
-    "data, said",
+    "data, message",
     [
         (b"not a tar" * 100, "checksum"),
         (tarball(a=5000)[:2000], "cut off"),
@@ -214,10 +256,10 @@ def test_a_tarball_is_taken_as_it_is(tmp_path, out, suffix):
     ],
     ids=["text", "cut", "cut gzip", "bad gzip", "bzip2", "bad zstd", "more"],
 )
-def test_what_is_no_tarball_leaves_nothing(tmp_path, out, data, said):
+def test_an_invalid_tarball_leaves_no_blob(tmp_path, out, data, message):
     path = tmp_path / "layer"
     path.write_bytes(data)
-    with pytest.raises(LayerError, match=said) as caught:
+    with pytest.raises(LayerError, match=message) as caught:
         Layer.from_tarball(path).build(str(out))
     assert str(path) in str(caught.value)
     assert not os.listdir(out)
@@ -226,22 +268,22 @@ def test_what_is_no_tarball_leaves_nothing(tmp_path, out, data, said):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_damage_of_a_tarball_is_found_or_harmless(tmp_path_factory, data):
-    folder = tmp_path_factory.mktemp("fuzz")
+    directory = tmp_path_factory.mktemp("fuzz")
     tar = bytearray(tarball(**{"n" * 120: 700, "b": 3}))
     for _ in range(data.draw(st.integers(1, 4))):
         tar[data.draw(st.integers(0, len(tar) - 1))] = data.draw(st.integers(0, 255))
-    (folder / "layer").write_bytes(bytes(tar[: data.draw(st.integers(0, len(tar)))]))
-    (folder / "out").mkdir()
+    (directory / "layer").write_bytes(bytes(tar[: data.draw(st.integers(0, len(tar)))]))
+    (directory / "out").mkdir()
     try:
-        built = Layer.from_tarball(folder / "layer").build(str(folder / "out"))
-        assert os.listdir(folder / "out") == [built.descriptor.digest.hex]
+        built = Layer.from_tarball(directory / "layer").build(str(directory / "out"))
+        assert os.listdir(directory / "out") == [built.descriptor.digest.hex]
     except LayerError as error:
         assert "\n" not in str(error)
-        assert not os.listdir(folder / "out")
+        assert not os.listdir(directory / "out")
 
 
-def test_memory_stays_small_whatever_a_tarball_holds(tmp_path):
-    """1 GiB of zeros in a megabyte, in a process of its own."""
+def test_memory_is_bounded_for_any_tarball(tmp_path):
+    """1 GiB of zeros, compressed to a megabyte, in a separate process."""
     program = (
         "import sys, gzip, tarfile\n"
         "from dockless.layer import Layer\n"

@@ -1,4 +1,4 @@
-"""Any small tree, packed by us and unpacked by others, is the tree."""
+"""Other tools unpack a layer to the tree that it was built from."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NAMES = st.one_of(
 LEAVES = st.one_of(
     st.binary(max_size=700).map(lambda data: ("file", data, False)),
     st.binary(max_size=10).map(lambda data: ("file", data, True)),
-    st.sampled_from([("link", "a"), ("link", "b/c"), ("link", "/etc/passwd"), ("link", "t" * 120), ("folder",)]),
+    st.sampled_from([("link", "a"), ("link", "b/c"), ("link", "/etc/passwd"), ("link", "t" * 120), ("directory",)]),
 )
 TREES = st.recursive(
     st.dictionaries(NAMES, LEAVES, max_size=4),
@@ -31,13 +31,13 @@ TREES = st.recursive(
 )
 
 
-def plant(tree: dict, folder: str) -> None:
-    os.makedirs(folder, exist_ok=True)
+def plant(tree: dict, directory: str) -> None:
+    os.makedirs(directory, exist_ok=True)
     for name, node in tree.items():
-        path = os.path.join(folder, name)
+        path = os.path.join(directory, name)
         if isinstance(node, dict):
             plant(node, path)
-        elif node[0] == "folder":
+        elif node[0] == "directory":
             os.mkdir(path)
         elif node[0] == "link":
             os.symlink(node[1], path)
@@ -49,9 +49,9 @@ def plant(tree: dict, folder: str) -> None:
 
 def facts(root: str) -> dict:
     found = {}
-    for folder, folders, files in os.walk(os.fsencode(root)):
-        for name in folders + files:
-            path = os.path.join(folder, name)
+    for directory, directories, files in os.walk(os.fsencode(root)):
+        for name in directories + files:
+            path = os.path.join(directory, name)
             info = os.lstat(path)
             content = None
             if stat.S_ISLNK(info.st_mode):
@@ -63,8 +63,8 @@ def facts(root: str) -> dict:
     return found
 
 
-def packed(tree: dict, folder, **fields):
-    root, out = folder / "tree", folder / "out"
+def packed(tree: dict, directory, **fields):
+    root, out = directory / "tree", directory / "out"
     for path in (root, out):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
@@ -76,9 +76,9 @@ def packed(tree: dict, folder, **fields):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, st.sampled_from(["gzip", "gzip-single", "none"]), st.booleans())
 def test_gnu_tar_unpacks_the_tree(tmp_path_factory, tree, compression, hardlinks):
-    folder = tmp_path_factory.mktemp("gnu")
-    root, blob, _ = packed(tree, folder, compression=compression, hardlinks=hardlinks)
-    there = folder / "there"
+    directory = tmp_path_factory.mktemp("gnu")
+    root, blob, _ = packed(tree, directory, compression=compression, hardlinks=hardlinks)
+    there = directory / "there"
     there.mkdir()
     flags = ["-z"] if compression != "none" else []
     subprocess.run(["tar", "-x", *flags, "-f", blob, "-C", there], check=True, capture_output=True)
@@ -91,16 +91,16 @@ def test_umoci_unpacks_the_tree(tmp_path_factory, tree):
     if not shutil.which("umoci"):
         assert os.environ.get("CI") != "true", "umoci is not installed"
         pytest.skip("NOT TESTED: umoci is not installed")
-    folder = tmp_path_factory.mktemp("umoci")
-    root, blob, built = packed(tree, folder)
+    directory = tmp_path_factory.mktemp("umoci")
+    root, blob, built = packed(tree, directory)
     image = assemble_image(None, [ImageLayer(built.descriptor, built.diff_id)], ConfigEdit())
-    layout = folder / "layout"
+    layout = directory / "layout"
     named = image.descriptor._replace(annotations={"org.opencontainers.image.ref.name": "x"})
     for path, data in layout_files([named], image.documents).items():
         (layout / path).parent.mkdir(parents=True, exist_ok=True)
         (layout / path).write_bytes(data)
     shutil.copy(blob, layout / "blobs/sha256" / blob.name)
-    bundle = folder / "bundle"
+    bundle = directory / "bundle"
     subprocess.run(["umoci", "unpack", "--image", f"{layout}:x", bundle], check=True, capture_output=True)
     assert facts(str(bundle / "rootfs/w")) == facts(str(root))
     assert json.loads((bundle / "config.json").read_text())

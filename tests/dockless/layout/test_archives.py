@@ -20,11 +20,6 @@ from dockless.oci.manifest import make_manifest
 from dockless.oci.reference import Reference
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one" * 500, b"two")
-
-
 def save(path, image, *references):
     write_docker_archive(str(path), image.documents, [Reference.parse(r) for r in references], image.blobs)
 
@@ -37,7 +32,7 @@ def docker_tar(path, listed, files, compress=False):
 
 
 def saved(image, prefix=""):
-    """What `docker save` lists, and its files: the config and plain tars."""
+    """Return the list of `docker save` and its files: the config and uncompressed tars."""
     layers = {
         f"{prefix}{n}/layer.tar": gzip.decompress(image.blobs[layer.digest])
         for n, layer in enumerate(image.manifest.layers)
@@ -54,7 +49,7 @@ def test_an_oci_archive_is_a_layout(tmp_path, image):
     layout.close()
 
 
-def test_archives_are_the_same_every_time_and_owned_by_nobody(tmp_path, image):
+def test_archives_are_reproducible_and_owned_by_root(tmp_path, image):
     for name in "ab":
         roots = named(image.manifest.descriptor, ["v1"])
         blobs = image.all_blobs if name == "a" else image.all_blobs[::-1]
@@ -68,7 +63,7 @@ def test_archives_are_the_same_every_time_and_owned_by_nobody(tmp_path, image):
                 assert (member.mtime, member.uid, member.gid, member.uname) == (0, 0, 0, "")
 
 
-def test_a_failure_leaves_what_was_there(tmp_path, image):
+def test_a_failure_keeps_the_previous_file(tmp_path, image):
     (tmp_path / "a").write_text("before")
     del image.blobs[image.manifest.layers[1].digest]
     with pytest.raises(LayoutError):
@@ -79,7 +74,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, image):
     assert (tmp_path / "a").read_text() == "before"
 
 
-def test_a_docker_archive_holds_plain_layers_and_the_config_as_it_is(tmp_path, image):
+def test_a_docker_archive_has_uncompressed_layers_and_the_unchanged_config(tmp_path, image):
     save(tmp_path / "a", image, "app:1", "ghcr.io/acme/app")
     with tarfile.open(tmp_path / "a") as tar:
         (listed,) = json.load(tar.extractfile("manifest.json"))
@@ -101,7 +96,7 @@ def test_a_layer_twice_is_stored_once(tmp_path):
         assert archive.image().config.diff_ids == made.config.diff_ids
 
 
-def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
+def test_a_layer_with_another_diff_id(tmp_path, image):
     """Neither a blob of other bytes than its digest says, nor one whose content the config does not name."""
     other = gzip.compress(tar_of({"other": b""}))
     digest = image.manifest.layers[0].digest
@@ -116,13 +111,13 @@ def test_a_layer_that_is_not_its_diff_id(tmp_path, image):
         write_docker_archive(str(tmp_path / "a"), documents, [], image.blobs)
 
 
-def test_a_digest_is_no_name_in_a_docker_archive(tmp_path, image):
+def test_a_digest_cannot_be_a_name_in_a_docker_archive(tmp_path, image):
     with pytest.raises(InvalidValueError, match="give it a tag"):
         save(tmp_path / "a", image, f"app@{image.manifest.digest}")
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_reads_what_docker_saves(tmp_path, image, compress):
+def test_archives_of_docker_save_are_read(tmp_path, image, compress):
     with docker_tar(tmp_path / "a", [saved(image)[0]], saved(image)[1], compress) as archive:
         found = archive.image()
         assert found.config == image.documents.config
@@ -134,7 +129,7 @@ def test_reads_what_docker_saves(tmp_path, image, compress):
         assert archive.open(found.manifest.descriptor).read() == found.manifest.raw
 
 
-def test_compressed_layers_as_crane_writes_them(tmp_path, image):
+def test_compressed_layers_of_crane_are_read(tmp_path, image):
     listed, files = saved(image)
     packed = {name: gzip.compress(data) if name.endswith(".tar") else data for name, data in files.items()}
     with docker_tar(tmp_path / "a", [listed], packed) as archive:
@@ -143,7 +138,7 @@ def test_compressed_layers_as_crane_writes_them(tmp_path, image):
     assert found.manifest.layers[0].digest != found.config.diff_ids[0]
 
 
-def test_which_image(tmp_path, image):
+def test_choice_of_the_image(tmp_path, image):
     other = make_image(b"three")
     (one, files), (two, more) = saved(image), saved(other, "o")
     listed = [one, {**two, "RepoTags": ["docker.io/library/two:2"]}]
@@ -169,13 +164,13 @@ def test_which_image(tmp_path, image):
         ({"RepoTags": [1]}, "without valid Config, RepoTags and Layers"),
     ],
 )
-def test_lists_that_do_not_fit(tmp_path, image, change, reason):
+def test_inconsistent_manifest_lists(tmp_path, image, change, reason):
     listed, files = saved(image)
     with pytest.raises(LayoutError, match=reason), docker_tar(tmp_path / "a", [{**listed, **change}], files) as archive:
         archive.image()
 
 
-def test_what_is_no_docker_archive(tmp_path, image):
+def test_files_that_are_not_docker_archives(tmp_path, image):
     for listed, reason in (([], "has no image"), ({}, "has no image"), ("x", "has no image")):
         with pytest.raises(LayoutError, match=reason):
             docker_tar(tmp_path / "a", listed, {})

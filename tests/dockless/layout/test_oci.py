@@ -8,12 +8,7 @@ from dockless.errors import InvalidDocumentError, LayoutError
 from dockless.layout.oci_layout import OciLayout, layout_files
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one", b"two")
-
-
-def test_reads_what_others_wrote(tmp_path, image):
+def test_layouts_of_other_tools_are_read(tmp_path, image):
     layout = OciLayout(str(layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs, names=["v1"])))
     assert layout.names() == ["v1"]
     assert layout.root() == layout.root("v1") == layout.root(image.manifest.digest)
@@ -27,7 +22,7 @@ def test_one_image_under_two_names_needs_no_name(tmp_path, image):
     assert OciLayout(str(layout_of(tmp_path / "l", root, root, blobs=image.blobs, names=["a", "b"]))).root()
 
 
-def test_which_image(tmp_path, image):
+def test_choice_of_the_image(tmp_path, image):
     other = make_image(b"three", blobs=image.blobs)
     roots = image.manifest.descriptor, other.manifest.descriptor
     layout = OciLayout(str(layout_of(tmp_path / "l", *roots, blobs=image.blobs, names=["a", "b"])))
@@ -50,35 +45,35 @@ def test_which_image(tmp_path, image):
         ("index.json", " " * (5 << 20), "larger than"),
     ],
 )
-def test_what_is_no_layout(tmp_path, image, name, content, reason):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    (folder / name).unlink()
+def test_directories_that_are_not_layouts(tmp_path, image, name, content, reason):
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (directory / name).unlink()
     if content is not None:
-        (folder / name).write_text(content)
+        (directory / name).write_text(content)
     with pytest.raises((LayoutError, InvalidDocumentError), match=reason):
-        OciLayout(str(folder))
+        OciLayout(str(directory))
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir, lambda path: None])
-def test_a_blob_that_is_a_link_a_pipe_a_folder_or_absent(tmp_path, image, make):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+def test_a_blob_that_is_a_link_a_fifo_a_directory_or_missing(tmp_path, image, make):
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
     layer = image.manifest.layers[0]
-    path = folder / "blobs/sha256" / layer.digest.hex
+    path = directory / "blobs/sha256" / layer.digest.hex
     path.unlink()
     make(path)
     with pytest.raises(LayoutError, match=f"lacks the blob {layer.digest}"):
-        OciLayout(str(folder)).open(layer)
+        OciLayout(str(directory)).open(layer)
 
 
 def test_a_damaged_manifest(tmp_path, image):
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    (folder / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
-    layout = OciLayout(str(folder))
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    (directory / "blobs/sha256" / image.manifest.digest.hex).write_bytes(image.manifest.raw + b" ")
+    layout = OciLayout(str(directory))
     with pytest.raises(LayoutError, match="is damaged: "):
         layout.manifest(layout.root())
 
 
-def test_the_small_files_of_a_layout(image):
+def test_the_documents_of_a_layout(image):
     files = layout_files([image.manifest.descriptor], image.documents.documents)
     assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     assert json.loads(files["index.json"])["manifests"][0]["digest"] == image.manifest.digest

@@ -1,4 +1,4 @@
-"""What we write is read by tools that are not ours, and passes the image spec's own rules as they see them."""
+"""Other tools read the layouts and archives of Dockless."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The documents that we write pass the image spec's JSON schemas."""
+"""The documents that Dockless writes are valid under the JSON schemas of the image spec."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_manifest_config_index_and_layout(check, docker):
         ("config-schema", lambda c: c["config"].update(Env="A=1")),
     ],
 )
-def test_they_refuse_what_is_wrong(check, schema, change):
+def test_invalid_documents_are_refused(check, schema, change):
     import jsonschema
 
     image = assemble_image(None, make_image(b"one").documents.layers, ConfigEdit(env={"A": "1"}))

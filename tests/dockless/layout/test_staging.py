@@ -13,9 +13,9 @@ WRITER = """\
 import sys
 from types import SimpleNamespace
 from dockless._atomic import atomic_file, temporary_directory
-kind, place = sys.argv[1:]
-with temporary_directory(place) if kind == "folder" else atomic_file(place + "/out.tar") as staged:
-    if kind == "folder":
+kind, path = sys.argv[1:]
+with temporary_directory(path) if kind == "directory" else atomic_file(path + "/out.tar") as staged:
+    if kind == "directory":
         open(staged + "/blob", "w").close()
     print("begun", flush=True)
     sys.stdin.read()
@@ -23,10 +23,10 @@ with temporary_directory(place) if kind == "folder" else atomic_file(place + "/o
 
 
 class Writer:
-    """Another process, in the middle of its work."""
+    """Another process that is writing."""
 
-    def __init__(self, kind, folder):
-        command = [sys.executable, "-c", WRITER, kind, str(folder)]
+    def __init__(self, kind, directory):
+        command = [sys.executable, "-c", WRITER, kind, str(directory)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"begun\n"
@@ -41,18 +41,18 @@ class Writer:
         self.process.stdout.close()
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
 
 
-def test_the_file_has_its_name_when_it_is_whole(tmp_path):
+def test_the_file_gets_its_name_when_it_is_complete(tmp_path):
     with atomic_file(str(tmp_path / "deep/a")) as file:
         file.write(b"new")
         assert "a" not in names(tmp_path / "deep")
     assert (tmp_path / "deep/a").read_bytes() == b"new" and names(tmp_path / "deep") == ["a"]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_a_failure_keeps_the_previous_file(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(KeyboardInterrupt), atomic_file(str(tmp_path / "a")) as file:
         file.write(b"new")
@@ -60,12 +60,12 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert (tmp_path / "a").read_text() == "old" and names(tmp_path) == ["a"]
 
 
-def test_a_folder_is_in_the_way(tmp_path):
+def test_the_destination_is_a_directory(tmp_path):
     with pytest.raises(LayoutError, match=f"cannot write {tmp_path}: it is a directory"), atomic_file(str(tmp_path)):
         pass
 
 
-def test_no_device_is_replaced_and_no_fifo(tmp_path):
+def test_devices_and_fifos_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/null"):
         with pytest.raises(LayoutError, match=f"cannot write {path}: it is not a regular file"), atomic_file(path):
@@ -73,7 +73,7 @@ def test_no_device_is_replaced_and_no_fifo(tmp_path):
     assert names(tmp_path) == ["fifo"]
 
 
-def test_what_a_link_leads_to_is_written(tmp_path):
+def test_the_target_of_a_symlink_is_written(tmp_path):
     (tmp_path / "link").symlink_to("there/a")
     (tmp_path / "there").mkdir()
     for content in (b"one", b"two"):
@@ -82,7 +82,7 @@ def test_what_a_link_leads_to_is_written(tmp_path):
         assert (tmp_path / "there/a").read_bytes() == content and (tmp_path / "link").is_symlink()
 
 
-def test_who_may_read_it_is_the_umasks_business(tmp_path):
+def test_permissions_follow_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         with atomic_file(str(tmp_path / "a")):
@@ -92,7 +92,7 @@ def test_who_may_read_it_is_the_umasks_business(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_folder_is_kept_by_moving_it(tmp_path):
+def test_a_directory_is_kept_by_renaming_it(tmp_path):
     with temporary_directory(str(tmp_path)) as gone:
         (tmp_path / gone / "x").write_text("x")
     with temporary_directory(str(tmp_path)) as kept:
@@ -100,9 +100,9 @@ def test_a_folder_is_kept_by_moving_it(tmp_path):
     assert names(tmp_path) == ["kept"]
 
 
-@pytest.mark.parametrize("left", ["file", "folder"])
-@pytest.mark.parametrize("next_one", ["file", "folder"])
-def test_the_next_removes_what_a_killed_writer_left(tmp_path, left, next_one):
+@pytest.mark.parametrize("left", ["file", "directory"])
+@pytest.mark.parametrize("next_one", ["file", "directory"])
+def test_temporaries_of_a_killed_writer_are_removed(tmp_path, left, next_one):
     with Writer(left, tmp_path) as writer:
         writer.process.send_signal(signal.SIGKILL)
         writer.process.wait()
@@ -111,13 +111,13 @@ def test_the_next_removes_what_a_killed_writer_left(tmp_path, left, next_one):
             assert len(names(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_somebody_still_writes_stays(tmp_path, kind):
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_temporaries_in_use_are_kept(tmp_path, kind):
     with Writer(kind, tmp_path) as other:
-        begun = names(tmp_path)
+        temporaries = names(tmp_path)
         with atomic_file(str(tmp_path / "mine")), temporary_directory(str(tmp_path)):
             assert len(names(tmp_path)) == 3
-        assert names(tmp_path) == [*begun, "mine"]
+        assert names(tmp_path) == [*temporaries, "mine"]
         other.process.stdin.close()
         assert other.process.wait() == 0
     assert names(tmp_path) == (["mine", "out.tar"] if kind == "file" else ["mine"])

@@ -9,7 +9,7 @@ from dockless.errors import LayoutError
 from dockless.tar.index import TarFiles
 
 
-def test_files_are_read_where_they_lie(tmp_path):
+def test_files_are_read_at_their_offset(tmp_path):
     (tmp_path / "t").write_bytes(tar_of({"./a": b"1" * 1000, "b/c": b"2"}))
     with TarFiles(str(tmp_path / "t")) as files:
         assert list(files) == ["a", "b/c"]
@@ -21,7 +21,7 @@ def test_files_are_read_where_they_lie(tmp_path):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lambda data: pytest.importorskip("zstandard").compress(data)])
-def test_a_tar_that_is_compressed_as_a_whole(tmp_path, compress):
+def test_a_compressed_tar(tmp_path, compress):
     (tmp_path / "t").write_bytes(compress(tar_of({"a": b"x" * 5000})))
     with TarFiles(str(tmp_path / "t")) as files, files.open("a") as file:
         assert file.read() == b"x" * 5000
@@ -44,7 +44,7 @@ def test_links_within_the_tar_are_followed(tmp_path):
         assert files.resolved("l/s") == "real/f"
 
 
-def test_links_that_lead_nowhere(tmp_path):
+def test_dangling_links(tmp_path):
     links = [("a", tarfile.SYMTYPE, "b"), ("b", tarfile.SYMTYPE, "a"), ("out", tarfile.SYMTYPE, "../../etc/passwd")]
     with linked(tmp_path, *links) as files:
         with pytest.raises(LayoutError, match="is a link that leads to itself"):
@@ -53,7 +53,7 @@ def test_links_that_lead_nowhere(tmp_path):
             files.open("out")
 
 
-def test_a_name_twice_is_not_guessed_at(tmp_path):
+def test_a_duplicate_name_is_an_error(tmp_path):
     first = tar_of({"a": b"1"})[:1024]
     (tmp_path / "t").write_bytes(first + tar_of({"a": b"2", "b": b"3"}))
     with TarFiles(str(tmp_path / "t")) as files:
@@ -62,7 +62,7 @@ def test_a_name_twice_is_not_guessed_at(tmp_path):
             files.open("a")
 
 
-def test_names_that_climb_are_nobodys(tmp_path):
+def test_names_with_parent_directories_are_not_files(tmp_path):
     (tmp_path / "t").write_bytes(tar_of({"../x": b"1"}))
     with TarFiles(str(tmp_path / "t")) as files, pytest.raises(LayoutError, match="has no file x"):
         files.open("x")
@@ -77,13 +77,13 @@ def test_names_that_climb_are_nobodys(tmp_path):
         (b"BZh91AY" + b"x" * 600, "bzip2"),
     ],
 )
-def test_what_is_no_tar(tmp_path, data, reason):
+def test_files_that_are_not_tar_archives(tmp_path, data, reason):
     (tmp_path / "t").write_bytes(data)
     with pytest.raises(LayoutError, match=reason):
         TarFiles(str(tmp_path / "t"))
 
 
-def test_no_file(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(LayoutError, match="No such file"):
         TarFiles(str(tmp_path / "no"))
     with pytest.raises(LayoutError, match="directory"):

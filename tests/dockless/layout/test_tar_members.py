@@ -1,4 +1,5 @@
 import io
+import subprocess
 import tarfile
 
 import pytest
@@ -45,21 +46,28 @@ def test_long_names_and_links(format):
     assert (found.name.decode(), found.link.decode(), found.is_file) == (name, link, False)
 
 
-def test_a_size_in_base_256_and_in_pax():
-    header = bytearray(tarball(info("big"))[:512])
-    header[124:136] = b"\x80" + (9 << 30).to_bytes(11, "big")
+def with_size(header, size, kind=tarfile.REGTYPE):
+    """A tar header with the bytes `size` in its size field, and the right checksum."""
+    header = bytearray(header)
+    header[124:136] = size
     header[148:156] = b"        "
+    header[156:157] = kind
     header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def test_a_size_in_base_256_and_in_pax():
+    header = with_size(tarball(info("big"))[:512], b"\x80" + (9 << 30).to_bytes(11, "big"))
 
     class Skipping(io.BytesIO):
         def skip(self, size):
             self.skipped = size
 
-    (found,) = read_members(Skipping(bytes(header)), "test")
+    (found,) = read_members(Skipping(header), "test")
     assert found.size == 9 << 30
 
 
-def test_a_tar_without_its_end_is_taken_as_umoci_writes_it():
+def test_a_tar_without_end_blocks_is_read():
     data = tarball(info("a"), content=b"abc", format=tarfile.USTAR_FORMAT)[: 512 + 3]
     assert [m.name for m in members(data)] == [b"a"]
 
@@ -79,14 +87,36 @@ def test_damage(damage, reason):
         members(damage(tarball(info("a"), content=b"abc", format=tarfile.USTAR_FORMAT)))
 
 
-def test_an_extended_header_may_not_be_huge():
-    header = bytearray(tarball(info("a"))[:512])
-    header[156:157] = b"x"
-    header[124:136] = b"%011o\0" % (1 << 30)
-    header[148:156] = b"        "
-    header[148:156] = b"%06o\0 " % sum(header)
+def test_the_size_of_an_extended_header_is_limited():
+    header = with_size(tarball(info("a"))[:512], b"%011o\0" % (1 << 30), kind=tarfile.XHDTYPE)
     with pytest.raises(LayoutError, match="a tar header of 1073741824 bytes"):
-        members(bytes(header))
+        members(header)
+
+
+@pytest.mark.parametrize("size", [b"-1         \0", b"-0000001000\0", b"+0000001000\0", b"1_0        \0"])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
+def test_a_size_has_no_sign_and_no_underscore(size, kind):
+    header = with_size(tarball(info("a"))[:512], size, kind)
+    with pytest.raises(LayoutError, match="is damaged: the tar header at byte 0 has no size"):
+        members(header + bytes(1024))
+
+
+def test_a_sparse_map_of_gnu_tar_may_have_many_blocks(tmp_path):
+    """The header has room for 4 extents, each further block for 21."""
+    with open(tmp_path / "sparse", "wb") as file:
+        for n in range(40):
+            file.seek(n * 200_000)
+            file.write(b"data")
+    (tmp_path / "after").write_bytes(b"after")
+    command = ["tar", "-c", "-S", "--format=gnu", "-f", "made.tar", "sparse", "after"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    data = (tmp_path / "made.tar").read_bytes()
+    sparse, after = members(data)
+    assert (sparse.name, sparse.kind, sparse.is_file) == (b"sparse", b"S", False)
+    assert (after.name, data[after.offset : after.offset + after.size]) == (b"after", b"after")
+    cut = sparse.offset - 512
+    with pytest.raises(LayoutError, match="is cut off: in the tar header at byte 0"):
+        members(data[: cut - 10])
 
 
 def test_a_broken_pax_record():

@@ -9,17 +9,12 @@ from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
 
 
-@pytest.fixture
-def image():
-    return make_image(b"one", b"two")
+def write(directory, image, *names, **options):
+    write_layout(str(directory), named(image.manifest.descriptor, names), image.all_blobs, image.blobs, **options)
 
 
-def write(folder, image, *names, **options):
-    write_layout(str(folder), named(image.manifest.descriptor, names), image.all_blobs, image.blobs, **options)
-
-
-def tree(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def tree(directory):
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def test_a_new_layout(tmp_path, image):
@@ -37,7 +32,7 @@ def test_the_same_image_gives_the_same_bytes(tmp_path, image):
 
 
 def test_another_image_is_added_by_name(tmp_path, image):
-    other = make_image(b"one", b"three")
+    other = make_image(b"one" * 500, b"three")
     write(tmp_path / "l", image, "v1")
     write(tmp_path / "l", other, "v2")
     layout = OciLayout(str(tmp_path / "l"))
@@ -63,7 +58,7 @@ def test_the_same_again_changes_nothing(tmp_path, image):
     assert image.blobs.opened == []
 
 
-def test_an_image_without_a_name_stands_once(tmp_path, image):
+def test_an_image_without_a_name_is_listed_once(tmp_path, image):
     write(tmp_path / "l", image)
     write(tmp_path / "l", image)
     write(tmp_path / "l", image, "v1")
@@ -71,7 +66,7 @@ def test_an_image_without_a_name_stands_once(tmp_path, image):
     assert len(OciLayout(str(tmp_path / "l")).index.manifests) == 1
 
 
-def test_what_the_index_says_of_others_is_kept(tmp_path, image):
+def test_other_entries_of_the_index_are_kept(tmp_path, image):
     write(tmp_path / "l", image, "v1")
     index = json.loads((tmp_path / "l/index.json").read_text())
     index["annotations"] = {"a": "b"}
@@ -111,7 +106,7 @@ def test_an_interruption_leaves_nothing(tmp_path, image):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_something_else_and_a_file(tmp_path, image):
+def test_a_directory_with_other_files_and_a_file_are_refused(tmp_path, image):
     (tmp_path / "f").write_text("x")
     with pytest.raises(LayoutError, match="it is a file"):
         write(tmp_path / "f", image)
@@ -123,10 +118,10 @@ def test_a_folder_of_something_else_and_a_file(tmp_path, image):
 
 
 @pytest.mark.parametrize("failure", [LayoutError, KeyboardInterrupt])
-def test_a_failure_takes_nothing_from_who_wrote_there_meanwhile(tmp_path, image, failure):
-    """A blob that both want: the one who comes second counts on it."""
+def test_a_failure_removes_no_blob_of_a_concurrent_writer(tmp_path, image, failure):
+    """Both writers need the blob. The second writer relies on it."""
     write(tmp_path / "l", make_image(b"x"), "v0")
-    fails = make_image(b"one", b"never comes")
+    fails = make_image(b"one" * 500, b"never comes")
     assert fails.manifest.layers[0] == image.manifest.layers[0]
 
     def moved(blob, size):
@@ -141,7 +136,7 @@ def test_a_failure_takes_nothing_from_who_wrote_there_meanwhile(tmp_path, image,
     assert all((tmp_path / "l/blobs/sha256" / blob.digest.hex).exists() for blob in image.all_blobs)
 
 
-def test_a_blob_that_is_damaged_there_is_written_anew(tmp_path, image):
+def test_a_damaged_blob_is_written_again(tmp_path, image):
     write(tmp_path / "l", image, "v1")
     path = tmp_path / "l/blobs/sha256" / image.manifest.layers[0].digest.hex
     good = path.read_bytes()
@@ -159,7 +154,7 @@ def test_through_a_link(tmp_path, image):
         assert (tmp_path / name).is_symlink() and OciLayout(str(tmp_path / name)).names() == ["v1"]
 
 
-def test_a_layout_that_somebody_else_made_meanwhile_is_added_to(tmp_path, image):
+def test_a_layout_that_was_created_concurrently_is_extended(tmp_path, image):
     other = make_image(b"other")
 
     def moved(blob, size):
@@ -172,7 +167,7 @@ def test_a_layout_that_somebody_else_made_meanwhile_is_added_to(tmp_path, image)
     assert layout.manifest(layout.root("theirs")) == other.manifest
 
 
-def test_two_at_a_time_lose_no_name(tmp_path, image):
+def test_concurrent_writers_lose_no_name(tmp_path, image):
     write(tmp_path / "l", image, "v0")
     images = [make_image(b"%d" % n) for n in range(8)]
     threads = [threading.Thread(target=write, args=(tmp_path / "l", made, f"n{n}")) for n, made in enumerate(images)]

@@ -1,4 +1,4 @@
-"""Images of random bytes, a clock that does not wait, and clients that see nothing of this machine."""
+"""Images of random bytes, a clock that does not wait, and clients without settings of this machine."""
 
 import io
 import os
@@ -31,7 +31,7 @@ class Memory:
 
 
 class Image:
-    """A root, all that it names, and where to read that."""
+    """A manifest or index, and the source of its blobs."""
 
     def __init__(self, root, source):
         self.root = root
@@ -76,7 +76,7 @@ def image():
 
 @pytest.fixture
 def make():
-    """`make(seed, *sizes of layers)`."""
+    """`make(seed, *sizes)` makes an image with layers of these sizes."""
     return make_image
 
 
@@ -92,14 +92,14 @@ def manual():
 
 @pytest.fixture
 def environ(tmp_path):
-    """An environment with an empty home: no credentials, proxies or CAs of this machine."""
+    """An environment with an empty home directory, without credentials, proxies and CAs of this machine."""
     (tmp_path / "home").mkdir()
     return {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
 def connect(environ, manual):
-    """`connect(host, **options of RegistryClient)`: a client that waits for nothing."""
+    """`connect(host, **options)` returns a RegistryClient whose clock does not wait."""
     made = []
 
     def connect(host, **options):
@@ -114,7 +114,7 @@ def connect(environ, manual):
 
 @pytest.fixture
 def holds():
-    """`holds(registry, repository, image, *tags)`: the registry has all of the image, byte for byte, under the tags."""
+    """`holds(registry, repository, image, *tags)` checks that the registry has the complete image under the tags."""
 
     def holds(registry, repository, image, *tags):
         for tag in tags:
@@ -131,7 +131,7 @@ def holds():
 
 @pytest.fixture
 def keep():
-    """`keep(registry, repository, image, tag)`: puts an image there without any request."""
+    """`keep(registry, repository, image, tag)` stores an image without a request."""
 
     def keep(registry, repository, image, tag):
         for data in image.source.blobs.values():
@@ -139,3 +139,10 @@ def keep():
         registry.put_manifest(repository, image.root.raw, image.root.media_type, tag)
 
     return keep
+
+
+@pytest.fixture
+def path(request, tmp_path):
+    """The path of a file with the DATA of the test module."""
+    (tmp_path / "blob").write_bytes(request.module.DATA)
+    return tmp_path / "blob"

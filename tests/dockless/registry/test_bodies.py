@@ -20,12 +20,6 @@ DATA = os.urandom(3 * BLOCK_SIZE + 12345)
 BLOB = Descriptor(media_types.OCI_LAYER, Digest.of(DATA), len(DATA))
 
 
-@pytest.fixture
-def path(tmp_path):
-    (tmp_path / "blob").write_bytes(DATA)
-    return tmp_path / "blob"
-
-
 @pytest.mark.parametrize("kind", ["a buffered file", "a file", "memory", "a gzip reader"])
 def test_any_reader_is_sent(kind, path, connect):
     packed = path.with_suffix(".gz")
@@ -34,7 +28,7 @@ def test_any_reader_is_sent(kind, path, connect):
         "a buffered file": partial(open, path, "rb"),
         "a file": partial(open, path, "rb", buffering=0),
         "memory": lambda: io.BytesIO(DATA),
-        # Its file descriptor is that of a file with other contents.
+        # The file descriptor is that of the compressed file.
         "a gzip reader": partial(gzip.open, packed),
     }[kind]
     moved = []
@@ -44,7 +38,7 @@ def test_any_reader_is_sent(kind, path, connect):
     assert sum(moved) == len(DATA) and max(moved) <= BLOCK_SIZE
 
 
-def test_a_file_is_taken_up_in_its_middle(path, connect, monkeypatch):
+def test_a_file_is_sent_from_its_position(path, connect, monkeypatch):
     monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", BLOCK_SIZE)
     with Registry() as registry:
         registry.faults = [Fault("upload put", nth=1, request_bytes=BLOCK_SIZE + 5000, reset=True)]

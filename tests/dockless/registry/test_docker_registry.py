@@ -1,4 +1,4 @@
-"""Debian's docker-registry: plain, with users, behind TLS, and with pushes that are killed."""
+"""Debian's docker-registry: without and with users, with TLS, and with killed pushes."""
 
 import base64
 import contextlib
@@ -30,9 +30,9 @@ def plain(tmp_path_factory):
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     need("htpasswd")
-    folder = tmp_path_factory.mktemp("guarded")
-    (folder / "htpasswd").write_text(run("htpasswd", "-Bbn", "ann", "s3cret:with:colons").out)
-    registry = DockerRegistry(folder, f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n")
+    directory = tmp_path_factory.mktemp("guarded")
+    (directory / "htpasswd").write_text(run("htpasswd", "-Bbn", "ann", "s3cret:with:colons").out)
+    registry = DockerRegistry(directory, f"auth: {{htpasswd: {{realm: here, path: {directory}/htpasswd}}}}\n")
     yield registry
     registry.stop()
 
@@ -46,25 +46,25 @@ authorityKeyIdentifier=keyid
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    """A CA and a certificate for localhost of it, by openssl."""
+    """A directory with a CA and its certificate for localhost, made by openssl."""
     need("openssl")
-    folder = tmp_path_factory.mktemp("ca")
+    directory = tmp_path_factory.mktemp("ca")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     ca = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca", "-days", "30")
-    # CPython 3.13 checks certificates strictly (RFC 5280): a CA says that it signs, a certificate whose key signed it.
+    # CPython 3.13 checks strictly (RFC 5280): a CA needs keyUsage, and a certificate the key identifier of its issuer.
     says = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    run("openssl", "req", "-x509", *key, *ca, *says, cwd=folder)
-    run("openssl", "req", *key, "-keyout", "srv.key", "-out", "srv.csr", "-subj", "/CN=localhost", cwd=folder)
-    (folder / "ext").write_text(LEAF)
+    run("openssl", "req", "-x509", *key, *ca, *says, cwd=directory)
+    run("openssl", "req", *key, "-keyout", "srv.key", "-out", "srv.csr", "-subj", "/CN=localhost", cwd=directory)
+    (directory / "ext").write_text(LEAF)
     signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", "ext")
-    run("openssl", "x509", "-req", "-in", "srv.csr", *signing, "-out", "srv.crt", cwd=folder)
-    return folder
+    run("openssl", "x509", "-req", "-in", "srv.csr", *signing, "-out", "srv.crt", cwd=directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory, authority):
-    folder = tmp_path_factory.mktemp("secure")
-    registry = DockerRegistry(folder, http=f", tls: {{certificate: {authority}/srv.crt, key: {authority}/srv.key}}")
+    directory = tmp_path_factory.mktemp("secure")
+    registry = DockerRegistry(directory, http=f", tls: {{certificate: {authority}/srv.crt, key: {authority}/srv.key}}")
     registry.host = registry.host.replace("127.0.0.1", "localhost")
     yield registry
     registry.stop()
@@ -141,7 +141,7 @@ def test_wrong_password(guarded, connect, image):
     assert len(guarded.requests()) == 2
 
 
-def test_nobody(guarded, connect, image, environ):
+def test_push_without_credentials(guarded, connect, image, environ):
     with pytest.raises(UnauthorizedError, match=r"no credentials were found; looked in .*/\.docker/config\.json"):
         push(image.root, image.source, connect(guarded.host), "nobody", ["v1"])
 
@@ -153,9 +153,9 @@ def test_private_ca(secure, authority, connect, environ, image):
     push(image.root, image.source, connect(secure.host, insecure=True), "app", ["v2"])
     variable = {**environ, "SSL_CERT_FILE": str(authority / "ca.crt")}
     assert connect(secure.host, environ=variable).head_manifest("app", "v2") == image.digest
-    folder = os.path.join(environ["HOME"], ".config/containers/certs.d", secure.host)
-    os.makedirs(folder)
-    os.symlink(authority / "ca.crt", os.path.join(folder, "ca.crt"))
+    directory = os.path.join(environ["HOME"], ".config/containers/certs.d", secure.host)
+    os.makedirs(directory)
+    os.symlink(authority / "ca.crt", os.path.join(directory, "ca.crt"))
     assert connect(secure.host).head_manifest("app", "v1") == image.digest
 
 
@@ -177,7 +177,7 @@ with RegistryClient({host!r}, jobs=2) as client:
 
 
 class Killing(threading.Thread):
-    """Passes connections on to a registry, and kills `victim` when its nth request begins."""
+    """Forwards connections to a registry, and kills `victim` when the nth request begins."""
 
     victim: subprocess.Popen
 
@@ -214,8 +214,8 @@ class Killing(threading.Thread):
                 client.sendall(data)
 
 
-def test_killed_at_every_request(plain, connect, environ, make, tmp_path):
-    """SIGKILL before the nth request arrives; then a push sends nothing that is stored, and the tag is right."""
+def test_a_push_that_was_killed_at_any_request_is_completed_by_the_next(plain, connect, environ, make, tmp_path):
+    """SIGKILL before the nth request arrives. The next push sends no stored blob, and the tag is correct."""
     image = make(44, 2_000_000, 40_000, 10)
     layout = str(tmp_path / "layout")
     named = image.root.descriptor
@@ -233,17 +233,17 @@ def test_killed_at_every_request(plain, connect, environ, make, tmp_path):
         client = connect(plain.host)
         tagged = client.head_manifest("killed", "v1")
         stored = [blob.digest for blob in blobs if client.blob_exists("killed", blob.digest)]
-        told = []
-        pushed = push(image.root, image.source, connect(plain.host), "killed", ["v1"], progress=told.append)
+        events = []
+        pushed = push(image.root, image.source, connect(plain.host), "killed", ["v1"], progress=events.append)
         assert client.get_manifest("killed", "v1").raw == image.root.raw
         if code == 0:
             break
         assert code == -signal.SIGKILL
         assert tagged is None
-        # A request that was under way may have come to its end since.
+        # A request that was in flight may have completed since.
         assert pushed.blobs_sent <= 4 - len(stored)
-        # By what was told and not by the access log: there the killed push's own last request may come late.
-        assert not {event.descriptor.digest for event in told if event.kind == "sent"}.intersection(stored)
+        # Not from the access log, where the last request of the killed push may appear late.
+        assert not {event.descriptor.digest for event in events if event.kind == "sent"}.intersection(stored)
         client.delete_manifest("killed", image.digest)
         for blob in blobs:
             client.delete_blob("killed", blob.digest)

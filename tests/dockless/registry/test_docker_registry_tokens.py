@@ -1,4 +1,4 @@
-"""Debian's docker-registry with tokens, from a server of our own that serves three users and nobody."""
+"""Debian's docker-registry with token authentication: three users and anonymous access."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def _as_it_was(registry, tokens):
 
 
 def scopes(tokens):
-    """Those of each token request, in order."""
+    """Return the scopes of each token request, in order."""
     return [sorted(request.query.all("scope")) for request in tokens.requests if request.method == "GET"]
 
 
@@ -55,16 +55,16 @@ def test_one_token_serves_a_push_and_another_a_pull(registry, tokens, connect, i
     assert scopes(tokens)[1:] == [["repository:app:pull"]]
 
 
-def test_nobody_may_read_what_is_public(registry, tokens, connect, image):
+def test_anonymous_pull_is_limited_to_public_repositories(registry, tokens, connect, image):
     push(image.root, image.source, connect(registry.host, credentials=ANN), "public", ["v1"])
-    nobody = connect(registry.host)
-    assert nobody.get_manifest("public", "v1").digest == image.digest
+    anonymous = connect(registry.host)
+    assert anonymous.get_manifest("public", "v1").digest == image.digest
     assert tokens.requests[-1].headers["Authorization"] is None
     with pytest.raises(UnauthorizedError, match="no credentials were found"):
-        nobody.get_manifest("private", "v1")
+        anonymous.get_manifest("private", "v1")
 
 
-def test_who_may_only_pull_sends_no_blob(registry, tokens, connect, image):
+def test_a_user_with_pull_rights_only_sends_no_blob(registry, tokens, connect, image):
     with pytest.raises(UnauthorizedError) as caught:
         push(image.root, image.source, connect(registry.host, credentials=READER), "denied", ["v1"])
     text = str(caught.value)
@@ -81,13 +81,13 @@ def test_wrong_password(registry, tokens, connect, image):
     text = str(caught.value)
     assert "/token: 401" in text and "wrong user or password" in text and "the test as user ann" in text
     assert registry.host in text and "Kanary" not in text
-    # More would lock an account.
+    # Further attempts could lock the account.
     assert len(tokens.requests) <= 2
     assert registry.requests() == ["GET /v2/"]
 
 
 def test_identity_token_of_a_config_file(registry, tokens, connect, environ, image):
-    """As `docker login` writes it for a registry that gives one: no password at all."""
+    """As `docker login` writes the entry for a registry with identity tokens, without a password."""
     path = os.path.join(environ["HOME"], ".docker/config.json")
     os.makedirs(os.path.dirname(path))
     with open(path, "w") as file:
@@ -145,13 +145,13 @@ def test_delete(registry, tokens, connect, make):
         connect(registry.host, credentials=READER).delete_blob("gone", image.root.layers[0].digest)
 
 
-def test_tokens_that_end_in_the_middle(registry, tokens, connect, image):
-    """docker-registry takes a token for a minute after its end; then it says so, and another is fetched."""
+def test_tokens_that_expire_during_a_push(registry, tokens, connect, image):
+    """docker-registry accepts a token for a minute after its expiry. After a 401, a new token is requested."""
     tokens.lifetime = -61
     client = connect(registry.host, credentials=ANN)
     with pytest.raises(UnauthorizedError, match="401"):
         client.get_manifest("app", "v1")
-    # One more after the first refusal, and no more: this clock is wrong.
+    # One more token after the first refusal, because the clock of the token server is wrong.
     assert len(tokens.requests) == 2
     tokens.lifetime = 300
     assert push(image.root, image.source, client, "late", ["v1"]).digest == image.digest

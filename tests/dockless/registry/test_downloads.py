@@ -1,4 +1,4 @@
-"""Blobs read from a registry: verified, taken up where they broke, refused when they are not what was asked for."""
+"""Downloads of blobs: verification, resumption, and responses that do not match the request."""
 
 import tracemalloc
 
@@ -28,7 +28,7 @@ def registry():
 
 @pytest.fixture
 def fetch(registry, connect):
-    """All bytes of the blob, read in pieces as a copy does."""
+    """`fetch()` returns the bytes of the blob, read in pieces as by a copy."""
 
     def fetch(descriptor=BLOB, content=None):
         content = content or RegistryBlobSource(connect(registry.host), "app")
@@ -52,7 +52,7 @@ def test_read_and_verified(registry, fetch):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_from_every_registry(profile, connect):
-    """Some redirect to a store that refuses our credentials."""
+    """Some registries redirect to a store that refuses credentials."""
     with Registry(profile=profile, repositories=["app"]) as registry:
         registry.put_blob("app", DATA)
         with RegistryBlobSource(connect(registry.host), "app").open(BLOB) as file:
@@ -60,18 +60,18 @@ def test_from_every_registry(profile, connect):
 
 
 @pytest.mark.parametrize("how", ["drop", "reset"])
-def test_goes_on_where_it_broke(how, registry, fetch):
+def test_a_broken_download_is_resumed(how, registry, fetch):
     registry.faults = [Fault("blob get", nth=(1, 2), response_bytes=MIB, **{how: True})]
     assert fetch() == DATA
     ranges = [request.headers["Range"] for request in gets(registry)]
-    # What was in the sockets when the connection was reset may be lost.
+    # Bytes in the socket buffers may be lost when the connection is reset.
     assert ranges[0] is None and len(ranges) == 3 and all(r.endswith("-") for r in ranges[1:])
     if how == "drop":
         assert ranges[1:] == [f"bytes={MIB}-", f"bytes={2 * MIB}-"]
 
 
-def test_ranges_are_not_known(registry, fetch):
-    """200 and the whole blob: what came already is passed over."""
+def test_a_registry_without_ranges(registry, fetch):
+    """The response is 200 with the whole blob. The bytes that were already received are skipped."""
     whole = {"status": 200, "body": DATA}
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
@@ -81,10 +81,10 @@ def test_ranges_are_not_known(registry, fetch):
 
 
 @pytest.mark.parametrize(
-    "said", ["bytes 0-{end}/{size}", "bytes {at}-{at}/{size}", "bytes x", "", "bytes {at}-{end}/{size}, 5-6"]
+    "message", ["bytes 0-{end}/{size}", "bytes {at}-{at}/{size}", "bytes x", "", "bytes {at}-{end}/{size}, 5-6"]
 )
-def test_another_part_than_was_asked_for(said, registry, fetch):
-    value = said.format(at=MIB, end=len(DATA) - 1, size=len(DATA))
+def test_a_part_that_was_not_requested(message, registry, fetch):
+    value = message.format(at=MIB, end=len(DATA) - 1, size=len(DATA))
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
         Fault("blob get", nth=(2, 3, 4, 5, 6, 7), headers={"Content-Range": value}),
@@ -93,8 +93,8 @@ def test_another_part_than_was_asked_for(said, registry, fetch):
         fetch()
 
 
-def test_the_rest_is_refused(registry, fetch):
-    """Then all of it is asked for. docker-registry answers 416 with a length and no body: that is not waited for."""
+def test_a_refused_range(registry, fetch):
+    """The whole blob is requested then. The body of a 416 is not awaited: docker-registry sends none."""
     registry.faults = [
         Fault("blob get", nth=1, response_bytes=MIB, drop=True),
         Fault("blob get", nth=2, status=416, headers={"Content-Length": "5000000"}),
@@ -111,8 +111,8 @@ def test_the_rest_is_refused(registry, fetch):
     assert len(gets(registry)) == 3
 
 
-def test_less_than_was_asked_for(registry, fetch, manual):
-    """A store that gives so many bytes at a time: each next part is asked for, and nothing is waited for."""
+def test_a_part_that_is_shorter_than_requested(registry, fetch, manual):
+    """Each response has a limited number of bytes. The next part is requested without a pause."""
     part = 100_000
     starts = range(MIB, len(DATA), part)
     registry.faults = [Fault("blob get", nth=1, response_bytes=MIB, drop=True)] + [
@@ -130,8 +130,8 @@ def test_less_than_was_asked_for(registry, fetch, manual):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_damaged(times, registry, connect):
-    """Reading to the end fails, whoever begins anew gets it right once the damage is gone."""
+def test_a_damaged_blob(times, registry, connect):
+    """Reading to the end fails. A new attempt succeeds after the fault has ended."""
     registry.faults = [Fault("blob get", nth=tuple(range(1, times + 1)), corrupt=7)]
     content = RegistryBlobSource(connect(registry.host), "app")
     for attempt in range(times):
@@ -143,14 +143,14 @@ def test_damaged(times, registry, connect):
 
 
 @pytest.mark.parametrize("size", [0, 1, len(DATA) - 1, len(DATA) + 1, 2**62])
-def test_another_size_than_the_manifest_says(size, registry, fetch):
-    """Known before a byte is read."""
+def test_another_size_than_in_the_manifest(size, registry, fetch):
+    """The error is raised before a byte is read."""
     with pytest.raises(ProtocolError, match=f"has the wrong size: {len(DATA)} bytes, not {size}"):
         fetch(BLOB._replace(size=size))
 
 
-def test_without_a_length_it_ends_where_the_manifest_says(registry, fetch):
-    """An endless answer is cut at the size that is known; a short one is an error."""
+def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch):
+    """An endless response is read up to the known size. A short response is an error."""
     registry.faults = [Fault("blob get", status=200, body=DATA + b"x" * MIB, headers={"Content-Length": None})]
     assert fetch() == DATA
     registry.faults = [Fault("blob get", status=200, body=DATA[:-5], headers={"Content-Length": None})]
@@ -158,8 +158,8 @@ def test_without_a_length_it_ends_where_the_manifest_says(registry, fetch):
         fetch()
 
 
-def test_a_compressed_answer_is_not_unpacked(registry, fetch):
-    """A bomb would be: what has a digest is not encoded once more, and we say so in each request."""
+def test_a_content_encoding_is_not_decoded(registry, fetch):
+    """Each request has `Accept-Encoding: identity`. A decompression bomb would otherwise be decompressed."""
     registry.faults = [Fault("blob get", headers={"Content-Encoding": "gzip"})]
     with pytest.raises(ProtocolError, match="responded with the encoding gzip, not requested"):
         fetch()
@@ -181,21 +181,21 @@ def test_memory_does_not_grow_with_the_blob(registry, connect):
         tracemalloc.stop()
 
 
-def test_a_missing_blob_is_known_when_it_is_opened(registry, connect):
+def test_a_missing_blob_is_an_error_of_open(registry, connect):
     other = Descriptor(media_types.OCI_LAYER, Digest.of(b"x"), 1)
     with pytest.raises(ResponseError, match=f"GET .*/v2/app/blobs/{other.digest}: 404: BLOB_UNKNOWN"):
         RegistryBlobSource(connect(registry.host), "app").open(other)
 
 
-def test_a_link_that_breaks_all_the_time_but_moves_on(registry, fetch):
-    """More failures than attempts: what counts is that each brings it further."""
+def test_failures_with_progress_are_not_limited(registry, fetch):
+    """More failures than attempts are allowed if each attempt makes progress."""
     big = DATA * 6
     registry.put_blob("app", big)
     registry.faults = [Fault("blob get", nth=tuple(range(1, 13)), response_bytes=MIB + 100_000, drop=True)]
     assert fetch(Descriptor(media_types.OCI_LAYER, Digest.of(big), len(big))) == big
 
 
-def test_a_link_that_breaks_and_does_not_move_is_given_up(registry, fetch, manual):
+def test_failures_without_progress_are_limited(registry, fetch, manual):
     registry.faults = [Fault("blob get", response_bytes=0, drop=True)]
     with pytest.raises(DocklessError):
         fetch()
@@ -203,28 +203,28 @@ def test_a_link_that_breaks_and_does_not_move_is_given_up(registry, fetch, manua
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("sha256:" + "0" * 64, "does not have the digest that the registry names"),
         ("sha512:x", None),
         ("nonsense", None),
     ],
 )
-def test_the_digest_that_a_manifest_is_served_with(header, said, connect, image, keep):
+def test_the_digest_header_of_a_manifest_is_verified(header, message, connect, image, keep):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("manifest get", headers={"Docker-Content-Digest": header})]
         client = connect(registry.host)
-        if said is None:
+        if message is None:
             assert client.get_manifest("app", "v1").digest == image.digest
             return
-        with pytest.raises(ProtocolError, match=said):
+        with pytest.raises(ProtocolError, match=message):
             client.get_manifest("app", "v1")
         assert len([r for r in registry.requests if r.operation == "manifest get"]) == 2
 
 
-def test_a_pinned_manifest_that_is_another(connect, image, make, keep):
-    """Even where the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
+def test_a_pinned_manifest_with_another_digest(connect, image, make, keep):
+    """Also if the header is forged to match (GHSA-qv35-3gw6-8q4j)."""
     other = make(77, 5)
     with Registry() as registry:
         keep(registry, "app", image, "v1")
@@ -240,10 +240,10 @@ def test_a_pinned_manifest_that_is_another(connect, image, make, keep):
             connect(registry.host).get_manifest("app", image.digest)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_manifest_without_end(told, connect):
+@pytest.mark.parametrize("has_length", [True, False])
+def test_an_endless_manifest(has_length, connect):
     with Registry() as registry:
-        length = {} if told else {"Content-Length": None}
+        length = {} if has_length else {"Content-Length": None}
         registry.faults = [Fault("manifest get", status=200, body=b" " * (5 * MIB), headers=length)]
         with pytest.raises(ProtocolError, match="the manifest v1 at .* is too large: .*more than 4194304"):
             connect(registry.host).get_manifest("app", "v1")

@@ -1,4 +1,4 @@
-"""Every request of a push meets every fault: it ends right, or in one clean line with the tag as it was; then again."""
+"""Every fault at every request of a push: success, or an error line and an unchanged tag; then the push is repeated."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from dockless.testing import Fault, Registry, TokenAuth, User
 
 SECRET = "S3CR3T-Kanary"
 OTHER = "sha256:" + "0" * 64
-# By name: what goes wrong, and whether a push must get over it when it happens once.
+# Name of a fault -> the fault, and whether a push must succeed if the fault occurs once.
 FAULTS = {
     "drop": ({"drop": True}, True),
     "reset": ({"reset": True}, True),
@@ -64,19 +64,19 @@ FAULTS = {
     "odd challenge": ({"status": 401, "headers": {"WWW-Authenticate": 'Negotiate, Bearer realm="'}}, False),
 }
 
-# docker-registry cannot go on with a session after a request that broke midway.
+# docker-registry cannot continue a session after an interrupted request.
 LIKE_DOCKER = {"reset", "reset in request", "sessions lost, reset", "error after the deed", "status 500", "odd range"}
 
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    """Chunks so small that the first layer has several, and sessions that are kept for it."""
+    """Small chunks, so that the first layer has several and its upload session is kept."""
     monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
     monkeypatch.setattr("dockless.registry.uploader.MIN_SIZE", 64 * 1024)
 
 
 def attempt(connect, registry, repository, image):
-    """The error of a push, or None."""
+    """Return the error of a push, or None."""
     client = connect(registry.host, credentials=Credentials("ann", SECRET), jobs=1)
     try:
         push(image.root, image.source, client, repository, ["v1"])
@@ -86,7 +86,7 @@ def attempt(connect, registry, repository, image):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_request_meets_it(fault, connect, make, image, holds, small_steps, keep):
+def test_every_request_of_a_push_with_every_fault(fault, connect, make, image, holds, small_steps, keep):
     change, survived = FAULTS[fault]
     before = make(9, 10)
     profile = "docker-registry" if fault in LIKE_DOCKER else "strict"

@@ -29,12 +29,10 @@ def test_the_numbers():
     assert f"chunks of {uploader.CHUNK_SIZE >> 20} MiB" in PAGE
     assert f"Timeouts: {_urllib3.CONNECT_TIMEOUT:g} s for a connection, {session.SEND_TIMEOUT:g} s for each" in PAGE
     assert session.READ_TIMEOUT == session.SEND_TIMEOUT
-    assert (minimum_rate.MIN_RATE, minimum_rate.WINDOW, upload_state.MIN_SIZE, upload_state.MAX_AGE) == (
-        1024,
-        60,
-        1 << 20,
-        86400,
-    )
+    (rate, unit) = re.search(r"less than (\d+) (KiB) a second for a minute", PAGE).groups()
+    assert (int(rate) * {"KiB": 1 << 10}[unit], 60) == (minimum_rate.MIN_RATE, minimum_rate.WINDOW)
+    (size,) = re.search(r"blobs of (\d+) MiB and more are kept for a day", PAGE).groups()
+    assert (int(size) << 20, 24 * 60 * 60) == (upload_state.MIN_SIZE, upload_state.MAX_AGE)
     assert f"A helper gets {credential_helpers.TIMEOUT:g} s" in PAGE
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]
     listed = {int(n) for n in re.findall(r"\b[45]\d\d\b", row)} | set(range(520, 525))

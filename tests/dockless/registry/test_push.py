@@ -1,4 +1,4 @@
-"""A whole push: order, what is spared, what a failure leaves."""
+"""Pushes: the order of requests, requests that are avoided, and the state after a failure."""
 
 import threading
 import time
@@ -19,15 +19,15 @@ def operations(registry):
 
 
 def test_order(connect, multi_platform, holds):
-    """Blobs, manifests by digest, the tags; each tag one request."""
+    """First blobs, then manifests by digest, then one request for each tag."""
     with Registry() as registry:
         push(multi_platform.root, multi_platform.source, connect(registry.host, jobs=8), "app", ["a", "b"])
         holds(registry, "app", multi_platform, "a", "b")
         log = [(request.operation, request.reference) for request in registry.requests]
-        puts = [place for place, (operation, _) in enumerate(log) if operation == "upload put"]
-        manifests = [place for place, (operation, _) in enumerate(log) if operation == "manifest put"]
+        puts = [position for position, (operation, _) in enumerate(log) if operation == "upload put"]
+        manifests = [position for position, (operation, _) in enumerate(log) if operation == "manifest put"]
         assert max(puts) < min(manifests)
-        put = [log[place][1] for place in manifests]
+        put = [log[position][1] for position in manifests]
         assert {str(child.digest) for child in multi_platform.root.manifests} == set(put[:2])
         assert put[2:] == ["a", "b"]
 
@@ -55,8 +55,8 @@ def test_unchanged_costs_two_requests(profile, connect, image):
         registry.reset_requests()
         again = push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert (again.blobs_sent, again.references) == (0, (f"{registry.host}/app:v1",))
-        asked = [operation for operation in operations(registry) if operation != "token get"]
-        assert asked == ["ping get", "manifest head"]
+        requested = [operation for operation in operations(registry) if operation != "token get"]
+        assert requested == ["ping get", "manifest head"]
 
 
 def test_one_token_serves_the_whole_push(connect, image):
@@ -73,7 +73,7 @@ def test_force_sends_all(connect, image):
         assert forced.blobs_sent == 4
 
 
-def test_foreign_layers_stay_where_they_are(connect, image):
+def test_foreign_layers_are_not_pushed(connect, image):
     kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     layer = image.root.layers[0]._replace(media_type=kind, urls=("https://example.com/x",))
     root = make_manifest(image.root.config, [layer, *image.root.layers[1:]])
@@ -86,8 +86,8 @@ def test_foreign_layers_stay_where_they_are(connect, image):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_registry_that_was_wrong_about_a_blob(named, connect, image, holds):
-    """HEAD says it is there, PUT of the manifest says it is not: sent in spite of what HEAD says."""
+def test_a_missing_blob_that_head_reported_is_sent(named, connect, image, holds):
+    """HEAD reports the blob, and PUT of the manifest reports that the blob is missing."""
     missing = image.root.layers[1].digest
     with Registry() as registry:
         body = f'{{"errors":[{{"code":"MANIFEST_BLOB_UNKNOWN","detail":"{missing if named else ""}"}}]}}'
@@ -100,7 +100,7 @@ def test_a_registry_that_was_wrong_about_a_blob(named, connect, image, holds):
 
 
 def test_a_blob_deleted_while_it_is_pushed(connect, image, holds):
-    """The race with a garbage collection."""
+    """A race with a garbage collection."""
     with Registry() as registry:
         client = connect(registry.host)
         push(image.root, image.source, client, "app", ["v1"])
@@ -121,14 +121,14 @@ def test_immutable_tag(connect, image, make):
         assert registry.tags("app") == {"v1": image.digest}
 
 
-def test_repository_that_is_not_made_by_a_push(connect, image):
+def test_a_repository_that_a_push_does_not_create(connect, image):
     with Registry(profile="ecr") as registry:
         with pytest.raises(ResponseError, match="404: NAME_UNKNOWN .* is created first"):
             push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert sum(request.received for request in registry.requests) == 0
 
 
-def test_may_only_pull(connect, image):
+def test_a_user_with_pull_rights_only(connect, image):
     from dockless.registry import Credentials
 
     auth = TokenAuth([User("ann", "pw", "pull")])
@@ -206,8 +206,8 @@ def test_indexes_of_indexes(connect, image):
     ],
     ids=str,
 )
-def test_what_is_always_wrong_ends(on, fault, connect, make, keep, holds, manual):
-    """In an error, soon and with a bounded number of requests; the tag stays."""
+def test_permanent_faults_end_in_an_error(on, fault, connect, make, keep, holds, manual):
+    """The number of requests is bounded, and the tag is unchanged."""
     before, image = make(20, 10), make(21, 30_000, 10)
     with Registry(auth=TokenAuth(anonymous="pull,push")) as registry:
         keep(registry, "app", before, "v1")
@@ -225,19 +225,19 @@ def test_what_is_always_wrong_ends(on, fault, connect, make, keep, holds, manual
 
 
 def test_a_failure_stops_the_other_uploads(connect, make):
-    """A large upload does not go on for its own sake."""
+    """A large upload is stopped if another upload fails."""
     image = make(22, 30 << 20, 10)
     small = image.root.layers[1].digest
-    begun = threading.Event()
+    started = threading.Event()
     read = []
     others = set(threading.enumerate())
 
     class Slow:
         def open(self, descriptor):
             if descriptor.digest != small:
-                begun.set()
+                started.set()
                 return Trickle(image.source.open(descriptor))
-            begun.wait(60)
+            started.wait(60)
             raise InvalidDocumentError("no such layer")
 
     class Trickle:
@@ -277,12 +277,12 @@ def test_the_budget_is_for_time_without_progress(connect, make, manual, monkeypa
         manual.sleeps.clear()
         with pytest.raises(ResponseError, match="503"):
             push(image.root, image.source, connect(registry.host, retry=policy, jobs=1), "other", ["v1"])
-        # Once after the first request, which broke; then the budget of what no longer moves on.
+        # One pause after the first request, then the budget of the request without progress.
         assert sum(manual.sleeps) <= 50 + 120
 
 
-def test_pushed_by_several_at_once(connect, make, holds):
-    """Eight pushes of images that share layers, to one tag: each ends right, and the tag names one of them."""
+def test_concurrent_pushes_to_one_tag(connect, make, holds):
+    """Eight pushes of images with common layers to one tag succeed, and the tag names one of the images."""
     images = [make(30, 100_000, 50_000) for _ in range(8)]
     for n, image in enumerate(images):
         own = image.source.add(b"%d" % n)
@@ -308,7 +308,7 @@ def test_pushed_by_several_at_once(connect, make, holds):
 
 
 @pytest.mark.parametrize("lost", [{"after": True, "reset": True}, {"after": True, "status": 504}])
-def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
+def test_a_tag_is_checked_if_every_response_is_lost(lost, connect, image):
     with Registry() as registry:
         registry.faults = [Fault("manifest put", **lost)]
         assert push(image.root, image.source, connect(registry.host), "app", ["v1"]).digest == image.digest
@@ -317,8 +317,8 @@ def test_a_tag_whose_answer_is_lost_for_ever_is_asked_for(lost, connect, image):
             push(image.root, image.source, connect(registry.host), "app", ["v2"])
 
 
-def test_who_says_403_to_a_wrong_password_hears_it_from_one_thread(connect, make):
-    """Artifactory and Nexus, which lock accounts; ECR says it to a question that a push can do without."""
+def test_a_wrong_password_that_gets_403_is_tried_by_one_thread(connect, make):
+    """Artifactory and Nexus lock accounts. ECR sends 403 also for checks that a push does not need."""
     image = make(50, *[1000] * 20)
     with Registry() as registry:
         registry.faults = [Fault(on, status=403) for on in ("manifest head", "blob head", "upload post")]

@@ -1,4 +1,4 @@
-"""What refers to an image: listed by the API, by pages, or by the tag that clients keep."""
+"""Referrers of an image: from the API, in pages, or from the referrers tag."""
 
 import json
 
@@ -15,7 +15,7 @@ EMPTY = b"{}"
 
 
 def sbom(image, kind="application/spdx+json", **more):
-    """A manifest, as bytes, that says of `image` what is in it."""
+    """Return the bytes of a manifest whose subject is `image`."""
     config = image.source.add(EMPTY, "application/vnd.oci.empty.v1+json")
     document = make_manifest(config, [config]).json
     document.update(artifactType=kind, subject=image.root.descriptor.to_json(), **more)
@@ -27,9 +27,9 @@ def pushed(client, registry, image):
     registry.put_blob("app", EMPTY)
 
 
-# Where tags cannot change, the tag that lists referrers cannot either.
+# With immutable tags, the referrers tag cannot be updated.
 @pytest.mark.parametrize("profile", [name for name, profile in PROFILES.items() if not profile.immutable_tags])
-def test_found_at_every_registry(profile, connect, image):
+def test_referrers_are_found_in_every_registry(profile, connect, image):
     with Registry(profile=PROFILES[profile], repositories=["app"]) as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -45,7 +45,7 @@ def test_found_at_every_registry(profile, connect, image):
         assert any(tag.startswith("sha256-") for tag in registry.tags("app")) != has_api
 
 
-def test_the_type_is_the_configs_where_no_other_is_said(connect, image):
+def test_the_artifact_type_defaults_to_the_config_type(connect, image):
     with Registry(profile="docker-registry") as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -54,7 +54,7 @@ def test_the_type_is_the_configs_where_no_other_is_said(connect, image):
         assert [d.artifact_type for d in client.referrers("app", image.digest)] == ["application/vnd.oci.empty.v1+json"]
 
 
-def test_an_api_that_does_not_say_so_in_its_answer(connect, image):
+def test_a_referrers_api_without_the_subject_header(connect, image):
     """The registry of go-containerregistry lists referrers and sends no OCI-Subject."""
     with Registry() as registry:
         client = connect(registry.host)
@@ -65,7 +65,7 @@ def test_an_api_that_does_not_say_so_in_its_answer(connect, image):
         assert len(client.referrers("app", image.digest)) == 1
 
 
-def test_the_tag_is_something_else(connect, image):
+def test_the_referrers_tag_is_not_an_index(connect, image):
     with Registry(profile="docker-registry") as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -77,7 +77,7 @@ def test_the_tag_is_something_else(connect, image):
 
 
 @pytest.mark.parametrize("status", [401, 403, 418])
-def test_another_refusal_is_an_error(status, connect, image):
+def test_other_error_statuses_are_errors(status, connect, image):
     with Registry() as registry:
         pushed(connect(registry.host), registry, image)
         registry.faults = [Fault(on="referrers get", status=status)]
@@ -85,7 +85,7 @@ def test_another_refusal_is_an_error(status, connect, image):
             connect(registry.host).referrers("app", image.digest)
 
 
-def test_an_answer_that_is_no_index(connect, image):
+def test_a_response_that_is_not_an_index(connect, image):
     with Registry() as registry:
         pushed(connect(registry.host), registry, image)
         for body in ("[]", "{}", '{"schemaVersion": 2, "manifests": [7]}'):
@@ -95,7 +95,7 @@ def test_an_answer_that_is_no_index(connect, image):
 
 
 def test_referrers_in_pages(connect, image):
-    """The second page is a link; one to another host, or in a loop, is refused."""
+    """A Link header names the next page. A link to another host or in a loop is an error."""
     with Registry() as registry:
         client = connect(registry.host)
         pushed(client, registry, image)
@@ -103,14 +103,14 @@ def test_referrers_in_pages(connect, image):
             client.put_manifest("app", "a-tag", sbom(image, kind), media_types.OCI_MANIFEST)
         registry.faults = [Fault(on="referrers get", nth=1, headers={"Link": '<{path}?page=2>; rel="next"'})]
         assert len(client.referrers("app", image.digest)) == 4
-        for link, said in (("{path}", "in a loop"), ("http://127.0.0.2/x", "another host")):
+        for link, message in (("{path}", "in a loop"), ("http://127.0.0.2/x", "another host")):
             registry.faults = [Fault(on="referrers get", headers={"Link": f"<{link}>; rel=next"})]
-            with pytest.raises(DocklessError, match=said):
+            with pytest.raises(DocklessError, match=message):
                 client.referrers("app", image.digest)
 
 
-def test_the_tag_is_kept_where_the_answer_to_the_manifest_is_lost(connect, image):
-    """What says whether the registry knows of referrers was in that answer."""
+def test_the_referrers_tag_is_updated_if_the_manifest_response_is_lost(connect, image):
+    """The lost response had the header that shows whether the registry supports referrers."""
     with Registry(profile="docker-registry") as registry:
         pushed(connect(registry.host), registry, image)
         raw = sbom(image)

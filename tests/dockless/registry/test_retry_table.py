@@ -1,4 +1,4 @@
-"""The one table of what is retryable."""
+"""The table of retryable errors."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_statuses_that_are_final(status):
     [
         (response(400, "TOOMANYREQUESTS"), RETRY),
         (response(404, "UNAVAILABLE"), RETRY),
-        # A refusal is one, whatever else is said.
+        # A refused status is final, whatever the codes in the body.
         (response(403, "TOOMANYREQUESTS", kind=UnauthorizedError), FINAL),
         (response(401, "UNAVAILABLE", kind=TokenDeniedError), FINAL),
         (response(400, "DIGEST_INVALID", method="PUT", path="/v2/app/manifests/v1"), Verdict(True, 2)),
@@ -51,7 +51,7 @@ def test_statuses_that_are_final(status):
         (ProtocolError("x", reason="damaged manifest"), Verdict(True, 2)),
         (DamagedBlobError("x", damaged_once=True), RETRY),
         (DamagedBlobError("x", damaged_once=False), FINAL),
-        # The source has made all its attempts; a damaged blob is read once more from its start.
+        # The source has made all its attempts. A damaged blob is read again once, from its start.
         (BlobSourceError(RegistryConnectionError("x")), FINAL),
         (BlobSourceError(ProtocolError("x", reason="truncated blob")), FINAL),
         (BlobSourceError(DamagedBlobError("x", damaged_once=True)), RETRY),
@@ -64,7 +64,7 @@ def test_errors(error, verdict):
 
 
 def test_every_reason_of_the_code_is_in_the_table():
-    """And none is in the table that no code gives."""
+    """The table contains no other reasons."""
     import re
     from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_every_reason_of_the_code_is_in_the_table():
     assert given == set(BY_REASON)
 
 
-def test_errors_of_credentials_and_layouts_are_not_the_registrys():
+def test_errors_of_credentials_and_layouts_are_final():
     for kind in (CredentialsError, LayoutError):
         assert classify(kind("x")) == FINAL
 

@@ -1,4 +1,4 @@
-"""A copy inside one registry, where reading and sending share its slots; accounts, and rights that are not given."""
+"""Copies within a registry, where downloads and uploads share the connections; several accounts, missing rights."""
 
 import gzip
 import threading
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def within(seconds, work):
-    """Runs `work` in a thread that must end in time."""
+    """Runs `work` in a thread, and fails if the thread does not end in time."""
     failures = []
 
     def run():
@@ -62,8 +62,8 @@ def test_two_registries_copied_into_each_other(connect, make, keep, holds):
         holds(other, "copy", image, "v1")
 
 
-def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
-    """What follows goes on where the source stands; after a break it is asked for the rest."""
+def test_a_resumed_upload_reads_only_the_rest_of_the_source(connect, make, keep):
+    """The next chunk continues at the position of the source. After an interruption, the rest is read again."""
     image = make(33, 8 * MIB)
     [layer] = image.root.layers
     with Registry() as source, Registry() as destination, pytest.MonkeyPatch.context() as patch:
@@ -79,15 +79,15 @@ def test_a_break_does_not_read_the_source_again_and_again(connect, make, keep):
 
 @pytest.mark.parametrize("on", ["manifest head", "blob head"])
 @pytest.mark.parametrize("status", [403, 405])
-def test_who_may_not_ask_may_still_push(on, status, connect, image, holds):
-    """ECR wants a right of its own for either question; both are short cuts."""
+def test_forbidden_checks_do_not_prevent_a_push(on, status, connect, image, holds):
+    """ECR requires separate rights for both checks, which a push does not need."""
     with Registry() as registry:
         registry.faults = [Fault(on, status=status)]
         push(image.root, image.source, connect(registry.host), "app", ["v1"])
         holds(registry, "app", image, "v1")
 
 
-def test_a_tag_that_names_what_is_no_image_is_overwritten(connect, image, holds):
+def test_a_tag_of_an_invalid_image_is_overwritten(connect, image, holds):
     old = b'{"schemaVersion": 1, "name": "app", "tag": "v1", "fsLayers": [], "history": []}'
     with Registry() as registry:
         registry.put_manifest("app", old, "application/vnd.docker.distribution.manifest.v1+json", "v1")
@@ -97,13 +97,15 @@ def test_a_tag_that_names_what_is_no_image_is_overwritten(connect, image, holds)
 
 
 def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
-    """Two identity tokens of no name, by path; each repository is asked for with its own."""
+    """Two identity tokens without user names, for two paths. Each repository is requested with its own token."""
     users = [User("one", "pw1", identity_token="IDENT-1"), User("two", "pw2", identity_token="IDENT-2")]
     given = {"a": Credentials(identity_token="IDENT-1"), "b": Credentials(identity_token="IDENT-2")}
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         for repository in given:
             keep(registry, repository, image, "v1")
-        client = connect(registry.host, credentials={f"{registry.host}/{path}": who for path, who in given.items()})
+        client = connect(
+            registry.host, credentials={f"{registry.host}/{path}": credentials for path, credentials in given.items()}
+        )
         for repository in given:
             client.get_manifest(repository, "v1")
         sent = [request.body.decode() for request in registry.requests if request.operation == "token post"]
@@ -113,7 +115,7 @@ def test_two_accounts_at_one_registry_share_no_token(connect, image, keep):
 
 
 @pytest.mark.parametrize("key", ["{host}", "https://{host}/v1/", "{host}/", "{HOST}"])
-def test_given_credentials_are_found_as_those_of_config_files_are(key, connect, image, keep):
+def test_given_credentials_are_matched_like_those_of_config_files(key, connect, image, keep):
     with Registry(auth=TokenAuth([User("ann", "pw")], anonymous=""), address="127.0.0.1") as registry:
         keep(registry, "app", image, "v1")
         name = key.format(host=registry.host, HOST=registry.host.upper())
@@ -121,7 +123,7 @@ def test_given_credentials_are_found_as_those_of_config_files_are(key, connect, 
         assert client.get_manifest("app", "v1").digest == image.digest
 
 
-def test_ecr_answers_a_chunk_with_201(connect, make):
+def test_a_chunk_with_status_201(connect, make):
     image = make(34, 12 * MIB)
     [layer] = image.root.layers
     with Registry(profile="ecr", repositories=["app"]) as registry, pytest.MonkeyPatch.context() as patch:
@@ -131,8 +133,8 @@ def test_ecr_answers_a_chunk_with_201(connect, make):
         assert sum(request.received for request in registry.requests) < 15 * MIB
 
 
-def test_a_proxy_that_limits_the_single_request(connect, make):
-    """413 to a whole blob: sent in chunks, it goes."""
+def test_a_proxy_that_limits_the_size_of_a_request(connect, make):
+    """A whole blob gets a 413. The blob is then sent in chunks."""
     image = make(35, 3 * MIB)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
@@ -142,8 +144,8 @@ def test_a_proxy_that_limits_the_single_request(connect, make):
         assert registry.blob("app", layer.digest) == image.source.blobs[layer.digest]
 
 
-def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
-    """It says each time that it holds a little more, and takes nothing: that is no progress."""
+def test_a_registry_that_stores_two_bytes_per_request(connect, make, manual):
+    """The registry reports two more bytes each time and stores none. This is not progress."""
     image = make(36, 300_000)
     [layer] = image.root.layers
     with Registry() as registry, pytest.MonkeyPatch.context() as patch:
@@ -159,7 +161,7 @@ def test_a_registry_that_moves_on_by_two_bytes(connect, make, manual):
 
 
 @pytest.mark.parametrize("code", ["NAME_UNKNOWN", "BLOB_UPLOAD_INVALID"])
-def test_a_refusal_is_not_asked_for_again_and_again(code, connect, make):
+def test_a_refused_upload_is_not_repeated(code, connect, make):
     image = make(37, 300_000)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -171,7 +173,7 @@ def test_a_refusal_is_not_asked_for_again_and_again(code, connect, make):
         assert len(puts) == (1 if code == "NAME_UNKNOWN" else 4)
 
 
-def test_what_was_deleted_is_not_there(connect, image):
+def test_a_deleted_blob_is_sent_again(connect, image):
     blob = image.root.layers[0]
     with Registry() as registry:
         client = connect(registry.host)
@@ -181,7 +183,7 @@ def test_what_was_deleted_is_not_there(connect, image):
         assert registry.blob("app", blob.digest)
 
 
-def test_a_deletion_whose_answer_was_lost(connect, image, keep):
+def test_a_deletion_whose_response_is_lost(connect, image, keep):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("* delete", nth=(1, 3), drop=True, after=True)]
@@ -194,7 +196,7 @@ def test_a_deletion_whose_answer_was_lost(connect, image, keep):
 
 @pytest.mark.parametrize("trouble", [OSError(5, "I/O error"), gzip.BadGzipFile("CRC check failed"), EOFError()])
 def test_a_source_that_cannot_be_read(trouble, connect, image):
-    """Told as ours, and not tried again."""
+    """The error names the source, and the upload is not retried."""
     opened = []
 
     class Broken:
@@ -208,8 +210,8 @@ def test_a_source_that_cannot_be_read(trouble, connect, image):
         assert len(opened) == 1 and registry.blobs("app") == {}
 
 
-def test_what_is_no_image_is_still_fetched(connect):
-    """As bytes: what to make of them is for who asked."""
+def test_manifests_of_any_type_are_fetched(connect):
+    """The caller gets the bytes of a manifest of any type."""
     raw = b'{"schemaVersion": 2, "mediaType": "application/vnd.oci.artifact.manifest.v1+json", "blobs": []}'
     with Registry() as registry:
         registry.put_manifest("app", raw, "application/vnd.oci.artifact.manifest.v1+json", "v1")
@@ -217,8 +219,8 @@ def test_what_is_no_image_is_still_fetched(connect):
         assert found == (raw, "application/vnd.oci.artifact.manifest.v1+json", Digest.of(raw))
 
 
-def test_an_upload_that_leads_elsewhere_is_checked(connect, image):
-    """201 of another host says nothing of what the registry has."""
+def test_the_result_of_a_redirected_upload_is_checked(connect, image):
+    """A 201 of another host does not show that the registry has the blob."""
     blob = image.root.layers[0]
     with Registry() as registry, Registry() as other:
         registry.faults = [Fault("upload post", headers={"Location": f"http://{other.host}{{path}}"})]

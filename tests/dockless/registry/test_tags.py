@@ -1,4 +1,4 @@
-"""Tags, page by page, from registries that mean well and others."""
+"""Tags in pages, from correct and hostile registries."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from dockless.testing import PROFILES, Fault, Registry
 
 @pytest.fixture
 def tagged(image, keep):
-    """`tagged(registry, n)`: n tags on one image."""
+    """`tagged(registry, n)` creates n tags of one image."""
 
     def tagged(registry, n):
         keep(registry, "app", image, "t0000")
@@ -34,7 +34,7 @@ def test_all_of_250(profile, connect, tagged):
         assert len(pages) in (1, 3)
 
 
-def test_no_page_is_asked_for_before_it_is_wanted(connect, tagged):
+def test_pages_are_requested_on_demand(connect, tagged):
     with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=10)) as registry:
         tagged(registry, 50)
         tags = connect(registry.host).tags("app")
@@ -43,8 +43,8 @@ def test_no_page_is_asked_for_before_it_is_wanted(connect, tagged):
 
 
 @pytest.mark.parametrize("body", [{"name": "app", "tags": None}, {"name": "app", "tags": []}, {"name": "app"}])
-def test_none(body, connect):
-    """docker-registry says null for a repository whose tags were deleted."""
+def test_no_tags(body, connect):
+    """docker-registry sends null for a repository whose tags were deleted."""
     with Registry() as registry:
         registry.faults = [Fault("tags get", status=200, body=json.dumps(body))]
         assert list(connect(registry.host).tags("app")) == []
@@ -53,7 +53,7 @@ def test_none(body, connect):
 @pytest.mark.parametrize(
     "body", ["", "[]", '{"tags": "v1"}', '{"tags": [1]}', '{"tags": ["a b"]}', '{"tags": ["\\u001b[31m"]}', "<html>"]
 )
-def test_no_list_of_tags(body, connect):
+def test_a_response_without_a_list_of_tags(body, connect):
     with Registry() as registry:
         registry.faults = [Fault("tags get", status=200, body=body)]
         with pytest.raises(DocklessError) as caught:
@@ -61,13 +61,13 @@ def test_no_list_of_tags(body, connect):
         assert str(caught.value).isprintable()
 
 
-def test_an_error_is_no_list(connect):
+def test_an_error_status_is_an_error(connect):
     with Registry() as registry, pytest.raises(ResponseError, match="404: NAME_UNKNOWN .*check the repository name"):
         list(connect(registry.host).tags("app"))
 
 
 @pytest.mark.parametrize(
-    ("link", "said"),
+    ("link", "message"),
     [
         ("<{path}>; rel=next", "in a loop"),
         ("<http://127.0.0.2/v2/app/tags/list>; rel=next", "names another host for its next page"),
@@ -77,16 +77,26 @@ def test_an_error_is_no_list(connect):
         ("<http://[x>; rel=next", "is not a valid URL"),
     ],
 )
-def test_links_that_lead_astray(link, said, connect, tagged):
+def test_invalid_links(link, message, connect, tagged):
     with Registry() as registry:
         tagged(registry, 1)
         registry.faults = [Fault("tags get", headers={"Link": link})]
-        with pytest.raises(ProtocolError, match=said):
+        with pytest.raises(ProtocolError, match=message):
             list(connect(registry.host).tags("app"))
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.2/v2/app/tags/list?sig=S1GNATURE", "http://[x?S1GNATURE"])
+def test_an_error_about_a_link_shows_no_query(url, connect, tagged):
+    with Registry() as registry:
+        tagged(registry, 1)
+        registry.faults = [Fault("tags get", headers={"Link": f"<{url}>; rel=next"})]
+        with pytest.raises(ProtocolError, match="another host|not a valid URL") as caught:
+            list(connect(registry.host).tags("app"))
+        assert "S1GNATURE" not in str(caught.value)
+
+
 @pytest.mark.parametrize("link", ["<{path}?last=t>; rel=prev", "nonsense", "<>", ""])
-def test_links_that_are_none(link, connect, tagged):
+def test_links_that_are_not_next_links(link, connect, tagged):
     with Registry() as registry:
         tagged(registry, 1)
         registry.faults = [Fault("tags get", headers={"Link": link})]
@@ -110,7 +120,7 @@ def test_lists_without_end_are_bounded_in_memory(connect, tagged, monkeypatch):
 
 
 @pytest.mark.parametrize("link", ["<a>;" * 16_000, "<" * 60_000, "<a" * 30_000, "<a>; rel=" * 7000])
-def test_a_link_made_to_take_long(link, connect, tagged):
+def test_a_hostile_link_header(link, connect, tagged):
     with Registry() as registry:
         tagged(registry, 1)
         registry.faults = [Fault("tags get", headers={"Link": link})]
@@ -119,7 +129,7 @@ def test_a_link_made_to_take_long(link, connect, tagged):
         assert time.process_time() - began < 5
 
 
-def test_a_page_that_fails_is_asked_for_again(connect, tagged):
+def test_a_failed_page_is_retried(connect, tagged):
     with Registry(profile=PROFILES["strict"]._replace(tag_page_maximum=10)) as registry:
         tagged(registry, 30)
         registry.faults = [Fault("tags get", nth=(2, 4), status=503)]
@@ -127,7 +137,7 @@ def test_a_page_that_fails_is_asked_for_again(connect, tagged):
 
 
 @pytest.mark.parametrize("repository", ["", "App", "../x", "a//b"])
-def test_bad_repositories_are_refused_here(repository, connect):
+def test_invalid_repositories_are_refused_before_a_request(repository, connect):
     with Registry() as registry:
         with pytest.raises(InvalidValueError):
             list(connect(registry.host).tags(repository))

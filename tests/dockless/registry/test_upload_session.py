@@ -1,4 +1,4 @@
-"""The calls of an upload one by one, as the specification has them, and parts of blobs."""
+"""The requests of an upload session, one by one, and parts of blobs."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_chunk_by_chunk(connect):
         assert registry.blob("app", DIGEST) == DATA
 
 
-def test_a_chunk_out_of_order_is_the_registrys_to_refuse(connect):
+def test_a_chunk_out_of_order_is_refused_by_the_registry(connect):
     with Registry() as registry:
         upload = connect(registry.host).open_upload("app")
         with pytest.raises(RegistryError, match="PATCH .*: 416"):
@@ -39,7 +39,7 @@ def test_cancelled(connect):
         assert registry.blobs("app") == {}
 
 
-def test_mounted_or_begun(connect):
+def test_mounted_or_opened(connect):
     with Registry() as registry:
         registry.put_blob("base", DATA)
         client = connect(registry.host)
@@ -52,16 +52,16 @@ def test_mounted_or_begun(connect):
             client.open_upload("app", mount=DIGEST, source="../base")
 
 
-def test_the_least_chunk_is_told(connect):
+def test_the_minimum_chunk_length(connect):
     profile = PROFILES["strict"]._replace(chunk_minimum=100_000, chunk_minimum_told=True)
     with Registry(profile=profile) as registry:
         assert connect(registry.host).open_upload("app").chunk_minimum == 100_000
 
 
-@pytest.mark.parametrize("said", ["", "x", "-5", "5 MiB"])
-def test_a_least_chunk_that_is_no_number(said, connect):
+@pytest.mark.parametrize("message", ["", "x", "-5", "5 MiB"])
+def test_an_invalid_minimum_chunk_length(message, connect):
     with Registry() as registry:
-        registry.faults = [Fault(on="upload post", headers={"OCI-Chunk-Min-Length": said})]
+        registry.faults = [Fault(on="upload post", headers={"OCI-Chunk-Min-Length": message})]
         assert connect(registry.host).open_upload("app").chunk_minimum == 0
 
 

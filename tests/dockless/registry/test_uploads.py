@@ -1,4 +1,4 @@
-"""How a blob gets there: looked for, mounted, whole, in chunks, taken up again."""
+"""Uploads of blobs: check, mount, single request, chunks, resumption."""
 
 import io
 import os
@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from one_opener import Opens
 
 from dockless.errors import DocklessError, LayoutError
 from dockless.oci.descriptor import Descriptor
@@ -20,13 +21,13 @@ MIB = 1 << 20
 
 @pytest.fixture
 def chunks(monkeypatch):
-    """Chunks of 64 KiB."""
+    """Sets the chunk size to 64 KiB."""
     monkeypatch.setattr("dockless.registry.uploader.CHUNK_SIZE", 64 * 1024)
 
 
 @pytest.fixture
 def blob(image):
-    """The descriptor of 200,000 bytes in `image`."""
+    """The descriptor of the blob of 200,000 bytes in `image`."""
     return image.root.layers[0]
 
 
@@ -38,7 +39,7 @@ def received(registry, repository="app"):
     return sum(request.received for request in registry.requests if request.repository == repository)
 
 
-def test_looked_for_then_sent_whole(connect, image, blob):
+def test_checked_and_then_sent_in_one_request(connect, image, blob):
     with Registry() as registry:
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
         assert operations(registry) == ["blob head", "upload post", "upload put"]
@@ -63,7 +64,7 @@ def test_one_client_sends_a_blob_once(connect, image, blob):
         assert received(registry) == blob.size
 
 
-def test_what_was_sent_to_one_repository_is_mounted_in_the_next(connect, image, blob):
+def test_a_sent_blob_is_mounted_in_other_repositories(connect, image, blob):
     with Registry() as registry:
         client = connect(registry.host)
         client.ensure_blob("app", blob, image.source)
@@ -72,7 +73,7 @@ def test_what_was_sent_to_one_repository_is_mounted_in_the_next(connect, image, 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("known", [[], ["base"], ["nowhere", "base"], ["app", "nowhere"]])
-def test_mounted_where_it_can_be(profile, known, connect, image, blob):
+def test_mounted_if_possible(profile, known, connect, image, blob):
     with Registry(profile=profile, repositories=["app", "base"]) as registry:
         registry.put_blob("base", image.source.blobs[blob.digest])
         result = connect(registry.host).ensure_blob("app", blob, image.source, mount_from=known)
@@ -82,7 +83,7 @@ def test_mounted_where_it_can_be(profile, known, connect, image, blob):
 
 
 @pytest.mark.parametrize("fault", [{"status": 403}, {"status": 405}, {"status": 500}, {"reset": True}])
-def test_a_mount_that_is_refused_is_no_error(fault, connect, image, blob):
+def test_a_refused_mount_is_not_an_error(fault, connect, image, blob):
     with Registry() as registry:
         registry.put_blob("base", image.source.blobs[blob.digest])
         registry.faults = [Fault(on="upload post", nth=1 if fault.get("status", 500) < 500 else (1, 2), **fault)]
@@ -92,8 +93,8 @@ def test_a_mount_that_is_refused_is_no_error(fault, connect, image, blob):
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("cut", [1, 70_000, 199_999])
-def test_broken_in_the_midst(profile, cut, connect, image, blob, chunks):
-    """Three times, at different bytes, whatever the registry's habits."""
+def test_interrupted_uploads_are_completed(profile, cut, connect, image, blob, chunks):
+    """Three interruptions, at different bytes, with every profile."""
     with Registry(profile=profile, repositories=["app"]) as registry:
         registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3, 4), request_bytes=cut, reset=True)]
         result = connect(registry.host).ensure_blob("app", blob, image.source)
@@ -101,7 +102,7 @@ def test_broken_in_the_midst(profile, cut, connect, image, blob, chunks):
         assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
 
 
-def test_goes_on_where_it_broke(connect, image, blob, chunks):
+def test_a_resumed_upload_sends_only_the_rest(connect, image, blob, chunks):
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", nth=1, request_bytes=150_000, reset=True)]
         connect(registry.host).ensure_blob("app", blob, image.source)
@@ -109,8 +110,8 @@ def test_goes_on_where_it_broke(connect, image, blob, chunks):
         assert "upload get" in operations(registry) and operations(registry).count("upload post") == 1
 
 
-def test_a_link_that_breaks_all_the_time_but_moves_on(connect, make, chunks, manual):
-    """More failures than attempts: what counts is that each brings the blob further."""
+def test_failures_with_progress_are_not_limited(connect, make, chunks, manual):
+    """More failures than attempts are allowed if each attempt makes progress."""
     image = make(3, 2 * MIB)
     blob = image.root.layers[0]
     with Registry() as registry:
@@ -119,7 +120,7 @@ def test_a_link_that_breaks_all_the_time_but_moves_on(connect, make, chunks, man
         assert received(registry) < 1.1 * blob.size
 
 
-def test_chunks_are_as_long_as_the_registry_wants(connect, make, chunks):
+def test_chunks_have_the_minimum_length_of_the_registry(connect, make, chunks):
     image = make(4, 400_000)
     profile = PROFILES["strict"]._replace(chunk_minimum=100_000, chunk_minimum_told=True)
     with Registry(profile=profile) as r:
@@ -130,7 +131,7 @@ def test_chunks_are_as_long_as_the_registry_wants(connect, make, chunks):
 
 
 def test_no_progress_is_bounded(connect, image, blob, chunks, manual):
-    """A registry that for ever says it has less than was sent."""
+    """A registry that always reports fewer bytes than were sent."""
     with Registry() as registry:
         registry.faults = [
             Fault(on="upload put", nth=1, request_bytes=70_000, drop=True),
@@ -143,34 +144,24 @@ def test_no_progress_is_bounded(connect, image, blob, chunks, manual):
 @pytest.mark.parametrize("empty", ["strict", "docker-registry"])
 def test_empty_blob(empty, connect):
     nothing = Descriptor("application/x", Digest.of(b""), 0)
-
-    class Empty:
-        def open(self, descriptor):
-            return io.BytesIO()
-
     with Registry(profile=empty) as registry:
-        assert connect(registry.host).ensure_blob("app", nothing, Empty()) == ("sent", 0)
+        assert connect(registry.host).ensure_blob("app", nothing, Opens(io.BytesIO)) == ("sent", 0)
         assert registry.blob("app", nothing.digest) == b""
         assert not [request for request in registry.requests if "Transfer-Encoding" in request.headers]
 
 
 @pytest.mark.parametrize("content", [b"short", b"x" * 200_000, b"x" * 300_000])
-def test_our_own_copy_is_damaged(content, connect, image, blob):
-    """Named as ours, not sent again and again; nothing is stored."""
-
-    class Damaged:
-        def open(self, descriptor):
-            return io.BytesIO(content)
-
+def test_a_damaged_source(content, connect, image, blob):
+    """The error names the source, the upload is not repeated, and nothing is stored."""
     with Registry() as registry:
         with pytest.raises(LayoutError, match=f"{blob.digest} to be pushed (is damaged|ends)"):
-            connect(registry.host).ensure_blob("app", blob, Damaged())
+            connect(registry.host).ensure_blob("app", blob, Opens(lambda: io.BytesIO(content)))
         assert registry.blobs("app") == {}
         assert operations(registry).count("upload put") <= 1
 
 
-def test_damaged_on_the_way(connect, image, blob):
-    """A registry says the digest is wrong, and ours is right: sent again, from the start."""
+def test_a_blob_that_was_corrupted_in_transit(connect, image, blob):
+    """The registry reports a wrong digest, but the source is intact: the blob is sent again from its start."""
     with Registry() as registry:
         body = '{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}'
         registry.faults = [Fault(on="upload put", nth=1, status=400, body=body)]
@@ -180,8 +171,8 @@ def test_damaged_on_the_way(connect, image, blob):
             connect(registry.host).ensure_blob("other", blob, image.source)
 
 
-def test_a_registry_that_says_no_and_drops_the_rest(connect, make):
-    """An early answer is seen although the body is not sent to its end."""
+def test_an_early_refusal_is_reported(connect, make):
+    """An early response is read although the body is not sent completely."""
     image = make(5, 20 * MIB)
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", status=413, request_bytes=10)]
@@ -192,8 +183,8 @@ def test_a_registry_that_says_no_and_drops_the_rest(connect, make):
 @pytest.mark.parametrize(
     "odd", [{"headers": {"Docker-Content-Digest": "sha256:" + "0" * 64}}, {"status": 200, "after": True}]
 )
-def test_an_odd_answer_is_checked(odd, connect, image, blob):
-    """Not 201, or another digest: the registry is asked what it has, and what it has is not sent again."""
+def test_an_unexpected_response_is_checked(odd, connect, image, blob):
+    """The status is not 201, or the digest differs: the blob is checked, and not sent again if it exists."""
     with Registry() as registry:
         registry.faults = [Fault(on="upload put", **odd)]
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
@@ -202,8 +193,8 @@ def test_an_odd_answer_is_checked(odd, connect, image, blob):
             connect(registry.host).ensure_blob("other", blob, image.source)
 
 
-def test_a_killed_push_goes_on(connect, make, environ):
-    """What a session holds is not sent again by the next process; the Location is nobody else's to read."""
+def test_an_upload_is_resumed_after_the_process_was_killed(connect, make, environ):
+    """The next process does not send bytes that the session has. The file with the Location is private to the user."""
     image = make(6, 3 * MIB)
     blob = image.root.layers[0]
     kept = os.path.join(environ["HOME"], ".cache/dockless/uploads")
@@ -224,8 +215,8 @@ def test_a_killed_push_goes_on(connect, make, environ):
         assert os.listdir(kept) == []
 
 
-@pytest.mark.parametrize("spoilt", ["no json", "old", "elsewhere", "lost"])
-def test_a_session_that_is_no_use(spoilt, connect, make, environ):
+@pytest.mark.parametrize("defect", ["no json", "old", "elsewhere", "lost"])
+def test_a_kept_session_that_is_unusable(defect, connect, make, environ):
     image = make(7, 2 * MIB)
     blob = image.root.layers[0]
     with Registry() as registry:
@@ -233,28 +224,29 @@ def test_a_session_that_is_no_use(spoilt, connect, make, environ):
         with pytest.raises(DocklessError):
             connect(registry.host).ensure_blob("app", blob, image.source)
         [entry] = os.scandir(os.path.join(environ["HOME"], ".cache/dockless/uploads"))
-        if spoilt == "no json":
+        if defect == "no json":
             open(entry.path, "w").close()
-        if spoilt == "old":
+        if defect == "old":
             os.utime(entry.path, (time.time() - 90_000, time.time() - 90_000))
-        if spoilt == "elsewhere":
+        if defect == "elsewhere":
             with open(entry.path, "w") as file:
                 file.write('{"location": "http://169.254.169.254/x"}')
         registry.faults = []
-        if spoilt == "lost":
+        if defect == "lost":
             registry.lose_sessions()
         assert connect(registry.host).ensure_blob("app", blob, image.source) == ("sent", blob.size)
 
 
-def test_nowhere_to_keep_a_session(connect, make):
+def test_no_directory_for_upload_sessions(connect, make):
     image = make(8, 2 * MIB)
     with Registry() as registry:
-        for environ in ({}, {"HOME": "/proc/nothing"}, {"XDG_CACHE_HOME": "relative"}):
-            connect(registry.host, environ=environ).ensure_blob("app", image.root.layers[0], image.source)
+        for n, environ in enumerate(({}, {"HOME": "/proc/nothing"}, {"XDG_CACHE_HOME": "relative"})):
+            client = connect(registry.host, environ=environ)
+            assert client.ensure_blob(f"app{n}", image.root.layers[0], image.source) == ("sent", 2 * MIB)
 
 
 def test_progress_adds_up(connect, image, blob, chunks):
-    """Bytes that must be sent again are taken back: the sum is the blob's size."""
+    """Bytes that must be sent again are subtracted. The sum is the size of the blob."""
     moved, retried = [], []
     with Registry(profile="docker-registry") as registry:
         registry.faults = [Fault(on="upload p[ua]*", nth=(1, 3), request_bytes=90_000, reset=True)]
@@ -269,7 +261,7 @@ def test_progress_adds_up(connect, image, blob, chunks):
     assert len(retried) == 2 and all(pause > 0 for _, pause in retried)
 
 
-def test_told_events(connect, image):
+def test_progress_events(connect, image):
     events = []
     with Registry() as registry:
         registry.faults = [Fault(on="upload post", nth=1, status=503)]
@@ -283,10 +275,8 @@ def test_told_events(connect, image):
 
 @pytest.mark.parametrize("status, code", [(400, "BLOB_UPLOAD_INVALID"), (416, "RANGE_INVALID")])
 @pytest.mark.parametrize("nth", [1, 2, (1, 3)])
-def test_a_session_that_is_lost_between_chunks_is_no_word_against_chunks(
-    status, code, nth, chunks, connect, blob, image
-):
-    """Behind a proxy that takes nothing larger."""
+def test_a_session_lost_between_chunks_does_not_disable_chunks(status, code, nth, chunks, connect, blob, image):
+    """A proxy refuses larger requests."""
     with Registry() as registry:
         body = f'{{"errors":[{{"code":"{code}","message":"no"}}]}}'
         registry.faults = [
@@ -299,8 +289,8 @@ def test_a_session_that_is_lost_between_chunks_is_no_word_against_chunks(
 
 
 @pytest.mark.parametrize("limit", [20, 5, 2, 1])
-def test_chunks_are_made_smaller_where_a_proxy_refuses_them(limit, connect, make, manual):
-    """nginx takes 1 MiB unless it is told, Cloud Run 32, Cloudflare 100."""
+def test_chunks_are_reduced_if_a_proxy_refuses_them(limit, connect, make, manual):
+    """The limits are 1 MiB for nginx by default, 32 for Cloud Run and 100 for Cloudflare."""
     image = make(40, 21 * MIB)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -310,8 +300,8 @@ def test_chunks_are_made_smaller_where_a_proxy_refuses_them(limit, connect, make
 
 
 @pytest.mark.parametrize("size", [0, 10])
-def test_a_commit_whose_answer_is_lost_for_ever_is_looked_for(size, connect, make):
-    """An empty blob has no bytes that were sent, and may be there all the same."""
+def test_a_blob_is_checked_if_every_commit_response_is_lost(size, connect, make):
+    """An empty blob may exist although no byte was sent."""
     image = make(41, size)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -320,7 +310,7 @@ def test_a_commit_whose_answer_is_lost_for_ever_is_looked_for(size, connect, mak
         assert operations(registry).count("upload put") == 1
 
 
-def test_so_is_a_session_that_held_all(connect, make, chunks):
+def test_a_blob_is_checked_if_the_commit_of_a_resumed_upload_is_lost(connect, make, chunks):
     image = make(42, 3 * MIB)
     [layer] = image.root.layers
     with Registry() as registry:
@@ -332,7 +322,7 @@ def test_so_is_a_session_that_held_all(connect, make, chunks):
         assert received(registry) < 3 * MIB + 128 * 1024
 
 
-def test_a_mount_whose_answer_is_lost_is_looked_for(connect, image, blob):
+def test_a_blob_is_checked_if_the_mount_response_is_lost(connect, image, blob):
     with Registry() as registry:
         registry.put_blob("base", image.source.blobs[blob.digest])
         registry.faults = [Fault("upload post", after=True, reset=True)]
@@ -341,7 +331,7 @@ def test_a_mount_whose_answer_is_lost_is_looked_for(connect, image, blob):
 
 
 @pytest.mark.parametrize("name", ["Location", "Docker-Content-Digest", "Range", "Docker-Upload-UUID"])
-def test_a_proxy_that_says_all_twice(name, connect, image, blob):
+def test_duplicated_headers(name, connect, image, blob):
     with Registry() as registry:
         client = connect(registry.host)
         true = {"Location": "{path}", "Docker-Content-Digest": str(blob.digest)}.get(name, "0-0")

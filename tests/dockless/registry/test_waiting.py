@@ -1,4 +1,4 @@
-"""Timeouts, the least pace, pauses, and how many requests are in flight."""
+"""Timeouts, the minimum rate, pauses, and the number of concurrent requests."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from dockless.testing import Fault, Registry
 
 
 def test_a_silent_server(connect, monkeypatch):
-    """Nothing waits without end; the pauses between attempts are the manual clock's."""
+    """Every wait has a timeout. The manual clock makes the pauses between attempts."""
     monkeypatch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.2)
     with Registry() as registry:
         registry.faults = [Fault("manifest", delay=1.0)]
@@ -27,7 +27,7 @@ def test_a_silent_server(connect, monkeypatch):
 
 
 def test_minimum_rate():
-    """1 KiB per second over a minute of waiting is enough, less is not."""
+    """The minimum is 1 KiB per second over a minute of waiting."""
     rate = MinimumRate()
     for _ in range(300):
         rate.check(1024, 1.0, "x")
@@ -36,14 +36,14 @@ def test_minimum_rate():
         rate.check(1000, 1.0, "x")
     with pytest.raises(TransferTooSlowError, match="x was transferred at less than 1 KiB per second for a minute"):
         rate.check(1000, 1.0, "x")
-    # Pauses on our own side do not count.
+    # Pauses on the side of the client do not count.
     rate = MinimumRate()
     for _ in range(10_000):
         rate.check(10, 0.001, "x")
 
 
-def test_a_trickle_is_given_up(connect):
-    """A byte at a time, each before the timeout of a single read."""
+def test_a_trickling_response_is_aborted(connect):
+    """One byte at a time, each before the timeout of a read."""
 
     class Time:
         value = 0.0
@@ -66,7 +66,7 @@ def test_a_trickle_is_given_up(connect):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
-    """Counted at the registry, while many blobs want to go."""
+    """Counted by the registry during a push of many blobs."""
     image = make(21, *range(1000, 1030))
     most, now, lock = [0], [0], threading.Lock()
     with Registry() as registry:
@@ -104,21 +104,21 @@ def test_no_more_requests_in_flight_than_jobs(jobs, connect, make):
         ("Thu, 99 Foo 1970", None),
     ],
 )
-def test_retry_after(text, seconds, manual):
+def test_retry_after_is_parsed(text, seconds, manual):
     assert parse_retry_after(text, manual.clock()) == seconds
 
 
-@pytest.mark.parametrize(("asked", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
-def test_the_registry_asks_to_wait(asked, waits, connect, image, keep, manual):
+@pytest.mark.parametrize(("seconds", "waits"), [("20", True), ("60", True), ("61", False), ("86400", False)])
+def test_retry_after_is_obeyed_up_to_a_minute(seconds, waits, connect, image, keep, manual):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
-        registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": asked})]
+        registry.faults = [Fault("manifest", nth=1, status=429, headers={"Retry-After": seconds})]
         client = connect(registry.host)
         if waits:
             client.get_manifest("app", "v1")
-            assert manual.sleeps == [float(asked)]
+            assert manual.sleeps == [float(seconds)]
         else:
-            with pytest.raises(RegistryError, match=f"asks to wait {asked} s; try again after that"):
+            with pytest.raises(RegistryError, match=f"asks to wait {seconds} s; try again after that"):
                 client.get_manifest("app", "v1")
             assert manual.sleeps == []
 
@@ -130,11 +130,11 @@ def test_pauses_grow_with_jitter_and_end(manual):
     with pytest.raises(ProtocolError):
         while True:
             retries.wait(error)
-    # With a die that always says one half: three quarters of the most.
+    # With a random number that is always one half, each pause is three quarters of the maximum.
     assert manual.sleeps == [0.375, 0.75, 1.5, 3.0, 6.0, 12.0, 22.5]
 
 
-def test_the_budget_ends_what_attempts_do_not(manual):
+def test_the_budget_ends_the_retries(manual):
     retries = Attempts(RetryPolicy(attempts=1000), manual.clock())
     error = ProtocolError("x", reason="truncated blob")
     with pytest.raises(ProtocolError):
@@ -143,7 +143,7 @@ def test_the_budget_ends_what_attempts_do_not(manual):
     assert sum(manual.sleeps) <= 300.0
 
 
-def test_pauses_of_a_very_long_patience(manual):
+def test_pauses_with_many_attempts(manual):
     retries = Attempts(RetryPolicy(attempts=1_000_000, budget=1e6), manual.clock())
     with pytest.raises(ProtocolError):
         while True:
@@ -151,7 +151,7 @@ def test_pauses_of_a_very_long_patience(manual):
     assert len(manual.sleeps) > 30_000 and max(manual.sleeps) == 22.5
 
 
-def test_permanent_errors_are_final_at_once(manual):
+def test_permanent_errors_are_not_retried(manual):
     with pytest.raises(ProtocolError):
         Attempts(RetryPolicy(), manual.clock()).wait(ProtocolError("x"))
     assert manual.sleeps == []
@@ -166,13 +166,13 @@ def test_a_pause_ends_when_the_work_is_stopped():
     assert time.monotonic() - began < 20
 
 
-def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch):
-    """Each of four threads would wait as long again for a host that does not answer."""
-    asked, greeting = [], threading.Event()
+def test_concurrent_pings_share_one_failure(connect, monkeypatch):
+    """Otherwise, each of four threads would wait for a host that does not respond."""
+    schemes, pinging = [], threading.Event()
 
     def greeted(self, scheme):
-        asked.append(scheme)
-        greeting.set()
+        schemes.append(scheme)
+        pinging.set()
         time.sleep(0.3)
         raise RegistryConnectionError("no", reason="certificate")
 
@@ -187,15 +187,15 @@ def test_who_waited_for_anothers_greeting_gets_its_failure(connect, monkeypatch)
 
     threads = [threading.Thread(target=greet) for _ in range(4)]
     threads[0].start()
-    greeting.wait(10)
+    pinging.wait(10)
     for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(failures) == 4 and asked == ["https"]
+    assert len(failures) == 4 and schemes == ["https"]
 
 
-def test_who_is_stopped_does_not_go_on(manual):
+def test_a_stopped_transfer_is_cancelled(manual):
     stop = threading.Event()
     retries = Attempts(RetryPolicy(), manual.clock(), stop=stop)
     stop.set()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dockless.testing.fixtures import registry, registry_factory  # noqa: F401 - fixtures of this room
+from dockless.testing.fixtures import registry, registry_factory  # noqa: F401 - fixtures of this directory
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Requests to one host, one connection each unless kept, nothing done on its own."""
+    """Sends requests to one host, each on a new connection by default, without redirects and authentication."""
 
     def __init__(self, host, ca=None):
         self.host = host
@@ -41,7 +41,7 @@ class Client:
         return http.client.HTTPConnection(self.host, timeout=30)
 
     def __call__(self, method, target, body=None, connection=None, **headers):
-        """Headers are written with `_` for `-`. Targets may be whole URLs of this host."""
+        """Sends a request. In names of headers, `_` stands for `-`. The target may be a URL of this host."""
         target = target.split(self.host, 1)[-1] if "://" in target else target
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and "Content-Type" not in headers:
@@ -56,7 +56,7 @@ class Client:
                 used.close()
 
     def start(self, repository):
-        """An upload session's Location."""
+        """Opens an upload session and returns its Location."""
         answer = self("POST", f"/v2/{repository}/blobs/uploads/")
         assert answer.status == 202
         return answer.headers["Location"]
@@ -94,7 +94,7 @@ def make_manifest(config, *layers, **more):
 
 
 class Helpers:
-    """What tests of this room share."""
+    """Helpers for the tests of this directory."""
 
     MANIFEST, CONFIG, LAYER = MANIFEST, CONFIG, LAYER
     INDEX = "application/vnd.oci.image.index.v1+json"
@@ -112,7 +112,7 @@ def helpers():
 
 @pytest.fixture(params=["memory", "directory"])
 def served(request, registry_factory, tmp_path):  # noqa: F811
-    """A strict registry of either storage."""
+    """A registry with the profile `strict`, with each storage."""
     return registry_factory("memory" if request.param == "memory" else tmp_path / "registry")
 
 
@@ -127,11 +127,11 @@ def layout(tmp_path_factory):
     from real_tools import need, run
 
     need("umoci")
-    folder: Path = tmp_path_factory.mktemp("layout")
-    (folder / "file").write_text("hello\n")
-    run("umoci", "init", "--layout", str(folder / "image"))
-    run("umoci", "new", "--image", f"{folder}/image:latest")
-    run("umoci", "insert", "--image", f"{folder}/image:latest", str(folder / "file"), "/file")
-    # It leaves the blobs of before.
-    run("umoci", "gc", "--layout", str(folder / "image"))
-    return folder / "image"
+    directory: Path = tmp_path_factory.mktemp("layout")
+    (directory / "file").write_text("hello\n")
+    run("umoci", "init", "--layout", str(directory / "image"))
+    run("umoci", "new", "--image", f"{directory}/image:latest")
+    run("umoci", "insert", "--image", f"{directory}/image:latest", str(directory / "file"), "/file")
+    # umoci keeps the blobs of the previous image.
+    run("umoci", "gc", "--layout", str(directory / "image"))
+    return directory / "image"

@@ -76,12 +76,12 @@ def test_the_challenges(start, helpers):
     assert 'scope="repository:a:delete"' in delete.headers["WWW-Authenticate"]
 
 
-def test_tokens_hold_what_was_asked_and_is_allowed(start):
+def test_tokens_contain_the_requested_and_allowed_scopes(start):
     _, call = start(TokenAuth(USERS))
     push = "/v2/a/blobs/uploads/"
-    asked = bearer(get_token(call, ALICE, ["repository:a:pull,push"]))
-    assert call("POST", push, Authorization=asked).status == 202
-    assert call("GET", "/v2/b/tags/list", Authorization=asked).status == 401
+    authorization = bearer(get_token(call, ALICE, ["repository:a:pull,push"]))
+    assert call("POST", push, Authorization=authorization).status == 202
+    assert call("GET", "/v2/b/tags/list", Authorization=authorization).status == 401
     pull_only = get_token(call, READER, ["repository:a:pull,push"])
     refused = call("POST", push, Authorization=bearer(pull_only))
     assert (refused.status, refused.code) == (401, "UNAUTHORIZED")
@@ -89,7 +89,7 @@ def test_tokens_hold_what_was_asked_and_is_allowed(start):
     anonymous = bearer(get_token(call, None, ["repository:a:pull,push"]))
     assert call("GET", "/v2/a/tags/list", Authorization=anonymous).status == 200
     assert call("POST", push, Authorization=anonymous).status == 401
-    # No scope at all is good for the ping.
+    # A token without scopes is accepted for the ping.
     assert call("GET", "/v2/", Authorization=bearer(get_token(call, ALICE))).status == 200
     everything = bearer(get_token(call, ALICE, ["repository:a:*"]))
     assert call("DELETE", "/v2/a/manifests/v1", Authorization=everything).status == 404
@@ -113,7 +113,7 @@ def test_oauth2(start):
 
     def post(**fields):
         body = urlencode({**form, **fields})
-        # skopeo sends the form in chunks: the server must not look for a length.
+        # skopeo sends the form in chunks, without a Content-Length.
         chunks = (body[n : n + 10].encode() for n in range(0, len(body), 10))
         return call("POST", "/token", chunks, Content_Type="application/x-www-form-urlencoded")
 
@@ -129,7 +129,7 @@ def test_oauth2(start):
 def test_expiry(start):
     _, call = start(TokenAuth(USERS, lifetime=0.2, expires_in=3600))
     answer = get_token(call, ALICE, ["repository:a:pull"])
-    # The server may lie of the lifetime: clients go by the 401.
+    # The stated lifetime may be wrong: clients must react to the 401.
     assert answer.json["expires_in"] == 3600
     until = time.monotonic() + 5
     while call("GET", "/v2/", Authorization=bearer(answer)).status == 200 and time.monotonic() < until:
@@ -147,7 +147,7 @@ def test_tokens_are_made_to_expire(start):
 
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_odd_token_answers(start, field):
+def test_unusual_token_responses(start, field):
     _, call = start(TokenAuth(USERS, token_field=field, expires_in=0))
     assert set(get_token(call).json) == {field}
 

@@ -1,4 +1,4 @@
-"""A directory's content outlives the process, kills included."""
+"""The content of a directory is kept after the end of the process, also after a kill."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ DATA = b"some bytes"
 SERVE = "import sys; from dockless.testing.serve import serve; sys.exit(serve('127.0.0.1:0', sys.argv[1], faults=()))"
 
 
-def test_everything_is_there_after_a_restart(tmp_path, helpers):
+def test_content_survives_a_restart(tmp_path, helpers):
     with Registry(tmp_path) as registry:
         call = helpers.Client(registry.host)
         call.push("a/b", b"{}")
@@ -30,12 +30,12 @@ def test_everything_is_there_after_a_restart(tmp_path, helpers):
         assert registry.tags("a/b") == {"v1": helpers.digest(raw)}
         assert registry.manifest("a/b", "v1") == (raw, helpers.MANIFEST)
         assert registry.blobs("a/b") == {helpers.digest(b"{}"): 2}
-        # The session goes on where it was.
+        # The session continues at its offset.
         assert call("GET", location).headers["Range"] == f"0-{len(DATA) - 1}"
         more = call("PATCH", location, b"more", Content_Range=f"{len(DATA)}-{len(DATA) + 3}")
         whole = DATA + b"more"
         assert call("PUT", helpers.with_digest(more.headers["Location"], whole), b"").status == 201
-    # Files are named as in an OCI layout.
+    # The names of files are those of an OCI layout.
     assert (tmp_path / "blobs" / "sha256" / helpers.digest(whole)[7:]).read_bytes() == whole
     assert list((tmp_path / "uploads").iterdir()) == list((tmp_path / "temporary").iterdir()) == []
 
@@ -64,7 +64,7 @@ def test_unnamed_content_is_removed(tmp_path, helpers):
         assert not path.exists()
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path):
+def test_a_directory_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InvalidValueError, match="not empty and does not contain a registry"):
         Registry(tmp_path)
@@ -72,7 +72,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
 
 
 def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
-    """96 MiB are pushed and pulled; the process's peak grows by a fraction of that."""
+    """A push and a pull of 96 MiB increase the peak memory of the process by a fraction of that."""
     with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
         data = os.urandom(1 << 20)
@@ -83,8 +83,8 @@ def test_memory_does_not_grow_with_blobs(tmp_path, helpers):
         assert _peak(process.pid) - before < 24 << 10
 
 
-def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
-    """Killed in the middle of an upload: nothing has a name that it should not have, and the session goes on."""
+def test_a_kill_leaves_no_partial_blob(tmp_path, helpers):
+    """After a kill during an upload, no partial file has the name of a blob, and the session continues."""
     blob = os.urandom(1 << 20) * 8
     with _Server(tmp_path) as (process, host):
         call = helpers.Client(host)
@@ -110,12 +110,12 @@ def test_a_kill_leaves_no_half_blob(tmp_path, helpers):
 
 
 class _Server:
-    """A registry in a process of its own."""
+    """A registry in a separate process."""
 
-    def __init__(self, folder):
+    def __init__(self, directory):
         environment = {**os.environ, "PYTHONPATH": str(Path(dockless.__file__).parents[1])}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, env=environment
+            [sys.executable, "-c", SERVE, str(directory)], stdout=subprocess.PIPE, env=environment
         )
 
     def __enter__(self):
@@ -128,7 +128,7 @@ class _Server:
 
 
 def _peak(pid):
-    """KiB."""
+    """Return the peak memory of the process in KiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1])

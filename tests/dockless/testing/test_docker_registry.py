@@ -1,4 +1,4 @@
-"""The docker-registry profile beside Debian's docker-registry: the same requests, the same answers."""
+"""The docker-registry profile gives the same responses as Debian's docker-registry."""
 
 import http.client
 import json
@@ -32,13 +32,13 @@ def real(tmp_path_factory) -> Iterator[DockerRegistry]:
 
 
 class Both:
-    """Sends everything to both, and compares what they say."""
+    """Sends each request to both registries and compares the responses."""
 
     def __init__(self, clients):
         self.clients = clients
 
     def __call__(self, method, target, body=None, **headers):
-        """`target` may be a pair, for what differs between the two."""
+        """Sends a request. `target` may be a pair, one for each registry."""
         targets = target if isinstance(target, tuple) else (target, target)
         answers = [client(method, one, body, **headers) for client, one in zip(self.clients, targets)]
         real, ours = [self.significant(client, answer) for client, answer in zip(self.clients, answers)]
@@ -53,7 +53,7 @@ class Both:
             headers["Location"] = re.sub(r"uploads/[-0-9a-f]{36}\?_state=[^&]+", "uploads/ID?_state=STATE", location)
         code = None
         if headers.get("Content-Type", "").startswith("application/json") and answer.status >= 400:
-            # Message and detail are free text.
+            # `message` and `detail` are free text.
             headers.pop("Content-Length")
             code = answer.code if answer.body else "HEAD"
         return answer.status, code, headers
@@ -68,7 +68,7 @@ class Both:
         assert self("PUT", put, data)[0] == 201
 
     def broken(self, method, locations, sent, length):
-        """A request whose body ends too early, on both."""
+        """Sends to both registries a request whose body ends too early."""
         for client, location in zip(self.clients, locations):
             target = location.split(client.host)[1]
             host, port = client.host.split(":")
@@ -78,7 +78,7 @@ class Both:
                     "Content-Type: application/octet-stream\r\n\r\n".encode()
                     + sent
                 )
-                # Both must have taken what came before they see the end.
+                # Both registries must read the bytes before they see the end of the connection.
                 time.sleep(0.1)
             time.sleep(0.1)
 
@@ -106,8 +106,8 @@ def test_content_range_is_ignored_and_chunks_are_appended(both, helpers):
     both("GET", locations)
 
 
-def test_a_location_of_before_is_invalid(both):
-    """The lost reply: the client knows the session's first Location alone."""
+def test_an_earlier_location_is_invalid(both):
+    """After a lost response, the client knows only the first Location of the session."""
     first = both.start("t/stale")
     _, second = both("PATCH", first, b"hel")
     assert both("GET", first)[0] == 404
@@ -124,7 +124,7 @@ def test_a_session_does_not_survive_a_broken_body(both, helpers, method):
     assert both("PATCH", locations, b"4")[0] == 404
 
 
-def test_a_session_survives_a_body_that_never_came(both, helpers):
+def test_a_session_survives_a_body_that_was_never_sent(both, helpers):
     locations = both.start("t/lost")
     both.broken("PATCH", locations, b"", 10)
     status, locations = both("GET", locations)
@@ -177,9 +177,9 @@ def test_blobs_and_ranges(both, helpers):
     path = f"/v2/t/ranges/blobs/{helpers.digest(b'hello')}"
     assert both("GET", path)[0] == 200
     assert both("HEAD", path)[0] == 200
-    for asked in ("bytes=1-2", "bytes=-2", "bytes=3-99"):
-        assert both("GET", path, Range=asked)[0] == 206
-        assert both("HEAD", path, Range=asked)[0] == 206
+    for ranges in ("bytes=1-2", "bytes=-2", "bytes=3-99"):
+        assert both("GET", path, Range=ranges)[0] == 206
+        assert both("HEAD", path, Range=ranges)[0] == 206
     both("GET", f"/v2/t/other/blobs/{helpers.digest(b'hello')}")
     both("GET", "/v2/t/ranges/blobs/sha256:xx")
     both("PUT", path, b"")
@@ -188,13 +188,13 @@ def test_blobs_and_ranges(both, helpers):
     both("HEAD", path)
 
 
-@pytest.mark.parametrize("asked", ["bytes=9-", "junk"])
-def test_a_range_past_the_end(both, helpers, asked):
+@pytest.mark.parametrize("ranges", ["bytes=9-", "junk"])
+def test_a_range_past_the_end(both, helpers, ranges):
     both.push("t/past", b"hello", helpers)
     found = []
     for client in both.clients:
         connection = client.connect()
-        connection.request("GET", f"/v2/t/past/blobs/{helpers.digest(b'hello')}", headers={"Range": asked})
+        connection.request("GET", f"/v2/t/past/blobs/{helpers.digest(b'hello')}", headers={"Range": ranges})
         answer = connection.getresponse()
         try:
             body = answer.read()
@@ -215,7 +215,7 @@ def test_manifests(both, helpers):
     digest = helpers.digest(raw)
     for reference in ("v1", "v2", digest):
         assert both("PUT", f"/v2/t/images/manifests/{reference}", raw, Content_Type=helpers.MANIFEST)[0] == 201
-    # OCI types are served to those alone who name them.
+    # OCI media types are served only to clients that accept them.
     assert both("GET", "/v2/t/images/manifests/v1")[0] == 404
     both("GET", "/v2/t/images/manifests/v1", Accept="application/vnd.docker.distribution.manifest.v2+json")
     both("GET", "/v2/t/images/manifests/v1", Accept="*/*")
@@ -240,7 +240,7 @@ def test_manifests_that_are_refused(both, helpers):
     child = helpers.descriptor(b"missing", helpers.MANIFEST)
     index = json.dumps({"schemaVersion": 2, "mediaType": helpers.INDEX, "manifests": [child]}).encode()
     both("PUT", path + "v1", index, Content_Type=helpers.INDEX)
-    # Sizes are not compared, and a subject is not noticed.
+    # Sizes are not compared, and a subject is ignored.
     wrong = json.loads(raw)
     wrong["config"]["size"] = 99
     assert both("PUT", path + "v1", json.dumps(wrong).encode(), Content_Type=helpers.MANIFEST)[0] == 201

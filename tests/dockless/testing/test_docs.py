@@ -1,4 +1,4 @@
-"""The page on testing: its examples run as a user would paste them, its tables name what there is."""
+"""docs/testing.md: its examples run, and its tables are complete."""
 
 import dataclasses
 import re
@@ -31,17 +31,17 @@ def test_the_examples_run(tmp_path):
     assert b"7 passed" in done.stdout
 
 
-def test_the_file_of_faults_is_one(tmp_path):
+def test_the_example_file_of_faults_is_valid(tmp_path):
     (tmp_path / "faults.json").write_text(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
     assert len(read_faults(tmp_path / "faults.json")) == 3
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Fault)])
-def test_every_field_of_a_fault_is_told(name):
+def test_every_field_of_a_fault_is_documented(name):
     rows = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| ")]
     assert any(f"`{name}`" in row for row in rows)
 
 
-def test_every_profile_is_told():
+def test_every_profile_is_documented():
     section = PAGE.split("## Profiles of real registries")[1]
     assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == [*PROFILES]

@@ -1,4 +1,4 @@
-"""Every fault, seen from the client's socket."""
+"""The effect of each fault on the socket of the client."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ def blob(registry):
 
 
 def talk(registry, sent):
-    """What comes back, and how the connection ends: "fin" or "reset"."""
+    """Return the received bytes, and how the connection ended: "fin" or "reset"."""
     host, port = registry.host.split(":")
     found = b""
     with socket.create_connection((host, int(port)), timeout=30) as sock:
@@ -41,13 +41,13 @@ def talk(registry, sent):
 
 
 @pytest.mark.parametrize("how, end", [({"drop": True}, "fin"), ({"reset": True}, "reset")])
-def test_no_answer(registry, how, end):
+def test_no_response(registry, how, end):
     registry.faults = [Fault("ping", **how)]
     assert talk(registry, PING) == (b"", end)
     assert [request.status for request in registry.requests] == [0]
 
 
-def test_a_reply_is_lost_after_the_deed(registry, call, helpers):
+def test_a_response_is_lost_after_the_request_took_effect(registry, call, helpers):
     location = call.start("a")
     registry.faults = [Fault("upload put", nth=1, drop=True, after=True)]
     with pytest.raises(http.client.RemoteDisconnected):
@@ -55,7 +55,7 @@ def test_a_reply_is_lost_after_the_deed(registry, call, helpers):
     assert registry.blob("a", helpers.digest(DATA)) == DATA
 
 
-def test_a_request_is_lost_before_the_deed(registry, call, helpers):
+def test_a_request_is_lost_before_it_takes_effect(registry, call, helpers):
     location = call.start("a")
     registry.faults = [Fault("upload put", nth=1, drop=True)]
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
@@ -66,19 +66,19 @@ def test_a_request_is_lost_before_the_deed(registry, call, helpers):
 
 @pytest.mark.parametrize("how", [{"drop": True}, {"reset": True}])
 @pytest.mark.parametrize("count", [0, 1, 1000])
-def test_a_body_broken_off(registry, call, how, count):
+def test_a_body_that_is_cut_off(registry, call, how, count):
     location = call.start("a")
     registry.faults = [Fault("upload patch", nth=1, request_bytes=count, **how)]
     with pytest.raises((http.client.HTTPException, ConnectionError)):
         call("PATCH", location, DATA, Content_Range=f"0-{len(DATA) - 1}")
-    # What came before the break is kept, and the registry says so.
+    # The registry keeps and reports the bytes that were sent before the interruption.
     status = call("GET", location)
     assert (status.status, status.headers["Range"]) == (204, f"0-{count - 1}" if count else None)
     assert registry.requests[1].received == count
 
 
-def test_an_early_answer(registry, call):
-    """A refusal comes while the body is still being sent."""
+def test_an_early_response(registry, call):
+    """An error status is sent while the body is still being received."""
     location = call.start("a")
     registry.faults = [Fault("upload patch", status=413, body="too large", request_bytes=0)]
     answer = call("PATCH", location, DATA)
@@ -86,7 +86,7 @@ def test_an_early_answer(registry, call):
     assert call("GET", location).headers["Range"] is None
 
 
-def test_an_answer_instead(registry, call):
+def test_a_response_instead_of_the_real_one(registry, call):
     headers = {"Retry-After": "7", "Content-Type": "text/html", "X-Both": ["1", "2"]}
     registry.faults = [Fault("* get", nth=(1, 3), status=429, headers=headers, body="<html>slow down</html>")]
     first, second, third = (call("GET", "/v2/") for _ in range(3))
@@ -96,8 +96,8 @@ def test_an_answer_instead(registry, call):
     assert [request.status for request in registry.requests] == [429, 200, 429]
 
 
-def test_an_error_after_the_deed(registry, call, helpers):
-    """A proxy gives up on a registry that does not."""
+def test_an_error_after_the_request_took_effect(registry, call, helpers):
+    """For example, a proxy has a timeout, and the registry completes the request."""
     registry.put_blob("a", b"{}")
     registry.faults = [Fault("manifest put", status=504, after=True)]
     raw = helpers.make_manifest(b"{}")
@@ -105,7 +105,7 @@ def test_an_error_after_the_deed(registry, call, helpers):
     assert registry.manifest("a", "v1").raw == raw
 
 
-def test_one_connection_lives_on_after_an_error(registry, call):
+def test_the_connection_is_kept_after_an_error(registry, call):
     registry.faults = [Fault("upload put", status=500)]
     location = call.start("a")
     connection = call.connect()
@@ -114,14 +114,14 @@ def test_one_connection_lives_on_after_an_error(registry, call):
     connection.close()
 
 
-def test_an_answer_cut_short(registry, blob):
+def test_a_truncated_response(registry, blob):
     request = f"GET {blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     for how, end in (({"drop": True}, "fin"), ({"reset": True}, "reset")):
         registry.faults = [Fault("blob get", response_bytes=1000, **how)]
         found, ended = talk(registry, request)
         head, body = found.split(b"\r\n\r\n", 1)
         assert f"Content-Length: {len(DATA)}".encode() in head
-        # RST may overtake bytes that were sent before it.
+        # A RST may arrive before bytes that were sent earlier.
         assert ended == end and (body == DATA[:1000] if end == "fin" else DATA.startswith(body))
         registry.faults = [Fault("blob get", head_bytes=20, **how)]
         found, ended = talk(registry, request)
@@ -176,17 +176,17 @@ def test_header_changes(registry, call):
     assert missing.headers["Location"] is None
     assert whole.headers["Location"].startswith(f"http://{registry.host}/v2/a/blobs/uploads/")
     assert whole.headers["Docker-Content-Digest"] == "sha256:no"
-    # The session is the true one.
+    # The session is a real one.
     assert call("GET", whole.headers["Location"]).status == 204
 
 
-def test_an_answer_without_a_length(registry, blob):
+def test_a_response_without_a_length(registry, blob):
     registry.faults = [Fault("blob get", headers={"Content-Length": None})]
     found, end = talk(registry, f"GET {blob} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert end == "fin" and found.endswith(b"\r\n\r\n" + DATA) and b"Content-Length" not in found
 
 
-def test_a_redirect_elsewhere(registry, call):
+def test_a_redirect(registry, call):
     registry.faults = [Fault("* get", status=307, headers={"Location": "http://127.0.0.1:1{path}"})]
     answer = call("GET", "/v2/a/tags/list?n=3")
     assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:1/v2/a/tags/list?n=3")
@@ -207,7 +207,7 @@ def test_expired_tokens(registry_factory, helpers):
     assert call("GET", "/v2/", **signed).status == 401
 
 
-def test_faults_choose_their_requests(registry, call):
+def test_faults_match_requests(registry, call):
     registry.faults = [Fault("manifest", repository="team/*", reference="v*", status=500)]
     assert call("GET", "/v2/team/app/manifests/v1").status == 500
     assert call("HEAD", "/v2/team/app/manifests/v1").status == 500
@@ -216,7 +216,7 @@ def test_faults_choose_their_requests(registry, call):
     assert call("GET", "/v2/team/app/tags/list").status == 404
 
 
-def test_counting_begins_anew_with_new_faults(registry, call):
+def test_new_faults_are_counted_from_zero(registry, call):
     fault = Fault("ping", nth=2, status=500)
     for _ in range(2):
         registry.faults = [fault]
@@ -224,7 +224,7 @@ def test_counting_begins_anew_with_new_faults(registry, call):
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ({}, "the fault has no effect"),
         ({"on": "blob put", "drop": True, "reset": True}, "drop and reset cannot be combined"),
@@ -237,8 +237,8 @@ def test_counting_begins_anew_with_new_faults(registry, call):
         ({"body": "x", "delay": 1}, "without a status"),
     ],
 )
-def test_faults_that_make_no_sense(fields, said):
-    with pytest.raises(InvalidValueError, match=said):
+def test_invalid_faults(fields, message):
+    with pytest.raises(InvalidValueError, match=message):
         Fault(**fields)
 
 
@@ -258,7 +258,7 @@ def test_a_file_of_faults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("[]", "cannot read the faults"),
         ("{", "cannot read the faults"),
@@ -275,10 +275,10 @@ def test_a_file_of_faults(tmp_path):
         ('{"faults": [{}]}', r"faults\[0\]: invalid fault on '\*': the fault has no effect"),
     ],
 )
-def test_files_that_hold_no_faults(tmp_path, text, said):
+def test_invalid_files_of_faults(tmp_path, text, message):
     path = tmp_path / "faults.json"
     path.write_text(text)
-    with pytest.raises(InvalidValueError, match=said) as error:
+    with pytest.raises(InvalidValueError, match=message) as error:
         read_faults(path)
     assert str(path) in str(error.value)
     with pytest.raises(InvalidValueError, match="cannot read the faults"):
@@ -295,7 +295,7 @@ def test_files_that_hold_no_faults(tmp_path, text, said):
         (b"GET /v2/ HTTP/1.0\r\n\r\n", b"200"),
     ],
 )
-def test_what_is_no_request(registry, sent, status):
+def test_malformed_requests(registry, sent, status):
     found, end = talk(registry, sent)
     assert found.split(b" ")[1] == status and end == "fin"
 
@@ -341,14 +341,14 @@ def test_hostile_requests_are_answered(registry_factory, tmp_path, monkeypatch, 
     for sent in HOSTILE:
         found, _ = talk(registry, sent.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         status = int(found.split(b" ")[1]) if found else 0
-        # A chunk that is none ends the connection; an open registry looks at no Authorization.
+        # An invalid chunk ends the connection. A registry without users ignores Authorization.
         fine = b"chunked" in sent or b"mount" in sent or (auth is None and b"Authorization" in sent)
         assert 400 <= status < 500 or fine, (sent[:80], found[:200])
     assert crashes == []
     assert registry.repositories() in ([], ["a"])
 
 
-def test_a_repository_of_rubbish_has_no_referrers(registry, call, helpers):
+def test_a_repository_of_invalid_manifests_has_no_referrers(registry, call, helpers):
     for raw in (b"no JSON", b"[]", b'{"subject": 3, "config": "x"}'):
         registry.put_manifest("a", raw, helpers.MANIFEST)
     answer = call("GET", f"/v2/a/referrers/{helpers.digest(b'x')}")

@@ -1,4 +1,4 @@
-"""Habits of hosted registries, as far as their documentation and reports tell them."""
+"""Behaviors of hosted registries, according to their documentation and to reports."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def start(registry_factory, helpers):
 
 
 def authorize(call, repository, actions="pull,push,delete"):
-    """A client's request with the token that the challenge leads to."""
+    """Sends a request with the token for the challenge of the registry."""
     realm = call("GET", "/v2/").headers["WWW-Authenticate"].split('realm="')[1].split('"')[0]
     token = call("GET", f"{realm}?scope=repository:{repository}:{actions}").json["token"]
     return lambda *args, **headers: call(*args, Authorization=f"Bearer {token}", **headers)
@@ -30,8 +30,8 @@ def test_an_unknown_profile():
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
-def test_every_profile_takes_a_push(start, helpers, profile):
-    """POST, PUT, manifest, and all of it read again, however it is redirected."""
+def test_every_profile_accepts_a_push(start, helpers, profile):
+    """Pushes a blob and a manifest, and reads both again, with redirects."""
     registry, call = start(profile, repositories=["a/b"])
     if registry.profile.token_always:
         call = authorize(call, "a/b")
@@ -46,7 +46,7 @@ def test_every_profile_takes_a_push(start, helpers, profile):
         host = url.split("/")[2]
         assert host != registry.host
         store = helpers.Client(host)
-        # An object store refuses a second authentication, and a signature for GET is none for HEAD.
+        # An object store refuses an additional Authorization header, and a signature for GET is not valid for HEAD.
         assert store("GET", url, Authorization="Bearer x").status == 400
         assert store("HEAD", url).status == 403
         assert store("GET", url.split("?")[0]).status == 403
@@ -57,22 +57,22 @@ def test_every_profile_takes_a_push(start, helpers, profile):
 
 
 @pytest.mark.parametrize(
-    "asked, store",
+    "host, store",
     [
         ("127.0.0.1:{}", "localhost"),
         ("127.0.0.1", "localhost"),
         ("[::1]:{}", "localhost"),
         ("localhost:{}", "127.0.0.1"),
-        # Only a name by which the client came is known to lead here.
+        # Only the host name in the request is known to resolve to this server.
         ("registry.test:{}", "registry.test"),
     ],
 )
-def test_the_store_has_another_name_than_the_registry(start, helpers, asked, store):
-    """Go's net/http sends Authorization to every port of a host, so another port is not another host to all clients."""
+def test_the_store_has_another_name_than_the_registry(start, helpers, host, store):
+    """Go's net/http sends Authorization to all ports of a host, so a different port is not enough."""
     registry, call = start("ecr", repositories=["a"])
     registry.put_blob("a", b"{}")
     port = registry.host.rpartition(":")[2]
-    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host=asked.format(port)).headers["Location"]
+    url = call("GET", f"/v2/a/blobs/{helpers.digest(b'{}')}", Host=host.format(port)).headers["Location"]
     name, _, store_port = url.split("/")[2].rpartition(":")
     assert (name, store_port == port) == (store, False)
 
@@ -96,9 +96,9 @@ def test_ecr(start, helpers):
     again = call("PATCH", first.headers["Location"], chunk, Content_Range=f"0-{len(chunk) - 1}")
     assert (again.status, again.code) == (416, "BLOB_UPLOAD_INVALID")
     short = call("PATCH", first.headers["Location"], b"y", Content_Range=f"{len(chunk)}-{len(chunk)}")
-    # The Range stands still though the byte was taken.
+    # The Range does not change although the byte was received.
     assert (short.status, short.headers["Range"]) == (201, f"0-{len(chunk) - 1}")
-    # A short chunk is the last one.
+    # A chunk below the minimum length must be the last one.
     end = len(chunk) + 1
     assert call("PATCH", short.headers["Location"], b"z", Content_Range=f"{end}-{end}").status == 400
     assert call("PUT", helpers.with_digest(short.headers["Location"], chunk + b"y"), b"").status == 201
@@ -111,7 +111,7 @@ def test_ecr_with_immutable_tags(start, helpers):
     registry.put_blob("a", b"{}")
     raw = helpers.make_manifest(b"{}")
     assert call.put_manifest("a", "v1", raw).status == 201
-    # Even the same image.
+    # Also for the same image.
     assert call.put_manifest("a", "v1", raw).code == "TAG_INVALID"
     assert call.put_manifest("a", helpers.digest(raw), raw).status == 201
 
@@ -128,7 +128,7 @@ def test_ghcr(start, helpers):
     location = signed("POST", "/v2/a/b/blobs/uploads/").headers["Location"]
     assert location.startswith("/v2/a/b/blobs/upload/") and "?" not in location
     data = b"x" * (5 * MIB)
-    # A chunk has a limit, a stream has none.
+    # Chunks have a maximum length, streamed uploads do not.
     assert signed("PATCH", location, data, Content_Range=f"0-{len(data) - 1}").status == 416
     assert signed("PATCH", location, data).status == 202
     assert signed("PUT", helpers.with_digest(location, data), b"").status == 201
@@ -155,7 +155,7 @@ def test_quay(start, helpers):
     assert signed("POST", f"/v2/b/blobs/uploads/?mount={helpers.digest(b'{}')}").status == 400
 
 
-def test_a_profile_of_ones_own(start, helpers):
+def test_a_custom_profile(start, helpers):
     profile = PROFILES["strict"]._replace(name="mine", chunk_minimum=4, tag_page_maximum=2)
     registry, call = start(profile)
     answer = call("POST", "/v2/a/blobs/uploads/")

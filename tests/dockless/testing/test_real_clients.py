@@ -1,4 +1,4 @@
-"""Real clients push to the registry and pull from it."""
+"""Other clients push to the registry and pull from it."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ READER = User("reader", "pw", actions="pull")
 
 
 def blobs(layout):
-    """Digests of an OCI layout, each compared with its file."""
+    """Return the digests of the blobs of an OCI layout, after a comparison with the files."""
     found = {}
     for path in (layout / "blobs" / "sha256").iterdir():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
@@ -35,7 +35,7 @@ def test_skopeo_pushes_and_pulls(registry_factory, layout, tmp_path, profile):
     assert pushed == blobs(layout)
     copy("--src-tls-verify=false", f"docker://{registry.host}/team/app:v1", f"oci:{tmp_path}/pulled:latest")
     assert blobs(tmp_path / "pulled") == blobs(layout)
-    # Nothing was refused on the way but what a client must ask to know.
+    # The only errors are responses to checks.
     assert {request.status for request in registry.requests} <= {200, 201, 202, 302, 307, 401, 404}
 
 
@@ -45,7 +45,7 @@ def test_skopeo_lists_and_deletes_tags(registry, layout):
     found = run("skopeo", "list-tags", "--tls-verify=false", f"docker://{registry.host}/a")
     assert json.loads(found.out)["Tags"] == ["v1", "v2"]
     run("skopeo", "delete", "--tls-verify=false", f"docker://{registry.host}/a:v1")
-    # It deletes by digest: that takes all tags of the image.
+    # skopeo deletes by digest, which removes all tags of the image.
     assert registry.tags("a") == {}
 
 
@@ -122,7 +122,7 @@ def test_buildah_pushes_and_pulls(registry, layout, tmp_path):
     run("buildah", *storage, "pull", "-q", "--tls-verify=false", address)
     push = ("buildah", *storage, "push", "-q", "--tls-verify=false", f"{registry.host}/a:v1")
     run(*push, f"docker://{registry.host}/again:v2")
-    # A second push finds every blob there.
+    # At the second push, all blobs exist.
     registry.reset_requests()
     run(*push, f"docker://{registry.host}/again:v3")
     assert not [request for request in registry.requests if request.operation in ("upload patch", "upload put")]

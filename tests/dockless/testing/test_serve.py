@@ -1,4 +1,4 @@
-"""The registry in the foreground."""
+"""The command `dockless serve`."""
 
 import os
 import signal
@@ -23,13 +23,13 @@ def start(*args):
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_it(helpers, tmp_path, number, status):
+def test_signals_end_the_server(helpers, tmp_path, number, status):
     data = None if number == signal.SIGINT else str(tmp_path)
     process = start("127.0.0.1:0", data)
     line = process.stdout.readline().decode()
     host = line.split("http://")[1].split(" ")[0]
     assert line == f"dockless: serving a registry on http://{host} ({'in memory' if data is None else f'in {data}'})\n"
-    # An open connection does not hold it up.
+    # An open connection does not delay the end.
     call = helpers.Client(host)
     connection = call.connect()
     assert call("GET", "/v2/", connection=connection).status == 200
@@ -60,19 +60,19 @@ def test_other_machines_are_not_served(listen):
 
 
 @pytest.mark.parametrize("listen", ["5000", "127.0.0.1", "127.0.0.1:99999", "::1:5000", "a:b:c"])
-def test_addresses_that_are_none(listen):
+def test_invalid_addresses(listen):
     with pytest.raises(InvalidValueError, match="write ADDRESS:PORT"):
         serve(listen)
 
 
-def test_a_port_that_is_taken(registry):
+def test_a_port_in_use(registry):
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(RegistryError, match=rf"cannot listen on {registry.host}.*choose another port"):
         serve(registry.host)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
-def test_an_address_that_cannot_be_had():
-    # TEST-NET-1 (RFC 5737): nobody has it.
+def test_an_address_of_another_machine():
+    # TEST-NET-1 (RFC 5737) is never assigned to a host.
     with pytest.raises(RegistryError, match=r"cannot listen on 192\.0\.2\.1:0"):
         serve("192.0.2.1:0", any_address=True)

@@ -1,4 +1,4 @@
-"""The distribution spec's operations, on both storages."""
+"""The operations of the distribution spec, with both storages."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_a_blob_is_pushed_and_pulled(call, helpers):
 
 
 @pytest.mark.parametrize(
-    "asked, status, told, body",
+    "requested, status, content_range, body",
     [
         ("bytes=0-3", 206, "bytes 0-3/21", DATA[:4]),
         ("bytes=5-", 206, "bytes 5-20/21", DATA[5:]),
@@ -40,10 +40,10 @@ def test_a_blob_is_pushed_and_pulled(call, helpers):
         ("bytes=0-1,3-4", 200, None, DATA),
     ],
 )
-def test_ranges(call, asked, status, told, body):
+def test_ranges(call, requested, status, content_range, body):
     digest = call.push("a", DATA)
-    answer = call("GET", f"/v2/a/blobs/{digest}", Range=asked)
-    assert (answer.status, answer.headers["Content-Range"]) == (status, told)
+    answer = call("GET", f"/v2/a/blobs/{digest}", Range=requested)
+    assert (answer.status, answer.headers["Content-Range"]) == (status, content_range)
     assert body is None or answer.body == body
 
 
@@ -69,12 +69,12 @@ def test_chunks_that_do_not_fit(call):
     assert call("PATCH", location, b"abc", Content_Type="text/plain").status == 415
     answer = call("PATCH", location, b"abc", Content_Range="0-2")
     again = call("PATCH", answer.headers["Location"], b"abc", Content_Range="0-2")
-    # What a client needs to go on.
+    # The headers that a client needs to continue.
     assert (again.status, again.headers["Range"]) == (416, "0-2")
     assert call("GET", again.headers["Location"]).status == 204
 
 
-def test_an_empty_session_has_no_range_to_tell(call):
+def test_an_empty_session_has_no_range(call):
     answer = call("GET", call.start("a"))
     assert (answer.status, answer.headers["Range"]) == (204, None)
 
@@ -131,7 +131,7 @@ def test_mounts(call, helpers):
         fallback = call("POST", f"/v2/d/blobs/uploads/?{query}")
         assert fallback.status == 202
         assert call("GET", fallback.headers["Location"]).status == 204
-    # Deleted in one repository, it stays in the others.
+    # A blob that is deleted in one repository stays in the others.
     assert call("DELETE", f"/v2/a/blobs/{digest}").status == 202
     assert call("GET", f"/v2/a/blobs/{digest}").status == 404
     assert call("GET", f"/v2/b/blobs/{digest}").body == DATA
@@ -185,11 +185,11 @@ def test_more_refusals(call, helpers):
     assert call.put_manifest("a", helpers.digest(b"other"), raw).code == "DIGEST_INVALID"
     assert call.put_manifest("a", "-v1", raw).code == "TAG_INVALID"
     assert call.put_manifest("a", "v1", raw[:-1] + b" " * (4 << 20) + b"}").status == 413
-    # Another repository's blobs do not count.
+    # Blobs of other repositories do not count.
     assert call.put_manifest("b", "v1", raw).code == "MANIFEST_BLOB_UNKNOWN"
 
 
-def test_foreign_layers_need_not_be_there(call, helpers):
+def test_foreign_layers_need_not_exist(call, helpers):
     call.push("a", b"{}")
     layer = helpers.descriptor(b"far", "application/vnd.oci.image.layer.nondistributable.v1.tar")
     without = json.loads(helpers.make_manifest(b"{}"))
@@ -254,7 +254,7 @@ def test_referrers(call, helpers):
     call.push("a", b"{}")
     subject = helpers.make_manifest(b"{}")
     named = helpers.descriptor(subject, helpers.MANIFEST)
-    # A referrer may come before what it refers to.
+    # A referrer may be pushed before its subject.
     one = helpers.make_manifest(b"{}", subject=named, artifactType="text/sbom", annotations={"k": "v"})
     two = helpers.make_manifest(b"{}", subject=named)
     for raw in (one, two):
@@ -270,8 +270,8 @@ def test_referrers(call, helpers):
     filtered = call("GET", f"/v2/a/referrers/{named['digest']}?artifactType=text/sbom")
     assert filtered.headers["OCI-Filters-Applied"] == "artifactType"
     assert [d["annotations"] for d in filtered.json["manifests"]] == [{"k": "v"}]
-    nobody = call("GET", f"/v2/a/referrers/{helpers.digest(b'?')}")
-    assert (nobody.status, nobody.json["manifests"]) == (200, [])
+    without_referrers = call("GET", f"/v2/a/referrers/{helpers.digest(b'?')}")
+    assert (without_referrers.status, without_referrers.json["manifests"]) == (200, [])
     assert call("GET", "/v2/a/referrers/junk").status == 400
 
 
@@ -282,7 +282,7 @@ def test_one_connection_serves_many_requests(call, helpers, served):
             data = f"blob {n}".encode()
             location = call("POST", "/v2/a/blobs/uploads/", connection=connection).headers["Location"]
             assert call("PUT", helpers.with_digest(location, data), data, connection).status == 201
-        # A refusal that did not read its body must not spoil the next request.
+        # After an error response without reading the body, the next request on the connection must work.
         assert call("PUT", "/v2/a/tags/list", b"x" * 100_000, connection).status == 405
         assert call("GET", "/v2/", connection=connection).status == 200
     finally:

@@ -1,34 +1,21 @@
 import pytest
+from credential_files import use_home
 from made_images import make_image
-from web_server import web_server
+from registries import other, registry
+from web_server import web
 
-from dockless.testing import Registry
+__all__ = ["other", "registry", "web"]
 
 
 @pytest.fixture(autouse=True)
-def _nobody(tmp_path_factory, monkeypatch):
-    """No credentials but those of the test."""
-    home = tmp_path_factory.mktemp("home")
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
-
-
-@pytest.fixture
-def registry():
-    with Registry() as found:
-        yield found
-
-
-@pytest.fixture
-def other():
-    with Registry() as found:
-        yield found
+def _no_credentials(tmp_path_factory, monkeypatch):
+    """Only the credentials of the test are found."""
+    use_home(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
 def push():
-    """Puts a made image into a registry, with no request."""
+    """`push(registry, repository, tag, image)` stores an image in a registry without a request."""
 
     def put(registry, repository, tag, image):
         for blob in (image.manifest.config, *image.manifest.layers):
@@ -42,9 +29,3 @@ def push():
 @pytest.fixture
 def image():
     return make_image(b"one" * 500, b"two")
-
-
-@pytest.fixture
-def web():
-    with web_server() as server:
-        yield server

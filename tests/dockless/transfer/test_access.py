@@ -1,4 +1,4 @@
-"""How registries are reached in one transfer."""
+"""RegistryAccess: insecure registries and the retry policy."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def schemes(access):
     ("insecure", "expected"),
     [(False, "---"), (True, "-ii"), (["reg.lan:5000"], "-i-"), (["docker.io"], "i--"), ([], "---")],
 )
-def test_insecure_is_for_those_who_are_named(insecure, expected):
-    """A password for Docker Hub must not be had by breaking into a copy to a registry of one's own."""
+def test_insecure_applies_to_named_registries_only(insecure, expected):
+    """The option for one registry must not make connections to other registries insecure."""
     found = schemes(RegistryAccess(insecure=insecure))
     assert "".join("i" if "http" in one else "-" for one in found) == expected
 
@@ -28,7 +28,7 @@ def test_an_insecure_registry_is_a_host():
         RegistryAccess(insecure=["https://reg.lan"])
 
 
-def test_the_policy_is_that_of_all_clients():
+def test_all_clients_share_the_retry_policy():
     policy = RetryPolicy(budget=5.0)
     with RegistryAccess(retry=policy) as access:
         assert access.client(LAN).retrier.policy == access.client(HUB).retrier.policy == policy

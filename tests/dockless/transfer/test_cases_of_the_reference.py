@@ -1,4 +1,4 @@
-"""Test cases of container-image-builder, and some that it fails, by their numbers in docs/reference-table.md."""
+"""Test cases of container-image-builder, including some that it fails, with the numbers of docs/reference-table.md."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from made_images import make_image
+from one_opener import Opens
 from real_tools import DockerRegistry, containers_storage, need, run
 
 from dockless import (
@@ -35,7 +36,7 @@ from dockless.tar.decompress import decompress
 
 @pytest.fixture
 def members(tmp_path):
-    """Builds a layer: its members by name."""
+    """Builds a layer and returns its members by name."""
 
     def build(layer):
         built = layer.build(str(tmp_path))
@@ -49,7 +50,7 @@ def members(tmp_path):
 
 @pytest.fixture
 def fixture_tree(tmp_path):
-    """A file, a dotfile, a folder in a folder, and a link to a folder beside the tree's own."""
+    """Creates a file, a dotfile, nested directories, and a symlink to a directory outside of the tree."""
     root = tmp_path / "project"
     (root / "nested/test").mkdir(parents=True)
     (root / "main.js").write_text("1")
@@ -80,7 +81,7 @@ def test_01_references_and_where_plain_http_is_tried(text, parsed, plain_http):
     assert is_loopback(split_host(found.registry)) == plain_http
 
 
-def test_04_a_tree_with_its_linked_folder_followed(members, fixture_tree):
+def test_04_a_tree_with_a_followed_symlink_to_a_directory(members, fixture_tree):
     found = members(Layer.from_files({"/apples": fixture_tree}, follow_symlinks=True))
     assert {name: member.isdir() for name, member in found.items()} == {
         "apples": True,
@@ -95,14 +96,14 @@ def test_04_a_tree_with_its_linked_folder_followed(members, fixture_tree):
     }
 
 
-def test_05_an_ignore_file_takes_its_file_and_stays(members, fixture_tree):
+def test_05_an_ignore_file_applies_and_is_kept(members, fixture_tree):
     before = set(members(Layer.from_files({"/apples": fixture_tree})))
     (fixture_tree / ".ignore").write_text("**/taco.yaml\n")
     after = set(members(Layer.from_files({"/apples": fixture_tree}, ignore_files=[".ignore"])))
     assert after == before - {"apples/nested/taco.yaml"} | {"apples/.ignore"}
 
 
-def test_06_a_pattern_takes_a_folder_with_what_is_in_it(members, fixture_tree):
+def test_06_a_pattern_ignores_a_directory_and_its_content(members, fixture_tree):
     before = set(members(Layer.from_files({"/apples": fixture_tree})))
     after = set(members(Layer.from_files({"/apples": fixture_tree}, ignores=["**/test"])))
     assert after == before - {"apples/nested/test", "apples/nested/test/deep.js"}
@@ -112,15 +113,15 @@ def test_08_one_file_is_one_entry(members, fixture_tree):
     assert list(members(Layer.from_files({"/usr/local/bin/main": fixture_tree / "main.js"}))) == ["usr/local/bin/main"]
 
 
-def test_09_a_folder_and_a_file_in_one_place(members, fixture_tree, tmp_path):
+def test_09_a_directory_and_a_file_at_one_path(members, fixture_tree, tmp_path):
     (tmp_path / "more.js").write_text("5")
     found = members(Layer.from_files({"/apples": fixture_tree, "/apples/nested/": tmp_path / "more.js"}))
     assert {"apples/main.js", "apples/nested/taco.yaml", "apples/nested/more.js"} <= set(found)
     assert list(found).count("apples/nested") == 1
 
 
-def test_11_a_reader_that_stands_still_stops_what_is_read():
-    made, stands_still = [], []
+def test_11_a_sink_that_blocks_stops_the_reading():
+    made, blocking = [], []
 
     def blocks():
         for n in range(100):
@@ -128,15 +129,15 @@ def test_11_a_reader_that_stands_still_stops_what_is_read():
             yield Block(memoryview(bytes(1000)))
 
     def sink(data):
-        if made and not stands_still:
+        if made and not blocking:
             time.sleep(0.1)
-            stands_still.append(len(made))
+            blocking.append(len(made))
 
     encode_blocks(blocks(), find_encoder("gzip"), sink, threads=2)
-    assert stands_still[0] <= 2 * 2 + 2 and len(made) == 100
+    assert blocking[0] <= 2 * 2 + 2 and len(made) == 100
 
 
-def test_12_files_that_are_on_no_disk(members):
+def test_12_files_that_are_not_on_disk(members):
     found = members(
         Layer.from_files(
             {"/a/bytes": InlineFile(b"\0\xff"), "/a/empty": InlineFile(b"")}, symlinks={"/a/link": "../some where/é"}
@@ -149,15 +150,11 @@ def test_12_files_that_are_on_no_disk(members):
 def test_14_hello_world_to_a_real_registry(tmp_path):
     data = b"hello world"
     blob = Descriptor("application/octet-stream", Digest.of(data), len(data))
-
-    class Source:
-        def open(self, _):
-            return io.BytesIO(data)
-
+    source = Opens(lambda: io.BytesIO(data))
     registry = DockerRegistry(tmp_path)
     try:
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", blob, Source()).how == "sent"
+            assert client.ensure_blob("app", blob, source).how == "sent"
             assert client.blob_exists("app", blob.digest)
             assert not client.blob_exists("app", Digest.of(b"hello"))
     finally:
@@ -166,7 +163,7 @@ def test_14_hello_world_to_a_real_registry(tmp_path):
 
 
 def test_17_an_image_runs_with_what_was_added_to_its_base(tmp_path, registry):
-    """A base in a registry, a project, two tags, Cmd, WorkingDir, Env; what it prints when it runs."""
+    """An image on a base in a registry, with two tags, Cmd, WorkingDir and Env, prints the expected text."""
     need("podman", "runc", "busybox")
     busybox = shutil.which("busybox")
     base = Image.scratch().add_layer(Layer.from_files({"/bin/busybox": busybox}, symlinks={"/bin/sh": "busybox"}))
@@ -188,7 +185,7 @@ def test_17_an_image_runs_with_what_was_added_to_its_base(tmp_path, registry):
 
 
 def test_18_twenty_builds_are_one_image(tmp_path):
-    """Other times, umasks, places and orders on disk."""
+    """The builds differ in time, umask, path and order of files on disk."""
     names = [f"{n}/{m}" for n in range(5) for m in range(5)]
     digests = set()
     for n in range(20):
@@ -206,7 +203,7 @@ def test_18_twenty_builds_are_one_image(tmp_path):
     assert len(digests) == 1
 
 
-def test_21_modes_and_owners_as_asked(members, tmp_path):
+def test_21_modes_and_owners(members, tmp_path):
     (tmp_path / "tool").write_text("")
     found = members(
         Layer.from_files(
@@ -235,7 +232,7 @@ def test_23_a_large_layer_stays_below_a_small_one(registry):
 
 @pytest.mark.parametrize("base_format", ["oci", "docker"])
 @pytest.mark.parametrize("image_format", ["oci", "docker"])
-def test_26_a_base_of_several_platforms_in_either_family(registry, base_format, image_format):
+def test_26_a_base_of_several_platforms_in_either_format(registry, base_format, image_format):
     bases = [Image.scratch(f"linux/{machine}", image_format=base_format) for machine in ("amd64", "arm64")]
     ImageIndex(base.add_layer(Layer.from_files({"/b": InlineFile("b")})) for base in bases).save(
         f"{registry.host}/base:1"

@@ -59,7 +59,7 @@ def test_an_image_on_a_base_saved_under_two_tags(registry, image, push):
     assert len(config["history"]) == len(config["rootfs"]["diff_ids"]) == 3
 
 
-def test_saving_twice_does_nothing_twice(registry):
+def test_saving_again_sends_nothing(registry):
     built = Image.scratch().add_layer(HELLO).with_config(env={"A": "1"})
     first = built.save(f"{registry.host}/app:1")
     registry.reset_requests()
@@ -139,7 +139,7 @@ def test_a_remote_layer_by_digest(registry, other, image, push):
     built = Image.scratch().add_remote_layer(*values, repository=f"{registry.host}/base")
     built.save(f"{other.host}/app")
     assert found.descriptor.digest in other.blobs("app")
-    # The destination has it already: nobody has to say where it is.
+    # The destination already has the layer, so no source is needed.
     assert Image.scratch().add_remote_layer(*values).save(f"{registry.host}/base:2").blobs_present == 1
     with pytest.raises(Exception, match="no source is known for the blob"):
         Image.scratch().add_remote_layer(*values).save(f"{other.host}/third")
@@ -153,7 +153,7 @@ def test_raw_access_to_the_config():
     assert "OnBuild" not in built.with_config(raw={"config": {"OnBuild": None}}).config["config"]
 
 
-def test_text_where_a_list_belongs():
+def test_text_instead_of_a_list():
     with pytest.raises(InvalidValueError, match="cmd is a string, not a list"):
         Image.scratch().with_config(cmd="python main.py")
 
@@ -165,7 +165,7 @@ def test_annotations_and_format():
     assert b"application/vnd.docker" in docker.manifest_bytes and docker.layers[0].diff_id == built.layers[0].diff_id
 
 
-def test_rebase_builds_nothing_again(registry, push):
+def test_rebase_builds_no_layer(registry, push):
     old, new = make_image(b"old"), make_image(b"new", b"newer")
     push(registry, "base", "old", old)
     push(registry, "base", "new", new)
@@ -188,7 +188,7 @@ def test_from_a_layout_and_archives(tmp_path, image):
     assert len(OciLayout(str(tmp_path / "n")).manifest(OciLayout(str(tmp_path / "n")).root()).layers) == 3
 
 
-def test_a_ready_made_tarball(tmp_path, registry):
+def test_an_existing_tarball(tmp_path, registry):
     (tmp_path / "t.tar").write_bytes(tar_of({"a": b"x"}))
     built = Image.scratch().add_layer(Layer.from_tarball(tmp_path / "t.tar"))
     built.save(f"{registry.host}/app")
@@ -198,7 +198,7 @@ def test_a_ready_made_tarball(tmp_path, registry):
         Image.scratch().add_layer(Layer.from_tarball(tmp_path / "t.tar"))
 
 
-def test_the_folder_of_a_built_layer_goes_with_its_images():
+def test_the_directory_of_a_built_layer_is_removed_with_its_images():
     import gc
     import os
 
@@ -213,7 +213,7 @@ def test_the_folder_of_a_built_layer_goes_with_its_images():
     assert not os.path.exists(path)
 
 
-def test_sync_starts_early_and_save_finds_it_done(registry, other, image, push):
+def test_save_uses_the_blobs_that_prefetch_copied(registry, other, image, push):
     push(registry, "base", "1", image)
     base = Image.from_registry(f"{registry.host}/base:1")
     done = base.prefetch(f"{other.host}/app")
@@ -225,7 +225,7 @@ def test_sync_starts_early_and_save_finds_it_done(registry, other, image, push):
         base.prefetch("oci:x")
 
 
-def test_a_failed_sync_reaches_whoever_asks(registry, image, push):
+def test_a_failed_prefetch_raises_when_its_result_is_read(registry, image, push):
     push(registry, "base", "1", image)
     base = Image.from_registry(f"{registry.host}/base:1")
     with Registry() as gone:
@@ -253,7 +253,7 @@ def test_bad_references(reference):
         Image.from_registry(reference)
 
 
-def test_base_documents_that_are_wrong(registry, image, push):
+def test_invalid_base_documents(registry, image, push):
     push(registry, "base", "1", image)
     bad = image.manifest.json
     bad["layers"].pop()

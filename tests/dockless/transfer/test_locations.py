@@ -38,6 +38,6 @@ def test_in_a_registry(text):
         ("https://ghcr.io/a", "remove https"),
     ],
 )
-def test_no_place(text, reason):
+def test_invalid_locations(text, reason):
     with pytest.raises(InvalidValueError, match=reason):
         Location.parse(text)

@@ -1,4 +1,4 @@
-"""Each form in which we put an image is read by skopeo, umoci and podman, and passes the image spec's schemas."""
+"""skopeo, umoci and podman read each output form, and the documents are valid under the schemas of the image spec."""
 
 import json
 import tarfile
@@ -10,7 +10,7 @@ from real_tools import DockerRegistry, containers_storage, need, run
 
 from dockless import Image, ImageIndex, InlineFile, Layer, RegistryClient
 
-# More than one member of gzip in the first layer; a whiteout in the second.
+# Several gzip members in the first layer, a whiteout in the second.
 LARGE = b"".join(n.to_bytes(4, "big") for n in range(600_000))
 FORMS = ["oci", "oci-archive", "docker-archive", "registry"]
 
@@ -27,17 +27,17 @@ def image():
 
 
 @pytest.fixture(scope="module")
-def place(image, tmp_path_factory):
-    """The image in each form: form -> what skopeo calls it."""
-    folder = tmp_path_factory.mktemp("outputs")
-    registry = DockerRegistry(folder)
-    places = {
-        "oci": f"oci:{folder}/layout:v1",
-        "oci-archive": f"oci-archive:{folder}/oci.tar:v1",
-        "docker-archive": f"docker-archive:{folder}/docker.tar:acme/app:v1",
+def locations(image, tmp_path_factory):
+    """The image in each form: form -> location for skopeo."""
+    directory = tmp_path_factory.mktemp("outputs")
+    registry = DockerRegistry(directory)
+    destinations = {
+        "oci": f"oci:{directory}/layout:v1",
+        "oci-archive": f"oci-archive:{directory}/oci.tar:v1",
+        "docker-archive": f"docker-archive:{directory}/docker.tar:acme/app:v1",
     }
-    image.save(*places.values(), f"{registry.host}/acme/app:v1")
-    yield {**places, "registry": f"docker://{registry.host}/acme/app:v1"}
+    image.save(*destinations.values(), f"{registry.host}/acme/app:v1")
+    yield {**destinations, "registry": f"docker://{registry.host}/acme/app:v1"}
     registry.stop()
 
 
@@ -48,14 +48,14 @@ def skopeo(form, command, *arguments):
 
 
 def assert_tree(files):
-    """`files`: a name below `app` -> bytes, or a link's target."""
+    """Checks the unpacked tree. `files`: name below `app` -> bytes, or the target of a symlink."""
     assert files == {"large": LARGE, "é": b"name", "link": "large", "run": b"run"}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_skopeo_inspects_it(form, place, image):
-    found = json.loads(skopeo(form, "inspect", place[form]).out)
-    config = json.loads(skopeo(form, "inspect --config", place[form]).out)
+def test_skopeo_inspects_it(form, locations, image):
+    found = json.loads(skopeo(form, "inspect", locations[form]).out)
+    config = json.loads(skopeo(form, "inspect --config", locations[form]).out)
     assert config == image.config
     assert found["Labels"] == {"l": "x"} and found["Env"] == ["A=1"]
     if form != "docker-archive":
@@ -64,17 +64,17 @@ def test_skopeo_inspects_it(form, place, image):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_umoci_unpacks_it(form, place, tmp_path):
-    """umoci reads layouts alone: the others are brought into one by skopeo, an archive of a layout by tar."""
+def test_umoci_unpacks_it(form, locations, tmp_path):
+    """umoci reads only layouts. skopeo or tar converts the other forms to a layout."""
     need("umoci")
-    layout = place["oci"].split(":")[1]
+    layout = locations["oci"].split(":")[1]
     if form == "oci-archive":
         layout = tmp_path / "layout"
         layout.mkdir()
-        run("tar", "-xf", place[form].split(":")[1], "-C", layout)
+        run("tar", "-xf", locations[form].split(":")[1], "-C", layout)
     elif form != "oci":
         layout = tmp_path / "layout"
-        skopeo(form, "copy -q", place[form], f"oci:{layout}:v1")
+        skopeo(form, "copy -q", locations[form], f"oci:{layout}:v1")
     run("umoci", "unpack", "--rootless", "--image", f"{layout}:v1", tmp_path / "bundle")
     found = {}
     for path in (tmp_path / "bundle/rootfs/app").iterdir():
@@ -83,10 +83,10 @@ def test_umoci_unpacks_it(form, place, tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_podman_pulls_it(form, place, image, tmp_path):
+def test_podman_pulls_it(form, locations, image, tmp_path):
     with containers_storage("podman") as storage:
         insecure = ["--tls-verify=false"] if form == "registry" else []
-        found = storage("podman", "pull", "-q", *insecure, place[form]).out.strip()
+        found = storage("podman", "pull", "-q", *insecure, locations[form]).out.strip()
         (about,) = json.loads(storage("podman", "image", "inspect", found).out)
         made = storage("podman", "create", "--network", "none", found).out.strip()
         storage("podman", "export", "-o", tmp_path / "tar", made)
@@ -97,21 +97,21 @@ def test_podman_pulls_it(form, place, image, tmp_path):
     assert_tree({name: data for name, data in inside.items() if name})
 
 
-def test_every_document_passes_the_schemas(place, image):
+def test_every_document_passes_the_schemas(locations, image):
     valid = image_spec.validator()
-    folder = Path(place["oci"].split(":")[1])
-    with tarfile.open(place["oci-archive"].split(":")[1]) as tar:
+    directory = Path(locations["oci"].split(":")[1])
+    with tarfile.open(locations["oci-archive"].split(":")[1]) as tar:
         packed = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
-    unpacked = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    unpacked = {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
     assert packed == unpacked
     valid(unpacked["oci-layout"], "image-layout-schema")
     valid(unpacked["index.json"], "image-index-schema")
     (root,) = json.loads(unpacked["index.json"])["manifests"]
     manifest = unpacked[f"blobs/sha256/{root['digest'][7:]}"]
     config = unpacked[f"blobs/sha256/{json.loads(manifest)['config']['digest'][7:]}"]
-    with RegistryClient(place["registry"].split("/")[2]) as client:
+    with RegistryClient(locations["registry"].split("/")[2]) as client:
         assert client.get_manifest("acme/app", "v1").raw == manifest
-    with tarfile.open(place["docker-archive"].split(":")[1]) as tar:
+    with tarfile.open(locations["docker-archive"].split(":")[1]) as tar:
         (listed,) = json.load(tar.extractfile("manifest.json"))
         docker_config = tar.extractfile(listed["Config"]).read()
     valid(manifest, "image-manifest-schema")

@@ -1,4 +1,4 @@
-"""What docs/reference-table.md says of registries and signing in, done end to end."""
+"""The rows of docs/reference-table.md about registries and authentication, tested end to end."""
 
 import base64
 import hashlib
@@ -8,7 +8,9 @@ import os
 import time
 
 import pytest
+from credential_files import install_helper
 from made_images import make_image
+from one_opener import Opens
 
 from dockless import (
     Credentials,
@@ -33,16 +35,14 @@ USERS = [User("alice", "alice's secret")]
 
 @pytest.fixture
 def login(tmp_path, monkeypatch):
-    """Writes docker's config, and puts helpers on PATH: name -> shell script."""
+    """`login(config, **helpers)` writes Docker's config and installs credential helpers: name -> shell script."""
 
     def write(config, **helpers):
         (tmp_path / "docker").mkdir(exist_ok=True)
         (tmp_path / "docker/config.json").write_text(json.dumps(config))
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
         for name, script in helpers.items():
-            program = tmp_path / "docker" / f"docker-credential-{name}"
-            program.write_text(f"#!/bin/sh\n{script}\n")
-            program.chmod(0o755)
+            install_helper(tmp_path / "docker", name, script)
         monkeypatch.setenv("PATH", f"{tmp_path / 'docker'}:{os.environ['PATH']}")
 
     return write
@@ -56,14 +56,11 @@ class TestRegistryClient:
     def test_an_uploaded_blob_has_its_own_digest(self, registry):
         data = b"hello world"
         descriptor = Descriptor("application/octet-stream", Digest.of(data), len(data))
-
-        class Source:
-            def open(self, _):
-                return io.BytesIO(data)
+        source = Opens(lambda: io.BytesIO(data))
 
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", descriptor, Source()).how == "sent"
-            assert client.ensure_blob("app", descriptor, Source()).how == "present"
+            assert client.ensure_blob("app", descriptor, source).how == "sent"
+            assert client.ensure_blob("app", descriptor, source).how == "present"
             assert client.blob_exists("app", descriptor.digest)
             with RegistryBlobSource(client, "app").open(descriptor) as blob:
                 assert hashlib.sha256(blob.read()).hexdigest() == descriptor.digest.hex
@@ -71,13 +68,10 @@ class TestRegistryClient:
 
     def test_an_empty_blob(self, registry):
         empty = Descriptor("application/octet-stream", Digest.of(b""), 0)
-
-        class Source:
-            def open(self, _):
-                return io.BytesIO()
+        source = Opens(io.BytesIO)
 
         with RegistryClient(registry.host) as client:
-            assert client.ensure_blob("app", empty, Source()).how == "sent"
+            assert client.ensure_blob("app", empty, source).how == "sent"
 
     def test_binary_blobs_come_as_bytes(self, registry):
         data = bytes(range(256)) * 10
@@ -86,7 +80,7 @@ class TestRegistryClient:
             found = RegistryBlobSource(client, "app").open(Descriptor("x/y", digest, len(data))).read()
         assert found == data
 
-    def test_only_404_means_that_a_blob_is_not_there(self, registry):
+    def test_only_404_means_that_a_blob_does_not_exist(self, registry):
         with RegistryClient(registry.host) as client:
             registry.put_blob("app", b"x")
             assert not client.blob_exists("app", Digest.of(b"other"))
@@ -101,7 +95,7 @@ class TestRegistryClient:
             built().save(f"{host}/app")
 
     @pytest.mark.parametrize("status", [202, 204, 201])
-    def test_what_a_chunk_is_answered_does_not_matter(self, status):
+    def test_any_success_status_of_a_chunk_is_accepted(self, status):
         profile = PROFILES["strict"]._replace(chunk_status=status, single_post=False)
         with Registry(profile=profile) as registry:
             assert built().save(f"{registry.host}/app").blobs_sent == 2
@@ -121,12 +115,12 @@ class TestRegistryClient:
         ],
         ids=["503", "429", "reset", "lost answer"],
     )
-    def test_what_passes_is_survived(self, registry, fault):
+    def test_temporary_errors_are_retried(self, registry, fault):
         registry.faults = [fault]
         pushed = built().save(f"{registry.host}/app:1")
         assert registry.manifest("app", "1").digest == pushed.digest
 
-    def test_a_registrys_own_words_are_in_the_error(self, registry):
+    def test_the_message_of_a_registry_is_in_the_error(self, registry):
         body = json.dumps({"errors": [{"code": "DENIED", "message": "quota exceeded for team"}]})
         registry.faults = [Fault(on="upload post", status=403, body=body)]
         with pytest.raises(RegistryError, match=r"DENIED.*quota exceeded for team"):
@@ -153,11 +147,14 @@ class TestRegistryClient:
         with pytest.raises(RegistryError, match=str(other.manifest.digest)):
             Image.from_registry(f"{registry.host}/app@{image.manifest.digest}")
 
-    def test_docker_and_oci_manifests_are_stored_as_what_they_are(self, registry):
-        for image_format in ("oci", "docker"):
-            image = Image.scratch(image_format=image_format).add_layer(HELLO)
-            image.save(f"{registry.host}/app:{image_format}")
-            assert registry.manifest("app", image_format).media_type == json.loads(image.manifest_bytes)["mediaType"]
+    def test_docker_and_oci_manifests_keep_their_media_types(self, registry):
+        for image_format, media_type in (
+            ("oci", "application/vnd.oci.image.manifest.v1+json"),
+            ("docker", "application/vnd.docker.distribution.manifest.v2+json"),
+        ):
+            Image.scratch(image_format=image_format).add_layer(HELLO).save(f"{registry.host}/app:{image_format}")
+            stored = registry.manifest("app", image_format)
+            assert (stored.media_type, json.loads(stored.raw)["mediaType"]) == (media_type, media_type)
 
     def test_delete(self, registry):
         digest = built().save(f"{registry.host}/app:1").digest
@@ -168,19 +165,19 @@ class TestRegistryClient:
 
 
 class TestSigningIn:
-    def test_nobody_needs_no_options(self, registry):
+    def test_anonymous_access_needs_no_options(self, registry):
         built().save(f"{registry.host}/app")
         assert not any(request.headers["Authorization"] for request in registry.requests)
 
     @pytest.mark.parametrize("auth", [BasicAuth(USERS), TokenAuth(USERS)], ids=["basic", "token"])
-    def test_any_registrys_challenge_is_answered(self, auth, login):
+    def test_basic_and_token_challenges_are_answered(self, auth, login):
         with Registry(auth=auth) as registry:
             secret = base64.b64encode(b"alice:alice's secret").decode()
             login({"auths": {registry.host: {"auth": secret}}})
             built().save(f"{registry.host}/app")
             assert Image.from_registry(f"{registry.host}/app") == built()
 
-    def test_a_token_that_ends_is_renewed(self):
+    def test_an_expired_token_is_renewed(self):
         with Registry(auth=TokenAuth(USERS, lifetime=300)) as registry:
             access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             image = Image.scratch()
@@ -191,14 +188,14 @@ class TestSigningIn:
                     image.save(f"{registry.host}/app:{n}", access=access)
             assert set(registry.tags("app")) == {"0", "1", "2"}
 
-    def test_a_mount_asks_for_both_repositories(self):
+    def test_a_mount_requests_scopes_of_both_repositories(self):
         with Registry(auth=TokenAuth(USERS)) as registry:
             access = RegistryAccess(credentials={registry.host: Credentials("alice", "alice's secret")})
             built().save(f"{registry.host}/one", access=access)
             pushed = copy_image(f"{registry.host}/one", f"{registry.host}/two", access=access)
             assert (pushed.blobs_mounted, pushed.bytes_sent) == (2, 0)
 
-    def test_a_wrong_password_names_the_registry_and_where_it_came_from_and_not_itself(self, login):
+    def test_a_wrong_password_error_names_registry_and_source_but_not_the_password(self, login):
         with Registry(auth=BasicAuth(USERS)) as registry:
             login({"auths": {registry.host: {"username": "alice", "password": "not-that-one"}}})
             with pytest.raises(RegistryError) as caught:
@@ -216,7 +213,7 @@ class TestSigningIn:
             built().save(f"{registry.host}/app")
             assert (tmp_path / "asked").read_text().strip() == registry.host
 
-    def test_a_store_for_all_hosts_and_its_miss(self, login, registry):
+    def test_a_credential_store_without_an_entry_means_anonymous_access(self, login, registry):
         login({"credsStore": "store"}, store="echo 'credentials not found in native keychain'; exit 1")
         assert built().save(f"{registry.host}/app").blobs_sent == 2
 
@@ -267,7 +264,7 @@ class TestSigningIn:
             assert elsewhere and all(r.listener != own for r in elsewhere)
             assert not any(r.headers["Authorization"] for r in elsewhere)
 
-    def test_an_access_token_outright(self):
+    def test_a_given_access_token_is_sent(self):
         with Registry(auth=TokenAuth()) as locked:
             access = RegistryAccess(credentials={locked.host: Credentials(registry_token="abc")})
             with pytest.raises(RegistryError):
@@ -275,16 +272,16 @@ class TestSigningIn:
             assert "Bearer abc" in {request.headers["Authorization"] for request in locked.requests}
 
 
-def test_a_silent_registry_is_not_waited_for_for_ever(registry, monkeypatch):
+def test_a_silent_registry_times_out(registry, monkeypatch):
     registry.faults = [Fault(on="manifest get", delay=3)]
     monkeypatch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.2)
     began = time.monotonic()
-    with pytest.raises(RegistryError):
+    with pytest.raises(RegistryError, match="the response timed out"):
         Image.from_registry(f"{registry.host}/app:1")
     assert time.monotonic() - began < 30
 
 
-def test_googles_own_credentials_are_for_googles_registries_alone(monkeypatch):
+def test_google_credentials_are_used_only_for_google_registries(monkeypatch):
     class Found:
         valid, token = True, "ya29.token"
 

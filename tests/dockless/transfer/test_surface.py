@@ -1,4 +1,4 @@
-"""What `import dockless` gives: all of it there, documented, and nothing else."""
+"""The public API: complete, documented, and nothing else."""
 
 import inspect
 import pydoc
@@ -12,7 +12,7 @@ import dockless
 from dockless import errors
 
 
-def test_every_name_is_there_and_no_other():
+def test_the_public_names_are_exactly_those_of_all():
     assert set(dockless._MODULES) == set(dockless.__all__)
     assert dockless.__all__ == sorted(dockless.__all__)
     assert dir(dockless) == sorted([*dockless.__all__, "__version__"])
@@ -36,7 +36,7 @@ def documented():
                     yield f"{name}.{method}", found
 
 
-# They raise nothing of ours, whatever they are given.
+# These functions raise no error of Dockless for any argument.
 HARMLESS = {
     *(
         "BuiltLayer.to_json",
@@ -49,7 +49,7 @@ HARMLESS = {
     ),
     *("Layer.from_spec", "Layer.from_tarball", "Platform.matches", "Platform.normalized", "Platform.to_json"),
 }
-# Where the shape of a thing is defined by others, its page says where.
+# The specification or documentation that defines the format or behavior of an object.
 SOURCES = {
     "Descriptor": "descriptor.md",
     "Digest": "descriptor.md",
@@ -72,7 +72,7 @@ SOURCES = {
 
 def own_doc(value):
     text = inspect.getdoc(value) or ""
-    # What NamedTuple, str and Exception have by themselves says nothing.
+    # Inherited docstrings of NamedTuple, str and Exception do not count.
     return "" if text.startswith(("Alias for field", "str(object", "Create new instance")) else text
 
 
@@ -94,7 +94,7 @@ def test_every_property_is_explained(name):
             assert own_doc(found), f"{name}.{attribute}"
 
 
-def test_every_source_is_of_something_that_is_there():
+def test_every_docstring_has_its_source():
     for name in SOURCES:
         value, _, attribute = name.partition(".")
         text = own_doc(getattr(getattr(dockless, value), attribute) if attribute else getattr(dockless, value))
@@ -138,7 +138,7 @@ def test_errors_are_one_hierarchy():
     assert (error.problem, error.cause, error.hint) == ("cannot read x", "it is gone", "make it")
 
 
-def test_help_is_a_manual():
+def test_help_contains_every_docstring():
     text = pydoc.render_doc(dockless, renderer=pydoc.plaintext)
     assert "Image.from_registry" in text and "OCI image spec" in text
     lines = {line.strip(" |") for line in text.splitlines()}
@@ -150,7 +150,7 @@ def test_help_is_a_manual():
 
 
 def test_the_layer_builder_needs_only_its_own_files(tmp_path):
-    """As in a sandbox: the packages that make bytes, the compressor, and nothing else."""
+    """As in a sandbox of Pants: only the packages that make bytes, and the compressor."""
     from pathlib import Path
     from shutil import copy, copytree
 

@@ -1,4 +1,4 @@
-"""`verify` of archives: each damage is named; and what other tools write, in every form, is right."""
+"""`verify` of archives: damage is reported, and archives of other tools are valid."""
 
 import gzip
 import json
@@ -8,18 +8,9 @@ import re
 import pytest
 from made_images import layout_of, make_image, tar_of
 from real_tools import containers_storage, need, run
+from verification import problems_of
 
-from dockless.errors import DocklessError
 from dockless.transfer.verify import verify_image
-
-
-def wrong(where):
-    """What verify says: of what it finds, or of why it can open nothing."""
-    try:
-        return "\n".join(verify_image(str(where)).problems)
-    except DocklessError as error:
-        assert "\n" not in str(error)
-        return str(error)
 
 
 def flipped(data, at):
@@ -27,7 +18,7 @@ def flipped(data, at):
 
 
 def docker_archive(change=lambda files: None, whole=lambda data: data):
-    """Of two images: `files` are its members, `manifest.json` is put last; `whole` is done to all its bytes."""
+    """Return an archive of two images. `change` changes its members, `whole` changes its bytes."""
     image, other = make_image(b"one", b"two", compress=False, docker=True), make_image(b"three", docker=True)
     files = {
         "list": [
@@ -68,8 +59,8 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
     (tmp_path / "good").write_bytes(docker_archive())
     assert verify_image(f"docker-archive:{tmp_path}/good").problems == ()
     (tmp_path / "bad").write_bytes(docker_archive(change))
-    said = wrong(f"docker-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = problems_of(f"docker-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 @pytest.mark.parametrize(
@@ -84,10 +75,10 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
     ],
     ids=["half", "header", "empty", "gzip cut off", "gzip and more", "members twice"],
 )
-def test_a_damaged_tar_around_it(tmp_path, damage, reason):
+def test_a_damaged_outer_tar(tmp_path, damage, reason):
     (tmp_path / "bad").write_bytes(docker_archive(whole=damage))
-    said = wrong(f"docker-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = problems_of(f"docker-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 def test_all_images_of_a_docker_archive_are_checked_or_the_one_that_is_named(tmp_path):
@@ -109,22 +100,22 @@ def test_all_images_of_a_docker_archive_are_checked_or_the_one_that_is_named(tmp
 )
 def test_a_damaged_oci_archive(tmp_path, damage, reason):
     image = make_image(b"one", b"two")
-    folder = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
-    files = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    directory = layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    files = {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
     (tmp_path / "good").write_bytes(tar_of(files))
-    assert wrong(f"oci-archive:{tmp_path}/good") == ""
+    assert problems_of(f"oci-archive:{tmp_path}/good") == ""
     damage(files)
     (tmp_path / "bad").write_bytes(tar_of(files))
-    said = wrong(f"oci-archive:{tmp_path}/bad")
-    assert re.search(reason, said), said
+    message = problems_of(f"oci-archive:{tmp_path}/bad")
+    assert re.search(reason, message), message
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder of what umoci, skopeo, buildah and podman write of a tree with links, a hard link and a large file."""
+    """Outputs of umoci, skopeo, buildah and podman for a tree with symlinks, a hard link and a large file."""
     need("skopeo", "umoci")
-    folder = tmp_path_factory.mktemp("made")
-    tree = folder / "tree"
+    directory = tmp_path_factory.mktemp("made")
+    tree = directory / "tree"
     (tree / "deep").mkdir(parents=True)
     (tree / "f").write_text("xxx")
     (tree / "large").write_bytes(bytes(3_000_000))
@@ -132,7 +123,7 @@ def made(tmp_path_factory):
     os.link(tree / "f", tree / "hard")
 
     def at(*argv):
-        return run(*argv, cwd=folder).out.strip()
+        return run(*argv, cwd=directory).out.strip()
 
     at("umoci", "init", "--layout", "umoci")
     at("umoci", "new", "--image", "umoci:v1")
@@ -142,7 +133,7 @@ def made(tmp_path_factory):
     with containers_storage("podman", "buildah") as storage:
 
         def kept(*argv):
-            return storage(*argv, cwd=folder).out.strip()
+            return storage(*argv, cwd=directory).out.strip()
 
         lower = kept("buildah", "from", "scratch")
         kept("buildah", "copy", lower, "tree", "/app")
@@ -151,11 +142,11 @@ def made(tmp_path_factory):
         upper = kept("buildah", "from", "x:1")
         kept("buildah", "copy", upper, "tree/f", "/new")
         kept("buildah", "commit", "-q", upper, "x:2")
-        kept("buildah", "commit", "-q", upper, f"oci:{folder}/buildah:v1")
-        kept("buildah", "commit", "-q", "--squash", upper, f"oci-archive:{folder}/squashed.tar:v1")
-        kept("buildah", "commit", "-q", "--format", "docker", upper, f"docker-archive:{folder}/buildah.tar:app:1")
+        kept("buildah", "commit", "-q", upper, f"oci:{directory}/buildah:v1")
+        kept("buildah", "commit", "-q", "--squash", upper, f"oci-archive:{directory}/squashed.tar:v1")
+        kept("buildah", "commit", "-q", "--format", "docker", upper, f"docker-archive:{directory}/buildah.tar:app:1")
         kept("buildah", "manifest", "create", "list", "x:2")
-        kept("buildah", "manifest", "push", "-q", "--all", "list", f"oci:{folder}/list:v1")
+        kept("buildah", "manifest", "push", "-q", "--all", "list", f"oci:{directory}/list:v1")
         kept("podman", "save", "-q", "-m", "-o", "podman-two.tar", "x:1", "x:2")
         kept("podman", "save", "-q", "--format", "oci-archive", "-o", "podman-oci.tar", "x:2")
         kept("podman", "save", "-q", "--format", "oci-dir", "-o", "podman-oci", "x:2")
@@ -165,11 +156,11 @@ def made(tmp_path_factory):
         at("skopeo", "copy", "-q", f"oci:{source}:v1", f"docker-archive:skopeo-{source}.tar:app:1")
     at("skopeo", "copy", "-q", "--dest-compress", "--dest-compress-format=zstd", "oci:buildah:v1", "oci:skopeo-zstd:v1")
     at("skopeo", "copy", "-q", "--format", "v2s2", "oci:buildah:v1", "oci:skopeo-docker:v1")
-    return folder
+    return directory
 
 
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         "oci:umoci",
         "oci:buildah",
@@ -189,10 +180,10 @@ def made(tmp_path_factory):
         "oci:skopeo-docker",
     ],
 )
-def test_what_other_tools_write_is_right(made, place):
-    kind, _, path = place.partition(":")
+def test_archives_of_other_tools_are_valid(made, location):
+    kind, _, path = location.partition(":")
     found = verify_image(f"{kind}:{made}/{path}")
     assert found.problems == ()
     assert found.blobs >= 2
-    # Plain layers, with the large file in one of them.
+    # Uncompressed layers, one with the large file.
     assert kind != "docker-archive" or found.bytes > 3_000_000

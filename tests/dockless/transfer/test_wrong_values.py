@@ -1,4 +1,4 @@
-"""Values of another kind than a program should give: an error of ours that says so, never another image."""
+"""Arguments of wrong types: a clear error, never a wrong image."""
 
 import json
 import pickle
@@ -56,7 +56,7 @@ def test_fields_of_a_layer(tmp_path, fields, says):
 
 @pytest.mark.parametrize("file", [InlineFile(5), InlineFile(None), InlineFile("x", "0755")])
 def test_inline_files(tmp_path, file):
-    """bytes(5) is five zero bytes."""
+    """bytes(5) would be five zero bytes."""
     with pytest.raises(LayerError, match="neither a string nor bytes"):
         Layer.from_files({"/f": file}).build(str(tmp_path))
 
@@ -155,13 +155,13 @@ def test_the_first_destination_is_not_written_when_the_last_is_wrong(tmp_path):
         RegistryError("problem"),
     ],
 )
-def test_errors_cross_from_process_to_process(error):
+def test_errors_can_be_pickled(error):
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
     assert isinstance(again, DocklessError)
 
 
-def test_what_can_be_read_once_is_read_once(tmp_path):
+def test_iterators_are_read_once(tmp_path):
     (tmp_path / "src").mkdir()
     for name in ("a.py", "a.pyc"):
         (tmp_path / "src" / name).write_text("x")
@@ -175,7 +175,7 @@ def test_what_can_be_read_once_is_read_once(tmp_path):
         assert tar.getnames() == ["app", "app/a.py"]
 
 
-def test_a_layer_is_not_what_its_makers_dicts_become(tmp_path):
+def test_later_changes_of_arguments_do_not_change_a_layer(tmp_path):
     (tmp_path / "f").write_text("x")
     modes = {"f": "0755"}
     layer = Layer.from_files({"/f": tmp_path / "f"}, modes=modes)
@@ -191,6 +191,6 @@ def test_threads(tmp_path, threads):
 
 
 @pytest.mark.parametrize("tags", [None, 5, [1]])
-def test_tags_that_are_none(tmp_path, tags):
+def test_invalid_tags(tmp_path, tags):
     with pytest.raises(InvalidValueError, match="not a list of strings"):
         Image.scratch().save(f"oci:{tmp_path}/o", tags=tags)

@@ -92,7 +92,7 @@ class TokenSource:
         if "://" not in realm:
             raise ProtocolError(
                 f"{self._registry_url} requires a token, and does not name a token server",
-                cause=f"its realm is {printable(realm, 100)!r}",
+                cause=f"its realm is '{printable(realm, 100)}'",
             )
         check_destination(realm, self._registry_url, "the token realm", strict=True)
         service = challenge.parameters.get("service", "")

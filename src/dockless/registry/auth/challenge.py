@@ -10,6 +10,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _VALUE = re.compile(r'[^\s,"]+')
 _SPACE = re.compile(r"[ \t]*")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
 
 
 class Challenge(NamedTuple):
@@ -72,5 +73,5 @@ def _after_space(text: str, position: int) -> int:
 
 def _skip_token68(text: str, position: int) -> int:
     """Return the position after a token68, as in `Negotiate YII==`: it is neither a parameter nor a scheme."""
-    token = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))").match(text, position)
+    token = _TOKEN68.match(text, position)
     return token.end() if token else position

@@ -37,7 +37,7 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
 
     if not _NAME.match(name):
         raise CredentialsError(
-            f"{printable(name, 100)!r} is not a valid credential helper name", hint="fix `credHelpers` or `credsStore`"
+            f"'{printable(name, 100)}' is not a valid credential helper name", hint="fix `credHelpers` or `credsStore`"
         )
     import shutil
 

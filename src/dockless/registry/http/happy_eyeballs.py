@@ -40,7 +40,7 @@ def connect(
                     try:
                         pending.register(_start(address), selectors.EVENT_WRITE)
                     except OSError as error:
-                        failure = _more_telling(failure, error)
+                        failure = _more_specific(failure, error)
                         continue
                 elif not pending.get_map():
                     raise failure or OSError(f"{host} has no address")
@@ -55,13 +55,13 @@ def connect(
                         sock.settimeout(timeout)
                         return sock  # type: ignore[no-any-return]
                     sock.close()
-                    failure = _more_telling(failure, OSError(code, os.strerror(code)))
+                    failure = _more_specific(failure, OSError(code, os.strerror(code)))
         finally:
             for key in pending.get_map().values():
                 key.fileobj.close()  # type: ignore[union-attr]
 
 
-def _more_telling(first: OSError | None, second: OSError) -> OSError:
+def _more_specific(first: OSError | None, second: OSError) -> OSError:
     """Return the error to report: a host that refuses on one address exists, whatever its other addresses do."""
     return first if isinstance(first, ConnectionRefusedError) else second
 

@@ -64,9 +64,9 @@ def check_destination(
         parts = urlsplit(url)
     except ValueError:
         raise ProtocolError(
-            f"{label} {printable(url.partition('?')[0], 200)!r} of {registry} is not a valid URL"
+            f"{label} '{printable(url.partition('?')[0], 200)}' of {registry} is not a valid URL"
         ) from None
-    shown = f"{label} {printable(redact(url), 200)!r} of {registry}"
+    shown = f"{label} '{printable(redact(url), 200)}' of {registry}"
     try:
         port = _port(parts)
     except ValueError:
@@ -96,7 +96,7 @@ def resolve(base: str, reference: str, label: str) -> str:
         return urldefrag(urljoin(base, reference)).url
     except ValueError:
         raise ProtocolError(
-            f"{label} {printable(reference.partition('?')[0], 200)!r} of {urlsplit(base).netloc} is not a valid URL"
+            f"{label} '{printable(reference.partition('?')[0], 200)}' of {urlsplit(base).netloc} is not a valid URL"
         ) from None
 
 
@@ -128,13 +128,13 @@ def is_of_repository(url: str, repository: str) -> bool:
 
 
 def redact(url: str) -> str:
-    """Return `url` for messages: without a user, and without the values of its query, which may be signed."""
+    """Return `url` for messages: printable, without a user and without the values of its query, which may be signed."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     items = parts.query.split("&") if parts.query else []
     query = "&".join(f"{item.partition('=')[0]}=..." if "=" in item else "..." for item in items)
     origin = f"{parts.scheme}://{host}" if parts.scheme else host
-    return f"{origin}{parts.path}{'?' + query if query else ''}"
+    return printable(f"{origin}{parts.path}{'?' + query if query else ''}", None)
 
 
 def _port(parts: SplitResult) -> int:

@@ -1,4 +1,4 @@
-"""WWW-Authenticate, as registries and proxies write it."""
+"""The WWW-Authenticate headers of registries and proxies."""
 
 import pytest
 from hypothesis import given
@@ -30,14 +30,14 @@ REALM = "https://auth.example/token"
         (['Bearer realm="first",realm="second"'], [("bearer", {"realm": "first"})]),
         (['Bearer realm=""'], [("bearer", {"realm": ""})]),
         (['Bearer realm="x",error="invalid_token"'], [("bearer", {"realm": "x", "error": "invalid_token"})]),
-        # What cannot be read ends a header; what came before it counts.
+        # A syntax error ends a header. The challenges before the error are used.
         (['Basic realm="y", Bearer realm="x'], [("basic", {"realm": "y"}), ("bearer", {})]),
         (['"Bearer realm'], []),
         ([""], []),
         ([], []),
     ],
 )
-def test_parsed(headers, found):
+def test_challenges_are_parsed(headers, found):
     assert [(challenge.scheme, dict(challenge.parameters)) for challenge in parse_challenges(headers)] == found
 
 
@@ -49,12 +49,12 @@ def test_parsed(headers, found):
         ('Negotiate, Basic realm="b"', "basic", "b"),
     ],
 )
-def test_chosen(header, scheme, realm):
+def test_the_supported_challenge_is_chosen(header, scheme, realm):
     challenge = choose_challenge(parse_challenges([header]))
     assert challenge.scheme == scheme and challenge.parameters["realm"] == realm
 
 
-def test_nothing_that_we_can_do():
+def test_unsupported_challenges():
     assert choose_challenge(parse_challenges(["Negotiate", "NTLM"])) is None
 
 
@@ -63,7 +63,7 @@ _TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 
 
 @given(st.lists(st.tuples(_TOKEN, st.dictionaries(_TOKEN, _TEXT, min_size=1, max_size=4)), max_size=4))
-def test_what_is_written_by_the_grammar_is_read(challenges):
+def test_generated_challenges_are_parsed(challenges):
     def quoted(text):
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -75,5 +75,5 @@ def test_what_is_written_by_the_grammar_is_read(challenges):
 
 
 @given(st.text(max_size=60))
-def test_nothing_makes_it_fail(text):
+def test_any_text_is_parsed_without_an_exception(text):
     parse_challenges([text])

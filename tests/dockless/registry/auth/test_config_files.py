@@ -1,4 +1,4 @@
-"""The files of docker and podman: their order, their entries, and what is wrong with them."""
+"""The config files of Docker and Podman: their order, their entries and their errors."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ def packed(text, *, padded=True):
 
 @pytest.fixture
 def home(environ):
-    """`home(path, content)` writes a file below the home folder, JSON or as it is, and returns its path."""
+    """`home(path, content)` writes a file (text, or a value as JSON) below the home directory and returns its path."""
 
     def write(path, content):
         full = os.path.join(environ["HOME"], path)
@@ -38,23 +38,23 @@ def user(name):
 
 def test_order_of_files(home, environ):
     runtime = os.path.join(environ["HOME"], "run")
-    places = (
+    candidates = (
         ("run/containers/auth.json", {"XDG_RUNTIME_DIR": runtime}),
         (".config/containers/auth.json", {}),
         (".docker/config.json", {}),
         (".dockercfg", {}),
     )
-    for number, (path, _) in enumerate(places):
+    for number, (path, _) in enumerate(candidates):
         content = user(f"user{number}")
         home(path, content["auths"] if path == ".dockercfg" else content)
     env = {**environ, "XDG_RUNTIME_DIR": runtime}
-    for number, (path, _) in enumerate(places):
+    for number, (path, _) in enumerate(candidates):
         found = find_credentials(HOST, environ=env)
         assert found.credentials.username == f"user{number}"
         assert path in found.credentials.source
-        # Those that were asked before are told, and that they had nothing.
+        # The files that were read before are listed as files without an entry.
         assert [os.path.basename(tried.split()[0]) for tried in found.searched[:number]] == [
-            os.path.basename(before) for before, _ in places[:number]
+            os.path.basename(before) for before, _ in candidates[:number]
         ]
         os.unlink(os.path.join(env["HOME"], path))
     found = find_credentials(HOST, environ=env)
@@ -62,7 +62,7 @@ def test_order_of_files(home, environ):
     assert all(tried.endswith("(absent)") for tried in found.searched)
 
 
-def test_places_of_variables(home, environ):
+def test_files_that_variables_name(home, environ):
     home("xdg/containers/auth.json", user("xdg"))
     home("docker/config.json", user("docker"))
     under = environ["HOME"]
@@ -81,7 +81,7 @@ def test_a_named_file_is_the_only_one(home, environ):
     assert find_credentials(HOST, auth_file=other, environ=env).credentials.username == "other"
 
 
-def test_a_named_file_must_be_there(environ):
+def test_a_named_file_must_exist(environ):
     gone = os.path.join(environ["HOME"], "gone.json")
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ={**environ, "REGISTRY_AUTH_FILE": gone})
@@ -93,7 +93,7 @@ def test_a_named_file_must_be_there(environ):
         find_credentials(HOST, auth_file=gone, environ=environ)
 
 
-def test_docker_config_that_names_nothing_is_told_and_no_error(environ):
+def test_docker_config_without_a_file_is_listed_and_not_an_error(environ):
     gone = os.path.join(environ["HOME"], "gone")
     found = find_credentials(HOST, environ={**environ, "DOCKER_CONFIG": gone})
     assert found.credentials is None
@@ -129,13 +129,13 @@ def test_files_that_are_broken(content, why, home, environ):
     assert str(caught.value) == f"cannot use {path}: {why}; fix the file, or run `docker login` again"
 
 
-def test_a_folder_in_a_files_place(environ):
+def test_a_directory_instead_of_a_file(environ):
     os.makedirs(os.path.join(environ["HOME"], ".docker/config.json"))
     with pytest.raises(CredentialsError, match=r"cannot use .*/\.docker/config\.json: Is a directory"):
         find_credentials(HOST, environ=environ)
 
 
-def test_a_file_that_may_not_be_read(home, environ, monkeypatch):
+def test_an_unreadable_file_is_an_error(home, environ, monkeypatch):
     path = home(".docker/config.json", {})
     really = open
 
@@ -192,12 +192,12 @@ def test_entries_that_are_broken(entry, why, home, environ):
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
     assert str(caught.value) == f"cannot use the entry in {path} (auths of {HOST}): {why}; log in again"
-    # Another registry's push has nothing to do with it.
+    # A push to another registry does not use the entry.
     assert find_credentials("b.example", environ=environ).credentials.username == "ann"
 
 
 @pytest.mark.parametrize("secret", ["with\nline", "with\rreturn", "with\0nul"])
-def test_secrets_that_no_header_can_hold(secret, home, environ):
+def test_secrets_that_a_header_cannot_contain(secret, home, environ):
     home(".docker/config.json", {"auths": {HOST: {"username": "ann", "password": f"S3CR3T-Kanary{secret}"}}})
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
@@ -233,7 +233,7 @@ def test_keys_that_mean_another_host(key, home, environ):
     assert find_credentials(HOST, environ=environ).credentials is None
 
 
-def test_the_longest_part_of_a_repository_wins(home, environ):
+def test_the_longest_repository_prefix_takes_precedence(home, environ):
     auths = {HOST: "host", f"{HOST}/team": "team", f"{HOST}/team/app": "app"}
     home(".config/containers/auth.json", {"auths": {key: {"auth": packed(f"{n}:pw")} for key, n in auths.items()}})
     for repository, name in (
@@ -247,16 +247,16 @@ def test_the_longest_part_of_a_repository_wins(home, environ):
         assert find_credentials(HOST, repository, environ=environ).credentials.username == name
 
 
-def test_an_empty_entry_is_no_credential(home, environ):
-    """docker leaves `{}` for a host whose secret a helper keeps."""
+def test_an_empty_entry_has_no_credentials(home, environ):
+    """Docker writes `{}` for a host whose password is in a credential helper."""
     home(".config/containers/auth.json", {"auths": {HOST: {}}})
     home(".docker/config.json", user("docker"))
     assert find_credentials(HOST, environ=environ).credentials.username == "docker"
 
 
 @pytest.mark.parametrize("other", [f"https://{HOST}/v1/", f"{HOST}/", f"http://{HOST}", HOST.upper()])
-def test_the_plain_name_of_a_host_comes_before_its_others(other, home, environ):
-    """docker sorts the keys: what an old login left stands after."""
+def test_the_plain_host_name_takes_precedence_over_urls(other, home, environ):
+    """Docker sorts the keys, so the entry of an old login follows."""
     mine, stale = {"auth": packed("ann:pw")}, {"auth": packed("stale:pw")}
     for auths in ({HOST: mine, other: stale}, {other: stale, HOST: mine}):
         path = home(".docker/config.json", {"auths": auths})
@@ -266,7 +266,7 @@ def test_the_plain_name_of_a_host_comes_before_its_others(other, home, environ):
     assert find_credentials(HOST, environ=environ).credentials.source == f"{path} (auths of {other})"
 
 
-def test_a_fifo_is_not_waited_for_but_a_shells(home, environ):
+def test_a_fifo_is_refused_and_a_pipe_of_the_shell_is_read(home, environ):
     path = home(".docker/config.json", {})
     os.unlink(path)
     os.mkfifo(path)
@@ -283,7 +283,7 @@ def test_a_fifo_is_not_waited_for_but_a_shells(home, environ):
         os.close(reading)
 
 
-def test_a_pipe_to_the_command_is_one(environ):
+def test_credentials_on_stdin_are_read(environ):
     reading, writing = os.pipe()
     os.write(writing, json.dumps(user("ann")).encode())
     os.close(writing)

@@ -1,4 +1,4 @@
-"""Google's registries: whose they are, whose token goes where, and what becomes of one that ends."""
+"""Google's registries: their host names, their credentials, and expired tokens."""
 
 import datetime
 import json
@@ -25,7 +25,7 @@ from dockless.testing import BasicAuth, Registry, User
 
 
 class Faked(google.auth.credentials.Credentials):
-    """google-auth's own base class: only the fetching of a token is replaced."""
+    """Credentials of google-auth that get a token without a request."""
 
     def __init__(self, name, fails=""):
         super().__init__()
@@ -58,7 +58,7 @@ def default(monkeypatch):
 @pytest.mark.parametrize(
     "host", ["gcr.io", "eu.gcr.io", "marketplace.gcr.io", "europe-west4-docker.pkg.dev", "gcr.io:443", "x.pkg.dev:443"]
 )
-def test_googles(host, default, environ):
+def test_hosts_of_google(host, default, environ):
     assert is_google(host)
     default(Faked("adc"))
     found = find_credentials(host, environ=environ).credentials
@@ -69,22 +69,22 @@ def test_googles(host, default, environ):
     "host",
     ["evilgcr.io", "gcr.io.evil.com", "pkg.dev", "evilpkg.dev", "pkg.dev.evil.com", "gcr.io:444", "gcr.iox", "k8s.io"],
 )
-def test_not_googles(host, default, environ):
+def test_hosts_of_others(host, default, environ):
     assert not is_google(host)
     default(AssertionError("asked"))
     assert find_credentials(host, environ=environ).credentials is None
 
 
-def test_a_config_file_outranks_it(default, environ, tmp_path):
+def test_a_config_file_takes_precedence_over_google_credentials(default, environ, tmp_path):
     default(AssertionError("asked"))
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": {"gcr.io": {"username": "_json_key", "password": '{\n "a": 1\n}'}}}))
     found = find_credentials("gcr.io", auth_file=str(path), environ=environ).credentials
-    # A service account's key file is a password with lines.
+    # The key file of a service account is a password of several lines.
     assert (found.username, found.password) == ("_json_key", '{\n "a": 1\n}')
 
 
-def test_nobody_is_told(default, environ):
+def test_missing_default_credentials_are_listed(default, environ):
     default(google.auth.exceptions.DefaultCredentialsError("none"))
     found = find_credentials("gcr.io", environ=environ)
     assert found.credentials is None
@@ -110,15 +110,15 @@ def test_several_projects_with_several_accounts_at_once():
         assert found.credentials.password == f"ya29.{project}.1"
 
 
-def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
-    """It ends after an hour, or is revoked: a push of a day goes on."""
+def test_a_refused_token_is_fetched_again(connect, image, keep):
+    """A token is valid for an hour or may be revoked. A longer push continues with a new token."""
     account = GoogleCredentialProvider(Faked("adc"), "adc")
     users = [User("oauth2accesstoken", "ya29.adc.2")]
     with Registry(auth=BasicAuth(users)) as registry:
         keep(registry, "app", image, "v1")
         client = connect(registry.host, credentials=account)
         assert client.get_manifest("app", "v1").digest == image.digest
-        # The first, which the registry does not take, was tried once.
+        # The refused token was sent once.
         assert [r.status for r in registry.requests if r.operation == "manifest get"] == [401, 200]
 
 
@@ -134,7 +134,7 @@ def test_a_token_that_is_refused_is_fetched_anew(connect, image, keep):
         ),
     ],
 )
-def test_key_files_that_are_none(content, why, tmp_path):
+def test_invalid_key_files(content, why, tmp_path):
     path = tmp_path / "key.json"
     if content is not None:
         path.write_text(content)
@@ -145,7 +145,7 @@ def test_key_files_that_are_none(content, why, tmp_path):
 
 @pytest.fixture
 def key_file(tmp_path):
-    """`key_file(token_uri)`: the path of a new service account's key, whose tokens are requested at the URL."""
+    """`key_file(token_uri)` writes the key of a service account whose tokens are requested at the URL."""
 
     def write(token_uri):
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
@@ -160,7 +160,7 @@ def key_file(tmp_path):
 
 
 def token_server(connection):
-    """Answers each request with an access token."""
+    """Responds to each request with an access token."""
     data = connection.recv(65536)
     while b"\r\n\r\n" not in data or b"assertion=" not in data:
         data += connection.recv(65536)
@@ -172,7 +172,7 @@ def token_server(connection):
 @pytest.mark.parametrize("through_proxy", [False, True])
 def test_tokens_are_requested_through_our_session(through_proxy, key_file, monkeypatch, environ):
     monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
-    # requests itself would read this entry, and the variable below.
+    # By default, requests would read this entry and the variable below.
     netrc = f"{environ['HOME']}/netrc"
     with open(netrc, "w") as file:
         file.write("default login ann password S3CR3T-Kanary\n")
@@ -184,8 +184,8 @@ def test_tokens_are_requested_through_our_session(through_proxy, key_file, monke
             found = GoogleCredentialProvider.from_key_file(key_file(f"http://{host}/token"))
             provider = GoogleCredentialProvider(found._credentials, "the key", session)
             assert provider.credentials().password == "ya29.real"
-        assert [head.split()[1] for head in proxy.asked] == ([f"http://{host}/token"] if through_proxy else [])
-        assert "S3CR3T" not in "".join(proxy.asked)
+        assert [head.split()[1] for head in proxy.requests] == ([f"http://{host}/token"] if through_proxy else [])
+        assert "S3CR3T" not in "".join(proxy.requests)
 
 
 def test_a_token_server_that_cannot_be_reached_is_reported_without_its_query(key_file, monkeypatch):

@@ -1,12 +1,14 @@
-"""Credential helpers: real programs that keep secrets, lie, hang and shout."""
+"""Credential helpers: programs that succeed, fail, hang or write to stderr."""
 
 import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from credential_files import install_helper
 
 from dockless.errors import CredentialsError
 from dockless.registry import Credentials, find_credentials, push
@@ -20,16 +22,10 @@ SECRET = "S3CR3T-Kanary"
 @pytest.fixture
 def helper(environ, tmp_path):
     """`helper(name, script)` installs a credential helper, a shell script."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    environ["PATH"] = f"{folder}:{environ['PATH']}"
-
-    def install(name, script, mode=0o755):
-        path = folder / f"docker-credential-{name}"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(mode)
-
-    return install
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    environ["PATH"] = f"{directory}:{environ['PATH']}"
+    return partial(install_helper, directory)
 
 
 @pytest.fixture
@@ -48,17 +44,17 @@ def answer(username, secret):
     return f"""cat >/dev/null; echo '{json.dumps({"ServerURL": "x", "Username": username, "Secret": secret})}'"""
 
 
-def test_it_is_asked_for_the_host_on_stdin_and_told_the_end(helper, config, environ, tmp_path):
-    asked = tmp_path / "asked"
-    # `cat` ends only with its input.
-    helper("keep", f'echo "$1" >{asked}; cat >>{asked}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
+def test_a_helper_gets_the_host_and_then_end_of_file_on_stdin(helper, config, environ, tmp_path):
+    stdin = tmp_path / "asked"
+    # `cat` ends at the end of its input.
+    helper("keep", f'echo "$1" >{stdin}; cat >>{stdin}; echo \'{{"Username": "ann", "Secret": "pw"}}\'')
     config({"credHelpers": {HOST: "keep"}})
     found = find_credentials(HOST, environ=environ)
     assert found.credentials == Credentials("ann", "pw", source="docker-credential-keep")
-    assert asked.read_text() == f"get\n{HOST}"
+    assert stdin.read_text() == f"get\n{HOST}"
 
 
-def test_docker_hub_is_asked_for_by_its_old_address(helper, environ, tmp_path):
+def test_docker_hub_is_looked_up_by_its_legacy_address(helper, environ, tmp_path):
     helper("keep", f"cat >{tmp_path}/asked; echo '{{}}'")
     assert ask_helper("keep", "docker.io", environ) is None
     assert (tmp_path / "asked").read_text() == "https://index.docker.io/v1/"
@@ -71,7 +67,7 @@ def test_order_within_a_file(helper, config, environ):
     config({"credHelpers": {HOST: "own"}, "credsStore": "store", "auths": auths})
     assert find_credentials(HOST, environ=environ).credentials.username == "own"
     assert find_credentials("b.example", environ=environ).credentials.username == "store"
-    # A helper that keeps nothing for the host leaves the word to the entry.
+    # If the helper has no credentials for the host, the entry in `auths` is used.
     helper("store", "echo 'credentials not found in native keychain'; exit 1")
     found = find_credentials("b.example", environ=environ)
     assert found.credentials.username == "entry"
@@ -79,10 +75,10 @@ def test_order_within_a_file(helper, config, environ):
 
 
 @pytest.mark.parametrize(
-    "said", ["credentials not found in native keychain", "  credentials not found in native keychain\\n"]
+    "message", ["credentials not found in native keychain", "  credentials not found in native keychain\\n"]
 )
-def test_nothing_kept_is_nobody(said, helper, config, environ):
-    helper("keep", f"printf '{said}\\n'; exit 1")
+def test_a_helper_without_credentials_means_anonymous_access(message, helper, config, environ):
+    helper("keep", f"printf '{message}\\n'; exit 1")
     config({"credsStore": "keep"})
     found = find_credentials(HOST, environ=environ)
     assert found.credentials is None
@@ -104,7 +100,7 @@ def test_nothing_kept_is_nobody(said, helper, config, environ):
         ("yes S3CR3T-Kanary", "the output is larger than 1048576 bytes"),
     ],
 )
-def test_one_that_fails(script, why, helper, environ):
+def test_a_helper_that_fails(script, why, helper, environ):
     helper("bad", script)
     with pytest.raises(CredentialsError) as caught:
         ask_helper("bad", HOST, environ)
@@ -113,13 +109,13 @@ def test_one_that_fails(script, why, helper, environ):
     assert "Kanary" not in text
 
 
-def test_what_it_writes_to_stderr_is_the_users_to_read(helper, environ, capfd):
+def test_stderr_of_a_helper_is_shown_to_the_user(helper, environ, capfd):
     helper("loud", "echo 'touch the key now' >&2; " + answer("ann", "pw"))
     assert ask_helper("loud", HOST, environ).username == "ann"
     assert capfd.readouterr().err == "touch the key now\n"
 
 
-def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path):
+def test_a_helper_that_hangs_is_killed_with_its_children(helper, environ, tmp_path):
     helper("slow", f"sleep 300 & echo $! >{tmp_path}/child; wait")
     began = time.monotonic()
     with pytest.raises(CredentialsError) as caught:
@@ -133,33 +129,33 @@ def test_one_that_hangs_is_killed_with_what_it_started(helper, environ, tmp_path
         except OSError:
             break
         if state == "Z":
-            # Dead, and a zombie until init waits for it.
+            # The process is dead, and a zombie until init waits for it.
             break
         time.sleep(0.02)
     else:
         pytest.fail("what the helper started lives on")
 
 
-def test_one_that_closes_its_answer_and_stays(helper, environ):
+def test_a_helper_that_closes_stdout_and_runs_on(helper, environ):
     helper("stays", "echo '{}'; exec >&-; sleep 300")
     with pytest.raises(CredentialsError, match=r"docker-credential-stays failed for .*: .* did not end within 0\.5 s"):
         ask_helper("stays", HOST, environ, timeout=0.5)
 
 
-def test_an_agent_that_it_starts_may_keep_its_output_open(helper, environ, tmp_path):
-    """pass starts gpg-agent; what is answered counts when the helper has ended."""
+def test_a_child_of_a_helper_may_keep_stdout_open(helper, environ, tmp_path):
+    """For example, pass starts gpg-agent. The output is complete when the helper has ended."""
     pid = tmp_path / "pid"
     helper("agent", f"sleep 100 & echo $! >{pid}; " + answer("ann", "pw"))
     try:
         found = ask_helper("agent", HOST, environ, timeout=50.0)
         assert (found.username, found.password) == ("ann", "pw")
-        # It runs on: others want it.
+        # The agent is not killed, because other programs use it.
         os.kill(int(pid.read_text()), 0)
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-def test_not_installed_or_not_executable(helper, environ):
+def test_a_helper_that_is_not_installed_or_not_executable(helper, environ):
     helper("plain", "echo", mode=0o644)
     for name in ("absent", "plain"):
         with pytest.raises(CredentialsError) as caught:
@@ -172,7 +168,7 @@ def test_not_installed_or_not_executable(helper, environ):
         assert text.endswith("install the helper, or remove it from the config file")
 
 
-def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
+def test_a_helper_whose_interpreter_is_missing(helper, environ, tmp_path):
     path = tmp_path / "bin/docker-credential-odd"
     path.write_text("#!/no/such/shell\n")
     path.chmod(0o755)
@@ -181,7 +177,7 @@ def test_one_whose_interpreter_is_missing(helper, environ, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../bin/evil", "a b", "-x", "x;y", "x\ny", ".hidden"])
-def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path):
+def test_invalid_helper_names_are_not_run(name, helper, config, environ, tmp_path):
     config({"credHelpers": {HOST: name}})
     with pytest.raises(CredentialsError) as caught:
         find_credentials(HOST, environ=environ)
@@ -189,18 +185,18 @@ def test_names_that_are_none_are_not_run(name, helper, config, environ, tmp_path
     assert "is not a valid credential helper name; fix `credHelpers` or `credsStore`" in text and text.isprintable()
 
 
-def test_a_broken_one_of_another_registry_has_no_effect(config, environ):
+def test_a_broken_helper_of_another_registry_has_no_effect(config, environ):
     config({"credHelpers": {"b.example": "absent"}, "auths": {HOST: {"username": "ann", "password": "pw"}}})
     assert find_credentials(HOST, environ=environ).credentials.username == "ann"
 
 
-def test_an_identity_token_is_traded_for_access_tokens(helper, config, connect, image, environ):
+def test_an_identity_token_is_exchanged_for_access_tokens(helper, config, connect, image, environ):
     users = [User("ann", "unused", identity_token=SECRET)]
     with Registry(auth=TokenAuth(users, anonymous="")) as registry:
         helper("keep", answer("<token>", SECRET))
         config({"credHelpers": {registry.host: "keep"}})
         push(image.root, image.source, connect(registry.host), "app", ["v1"])
-        asked = [request for request in registry.requests if request.operation.startswith("token")]
-        assert [request.method for request in asked] == ["POST"]
-        assert f"refresh_token={SECRET}".encode() in asked[0].body
+        requests = [request for request in registry.requests if request.operation.startswith("token")]
+        assert [request.method for request in requests] == ["POST"]
+        assert f"refresh_token={SECRET}".encode() in requests[0].body
         assert not any(SECRET in str(request.headers) for request in registry.requests)

@@ -1,4 +1,4 @@
-"""A password and a netrc that are searched for in every byte: to other hosts, in logs, in errors, in arguments."""
+"""A password and a netrc entry do not occur in requests to other hosts, logs, errors and arguments."""
 
 import base64
 import contextlib
@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from credential_files import forms, write_netrc
 from waiting import wait_until
 from web_server import web_server
 
@@ -24,14 +25,8 @@ NETRC = "N3TRC-Kanary"
 ANN = Credentials("ann", SECRET, source="the test")
 
 
-def forms(secret):
-    """As it would be found: bare, and in base64 at any offset."""
-    shifted = [base64.b64encode(b" " * n + secret.encode())[4:-4].decode() for n in range(3)]
-    return [secret, *shifted, base64.b64encode(f"ann:{secret}".encode()).decode()]
-
-
 def family(pid):
-    """A process and all that came of it, as far as they still run."""
+    """Yield the process IDs of a process and its running descendants."""
     yield pid
     with contextlib.suppress(OSError):
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -49,11 +44,8 @@ def everything(request):
 
 @pytest.fixture
 def netrc(environ, monkeypatch):
-    """A ~/.netrc and a NETRC for every host that tests know."""
-    path = Path(environ["HOME"]) / ".netrc"
-    lines = [f"machine {host} login ann password {NETRC}\n" for host in ("127.0.0.1", "localhost")]
-    path.write_text("".join(lines) + f"default login ann password {NETRC}\n")
-    path.chmod(0o600)
+    """A ~/.netrc, also named by NETRC, with a password for every host."""
+    path = write_netrc(environ["HOME"], NETRC)
     monkeypatch.setenv("HOME", environ["HOME"])
     monkeypatch.setenv("NETRC", str(path))
     environ["NETRC"] = str(path)
@@ -65,7 +57,7 @@ def logged(caplog):
     return lambda: " ".join(f"{record.getMessage()} {record.args}" for record in caplog.records)
 
 
-def test_the_search_finds_what_it_is_for():
+def test_the_search_finds_encoded_secrets():
     for prefix in ("", "x", "xy", "ann:", "other-user:"):
         text = base64.b64encode(f"{prefix}{SECRET}tail".encode()).decode()
         assert leaks(text), prefix
@@ -74,7 +66,7 @@ def test_the_search_finds_what_it_is_for():
 
 @pytest.mark.parametrize("auth", [BasicAuth([User("ann", SECRET)]), TokenAuth([User("ann", SECRET)], anonymous="")])
 def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
-    """Blobs come from another host (another port is one), and the netrc knows both."""
+    """Blobs are served by another origin (another port), and the netrc file has entries for both."""
     profile = PROFILES["strict"]._replace(blob_redirect=307)
     with Registry(auth=auth, profile=profile) as registry:
         client = connect(registry.host, credentials=ANN)
@@ -90,7 +82,7 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
             assert request.headers["Authorization"] is None and not leaks(everything(request))
         text = "".join(map(everything, registry.requests))
         assert NETRC not in text and not any(form in text for form in forms(NETRC))
-        # With tokens, the token server alone got the password.
+        # With token authentication, only the token server gets the password.
         if isinstance(auth, TokenAuth):
             others = [everything(request) for request in registry.requests if request.operation != "token get"]
             assert not leaks("".join(others))
@@ -98,8 +90,8 @@ def test_a_push_and_a_pull(auth, netrc, logged, connect, image):
 
 
 @pytest.mark.parametrize("where", ["blob get", "upload post", "upload put", "manifest get"])
-def test_led_to_another_host(where, netrc, logged, connect, image):
-    """By a redirect, or by the Location of an upload; and that host asks for credentials."""
+def test_a_redirect_to_another_host(where, netrc, logged, connect, image):
+    """By a redirect or by the Location of an upload. The other host responds with a challenge."""
     with web_server() as server, Registry(auth=TokenAuth([User("ann", SECRET)], anonymous="")) as registry:
         if where == "upload post":
             fault = Fault(on=where, headers={"Location": server.url + "{path}"})
@@ -135,7 +127,7 @@ def test_led_to_another_host(where, netrc, logged, connect, image):
 
 
 def test_a_redirect_to_the_same_host_with_another_scheme(tmp_path, connect, image):
-    """CVE-2018-18074: https to http on one host keeps nothing, and is not followed."""
+    """CVE-2018-18074: a redirect from https to http on one host is not followed."""
     from dockless.testing import make_certificate, server_context
 
     ca = make_certificate(tmp_path)
@@ -147,7 +139,7 @@ def test_a_redirect_to_the_same_host_with_another_scheme(tmp_path, connect, imag
 
 
 def test_a_signed_url_is_not_shown(connect, logged):
-    """A presigned query is a credential of its own."""
+    """The query of a presigned URL is a credential."""
     digest = Digest.of(b"x")
     with web_server() as server, Registry() as registry:
         registry.faults = [
@@ -160,7 +152,7 @@ def test_a_signed_url_is_not_shown(connect, logged):
 
 
 def test_cookies_are_not_kept(connect, image, keep):
-    """A jar knows no ports: what one registry of a host sets, another would get."""
+    """Cookies do not depend on the port, so another registry on the host would get them."""
     with Registry() as registry, Registry() as other:
         keep(registry, "app", image, "v1")
         keep(other, "app", image, "v1")
@@ -181,12 +173,12 @@ def test_no_credential_is_shown_by_its_repr():
 
 
 @pytest.mark.parametrize("outcome", ["pushed", "refused", "broken"])
-def test_the_command_at_its_loudest(outcome, netrc, environ, tmp_path):
-    """stdout, stderr with a traceback, and the arguments of every process while it runs; a helper keeps the secret."""
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
+def test_the_command_with_verbose_and_debug(outcome, netrc, environ, tmp_path):
+    """Checks stdout, stderr with a traceback, and the arguments of all processes. A helper has the secret."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
     answer = json.dumps({"Username": "ann", "Secret": SECRET})
-    keeper = bin_folder / "docker-credential-keep"
+    keeper = programs / "docker-credential-keep"
     keeper.write_text(f"#!/bin/sh\ncat >/dev/null\nsleep 0.3\necho '{answer}'\n")
     keeper.chmod(0o755)
     users = [User("ann", SECRET if outcome == "pushed" else "another")]
@@ -200,7 +192,7 @@ def test_the_command_at_its_loudest(outcome, netrc, environ, tmp_path):
         config.write_text(json.dumps({"credHelpers": {registry.host: "keep"}}))
         argv = [sys.executable, "-m", "dockless", "build", "--add", f"{tmp_path}/tree:/app"]
         argv += [f"{registry.host}/app:v1", "--verbose", "--debug", "--explain-auth"]
-        env = {**environ, "PATH": f"{bin_folder}:{environ['PATH']}", "PYTHONPATH": str(SOURCES)}
+        env = {**environ, "PATH": f"{programs}:{environ['PATH']}", "PYTHONPATH": str(SOURCES)}
         output = tmp_path / "output"
         with open(output, "wb") as file:
             process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
@@ -217,7 +209,7 @@ def test_the_command_at_its_loudest(outcome, netrc, environ, tmp_path):
         watcher.start()
         try:
             if outcome == "broken":
-                # Its credentials were sent and the answer is logged; it would go on to ask again.
+                # The credentials were sent and the response was logged. The command would now retry.
                 wait_until(lambda: "no token for" in output.read_text())
                 process.terminate()
             process.wait(timeout=100)

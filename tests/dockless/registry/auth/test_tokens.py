@@ -1,6 +1,7 @@
-"""Bearer tokens: when they are fetched, from where, with what, and what is refused."""
+"""Bearer tokens: when and where they are requested, with which parameters, and what is refused."""
 
 import base64
+import dataclasses
 import json
 import threading
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +31,7 @@ def tokens(registry):
 
 
 def answers(registry, **document):
-    """From now on the token server answers this."""
+    """Sets the response of the token server."""
     registry.faults = [Fault(on="token get", status=200, body=json.dumps(document))]
 
 
@@ -42,31 +43,31 @@ def challenged(registry, realm, status=401):
     ]
 
 
-def test_what_the_token_server_is_asked(locked, connect, image):
+def test_the_parameters_of_a_token_request(locked, connect, image):
     push(image.root, image.source, connect(locked.host, credentials=ANN), "team/app", ["v1"])
-    (asked,) = tokens(locked)
-    assert asked.query.all("scope") == ["repository:team/app:pull,push"]
-    assert asked.query.get("service") == locked.host and asked.query.get("account") == "ann"
-    assert asked.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
-    # Nobody else gets the password.
-    others = [request for request in locked.requests if request is not asked]
+    (request,) = tokens(locked)
+    assert request.query.all("scope") == ["repository:team/app:pull,push"]
+    assert request.query.get("service") == locked.host and request.query.get("account") == "ann"
+    assert request.headers["Authorization"] == "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
+    # No other request contains the password.
+    others = [request for request in locked.requests if request is not request]
     assert not any((request.headers["Authorization"] or "").startswith("Basic") for request in others)
 
 
 def test_the_challenge_of_the_ping_is_kept(connect, image):
-    """gcr.io sends 401 without a challenge later."""
+    """The later 401 responses of gcr.io have no challenge."""
     with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         registry.faults = [Fault(on="manifest *", headers={"WWW-Authenticate": None})]
         push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
         assert registry.tags("app") == {"v1": image.digest}
 
 
-def test_anonymous(connect, image, keep):
+def test_anonymous_pull(connect, image, keep):
     with Registry(auth=TokenAuth(USERS, anonymous="pull")) as registry:
         keep(registry, "app", image, "v1")
         assert connect(registry.host).get_manifest("app", "v1").digest == image.digest
-        (asked,) = tokens(registry)
-        assert asked.headers["Authorization"] is None and asked.query.get("account") is None
+        (request,) = tokens(registry)
+        assert request.headers["Authorization"] is None and request.query.get("account") is None
 
 
 def test_anonymous_may_not_push(connect, image, environ):
@@ -80,13 +81,13 @@ def test_anonymous_may_not_push(connect, image, environ):
 
 
 @pytest.mark.parametrize("field", ["token", "access_token"])
-def test_either_field(field, connect, image):
+def test_both_names_of_the_token_field(field, connect, image):
     with Registry(auth=TokenAuth(USERS, anonymous="", token_field=field)) as registry:
         push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
         assert len(tokens(registry)) == 1
 
 
-def test_a_token_that_ends_before_its_time(locked, connect, image):
+def test_a_token_that_expires_early_is_replaced(locked, connect, image):
     locked.faults = [Fault(on="upload put", nth=(1, 3), expire_tokens=True)]
     push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
     assert locked.tags("app") == {"v1": image.digest}
@@ -94,7 +95,7 @@ def test_a_token_that_ends_before_its_time(locked, connect, image):
 
 
 def test_all_tokens_that_end_at_once(locked, connect, image):
-    """As when the key of the token server changes: neither of two that were refused stands in for the other."""
+    """For example after a change of the signing key. One refused token does not replace the other."""
     client = connect(locked.host, credentials=ANN)
     push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
     client.get_manifest("app", "v1")
@@ -115,18 +116,31 @@ def test_a_token_is_renewed_before_its_end(connect, manual, keep, image):
         manual.time += 10
         client.get_manifest("app", "v1")
         assert len(tokens(registry)) == 2
-        # No request was spent on finding out.
+        # The token is replaced without a failed request.
         assert not [r for r in registry.requests if r.status == 401 and r.operation != "ping get"]
 
 
-@pytest.mark.parametrize("said", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])
-def test_a_lifetime_that_is_none_is_a_minute(said, locked, connect, manual, keep, image):
+def test_a_provider_need_not_be_hashable(locked, connect, keep, image):
+    @dataclasses.dataclass
+    class Provider:
+        secret: str
+
+        def credentials(self, *, renew=False):
+            return Credentials("ann", self.secret)
+
+    keep(locked, "app", image, "v1")
+    client = connect(locked.host, credentials=Provider(ANN.password))
+    assert client.get_manifest("app", "v1").digest == image.digest
+
+
+@pytest.mark.parametrize("message", [None, 0, 5, -1, "300", True, 1e400, "x", [300], float("nan")])
+def test_an_invalid_lifetime_is_a_minute(message, locked, connect, manual, keep, image):
     keep(locked, "app", image, "v1")
     client = connect(locked.host, credentials=ANN)
     client.get_manifest("app", "v1")
     good = locked.requests[-1].headers["Authorization"].split()[1]
     client = connect(locked.host, credentials=ANN)
-    document = {"token": good} if said is None else {"token": good, "expires_in": said}
+    document = {"token": good} if message is None else {"token": good, "expires_in": message}
     locked.reset_requests()
     answers(locked, **document)
     client.get_manifest("app", "v1")
@@ -135,8 +149,8 @@ def test_a_lifetime_that_is_none_is_a_minute(said, locked, connect, manual, keep
     assert len(tokens(locked)) == 1
     manual.time += 2
     client.get_manifest("app", "v1")
-    # 1e400 is infinity: a day.
-    assert len(tokens(locked)) == (1 if said == 1e400 else 2)
+    # 1e400 is infinity, which means a day.
+    assert len(tokens(locked)) == (1 if message == 1e400 else 2)
 
 
 @pytest.mark.parametrize(
@@ -165,20 +179,20 @@ def test_no_usable_token(document, locked, connect):
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", '"x"', "<html>", "[" * 100_000])
-def test_no_json(body, locked, connect):
+def test_a_response_that_is_not_json(body, locked, connect):
     locked.faults = [Fault(on="token get", status=200, body=body)]
     with pytest.raises(RegistryError, match="responded without a usable token"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_an_answer_that_is_too_large(locked, connect):
+def test_a_response_that_is_too_large(locked, connect):
     answers(locked, token="x" * 200_000)
     with pytest.raises(RegistryError, match=r"the token at http://.*/token.* is too large"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_an_answer_that_is_compressed(locked, connect):
-    """A bomb is not read."""
+def test_a_compressed_response(locked, connect):
+    """A decompression bomb is not decompressed."""
     locked.faults = [Fault(on="token get", status=200, body="x" * 100, headers={"Content-Encoding": "gzip"})]
     with pytest.raises(RegistryError, match="responded with the encoding gzip, not requested"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
@@ -186,7 +200,7 @@ def test_an_answer_that_is_compressed(locked, connect):
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_wrong_password_is_tried_once(status, locked, connect):
-    """More tries could lock an account."""
+    """Further attempts could lock the account."""
     body = json.dumps({"details": "incorrect username or password"})
     locked.faults = [Fault(on="token get", status=status, body=body)]
     with pytest.raises(UnauthorizedError) as caught:
@@ -200,13 +214,13 @@ def test_a_wrong_password_is_tried_once(status, locked, connect):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_token_server_that_is_in_trouble_for_a_moment(status, locked, connect, image):
+def test_temporary_errors_of_the_token_server_are_retried(status, locked, connect, image):
     locked.faults = [Fault(on="token get", nth=(1, 2), status=status)]
     push(image.root, image.source, connect(locked.host, credentials=ANN), "app", ["v1"])
     assert locked.tags("app") == {"v1": image.digest}
 
 
-def test_fresh_tokens_that_are_refused_are_the_end(locked, connect, image):
+def test_a_refused_new_token_is_final(locked, connect, image):
     locked.faults = [Fault(on="upload post", expire_tokens=True)]
     with pytest.raises(UnauthorizedError, match="used the test as user ann"):
         push(image.root, image.source, connect(locked.host, credentials=ANN, jobs=1), "app", ["v1"])
@@ -231,7 +245,7 @@ def test_one_request_for_all_threads(locked, connect, image):
         thread.join()
     assert found == [True] * 8
     assert len(tokens(locked)) == 1
-    # And one refresh for all.
+    # One token request serves all threads.
     locked.expire_tokens()
     locked.reset_requests()
     found.clear()
@@ -245,7 +259,7 @@ def test_one_request_for_all_threads(locked, connect, image):
     assert len(tokens(locked)) == 1
 
 
-def test_a_mount_asks_for_both_repositories_the_pushed_first(locked, connect, image, keep):
+def test_a_mount_requests_the_scope_of_the_pushed_repository_first(locked, connect, image, keep):
     keep(locked, "base", image, "v1")
     client = connect(locked.host, credentials=ANN)
     layer = image.root.layers[0]
@@ -254,7 +268,7 @@ def test_a_mount_asks_for_both_repositories_the_pushed_first(locked, connect, im
 
 
 def test_scopes_of_a_challenge_are_requested_for_the_own_repository_only(connect, image):
-    """A token for another repository, or for the catalog, would be of use to an attacker alone."""
+    """Only an attacker would need a token for another repository or for the catalog."""
     with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         more = (
             f'Bearer realm="{registry.url}/token",service="x",scope="repository:app:delete repository:stolen:pull,push"'
@@ -322,16 +336,16 @@ def test_realms_that_are_refused(realm, why, locked, connect):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
     text = str(caught.value)
     assert why in text and SECRET not in text and "ann:pw" not in text
-    # Nothing was sent to anywhere but the registry, and nothing with it.
+    # Only the registry got requests, and without credentials.
     assert not any(request.headers["Authorization"] for request in locked.requests)
 
 
 def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(connect, image, keep, monkeypatch):
-    """auth.docker.io is another host than registry-1.docker.io. Here both are of this machine, as kind has them."""
+    """For example, auth.docker.io is the token server of registry-1.docker.io. Here both names are of this machine."""
     resolve_names(monkeypatch, {"registry.test": ["127.0.0.1"], "tokens.test": ["127.0.0.1"]})
     with web_server() as server, Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         keep(registry, "app", image, "v1")
-        # A token server of its own: the registry's tokens are served by a redirect of our making.
+        # A separate token server, which redirects to the tokens of the registry.
         host = registry.host.replace("127.0.0.1", "registry.test")
         first = connect(registry.host, credentials=ANN)
         first.get_manifest("app", "v1")
@@ -352,7 +366,7 @@ def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(
 
 
 def test_a_redirect_of_the_token_server_is_not_followed(locked, connect):
-    """go-containerregistry's issue 2291: it would lead credentials to a metadata service."""
+    """go-containerregistry issue 2291: the redirect could send credentials to a metadata service."""
     with web_server() as server:
         locked.faults = [Fault(on="token get", status=307, headers={"Location": f"{server.url}/steal"})]
         with pytest.raises(RegistryError, match=r"GET http://.*/token: 307.*redirects are not followed here"):
@@ -373,7 +387,7 @@ def test_from_https_to_http_is_refused(tmp_path, connect):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 @pytest.mark.parametrize("jobs", [1, 16])
-def test_nor_does_each_thread_of_a_push_try_it(status, jobs, locked, connect, make):
+def test_a_wrong_password_is_tried_once_by_all_threads(status, jobs, locked, connect, make):
     image = make(7, *[1000] * 20)
     locked.faults = [Fault(on="token get", status=status)]
     with pytest.raises(UnauthorizedError, match=f"{status}.*log in to"):
@@ -382,7 +396,7 @@ def test_nor_does_each_thread_of_a_push_try_it(status, jobs, locked, connect, ma
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_nor_when_the_token_ends_in_mid_push(status, locked, connect, make):
+def test_a_wrong_password_is_tried_once_if_a_token_expires_during_a_push(status, locked, connect, make):
     image = make(7, *[1000] * 20)
     locked.faults = [
         Fault(on="upload post", expire_tokens=True),
@@ -393,7 +407,7 @@ def test_nor_when_the_token_ends_in_mid_push(status, locked, connect, make):
     assert len(tokens(locked)) == 2
 
 
-def test_a_refusal_is_not_for_ever(locked, connect, manual, keep, image):
+def test_a_refusal_is_remembered_for_half_a_minute(locked, connect, manual, keep, image):
     keep(locked, "app", image, "v1")
     locked.faults = [Fault(on="token get", nth=1, status=403)]
     client = connect(locked.host, credentials=ANN)
@@ -409,10 +423,10 @@ def test_a_realm_with_a_fragment(locked, connect, keep, image):
     keep(locked, "app", image, "v1")
     locked.faults = challenged(locked, f"{locked.url}/token#here")[:1]
     assert connect(locked.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
-    assert all(asked.query.get("service") and asked.query.all("scope") for asked in tokens(locked))
+    assert all(request.query.get("service") and request.query.all("scope") for request in tokens(locked))
 
 
-def test_a_token_server_that_is_asked_too_often_is_asked_again(locked, connect, keep, image):
+def test_a_rate_limited_token_request_is_retried(locked, connect, keep, image):
     keep(locked, "app", image, "v1")
     body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"slow"}]}'
     locked.faults = [Fault(on="token get", nth=(1, 2), status=400, body=body)]
@@ -420,7 +434,7 @@ def test_a_token_server_that_is_asked_too_often_is_asked_again(locked, connect, 
     assert len(tokens(locked)) == 3
 
 
-def test_a_token_servers_404_is_no_lost_session(locked, connect, image):
+def test_a_404_of_the_token_server_is_not_a_lost_session(locked, connect, image):
     locked.faults = [
         Fault(on="upload put", nth=1, expire_tokens=True),
         Fault(on="token get", nth=tuple(range(2, 9)), status=404),
@@ -430,7 +444,7 @@ def test_a_token_servers_404_is_no_lost_session(locked, connect, image):
     assert len([r for r in locked.requests if r.operation == "upload post"]) <= 2
 
 
-def test_a_realm_that_is_no_url(locked, connect):
+def test_a_realm_that_is_not_a_url(locked, connect):
     locked.faults = challenged(locked, "http://[bad/#x")
     with pytest.raises(RegistryError, match="is not a valid URL"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")

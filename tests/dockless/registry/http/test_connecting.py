@@ -1,4 +1,4 @@
-"""A connect that fails says why."""
+"""Errors of connections name the cause."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from dockless.testing import Fault, Registry
 
 
 @pytest.mark.parametrize(
-    ("number", "said", "attempts"),
+    ("number", "message", "attempts"),
     [
         (errno.ECONNREFUSED, "connection refused; check the port", 4),
         (errno.EHOSTUNREACH, "No route to host; check the network", 4),
@@ -25,7 +25,7 @@ from dockless.testing import Fault, Registry
         (errno.ECONNRESET, "the connection was reset", 6),
     ],
 )
-def test_the_cause_of_the_system_is_told(number, said, attempts, connect, monkeypatch):
+def test_the_error_of_the_system_is_shown(number, message, attempts, connect, monkeypatch):
     tried = []
 
     def refuse(self, address):
@@ -33,12 +33,12 @@ def test_the_cause_of_the_system_is_told(number, said, attempts, connect, monkey
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    with pytest.raises(RegistryError, match=f"GET http://127.0.0.1:9/v2/: {said}"):
+    with pytest.raises(RegistryError, match=f"GET http://127.0.0.1:9/v2/: {message}"):
         connect("127.0.0.1:9").ping()
     assert len(tried) >= attempts
 
 
-def test_a_connect_that_hangs(connect, monkeypatch):
+def test_a_connection_that_is_never_accepted_times_out(connect, monkeypatch):
     def hang(self, address):
         raise socket.timeout("timed out")
 
@@ -48,7 +48,7 @@ def test_a_connect_that_hangs(connect, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("alert", "said"),
+    ("alert", "message"),
     [
         ("TLSV1_ALERT_PROTOCOL_VERSION", "the server does not support TLS 1.2 or later; older versions are insecure"),
         ("UNSUPPORTED_PROTOCOL", "the server does not support TLS 1.2 or later; older versions are insecure"),
@@ -64,18 +64,18 @@ def test_a_connect_that_hangs(connect, monkeypatch):
         ("TLSV1_ALERT_UNKNOWN_CA", "the server requires a client certificate, .*; put client.cert and client.key"),
     ],
 )
-def test_what_a_handshake_ends_with_is_not_tried_again(alert, said):
+def test_a_tls_alert_is_not_retried(alert, message):
     error = ssl.SSLError(1, f"[SSL: {alert}] (_ssl.c:1006)")
     found = translate(error, "GET", "https://reg.example/v2/")
-    assert re.match(f"GET https://reg.example/v2/: {said}", str(found)) and not classify(found).retryable
+    assert re.match(f"GET https://reg.example/v2/: {message}", str(found)) and not classify(found).retryable
 
 
-def test_damage_on_the_way_is_tried_again():
-    for said in (
+def test_corrupted_tls_records_are_retried():
+    for message in (
         "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] (_ssl.c:1)",
         "[SSL: SSLV3_ALERT_BAD_RECORD_MAC] (_ssl.c:1)",
     ):
-        assert classify(translate(ssl.SSLError(1, said), "GET", "https://reg.example/v2/")).retryable
+        assert classify(translate(ssl.SSLError(1, message), "GET", "https://reg.example/v2/")).retryable
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_damage_on_the_way_is_tried_again():
         b"Content-Length: 1\r\nContent-Length: 2\r\n",
     ],
 )
-def test_a_head_that_is_no_http_is_not_tried_again(head, connect):
-    asked = []
+def test_a_response_that_is_not_http_is_not_retried(head, connect):
+    heads = []
 
     def serve(connection):
-        asked.append(head_of(connection))
+        heads.append(head_of(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
 
     with (
@@ -98,10 +98,10 @@ def test_a_head_that_is_no_http_is_not_tried_again(head, connect):
         pytest.raises(RegistryError, match="response is not valid HTTP: .*must be fixed"),
     ):
         connect(host).ping()
-    assert len(asked) == 1
+    assert len(heads) == 1
 
 
-def test_who_says_no_in_the_registrys_own_form_is_a_registry(connect):
+def test_a_ping_error_in_the_registry_format_is_of_a_registry(connect):
     with Registry() as registry:
         registry.faults = [Fault("ping get", status=403, body='{"errors":[{"code":"DENIED","message":"from where"}]}')]
         with pytest.raises(RegistryError, match="/v2/: 403: DENIED from where; access is denied for this user"):

@@ -1,4 +1,4 @@
-"""Connections that are used again, and answers that would put them out of step."""
+"""Reuse of connections, and responses after which a connection must not be reused."""
 
 import contextlib
 import gc
@@ -32,12 +32,12 @@ def pool():
 
 
 class Script:
-    """Answers each request of a connection with the next of `answers`, and counts connections."""
+    """Sends the next of `answers` for each request of a connection, and counts connections."""
 
     def __init__(self, *answers):
         self.answers = answers
         self.connections = 0
-        self.asked = []
+        self.heads = []
 
     def __call__(self, connection):
         self.connections += 1
@@ -45,7 +45,7 @@ class Script:
             head = head_of(connection)
             if not head:
                 return
-            self.asked.append(head)
+            self.heads.append(head)
             connection.sendall(answer)
 
 
@@ -63,7 +63,7 @@ class Script:
         ),
     ],
 )
-def test_a_connection_is_used_again_after(pool, answer, body):
+def test_a_connection_is_reused_after(pool, answer, body):
     script = Script(answer, OK)
     with raw_server(script) as host, contextlib.closing(pool):
         assert exchange(pool, f"http://{host}/")[1] == body
@@ -80,7 +80,7 @@ def test_a_connection_is_used_again_after(pool, answer, body):
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_a_connection_is_not_used_again_after(pool, answer):
+def test_a_connection_is_not_reused_after(pool, answer):
     script = Script(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
     with raw_server(script) as host, contextlib.closing(pool):
         for number in (1, 2):
@@ -88,7 +88,7 @@ def test_a_connection_is_not_used_again_after(pool, answer):
             assert script.connections == number
 
 
-def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
+def test_buffered_tls_bytes_are_not_the_next_response(tmp_path):
     trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
     big = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(200000)
 
@@ -103,21 +103,21 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next_one(tmp_path):
             assert exchange(pool, f"https://{host}/") == (200, bytes(200000))
 
 
-def test_so_many_connections_are_kept_and_no_more(pool):
-    """Whatever names a registry's redirects lead to."""
+def test_the_number_of_kept_connections_is_bounded(pool):
+    """Redirects may lead to any number of hosts."""
     with contextlib.ExitStack() as stack:
         scripts = [Script(OK, OK) for _ in range(6)]
         hosts = [stack.enter_context(raw_server(script)) for script in scripts]
         stack.callback(pool.close)
         for host in (*hosts, hosts[5], hosts[2], hosts[0]):
             exchange(pool, f"http://{host}/")
-        # The last four were kept; the first had to be connected to again.
+        # The last four connections were kept. The first host needed a new connection.
         assert [script.connections for script in scripts] == [2, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("size", [200_000, 20_000_000])
-def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
-    """A server that wants no more of it answers and closes: the rest of the body meets a reset."""
+def test_a_response_before_the_end_of_the_body_is_read(pool, size):
+    """A server that refuses a body responds and closes the connection. Sending the rest causes a reset."""
 
     def serve(connection):
         head_of(connection)
@@ -137,21 +137,21 @@ def test_what_is_said_before_a_body_is_sent_is_heard(pool, size):
         ("?q", "/?q"),
     ],
 )
-def test_what_a_url_may_not_hold_is_encoded(pool, target, sent):
+def test_invalid_characters_of_a_url_are_encoded(pool, target, sent):
     script = Script(OK)
     with raw_server(script) as host, contextlib.closing(pool):
         exchange(pool, f"http://{host}{target}")
-    assert script.asked[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
+    assert script.heads[0].split("\r\n")[:2] == [f"GET {sent} HTTP/1.1", f"Host: {host}"]
 
 
-def test_http_clients_own_debugging_works(pool, monkeypatch, capsys):
+def test_the_debug_level_of_http_client_works(pool, monkeypatch, capsys):
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     with raw_server(Script(OK)) as host, contextlib.closing(pool):
         assert exchange(pool, f"http://{host}/") == (200, b"{}")
     assert "reply:" in capsys.readouterr().out
 
 
-def test_what_somebody_else_was_handling_is_not_the_cause(connect, environ):
+def test_an_exception_of_the_caller_is_not_the_cause(connect, environ):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     try:
@@ -180,7 +180,7 @@ def test_a_reset_after_the_usual_cas_were_added_is_a_reset(tmp_path, connect, mo
         connect(host, ca_file=str(authority)).get_manifest("app", "v1")
 
 
-def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds, monkeypatch):
+def test_a_second_put_of_a_manifest_is_retried_after_a_reset(connect, image, holds, monkeypatch):
     send, puts = Session.send, []
 
     def broken(self, request, **options):
@@ -198,7 +198,7 @@ def test_a_manifest_whose_second_put_is_reset_is_put_again(connect, image, holds
     assert len(puts) == 3
 
 
-def test_no_socket_is_left_when_no_token_is_to_be_had(connect):
+def test_no_socket_is_left_open_without_a_token(connect):
     def serve(connection):
         while head := head_of(connection):
             if "GET /v2/ " in head:
@@ -207,8 +207,8 @@ def test_no_socket_is_left_when_no_token_is_to_be_had(connect):
                 connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             else:
                 realm = f"http://{head.split('Host: ')[1].split()[0]}/token"
-                asks = f'HTTP/1.1 401 U\r\nWWW-Authenticate: Bearer realm="{realm}",service="x"\r\n'
-                connection.sendall(asks.encode() + b"Content-Length: 100000\r\n\r\n" + bytes(100000))
+                challenge = f'HTTP/1.1 401 U\r\nWWW-Authenticate: Bearer realm="{realm}",service="x"\r\n'
+                connection.sendall(challenge.encode() + b"Content-Length: 100000\r\n\r\n" + bytes(100000))
 
     with warnings.catch_warnings(record=True) as caught, raw_server(serve) as host:
         warnings.simplefilter("always")
@@ -222,7 +222,7 @@ def test_no_socket_is_left_when_no_token_is_to_be_had(connect):
 
 
 def test_a_scheme_in_upper_case_is_the_same_scheme(environ):
-    """To a SOCKS proxy that was taken for one of HTTP the registry would be sent its password."""
+    """If a SOCKS proxy were used as an HTTP proxy, the registry would get the password of the proxy."""
     assert choose_proxy("http://reg.example/", {"HTTP_PROXY": "SOCKS5://u:p@h:1"}) == "socks5://u:p@h:1"
 
 
@@ -234,7 +234,7 @@ def test_a_proxy_of_a_cgi_program_is_checked_as_well(value):
 
 @pytest.fixture
 def behind_tls(tmp_path, monkeypatch):
-    """A session that uses a TLS proxy, and trusts the proxy and the registry."""
+    """A session with a TLS proxy, which trusts the proxy and the registry."""
     monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
     trusted = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
     with contextlib.ExitStack() as stack:
@@ -245,7 +245,7 @@ def behind_tls(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 500000\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"]
 )
-def test_an_answer_that_ends_a_connection_is_read_to_its_end_behind_tls(behind_tls, tmp_path, head):
+def test_a_response_that_ends_with_the_connection_is_complete_behind_tls(behind_tls, tmp_path, head):
     def serve(connection):
         with server_context(tmp_path).wrap_socket(connection, server_side=True) as secure:
             head_of(secure)
@@ -267,12 +267,12 @@ def test_a_response_that_is_truncated_behind_tls_is_an_error(behind_tls, tmp_pat
         exchange(behind_tls, f"https://{host}/")
 
 
-def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch):
+def test_a_handshake_behind_tls_has_a_total_timeout(behind_tls, monkeypatch):
     monkeypatch.setattr("dockless.registry.http._urllib3.CONNECT_TIMEOUT", 0.5)
     done = threading.Event()
 
     def serve(connection):
-        # A record of TLS that never ends, a byte at a time: no single wait is long.
+        # An endless TLS record, one byte at a time, so that no single read times out.
         connection.recv(1)
         connection.sendall(b"\x16\x03\x03\x40\x00")
         while not done.wait(0.1):
@@ -289,34 +289,34 @@ def test_a_handshake_behind_tls_has_a_time_for_all_of_it(behind_tls, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "answer, said",
+    "answer, message",
     [
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 30, "cannot be reached, or refused the connection"),
         (b"HTTP/1.1 403 No\r\nVia: x", "answered 403; ask the operator of the proxy"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n", "requires a user name and password"),
     ],
 )
-def test_what_a_proxy_says_to_connect(connect, environ, answer, said):
+def test_responses_of_a_proxy_to_connect(connect, environ, answer, message):
     with raw_server(Script(answer)) as host:
         environ["HTTPS_PROXY"] = f"http://{host}"
-        with pytest.raises(RegistryError, match=said):
+        with pytest.raises(RegistryError, match=message):
             connect("reg.example").get_manifest("app", "v1")
 
 
 def dies_after_each_answer(seen):
-    """Unsaid, and a moment later: the next request is on its way by then."""
+    """Closes a connection without notice, when the next request may already be on its way."""
 
     def serve(connection):
         seen.append(head_of(connection))
         connection.sendall(OK)
-        # Whatever comes next finds it closed.
+        # The next request finds the connection closed.
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return serve
 
 
-def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
+def test_connections_are_not_kept_if_the_server_closes_them_repeatedly(pool):
     seen = []
     with raw_server(dies_after_each_answer(seen)) as host, contextlib.closing(pool):
         failures = 0
@@ -328,7 +328,7 @@ def test_connections_that_are_dead_again_and_again_are_not_kept(pool):
         assert failures == 2 and len(seen) == 8
 
 
-def test_one_that_lives_shows_that_others_may(pool):
+def test_connections_are_kept_after_one_was_reused(pool):
     turn = []
 
     def serve(connection):
@@ -344,19 +344,19 @@ def test_one_that_lives_shows_that_others_may(pool):
         for _ in range(20):
             with contextlib.suppress(RegistryError):
                 exchange(pool, f"http://{host}/")
-        # All but the first served two, and were kept for the second.
+        # All connections but the first served two requests.
         assert len(turn) <= 8
 
 
-def test_a_body_that_does_not_come_is_not_waited_for_to_use_the_connection_again(pool):
-    """201, fifty bytes announced, and none sent, or one now and then."""
-    asked = []
+def test_a_missing_body_is_not_awaited_to_reuse_the_connection(pool):
+    """A 201 with a Content-Length of 50, and no byte or a byte from time to time."""
+    heads = []
 
     def serve(connection):
-        asked.append(head_of(connection))
+        heads.append(head_of(connection))
         connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n")
         with contextlib.suppress(OSError):
-            while len(asked) == 1:
+            while len(heads) == 1:
                 connection.sendall(b"x")
                 threading.Event().wait(0.05)
 

@@ -1,4 +1,4 @@
-"""Hosts of several addresses, some of which are silent or refuse."""
+"""Hosts with several addresses, some of which are silent or refuse connections."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from dockless.registry.http.happy_eyeballs import connect
 
 @contextlib.contextmanager
 def silent(address):
-    """A port of `address` where nobody answers: what listens there has no room for one more connection."""
+    """A port of `address` that does not respond, because the backlog of the listening socket is full."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind((address, 0))
@@ -31,7 +31,7 @@ def listening(address, port=0):
 
 @pytest.fixture
 def resolve(monkeypatch):
-    """Gives all names the addresses it is called with."""
+    """`resolve(*addresses)` resolves all host names to these addresses."""
 
     def set_addresses(*addresses):
         def look_up(name, port, **_):
@@ -56,38 +56,38 @@ def reached(port, seconds=30.0):
         return sock.getpeername()[0]
 
 
-def test_a_silent_address_is_not_waited_for(resolve):
+def test_a_silent_address_does_not_delay_the_next(resolve):
     with silent("127.0.0.1") as port, listening("127.0.0.2", port):
         resolve("127.0.0.1", "127.0.0.2")
         assert reached(port) == "127.0.0.2"
 
 
-def test_nor_are_several(resolve):
+def test_several_silent_addresses_do_not_delay_the_next(resolve):
     with silent("127.0.0.1") as port, listening("127.0.0.9", port):
         resolve(*["127.0.0.1"] * 3, "127.0.0.9")
         assert reached(port) == "127.0.0.9"
 
 
-def test_the_first_that_answers_is_taken(resolve):
+def test_the_first_connection_is_used(resolve):
     with listening("127.0.0.1") as port, listening("127.0.0.2", port):
         resolve("127.0.0.1", "127.0.0.2")
         assert reached(port) == "127.0.0.1"
 
 
 @pytest.mark.parametrize("gone", ["127.0.0.1", "2001:db8::1", "255.255.255.255"])
-def test_after_an_address_that_refuses_or_cannot_be_asked_comes_the_next(resolve, gone):
+def test_the_next_address_is_tried_after_an_error(resolve, gone):
     with listening("127.0.0.2") as port:
         resolve(gone, "127.0.0.2")
         assert reached(port) == "127.0.0.2"
 
 
-def test_a_silent_host_has_one_time_for_all_its_addresses(resolve):
+def test_all_addresses_share_one_timeout(resolve):
     with silent("127.0.0.1") as port, pytest.raises(TimeoutError):
         resolve(*["127.0.0.1"] * 1000)
         connect("reg.example", port, 0.6)
 
 
-def test_where_all_refuse_that_is_said(resolve):
+def test_the_error_if_all_addresses_refuse(resolve):
     with listening("127.0.0.1") as port:
         pass
     resolve("127.0.0.1", "127.0.0.2")
@@ -95,7 +95,7 @@ def test_where_all_refuse_that_is_said(resolve):
         connect("reg.example", port, 30.0)
 
 
-def test_families_take_turns(resolve, monkeypatch):
+def test_address_families_alternate(resolve, monkeypatch):
     tried = []
 
     def begin(address):
@@ -110,8 +110,8 @@ def test_families_take_turns(resolve, monkeypatch):
 
 
 @pytest.mark.parametrize("silent_first", [False, True])
-def test_a_refusal_is_told_where_others_are_silent(resolve, silent_first):
-    """The host is there: what comes of that is for its caller."""
+def test_a_refusal_is_reported_if_other_addresses_are_silent(resolve, silent_first):
+    """The refusal shows that the host exists."""
     with silent("127.0.0.1") as port:
         addresses = ["127.0.0.1", "127.0.0.2"]
         resolve(*(addresses if silent_first else reversed(addresses)))

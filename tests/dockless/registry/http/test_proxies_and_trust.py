@@ -1,4 +1,4 @@
-"""Proxies and CAs, read from where they belong and nowhere else."""
+"""Proxies, CAs and client certificates: where they are configured and where they apply."""
 
 import base64
 import socket
@@ -33,7 +33,7 @@ PROXY = "http://proxy.example:3128"
         ("http://[::1]:5000/v2/", {"HTTP_PROXY": PROXY}, None),
     ],
 )
-def test_which_proxy(url, environ, proxy):
+def test_choice_of_the_proxy(url, environ, proxy):
     assert choose_proxy(url, environ) == proxy
 
 
@@ -71,7 +71,7 @@ def test_no_proxy(host, no_proxy, direct):
 
 
 @pytest.mark.parametrize("proxy", ["http://", "http://host:99999", "http://u:S3CR3T@[x", "//"])
-def test_a_proxy_that_is_none(proxy):
+def test_invalid_proxies(proxy):
     with pytest.raises(RegistryError, match="the proxy that HTTPS_PROXY names cannot be used; write") as caught:
         choose_proxy("https://reg.example/", {"HTTPS_PROXY": proxy})
     assert "S3CR3T" not in str(caught.value)
@@ -79,7 +79,7 @@ def test_a_proxy_that_is_none(proxy):
 
 @pytest.fixture
 def proxy():
-    """A proxy that answers what it is told, and what it was told in return."""
+    """A proxy that sends `answer`, and the request heads that it received."""
     server = socket.create_server(("127.0.0.1", 0))
     seen = []
     answer = {"head": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"}
@@ -107,7 +107,7 @@ def proxy():
     thread.join()
 
 
-def test_the_proxys_password_goes_to_the_proxy_alone(proxy, connect, environ):
+def test_the_password_of_a_proxy_is_sent_only_to_the_proxy(proxy, connect, environ):
     url, seen, _ = proxy
     environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
     with pytest.raises(
@@ -137,11 +137,6 @@ def test_a_dead_proxy(connect, environ):
     assert "S3CR3T" not in str(caught.value)
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    return str(make_certificate(tmp_path))
-
-
 @pytest.mark.parametrize("how", ["ca_file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "certs.d"])
 def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep):
     with Registry(tls=server_context(tmp_path)) as registry:
@@ -152,16 +147,16 @@ def test_a_private_ca(how, certificate, tmp_path, connect, environ, image, keep)
         if how == "ca_file":
             options = {"ca_file": certificate}
         elif how == "certs.d":
-            folder = tmp_path / "home/.config/containers/certs.d" / registry.host
-            folder.mkdir(parents=True)
-            (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+            directory = tmp_path / "home/.config/containers/certs.d" / registry.host
+            directory.mkdir(parents=True)
+            (directory / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
         else:
             environ[how] = certificate
         assert connect(registry.host, **options).get_manifest("app", "v1").digest == image.digest
 
 
-def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
-    """CVE-2024-35195: what was not verified for one host must be for the next."""
+def test_insecure_applies_to_the_registry_only(certificate, tmp_path):
+    """CVE-2024-35195: an unverified connection to one host must not disable the verification of the next."""
     trust = Trust("reg.example:5000", True, None, {})
     one = trust.context("reg.example", 5000)
     assert one.verify_mode == ssl.CERT_NONE and not one.get_ca_certs()
@@ -171,8 +166,8 @@ def test_insecure_is_for_the_registry_alone(certificate, tmp_path):
         assert len(other.get_ca_certs()) > 50
 
 
-def test_the_usual_cas_are_beside_a_files_when_they_are_needed(certificate):
-    """A copy may lead from Docker Hub to a private registry. A variable's are in their stead."""
+def test_the_default_cas_are_added_to_a_ca_file_on_demand(certificate):
+    """A copy from Docker Hub to a private registry needs both. A file from a variable replaces the default CAs."""
     trust = Trust("reg.example", False, certificate, {})
     context = trust.context("reg.example", 443)
     assert context is trust.context("store.example", 443) and len(context.get_ca_certs()) == 1
@@ -181,8 +176,8 @@ def test_the_usual_cas_are_beside_a_files_when_they_are_needed(certificate):
     assert len(alone.context("reg.example", 443).get_ca_certs()) == 1 and not alone.add_system_cas()
 
 
-def test_a_host_that_only_the_usual_cas_vouch_for(certificate, tmp_path, connect, image, keep, monkeypatch):
-    """With a CA file of somebody else: its certificate is looked at once more."""
+def test_a_host_that_only_the_default_cas_trust(certificate, tmp_path, connect, image, keep, monkeypatch):
+    """With an unrelated CA file, the certificate is verified again with the default CAs."""
     other = tmp_path / "other"
     other.mkdir()
     usual = make_certificate(other)
@@ -197,46 +192,46 @@ _SIGN_CLIENT = "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateseria
 
 
 @pytest.fixture
-def who_wants_to_know(certificate, tmp_path):
-    """A server's context that asks who a client is; `client.crt` and `client.key` answer that."""
+def client_certificate_context(certificate, tmp_path):
+    """A server context that requires a client certificate; `client.crt` and `client.key` are such a certificate."""
     for command in (_CLIENT, _SIGN_CLIENT):
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
     context = server_context(tmp_path)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificate)
-    # Else a client hears of a refusal with its first answer, not in the handshake.
+    # With TLS 1.3, the client would get the refusal with the first response, not in the handshake.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def test_a_client_certificate_of_certs_d(certificate, who_wants_to_know, tmp_path, connect, image, keep):
-    """It is shown to the registry that it is for, and to nobody else."""
-    with Registry(tls=who_wants_to_know) as registry:
+def test_a_client_certificate_of_certs_d(certificate, client_certificate_context, tmp_path, connect, image, keep):
+    """A client certificate is sent only to its registry."""
+    with Registry(tls=client_certificate_context) as registry:
         keep(registry, "app", image, "v1")
         with pytest.raises(RegistryError, match="v2/: "):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         assert registry.requests == []
-        folder = tmp_path / "home/.config/containers/certs.d" / registry.host
-        folder.mkdir(parents=True)
+        directory = tmp_path / "home/.config/containers/certs.d" / registry.host
+        directory.mkdir(parents=True)
         for name, made in (("client.cert", "client.crt"), ("client.key", "client.key")):
-            (folder / name).write_bytes((tmp_path / made).read_bytes())
+            (directory / name).write_bytes((tmp_path / made).read_bytes())
         client = connect(registry.host, ca_file=certificate)
         assert client.get_manifest("app", "v1").digest == image.digest
         trust = Trust(registry.host, False, certificate, {"HOME": str(tmp_path / "home")})
         mine, other = trust.context("127.0.0.1", int(registry.host.split(":")[1])), trust.context("127.0.0.1", 443)
         assert mine is not other and trust.add_system_cas()
         assert [len(context.get_ca_certs()) > 50 for context in (mine, other)] == [True, True]
-        (folder / "client.key").unlink()
+        (directory / "client.key").unlink()
         with pytest.raises(
             RegistryError, match=r"cannot use .*client.cert with .*client.key: No such file.*; store both"
         ):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
-        (folder / "client.key").write_text("no key")
+        (directory / "client.key").write_text("no key")
         with pytest.raises(RegistryError, match=r"client.key: they are not a PEM certificate and its key; store"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
 
 
-def test_the_usual_cas_are_in_what_is_made_after_they_were_needed(certificate):
+def test_later_contexts_include_the_default_cas(certificate):
     trust = Trust("reg.example", False, certificate, {})
     assert trust.add_system_cas() and len(trust.context("store.example", 443).get_ca_certs()) > 50
 
@@ -249,23 +244,23 @@ def test_insecure_and_secure_in_one_process(certificate, tmp_path, connect, imag
             connect(other.host).get_manifest("app", "v1")
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("hello", "no PEM certificate"), ("", "no PEM")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "No such file"), ("hello", "no PEM certificate"), ("", "no PEM")]
+)
 @pytest.mark.parametrize("named", ["the CA file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_ca_file_that_is_none(content, said, named, tmp_path, connect, environ):
+def test_invalid_ca_files(content, message, named, tmp_path, connect, environ):
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
     options = {"ca_file": str(path)} if named == "the CA file" else {}
     if not options:
         environ[named] = str(path)
-    with pytest.raises(RegistryError, match=f"cannot use {named} .*ca.pem: .*{said}.*; name a PEM file"):
+    with pytest.raises(RegistryError, match=f"cannot use {named} .*ca.pem: .*{message}.*; name a PEM file"):
         connect("reg.example", **options)
 
 
-def test_a_ca_file_that_is_no_good_is_no_matter_where_nobody_speaks_tls(
-    certificate, tmp_path, connect, environ, image, keep
-):
-    """What holds PEM is read when it is needed; then it is told as ever."""
+def test_an_invalid_ca_file_is_an_error_only_with_tls(certificate, tmp_path, connect, environ, image, keep):
+    """A CA file is read only when a TLS context is made. Errors are reported then."""
     path = tmp_path / "ca.pem"
     path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     environ["SSL_CERT_FILE"] = str(path)
@@ -281,15 +276,15 @@ def test_a_ca_file_that_is_no_good_is_no_matter_where_nobody_speaks_tls(
 
 
 def test_a_certificate_for_another_host(certificate, tmp_path, connect):
-    """It is the cause that is told, though plain http, which loopback is asked first, came to nothing either."""
+    """The error is that of TLS, although plain HTTP, which is tried on loopback, failed too."""
     with Registry(tls=server_context(tmp_path), address="127.0.0.2") as registry:
         with pytest.raises(RegistryError, match=r"the server's certificate is not for 127\.0\.0\.2; check the name"):
             connect(registry.host, ca_file=certificate).get_manifest("app", "v1")
         assert registry.requests == []
 
 
-def test_plain_http_is_for_loopback_or_those_who_say_so(connect, environ, monkeypatch, image, keep):
-    """A registry elsewhere that speaks plain http is refused, with the option that allows it."""
+def test_plain_http_needs_loopback_or_insecure(connect, environ, monkeypatch, image, keep):
+    """A remote registry that speaks only plain HTTP is refused, and the error names the option that allows it."""
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         monkeypatch.setattr("dockless.registry.registry_session.is_loopback", lambda host: False)
@@ -307,11 +302,11 @@ def test_tokens_over_tls(certificate, tmp_path, connect, image, holds):
         holds(registry, "app", image, "v1")
 
 
-def test_a_ca_of_certs_d_is_for_where_the_registry_leads_too(certificate, tmp_path):
-    """Its token server has a certificate of the same company's; ours is shown to the registry alone."""
-    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
-    folder.mkdir(parents=True)
-    (folder / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
+def test_a_ca_of_certs_d_applies_to_redirect_targets(certificate, tmp_path):
+    """The token server may have a certificate of the same CA. The client certificate is sent only to the registry."""
+    directory = tmp_path / "home/.config/containers/certs.d/reg.example"
+    directory.mkdir(parents=True)
+    (directory / "ca.crt").write_bytes((tmp_path / "ca.crt").read_bytes())
     trust = Trust("reg.example", False, None, {"HOME": str(tmp_path / "home")})
     for host in ("reg.example", "auth.example"):
         assert len(trust.context(host, 443).get_ca_certs()) == 1
@@ -326,16 +321,16 @@ def test_a_proxy_that_forbids_a_host(status, proxy, connect, environ):
     answer["head"] = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
     environ["HTTPS_PROXY"] = f"http://ann:S3CR3T@{url}"
     hint = "ask the operator of the proxy to allow reg.example, or add the host to NO_PROXY"
-    said = f"the proxy http://{url} answered {status}; {hint}"
-    with pytest.raises(RegistryError, match=said):
+    message = f"the proxy http://{url} answered {status}; {hint}"
+    with pytest.raises(RegistryError, match=message):
         connect("reg.example").get_manifest("app", "v1")
     assert len(seen) == 1
 
 
 def test_insecure_needs_no_ca_of_certs_d(tmp_path):
-    folder = tmp_path / "home/.config/containers/certs.d/reg.example"
-    folder.mkdir(parents=True)
-    (folder / "ca.crt").write_bytes(b"DER, say")
+    directory = tmp_path / "home/.config/containers/certs.d/reg.example"
+    directory.mkdir(parents=True)
+    (directory / "ca.crt").write_bytes(b"DER, say")
     trust = Trust("reg.example", True, None, {"HOME": str(tmp_path / "home")})
     assert trust.context("reg.example", 443).verify_mode == ssl.CERT_NONE
     assert len(trust.context("store.example", 443).get_ca_certs()) > 50

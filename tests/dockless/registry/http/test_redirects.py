@@ -1,4 +1,4 @@
-"""Where a registry may send us, and what goes along."""
+"""Redirects: allowed targets, and what is sent to them."""
 
 import contextlib
 import re
@@ -7,7 +7,7 @@ import pytest
 from raw_server import head_of, raw_server
 
 from dockless.errors import DocklessError
-from dockless.registry import Credentials, push
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.http.addresses import is_loopback
 from dockless.registry.http.url_policy import check_destination, is_below, is_of_repository, origin_of, redact, resolve
@@ -33,12 +33,12 @@ ANN = Credentials("ann", "secret")
         ("https://10.0.0.5:5000/x", "https://10.0.0.5:5000"),
     ],
 )
-def test_may_lead_there(url, base):
-    check_destination(url, base, "the place")
+def test_allowed_targets(url, base):
+    check_destination(url, base, "the location")
 
 
 @pytest.mark.parametrize(
-    ("url", "base", "said"),
+    ("url", "base", "message"),
     [
         ("http://reg.example:5000/x", HTTPS, "downgrades from https to http"),
         ("http://store.example/x", HTTPS, "downgrades from https to http"),
@@ -79,9 +79,9 @@ def test_may_lead_there(url, base):
         ("http://0.0.0.0/x", LOCAL, "in a private network"),
     ],
 )
-def test_may_not_lead_there(url, base, said):
-    with pytest.raises(ProtocolError, match=said) as caught:
-        check_destination(url, base, "the place")
+def test_refused_targets(url, base, message):
+    with pytest.raises(ProtocolError, match=message) as caught:
+        check_destination(url, base, "the location")
     assert "u:p" not in str(caught.value)
 
 
@@ -97,23 +97,23 @@ def test_may_not_lead_there(url, base, said):
         "http://169.254.169.254/t",
     ],
 )
-def test_credentials_go_to_no_other_inner_address(realm):
-    """An address as a realm must be the registry's own; one by name may be a company's token server."""
+def test_credentials_are_not_sent_to_other_private_addresses(realm):
+    """A realm that is an IP address must be that of the registry. A host name may be that of a token server."""
     with pytest.raises(ProtocolError, match="in a private network"):
         check_destination(realm, LOCAL, "the token realm", strict=True)
     check_destination("http://127.0.0.1:5000/token", LOCAL, "the token realm", strict=True)
 
 
-def test_a_companys_registry_leads_to_a_companys_store(monkeypatch):
-    """By its address: allowed where the registry's own name stands for an inner address."""
+def test_a_private_registry_may_redirect_to_a_private_address(monkeypatch):
+    """An address is allowed if the name of the registry resolves to a private address."""
     inner = [(2, 1, 6, "", ("10.0.0.5", 0))]
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: inner if host == "reg.corp" else [])
-    check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the place")
+    check_destination("https://10.0.0.6:9000/x", "https://reg.corp", "the location")
     for url in ("https://127.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x"):
         with pytest.raises(ProtocolError):
-            check_destination(url, "https://reg.corp", "the place")
+            check_destination(url, "https://reg.corp", "the location")
     with pytest.raises(ProtocolError):
-        check_destination("https://10.0.0.6:9000/x", HTTPS, "the place")
+        check_destination("https://10.0.0.6:9000/x", HTTPS, "the location")
 
 
 def test_names_and_addresses():
@@ -134,7 +134,7 @@ def test_locations_keep_their_query():
         resolve("http://h", "http://[x", "it")
 
 
-def test_urls_for_people_hold_no_secret():
+def test_redacted_urls_contain_no_secret():
     assert redact("https://u:p@h:5/x?sig=abc&flag&e=") == "https://h:5/x?sig=...&...&e=..."
     assert redact("/x?sig=abc") == "/x?sig=..."
 
@@ -175,9 +175,22 @@ def test_paths_of_a_repository(path, is_of_a_b):
     assert is_of_repository("https://reg.example/v2/", "")
 
 
+@pytest.mark.parametrize("location", ["https://[x/?X-Sig=S1GNATURE", "http://[/y?flag&sig=S1GNATURE"])
+def test_an_invalid_url_in_an_error_has_no_query(location, connect, image, keep):
+    with pytest.raises(ProtocolError, match=re.escape(location.partition("?")[0])) as caught:
+        check_destination(location, HTTPS, "the location")
+    assert "is not a valid URL" in str(caught.value) and "S1GNATURE" not in str(caught.value)
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("blob get", status=307, headers={"Location": location})]
+        with pytest.raises(ProtocolError, match=re.escape(location.partition("?")[0])) as caught:
+            RegistryBlobSource(connect(registry.host), "app").open(image.root.layers[0])
+    assert "is not a valid URL" in str(caught.value) and "S1GNATURE" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["get_manifest", "head_manifest"])
-def test_what_is_read_is_followed(status, method, connect, image, keep):
+def test_redirects_of_reads_are_followed(status, method, connect, image, keep):
     with Registry() as registry, Registry() as other:
         keep(other, "app", image, "v1")
         registry.faults = [
@@ -189,7 +202,7 @@ def test_what_is_read_is_followed(status, method, connect, image, keep):
 
 @pytest.mark.parametrize("status", [307, 308])
 def test_an_upload_is_followed_with_its_body(status, connect, image, holds):
-    """The body is opened anew for the place that it is sent to."""
+    """The body is opened again for the redirected request."""
     with Registry() as registry:
         registry.faults = [
             Fault("upload put", nth=(1, 3), status=status, headers={"Location": "{path}"}),
@@ -208,7 +221,7 @@ def test_an_upload_that_would_become_a_get_is_not_followed(status, connect, imag
         assert not [request for request in registry.requests if request.path == "/elsewhere"]
 
 
-def test_in_a_circle(connect):
+def test_a_redirect_loop(connect):
     with Registry() as registry:
         registry.faults = [Fault("manifest", status=307, headers={"Location": "{path}"})]
         with pytest.raises(ProtocolError, match="redirects more than 10 times"):
@@ -217,8 +230,8 @@ def test_in_a_circle(connect):
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/login", "https://example.com"])
-def test_a_host_whose_ping_leads_elsewhere(path, connect):
-    """A web page behind a redirect is no registry, and no credentials are sent to find out."""
+def test_a_redirected_ping_gets_no_credentials(path, connect):
+    """The target of the redirect may be a web page. No credentials are sent to it."""
     with Registry(auth=BasicAuth([User("ann", "secret")])) as registry:
         headers = {"Location": f"{path}" if "://" not in path else "http://169.254.169.254/"}
         registry.faults = [Fault("ping get", status=302, headers=headers)]
@@ -227,13 +240,13 @@ def test_a_host_whose_ping_leads_elsewhere(path, connect):
         assert not any(request.headers["Authorization"] for request in registry.requests)
 
 
-# A store that the registry refers to, and which refers back to the registry, where the user has credentials.
+# A store to which the registry redirects, and which redirects back to the registry.
 
 STOLEN = "/v2/stolen/prod/manifests/v1"
 
 
 def store(answer):
-    """A server that answers the nth request to it, which is read to its end, with `answer(n, head)`."""
+    """Return a server that reads each request and sends `answer(n, head)`, and the heads that it received."""
     heads = []
 
     def serve(connection):
@@ -263,7 +276,7 @@ def guarded(request, keep, image):
 
 @pytest.mark.parametrize("status", [302, 307, 308])
 def test_credentials_do_not_come_back_from_another_host(status, guarded, connect, image, keep):
-    """Nor is the 401 answered: no token is requested for the repository that the store names."""
+    """The 401 is not answered: no token is requested for the repository that the store names."""
     keep(guarded, "app", image, "v1")
     server, heads = store(lambda n, head: f"HTTP/1.1 {status} X\r\nLocation: http://{guarded.host}{STOLEN}")
     with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
@@ -306,7 +319,7 @@ def test_an_upload_at_another_host_is_not_redirected_back(guarded, connect, imag
     ("path", "is_allowed"), [(STOLEN, False), ("/v2/app/manifests/v1", False), ("/v2/app/blobs/uploads/1", True)]
 )
 def test_an_upload_location_that_another_host_names(path, is_allowed, guarded, connect):
-    """Back at the registry, it must be an upload into the same repository: it is requested with credentials."""
+    """The Location must be an upload to the same repository, because it is requested with credentials."""
     server, _ = store(lambda n, head: f"HTTP/1.1 202 Accepted\r\nLocation: http://{guarded.host}{path}")
     with server as host, contextlib.closing(connect(guarded.host, credentials=ANN)) as client:
         guarded.faults = [Fault("upload post", nth=(1, 2), status=307, headers={"Location": f"http://{host}/u"})]

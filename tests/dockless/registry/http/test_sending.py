@@ -1,4 +1,4 @@
-"""Peers that take a body slowly, in part or not at all, and what they say meanwhile."""
+"""Servers that read a body slowly, partly or not at all, and their early responses."""
 
 import contextlib
 import os
@@ -28,27 +28,21 @@ LARGE = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge"
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
 
 
-@pytest.fixture
-def path(tmp_path):
-    (tmp_path / "blob").write_bytes(DATA)
-    return tmp_path / "blob"
-
-
 class Peers:
-    """A server that a blob is sent to, by plain HTTP or TLS."""
+    """A server for an upload, by plain HTTP or TLS."""
 
-    def __init__(self, path, tls_folder):
+    def __init__(self, path, tls_directory):
         self.blob = OpenBlob(Opens(partial(open, path, "rb")), BLOB)
-        self.scheme = "https" if tls_folder else "http"
-        self.tls = server_context(tls_folder) if tls_folder else None
-        self.trusted = ssl.create_default_context(cafile=str(tls_folder / "ca.pem")) if tls_folder else None
+        self.scheme = "https" if tls_directory else "http"
+        self.tls = server_context(tls_directory) if tls_directory else None
+        self.trusted = ssl.create_default_context(cafile=str(tls_directory / "ca.pem")) if tls_directory else None
         self.connections = 0
         self.moved = 0
-        # Set when the client has all that it gets.
+        # Set when the client has its last response.
         self.gone = threading.Event()
 
     def put(self, serve, *, timeout=20.0):
-        """What a PUT is answered by `serve(connection)`, and then a GET over the same pool."""
+        """Return the responses of `serve(connection)` to a PUT and to a GET over the same pool."""
 
         def speak(connection):
             self.connections += 1
@@ -78,8 +72,8 @@ def peers(request, path, tmp_path):
         yield found
 
 
-def told(peers, answer):
-    """Says it when the head is there, reads nothing, and keeps the connection."""
+def respond_and_keep_open(peers, answer):
+    """Return a handler that sends `answer` after the head, reads no body, and keeps the connection open."""
 
     def serve(connection):
         head = head_of(connection)
@@ -93,7 +87,7 @@ def told(peers, answer):
 
 
 @pytest.mark.parametrize(
-    "answer, heard",
+    "answer, response",
     [
         (LARGE, (413, b"large")),
         (LARGE.replace(b"Content-Length: 5\r\n\r\nlarge", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), (413, b"")),
@@ -102,15 +96,15 @@ def told(peers, answer):
         (b"HTTP/1.0 503 Busy\r\nContent-Length: 0\r\n\r\n", (503, b"")),
     ],
 )
-def test_a_refusal_is_heard_by_who_sends(peers, answer, heard):
-    assert peers.put(told(peers, answer)) == [heard, (200, b"{}")]
-    # The rest of the body would have been the next request.
+def test_a_refusal_is_read_while_the_body_is_sent(peers, answer, response):
+    assert peers.put(respond_and_keep_open(peers, answer)) == [response, (200, b"{}")]
+    # The rest of the body would be read as the next request.
     assert peers.connections == 2
     assert peers.moved < len(DATA)
 
 
-def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
-    """Gigabytes, for a 413 that is there already."""
+def test_the_rest_of_the_body_is_not_sent_after_a_refusal(peers):
+    """A 413 is already received, so that gigabytes would be sent in vain."""
     read = []
 
     def serve(connection):
@@ -128,8 +122,8 @@ def test_nothing_is_sent_to_who_would_read_it_after_a_refusal(peers):
 @pytest.mark.parametrize(
     "meanwhile", [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 x\r\n\r\n" * 3, b"HTTP/1.1"]
 )
-def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
-    """Be it half an answer; and the same connection goes on."""
+def test_interim_and_partial_responses_do_not_end_the_body(peers, meanwhile):
+    """This includes a part of a status line. The connection is reused."""
     got = []
 
     def serve(connection):
@@ -145,14 +139,14 @@ def test_what_is_no_refusal_ends_no_body(peers, meanwhile):
     assert b"".join(got) == DATA and peers.connections == 1 and peers.moved == len(DATA)
 
 
-def test_an_early_yes_is_no_reason_to_send_less(peers):
+def test_the_whole_body_is_sent_after_an_early_success(peers):
     got = []
 
     def serve(connection):
         head_of(connection)
         connection.sendall(CREATED)
         while left := len(DATA) - sum(map(len, got)):
-            # The next request may follow at once.
+            # The next request may follow immediately.
             got.append(connection.recv(min(left, BLOCK_SIZE)))
         head_of(connection)
         connection.sendall(CREATED)
@@ -161,7 +155,7 @@ def test_an_early_yes_is_no_reason_to_send_less(peers):
     assert b"".join(got) == DATA
 
 
-def test_a_peer_that_hangs_up_is_not_sent_to(peers):
+def test_a_closed_connection_ends_the_sending(peers):
     def serve(connection):
         if head_of(connection).startswith("PUT"):
             connection.recv(100)
@@ -170,13 +164,13 @@ def test_a_peer_that_hangs_up_is_not_sent_to(peers):
         peers.put(serve)
 
 
-def test_a_peer_that_takes_nothing_is_not_waited_for(peers, monkeypatch):
+def test_a_peer_that_reads_nothing_times_out(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.session.SEND_TIMEOUT", 0.3)
     with pytest.raises(RegistryError, match="timed out"):
-        peers.put(told(peers, b""))
+        peers.put(respond_and_keep_open(peers, b""))
 
 
-def test_a_peer_that_takes_little_gets_all():
+def test_a_slow_peer_gets_the_whole_body():
     one, other = socket.socketpair()
     got = []
 
@@ -195,8 +189,8 @@ def test_a_peer_that_takes_little_gets_all():
     assert b"".join(got) == DATA
 
 
-def test_the_least_pace():
-    """A peer that takes a byte in each 30 seconds."""
+def test_a_body_below_the_minimum_rate_is_an_error():
+    """A peer that reads one byte every 30 seconds."""
     now = [0.0]
     clock = Clock(lambda: now[0], lambda: now[0], lambda seconds: None, lambda: 0.5)
 
@@ -214,7 +208,7 @@ def test_the_least_pace():
     assert now[0] == 60.0
 
 
-def test_a_flood_instead_of_an_answer_is_bounded(peers):
+def test_an_endless_response_head_is_bounded(peers):
     def serve(connection):
         head_of(connection)
         with contextlib.suppress(OSError):
@@ -225,7 +219,7 @@ def test_a_flood_instead_of_an_answer_is_bounded(peers):
         peers.put(serve)
 
 
-def test_a_flood_of_interim_answers_ends(peers):
+def test_a_flood_of_interim_responses_is_bounded(peers):
     def serve(connection):
         head_of(connection)
         with contextlib.suppress(OSError):
@@ -236,8 +230,8 @@ def test_a_flood_of_interim_answers_ends(peers):
         peers.put(serve)
 
 
-def test_a_refusal_is_heard_between_small_pieces(peers, monkeypatch):
+def test_a_refusal_is_read_between_small_pieces(peers, monkeypatch):
     monkeypatch.setattr("dockless.registry.http.adapter.BLOCK_SIZE", 1000)
     monkeypatch.setattr("dockless.registry.upload_body.BLOCK_SIZE", 1000)
-    assert peers.put(told(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
+    assert peers.put(respond_and_keep_open(peers, LARGE)) == [(413, b"large"), (200, b"{}")]
     assert peers.moved < len(DATA)

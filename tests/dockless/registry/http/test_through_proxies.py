@@ -1,4 +1,4 @@
-"""Pushes and pulls through proxies that work."""
+"""Pushes and pulls through working proxies."""
 
 import base64
 import contextlib
@@ -16,11 +16,6 @@ USER = "ann:S3CR3T%40home"
 HEADER = "Proxy-Authorization: Basic " + base64.b64encode(b"ann:S3CR3T@home").decode()
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    return str(make_certificate(tmp_path))
-
-
 @pytest.fixture(autouse=True)
 def loopback_is_like_any_other(monkeypatch):
     monkeypatch.setattr("dockless.registry.http.proxies.is_loopback", lambda host: False)
@@ -28,7 +23,7 @@ def loopback_is_like_any_other(monkeypatch):
 
 @pytest.fixture
 def image(make):
-    """Larger than a block of TLS, of a socket and of ours."""
+    """An image with a layer that is larger than a TLS record, a socket buffer and a block."""
     return make(5, 3_000_000, 100)
 
 
@@ -48,19 +43,19 @@ def test_an_http_proxy(spoken, scheme, certificate, tmp_path, connect, environ, 
             assert client.get_blob("app", layer.digest).read(1 << 24, "it") == image.source.blobs[layer.digest]
         seen = {name.lower() for request in registry.requests for name in request.headers}
         assert "host" in seen and "proxy-authorization" not in seen
-    asked = [head.split("\r\n") for head in proxy.asked]
-    assert all(HEADER in head for head in asked)
+    heads = [head.split("\r\n") for head in proxy.requests]
+    assert all(HEADER in head for head in heads)
     if spoken == "TLS":
         # http.client speaks HTTP/1.0 to proxies before CPython 3.12.
-        assert {head[0].rpartition("/")[0] for head in asked} == {f"CONNECT {host} HTTP"}
+        assert {head[0].rpartition("/")[0] for head in heads} == {f"CONNECT {host} HTTP"}
     else:
-        assert {head[0].split("/v2/")[0].split(" ")[1] for head in asked} == {f"http://{host}"}
-        assert all(f"Host: {host}" in head for head in asked)
+        assert {head[0].split("/v2/")[0].split(" ")[1] for head in heads} == {f"http://{host}"}
+        assert all(f"Host: {host}" in head for head in heads)
 
 
 @pytest.mark.parametrize("spoken", ["plain http", "TLS"])
-@pytest.mark.parametrize("scheme, asked", [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
-def test_a_socks_proxy(scheme, asked, spoken, certificate, tmp_path, connect, environ, image, holds):
+@pytest.mark.parametrize("scheme, requested_host", [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
+def test_a_socks_proxy(scheme, requested_host, spoken, certificate, tmp_path, connect, environ, image, holds):
     with Registry(tls=server_context(tmp_path) if spoken == "TLS" else None) as registry:
         with socks_proxy("ann", "S3CR3T@home") as proxy:
             environ["ALL_PROXY"] = f"{scheme}://{USER}@{proxy.address}"
@@ -68,7 +63,7 @@ def test_a_socks_proxy(scheme, asked, spoken, certificate, tmp_path, connect, en
             with contextlib.closing(connect(f"localhost:{port}", ca_file=certificate)) as client:
                 push(image.root, image.source, client, "app", ["v1"])
             holds(registry, "app", image, "v1")
-        assert set(proxy.asked) == {f"SOCKS {asked}:{port}"}
+        assert set(proxy.requests) == {f"SOCKS {requested_host}:{port}"}
 
 
 def test_a_socks_proxy_that_refuses(connect, environ):
@@ -78,7 +73,7 @@ def test_a_socks_proxy_that_refuses(connect, environ):
             RegistryError, match="the proxy socks5h://127.0.0.1:[0-9]+ cannot be reached, or refused"
         ) as no:
             connect("reg.example").get_manifest("app", "v1")
-    assert "S3CR3T" not in str(no.value) and proxy.asked == []
+    assert "S3CR3T" not in str(no.value) and proxy.requests == []
 
 
 def test_a_socks_proxy_without_pysocks(connect, environ, monkeypatch):
@@ -88,17 +83,17 @@ def test_a_socks_proxy_without_pysocks(connect, environ, monkeypatch):
         connect("reg.example").get_manifest("app", "v1")
 
 
-def test_a_proxy_whose_certificate_nobody_vouches_for(certificate, tmp_path, connect, environ):
+def test_a_proxy_with_an_untrusted_certificate(certificate, tmp_path, connect, environ):
     with http_proxy(server_context(tmp_path)) as proxy:
         environ["HTTPS_PROXY"] = f"https://{proxy.address}"
         with pytest.raises(
             RegistryError, match="the proxy https://.*: the proxy's certificate is not signed by a trusted CA"
         ):
             connect("reg.example").get_manifest("app", "v1")
-        assert proxy.asked == []
+        assert proxy.requests == []
 
 
-def test_a_registry_behind_two_tls_whose_certificate_is_wrong(certificate, tmp_path, connect, environ):
+def test_an_untrusted_registry_behind_a_trusted_tls_proxy(certificate, tmp_path, connect, environ):
     """The proxy is trusted, the registry is not."""
     other = tmp_path / "other"
     other.mkdir()

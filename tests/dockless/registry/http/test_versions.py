@@ -1,4 +1,4 @@
-"""The ranges of requests, urllib3 and google-auth in pyproject.toml are those that the tests run with."""
+"""The tests run with the versions that pyproject.toml allows for requests, urllib3 and google-auth."""
 
 import os
 import re
@@ -31,6 +31,6 @@ def test_the_version_that_this_run_is_meant_for_is_installed(package):
 
 
 def as_numbers(text):
-    """`2.2` and `2.2.0` are the same version."""
+    """Return a version as numbers: `2.2` and `2.2.0` are equal."""
     numbers = [int(part) for part in text.split(".")]
     return numbers + [0] * (3 - len(numbers))

@@ -1,4 +1,4 @@
-"""Servers that say in an error what they were sent: none of it is printed."""
+"""Secrets of a request that a server repeats in an error response are not printed."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ import pytest
 from web_server import web_server
 
 from dockless.errors import RegistryError
-from dockless.registry import Credentials, RegistryBlobSource
+from dockless.registry import Credentials, RegistryBlobSource, push
 from dockless.registry.http.error_body import parse_error_body
 from dockless.registry.http.redaction import hide, query_values, secrets_sent
 from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
@@ -30,12 +30,12 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_in_whatever_form(form):
+def test_every_encoding_of_a_secret_is_hidden(form):
     secrets = secrets_sent({"Authorization": f"Basic {PACKED}"}, None, None)
     assert hide(f"you sent {form}!", secrets) == "you sent (hidden)!"
 
 
-def test_what_is_secret_in_a_request():
+def test_the_secrets_of_a_request():
     form = b"grant_type=refresh_token&refresh_token=tok%2Fen123&service=reg"
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Bearer abc.def.ghi"}
     assert {"tok/en123", "abc.def.ghi"} <= set(secrets_sent(headers, form, None))
@@ -47,34 +47,42 @@ def test_what_is_secret_in_a_request():
     assert query_values("https://h/x?sig=a%2Fb&flag&e=5") == ["a/b", "5"]
 
 
-def test_words_stay_readable():
+def test_short_secrets_are_not_hidden_in_words():
     assert hide("wrong password", ["wrong", ""]) == "wrong password"
 
 
 @pytest.mark.parametrize("password", ["errors", "INVALID", "DIGEST_INVALID"])
-def test_what_a_code_means_is_not_hidden(password):
+def test_error_codes_are_not_hidden(password):
     body = b'{"errors":[{"code":"DIGEST_INVALID","message":"S3CR3T is it"}]}'
     codes, message = parse_error_body(body, [password, "S3CR3T"])
     assert codes == ("DIGEST_INVALID",) and "S3CR3T" not in message
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("on", ["upload post", "blob head", "manifest put"])
-def test_by_a_registry(form, on, connect, image):
-    from dockless.registry import push
-
+@pytest.mark.parametrize("on", ["upload post", "manifest get", "manifest put"])
+def test_echoed_by_a_registry(form, on, connect, image):
     with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
         body = f"<pre>Authorization: Basic {PACKED}, that is {form}</pre>"
         registry.faults = [Fault(on, status=418, body=body.encode())]
         with pytest.raises(RegistryError, match=r"418: <pre>Authorization: Basic \(hidden\), that is \(hidden\)"):
-            if on == "blob head":
-                registry.faults = [Fault("manifest get", status=418, body=body.encode())]
+            if on == "manifest get":
                 connect(registry.host, credentials=ANN).get_manifest("app", "v1")
             push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_echoed_in_headers_of_a_registry(form, connect, image):
+    """The response to a HEAD request has no body."""
+    with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
+        headers = {"Warning": f'299 - "{quote(form)}"', "X-Authorization": f"Basic {PACKED}"}
+        registry.faults = [Fault("blob head", status=418, headers=headers)]
+        with pytest.raises(RegistryError, match="418") as caught:
+            connect(registry.host, credentials=ANN).blob_exists("app", image.root.config.digest)
+        assert not any(secret in str(caught.value) for secret in (PACKED, form, quote(form)))
+
+
 @pytest.mark.parametrize("escape", [("&", "\\u0026"), ("/", "\\/"), None])
-def test_in_json_as_go_and_php_write_it(escape, connect):
+def test_echoed_in_json_of_go_and_php(escape, connect):
     with Registry(auth=BasicAuth([User("ann", SECRET)])) as registry:
         words = json.dumps(f"wrong {SECRET}")
         body = f'{{"errors":[{{"code":"DENIED","message":{words.replace(*escape) if escape else words}}}]}}'
@@ -83,19 +91,19 @@ def test_in_json_as_go_and_php_write_it(escape, connect):
             connect(registry.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_by_a_token_server(connect):
+def test_echoed_by_a_token_server(connect):
     with Registry(auth=TokenAuth([User("ann", SECRET)], anonymous="")) as registry:
-        said = json.dumps({"errors": [{"code": "DENIED", "message": f"wrong {SECRET} in Basic {PACKED}"}]})
-        registry.faults = [Fault("token get", status=401, body=said)]
+        message = json.dumps({"errors": [{"code": "DENIED", "message": f"wrong {SECRET} in Basic {PACKED}"}]})
+        registry.faults = [Fault("token get", status=401, body=message)]
         with pytest.raises(RegistryError, match=r"401: DENIED wrong \(hidden\) in Basic \(hidden\); used"):
             connect(registry.host, credentials=ANN).get_manifest("app", "v1")
 
 
-def test_by_a_store_that_tells_its_signed_url(connect, image, keep):
+def test_signed_url_in_a_response_of_a_store(connect, image, keep):
     with Registry() as registry, web_server() as store:
         keep(registry, "app", image, "v1")
-        place = f"{store.url}/x?X-Sig=S1GNATURE-Kanary"
-        registry.faults = [Fault("blob get", status=307, headers={"Location": place})]
+        url = f"{store.url}/x?X-Sig=S1GNATURE-Kanary"
+        registry.faults = [Fault("blob get", status=307, headers={"Location": url})]
         content = RegistryBlobSource(connect(registry.host), "app")
         with pytest.raises(RegistryError, match="404") as caught:
             content.open(image.root.layers[0])

@@ -1,4 +1,4 @@
-"""Answers before the answer (RFC 9110, section 15.2), and what a kept connection makes of them."""
+"""Interim responses (RFC 9110, section 15.2), also on reused connections."""
 
 import pytest
 from raw_server import head_of, raw_server
@@ -12,7 +12,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
 
 
 def registry(interim):
-    """Has the blob ONE, and sends `interim` before each answer but that of the ping."""
+    """A registry with the blob ONE that sends `interim` before each response except that of the ping."""
 
     def answer(connection):
         while head := head_of(connection):
@@ -30,8 +30,8 @@ def registry(interim):
 
 @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
 @pytest.mark.parametrize("times", [1, 5])
-def test_they_are_passed_over(status, times, connect):
-    """What a blob's answer brings is not taken for that of the next."""
+def test_interim_responses_are_skipped(status, times, connect):
+    """The interim response to one blob request is not the response to the next."""
     interim = f"HTTP/1.1 {status}\r\nLink: </x>; rel=preload\r\n\r\n".encode() * times
     with registry(interim) as host:
         client = connect(host)
@@ -39,7 +39,7 @@ def test_they_are_passed_over(status, times, connect):
         client.close()
 
 
-def test_without_end_they_are_an_error(connect):
+def test_endless_interim_responses_are_an_error(connect):
     with registry(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000) as host:
         client = connect(host, retry=RetryPolicy(attempts=2))
         with pytest.raises(RegistryError, match="more than 20 informational responses"):
@@ -47,7 +47,7 @@ def test_without_end_they_are_an_error(connect):
         client.close()
 
 
-def test_another_protocol_is_no_answer(connect):
+def test_status_101_is_an_error(connect):
     with registry(b"HTTP/1.1 101 Switching Protocols\r\n\r\n") as host:
         client = connect(host, retry=RetryPolicy(attempts=1))
         with pytest.raises(RegistryError, match="101"):
