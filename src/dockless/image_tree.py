@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockless.blobs import BlobSource, damaged
+from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -48,11 +48,8 @@ def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> byt
 
 def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
     with source.open(descriptor) as file:
-        # One byte more shows a blob that is too long.
-        data = file.read(descriptor.size + 1)
-    if len(data) == descriptor.size and Digest.of(data) == descriptor.digest:
-        return data
-    raise damaged(label, file, descriptor, len(data), str(Digest.of(data)))
+        reader = VerifiedReader(file, descriptor, label)
+        return b"".join(iter(lambda: reader.read(descriptor.size + 1), b""))
 
 
 def read_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> Manifest | Index:

@@ -20,7 +20,8 @@ def main(plan_path: str) -> int:
     from dockless.layout.oci_layout import OciLayout
     from dockless.oci.digest import Digest
     from dockless.registry import RegistryBlobSource, RegistryClient, push
-    from dockless.registry.http.url_policy import is_loopback, split_host
+    from dockless.registry.http.addresses import is_loopback
+    from dockless.registry.http.url_policy import split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     raise_on_signals()

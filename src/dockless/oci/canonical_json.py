@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections import Counter
 from itertools import accumulate
@@ -61,8 +62,8 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
     """Parse a JSON object; errors name the document `label` (its digest or file).
 
     Raises InvalidDocumentError for more than `limit` bytes, a byte order mark, other encodings than UTF-8, duplicate
-    keys, NaN and infinities, integers of more than 100 digits, nesting of more than 100 levels, more than 200,000
-    objects and arrays, and for a top-level value that is not an object.
+    keys, NaN, infinities and numbers too large for a float, integers of more than 100 digits, nesting of more than 100
+    levels, more than 200,000 objects and arrays, and for a top-level value that is not an object.
     """
 
     def fail(cause: str) -> NoReturn:
@@ -80,6 +81,12 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
             fail(f"an integer has {len(text)} digits")
         return int(text)
 
+    def number(text: str) -> float:
+        value = float(text)
+        if math.isinf(value):
+            fail(f"{text[:20]} is too large")
+        return value
+
     def constant(text: str) -> NoReturn:
         fail(f"{text} is not JSON")
 
@@ -92,7 +99,13 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
     if _has_more_containers(data, _MAX_CONTAINERS):
         fail(f"the document has more than {_MAX_CONTAINERS} objects and arrays")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
+        document = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=pairs,
+            parse_int=integer,
+            parse_float=number,
+            parse_constant=constant,
+        )
     except UnicodeDecodeError as error:
         fail(f"byte {error.start} is not UTF-8")
     except json.JSONDecodeError as error:

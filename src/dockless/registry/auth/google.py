@@ -119,7 +119,7 @@ def _new_request(session: HttpSession | None) -> Any:
     if session is None:
         # None of the hosts is a registry: all certificates are verified.
         trust = Trust("registry.invalid", False, None, os.environ)
-        session = HttpSession(jobs=1, trust=trust, clock=Clock(), environ=os.environ)
+        session = HttpSession(jobs=1, trust=trust, clock=Clock(), environ=os.environ, addresses=None)
     direct = (*_METADATA_HOSTS, os.environ.get("GCE_METADATA_HOST", "").partition(":")[0])
     return Request(session.plain_session(direct=direct))
 
