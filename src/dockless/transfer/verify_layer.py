@@ -24,12 +24,8 @@ def layer_problems(
     """Return the problems of the layer whose blob is `file`. Raises what reading `file` raises."""
     problems = BoundedLines()
     label = f"the layer {layer.digest}"
-<<<<<<< HEAD
     kind = f"problems of {label}"
     # One byte more shows a blob that is too long, however long it is.
-=======
-    # One byte more shows a blob that is too long.
->>>>>>> secure-http
     blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), limit=layer.size + 1)
     detected = detect_format(blob.peek())
     expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
@@ -60,24 +56,14 @@ def layer_problems(
     return problems
 
 
-<<<<<<< HEAD
 def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) -> None:
-    digest, said = layer.digest, f"its descriptor says {layer.size}"
+    digest, expected_size = layer.digest, f"its descriptor says {layer.size}"
     if blob.size > layer.size:
-        problems.add("blobs of other sizes", f"the blob {digest} has more than {layer.size} bytes, {said}")
+        problems.add("blobs of other sizes", f"the blob {digest} has more than {layer.size} bytes, {expected_size}")
     elif blob.size < layer.size:
-        problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {said}")
+        problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {expected_size}")
     elif blob.digest != digest:
         problems.add("damaged blobs", f"the blob {digest} is damaged: its digest is {blob.digest}")
-=======
-def _blob_problems(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
-    if blob.size > layer.size:
-        yield f"the blob {layer.digest} has more than {layer.size} bytes, its descriptor says {layer.size}"
-    elif blob.size < layer.size:
-        yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
-    elif blob.digest != layer.digest:
-        yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
->>>>>>> secure-http
 
 
 def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
