@@ -80,7 +80,7 @@ class Dockless(Subsystem):
             f"""
             The registries that images are published to. Each registry is a table:
 
-                [dockless.registries.my-alias]
+                [dockless.registries.main]
                 address = "registry.example.com:443"
                 default = false
                 repository = "team/{{name}}"
@@ -88,12 +88,13 @@ class Dockless(Subsystem):
                 extra_image_tags = ["latest"]
                 insecure = false
 
-            Only `address` is required. A target refers to a registry by its alias, as in `@my-alias`, by its address,
-            or by `{ALL_DEFAULT_REGISTRIES}`, which means all registries with `default = true` and the registry with
-            the alias `default`.
+            Only `address` is required. A target refers to a registry by its alias, as in `@main`, by its address, or by
+            `{ALL_DEFAULT_REGISTRIES}`, which means all registries with `default = true` and the registry with the
+            alias `default`.
 
-            `repository` overrides the repository of each target that is pushed to the registry. The placeholder
-            `{{target_repository}}` is the repository of the target.
+            `repository` overrides the repository of each target that is pushed to the registry. In addition to the
+            placeholders of `default_repository`, the value may contain `{{target_repository}}` (the repository of the
+            target) and `{{default_repository}}` (the value of that option).
 
             If `skip_push` is true, `publish` does not push to the registry. `extra_image_tags` are pushed in addition
             to the tags of each target.
@@ -153,7 +154,10 @@ class Dockless(Subsystem):
             """
         ),
     )
-    jobs = IntOption(default=4, help="The maximum number of parallel blob uploads for each published image.")
+    jobs = IntOption(
+        default=4,
+        help="The maximum number of concurrent requests to each registry, and of images that `push` pushes concurrently.",
+    )
     cache_layers = BoolOption(
         default=True,
         help=softwrap(

@@ -215,8 +215,9 @@ class IgnoreFilesField(StringSequenceField):
     alias = "ignore_files"
     help = help_text(
         """
-        Names of files with patterns of files to exclude, such as `[".dockerignore"]`. The patterns have the syntax of
-        `.gitignore` files. They apply to the directory that contains the file and to its subdirectories.
+        Names, without a directory, of files with patterns of files to exclude, such as `[".dockerignore"]`. The
+        patterns have the syntax of `.gitignore` files. They apply to the directory that contains the file and to its
+        subdirectories.
         """
     )
 
@@ -421,7 +422,8 @@ class BaseField(SpecialCasedDependencies):
         The image that this image is based on: the address of a `base_image` or of another `container_image`, or a
         reference with a digest. By default, the image has no base.
 
-        Images of registries are pinned in the lockfile `[dockless].lockfile`, which the command
+        A reference without a digest is not allowed: declare a `base_image` with this reference, and use its address.
+        Base images in registries are pinned in the lockfile `[dockless].lockfile`, which the command
         `generate-lockfiles --resolve=base-images` writes.
 
         Examples:
@@ -544,8 +546,8 @@ class EnvField(DictStringToStringField):
     alias = "env"
     help = help_text(
         """
-        Environment variables of the program, in addition to those of the base. `$NAME` and `${NAME}` in a value refer
-        to variables of the base.
+        Environment variables of the program, in addition to those of the base. `$NAME` and `${NAME}` in a value are
+        replaced by the variable of the base, which must exist. `\\$` is a dollar sign.
 
         Example:
 
@@ -611,7 +613,8 @@ class HealthcheckField(StringSequenceField):
     help = help_text(
         """
         The command that a container runtime runs to check the health of the program. The first item is `CMD`, followed
-        by a program and its arguments, or `CMD-SHELL`, followed by a command line.
+        by a program and its arguments, or `CMD-SHELL`, followed by a command line. `["NONE"]` disables the health check
+        of the base.
 
         Example:
 
@@ -629,7 +632,7 @@ class OutputField(StringField):
     default = "oci-layout"
     help = help_text(
         """
-        The form in which `package` writes the image, in addition to the `.json` file with the metadata:
+        The format in which `package` writes the image, in addition to the `.json` file with the metadata:
 
           - `oci-layout`: a directory with an OCI image layout.
           - `oci-archive`: a tar file with an OCI image layout, for `podman load`.
@@ -690,8 +693,9 @@ class RegistriesField(StringSequenceField):
     default = (ALL_DEFAULT_REGISTRIES,)
     help = help_text(
         f"""
-        The registries that `publish` pushes the image to. Each item is the alias of an entry of
-        `[dockless].registries`, prefixed with `@`, the address of a registry, or `{ALL_DEFAULT_REGISTRIES}`.
+        The registries that `publish` pushes the image to. Each item is `@` followed by the alias of an entry of
+        `[dockless].registries`, the address of a registry, or `{ALL_DEFAULT_REGISTRIES}`. An item without `@` is never
+        an alias.
 
         Example:
 
@@ -855,9 +859,18 @@ class PushImageTarget(Target):
         Another destination of a `container_image`. `publish` pushes the image to this destination. `package` writes a
         `.json` file with the digest of the image and the references.
 
+        The fields `registries`, `repository` and `image_tags` of the image do not apply to this target. In
+        `repository` and `image_tags`, `{name}` is the name of this target, not of the image.
+
         Example:
 
-            push_image(name="mirror", image=":image", registries=["mirror.example.com:5000"])
+            push_image(
+                name="mirror",
+                image=":image",
+                registries=["mirror.example.com:5000"],
+                repository="acme/image",
+                image_tags=["1.2.3"],
+            )
         """
     )
 

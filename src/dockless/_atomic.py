@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -16,6 +17,9 @@ from typing import BinaryIO
 from dockless.errors import LayoutError
 
 _PREFIX = ".dockless-part-"
+# Seconds. Locks are held while an index is written, or a layout of some gigabytes is completed.
+LOCK_TIMEOUT = 60.0
+_LOCK_PAUSE = 0.05
 # As Linux.
 _MAX_LINKS = 40
 _SHARED = stat.S_ISVTX | stat.S_IWOTH
@@ -69,6 +73,24 @@ def _is_of_stranger(link: os.stat_result, directory: os.stat_result) -> bool:
     return directory.st_mode & _SHARED == _SHARED and link.st_uid not in (os.geteuid(), directory.st_uid)
 
 
+def make_directories(path: str) -> None:
+    """Create the directory `path` and the missing directories above it. Raises OSError.
+
+    os.makedirs is recursive, and a path may have two thousand components.
+    """
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            # Another process may have created the directory.
+            if not os.path.isdir(directory):
+                raise
+
+
 @contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Yield a new file that replaces `path` when the body ends without an error. After an error nothing is left.
@@ -84,7 +106,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
             # A device or a FIFO would be replaced for every user of it.
             raise LayoutError(f"cannot write {path}", cause="it is not a regular file", hint="choose another path")
         directory = os.path.dirname(os.path.abspath(path))
-        os.makedirs(directory, exist_ok=True)
+        make_directories(directory)
         remove_stale(directory)
         with _new(directory, _make_file) as (staged, descriptor):
             with os.fdopen(descriptor, "w+b", closefd=False) as file:
@@ -103,6 +125,26 @@ def temporary_directory(parent: str) -> Iterator[str]:
     remove_stale(parent)
     with _new(parent, _make_directory) as (staged, _):
         yield staged
+
+
+def lock(descriptor: int, path: str) -> None:
+    """Take the exclusive lock of an open file or directory.
+
+    Raises LayoutError if another process holds the lock for a minute, and OSError if the file system has no locks.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LayoutError(
+                    f"cannot lock {path}",
+                    cause=f"another process has held its lock for {LOCK_TIMEOUT:.0f} seconds",
+                    hint="find the process with `lsof`, or choose another path",
+                ) from None
+            time.sleep(_LOCK_PAUSE)
 
 
 def remove_stale(directory: str) -> None:
@@ -142,7 +184,7 @@ def _new(directory: str, make: Callable[[str], int]) -> Iterator[tuple[str, int]
     try:
         # A file system without locks: no process gets a lock, so none removes stale files either.
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, unlocked)
         # After the lock: a file with this name and no lock counts as stale.
         os.rename(unlocked, path)
         yield path, descriptor
@@ -164,7 +206,8 @@ def _prefix() -> str:
 
 def _remove(path: str) -> None:
     """Remove a file or directory; a missing one is no error."""
-    with contextlib.suppress(OSError):
+    # A directory that another user made may be deeper than Python's stack.
+    with contextlib.suppress(OSError, RecursionError):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
         else:

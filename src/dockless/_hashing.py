@@ -49,11 +49,14 @@ class HashingWriter(_Hashed):
 
 
 class HashingFile(_Hashed):
-    """Reads from `file`; `on_data` is called with each piece."""
+    """Reads from `file`, at most `limit` bytes (None: all); `on_data` is called with each piece."""
 
-    def __init__(self, file: Readable, on_data: Callable[[bytes], object] | None = None) -> None:
+    def __init__(
+        self, file: Readable, on_data: Callable[[bytes], object] | None = None, *, limit: int | None = None
+    ) -> None:
         super().__init__()
-        self._file = file
+        self._read = file.read
+        self._limit = limit
         self._on_data = on_data
         self._peeked = b""
 
@@ -75,7 +78,9 @@ class HashingFile(_Hashed):
             pass
 
     def _next(self, size: int) -> bytes:
-        data = self._file.read(size)
+        if self._limit is not None:
+            size = min(size, self._limit - self.size)
+        data = self._read(size) if size else b""
         self._add(data)
         if self._on_data is not None:
             self._on_data(data)

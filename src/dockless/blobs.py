@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from dockless._files import open_regular
+from dockless._hashing import HashingFile
 from dockless.errors import LayoutError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -18,8 +20,8 @@ class BlobSource(Protocol):
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return the blob's bytes, from their start; the caller closes the file.
 
-        The bytes are not verified: the caller must compare size and digest before the bytes get a final name. Raises
-        LayoutError or RegistryError if the source has no such blob.
+        The bytes are not verified: the caller must compare size and digest before the bytes get a final name, and
+        read at most one byte more than the size. Raises LayoutError or RegistryError if the source has no such blob.
         """
         ...
 
@@ -47,7 +49,7 @@ class DirectoryBlobs:
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Return the blob's file, or the blob of `default`. Raises LayoutError if neither has it."""
         try:
-            return open(os.path.join(self._directory, descriptor.digest.hex), "rb")
+            return open_regular(os.path.join(self._directory, descriptor.digest.hex))
         except OSError as error:
             if self._default is not None:
                 return self._default.open(descriptor)
@@ -73,13 +75,61 @@ class MissingBlobs:
         raise LayoutError(f"no source is known for the blob {descriptor.digest}")
 
 
+class DamagedError(LayoutError):
+    """The bytes of a blob do not match its descriptor."""
+
+
+class VerifiedReader(HashingFile):
+    """Reads the bytes of a blob from `file`: at most one more than its descriptor says.
+
+    The last bytes are returned when size and digest are right. Whoever passes on what is read never passes on all of a
+    damaged blob. Reading raises DamagedError, whose text names the blob `label`.
+
+    `start` is a reader of the same blob: reading continues where that reader is, and `file` is at the same position.
+    """
+
+    def __init__(
+        self, file: BinaryIO, descriptor: Descriptor, label: str = "", *, start: VerifiedReader | None = None
+    ) -> None:
+        super().__init__(file, limit=descriptor.size + 1)
+        self._blob = file
+        self._descriptor = descriptor
+        self._label = label or f"the blob {descriptor.digest}"
+        self._is_verified = False
+        if start is not None:
+            self._hash, self.size = start._hash.copy(), start.size
+
+    def read1(self, size: int) -> bytes:
+        """Return up to `size` bytes as they arrive, without waiting for all of them; none at the end."""
+        blob: Any = self._blob
+        self._read = getattr(blob, "read1", blob.read)
+        return self.read(size)
+
+    def copy(self) -> VerifiedReader:
+        """Return a reader at the same position, which is only good as the `start` of another."""
+        return VerifiedReader(self._blob, self._descriptor, self._label, start=self)
+
+    def _next(self, size: int) -> bytes:
+        descriptor = self._descriptor
+        if self._is_verified or not size:
+            return b""
+        data = super()._next(min(size, max(1, descriptor.size - self.size)))
+        if not data or self.size >= descriptor.size:
+            # One byte more shows a blob that is too long.
+            size_found = self.size + len(self._blob.read(1) if self.size == descriptor.size else b"")
+            if size_found != descriptor.size or self.digest != descriptor.digest:
+                raise damaged(self._label, self._blob, descriptor, size_found, self.digest)
+            self._is_verified = True
+        return data
+
+
 def rewrite_hint(file: BinaryIO) -> str:
     """Return what to do about a blob whose bytes are wrong: a file on disk is named, a stream has no name."""
     name = getattr(file, "name", None)
     return f"write {name} again" if isinstance(name, str) else ""
 
 
-def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, digest: str) -> LayoutError:
+def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, digest: str) -> DamagedError:
     """Return the error for bytes of `size` and `digest`, read from `file`, that do not match `descriptor`."""
     if size < descriptor.size:
         cause = f"it has {size} bytes, not {descriptor.size}"
@@ -87,4 +137,4 @@ def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, diges
         cause = f"it has more than {descriptor.size} bytes"
     else:
         cause = f"its digest is {digest}"
-    return LayoutError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))
+    return DamagedError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))

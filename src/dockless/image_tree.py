@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockless.blobs import BlobSource, damaged
+from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -17,6 +17,17 @@ from dockless.oci.manifest import Index, Manifest, parse_manifest
 _MAX_DEPTH = 4
 # The largest list of platforms seen has a few dozen; buildkit doubles it with attestations.
 _MAX_MANIFESTS = 10_000
+# Bytes of all manifests and indexes of an image, which are in memory at the same time: parsed, they take several times
+# as much. Ten thousand manifests of usual size have 20 MB.
+_MAX_TOTAL = 64 * 1024 * 1024
+
+
+def check_total(size: int, label: str) -> None:
+    """Raise InvalidDocumentError if the documents of an image have too many bytes together."""
+    if size > _MAX_TOTAL:
+        raise InvalidDocumentError(
+            f"{label} has manifests and configs of more than {_MAX_TOTAL} bytes", cause="they do not fit in memory"
+        )
 
 
 def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
@@ -37,11 +48,8 @@ def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> byt
 
 def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
     with source.open(descriptor) as file:
-        # One byte more shows a blob that is too long.
-        data = file.read(descriptor.size + 1)
-    if len(data) == descriptor.size and Digest.of(data) == descriptor.digest:
-        return data
-    raise damaged(label, file, descriptor, len(data), str(Digest.of(data)))
+        reader = VerifiedReader(file, descriptor, label)
+        return b"".join(iter(lambda: reader.read(descriptor.size + 1), b""))
 
 
 def read_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> Manifest | Index:
@@ -74,6 +82,7 @@ class ImageWalker:
         self._source = source
         self._on_error = on_error
         self._seen: set[Digest] = set()
+        self._total = 0
 
     def walk(self, root: Manifest | Index, label: str) -> Iterator[TreeNode]:
         """Yield the documents below `root`, then `root`. `label` names the image in errors."""
@@ -93,7 +102,9 @@ class ImageWalker:
                 raise InvalidDocumentError(f"{label} is nested in more than {_MAX_DEPTH} indexes")
             if len(self._seen) > _MAX_MANIFESTS:
                 raise InvalidDocumentError(f"{label} is one of more than {_MAX_MANIFESTS} manifests")
+            check_total(self._total + listed.size, image)
             node = TreeNode(read_manifest(self._source, listed, label), label, listed)
+            self._total += listed.size
         except DocklessError as error:
             if self._on_error is None:
                 raise

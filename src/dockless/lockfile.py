@@ -20,8 +20,8 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 
 VERSION = 1
-# Bytes. A hundred bases with ten platforms of ten kilobytes each have 10 MB.
-_MAX_BYTES = 64 * 1024 * 1024
+# Bytes. A base takes about ten kilobytes for each platform, and every run of Pants parses the lockfile.
+MAX_BYTES = 8 * 1024 * 1024
 _HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
 
 
@@ -72,7 +72,7 @@ class Lockfile(NamedTuple):
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
         """Parse a lockfile and verify each document by its digest. Raises InvalidDocumentError, which names `path`."""
-        document = parse_document(raw, path, limit=_MAX_BYTES)
+        document = parse_document(raw, path, limit=MAX_BYTES)
         if document.get("version") != VERSION:
             raise InvalidDocumentError(
                 f"{path} has the version {document.get('version')!r:.20}",
@@ -85,15 +85,19 @@ class Lockfile(NamedTuple):
         return cls({name: _base_from_json(name, found, path) for name, found in bases.items()})
 
     def to_bytes(self) -> bytes:
-        """Return the content of the file: UTF-8 with a final newline."""
+        """Return the content of the file: UTF-8 with a final newline.
+
+        Raises InvalidDocumentError for a lockfile that `from_bytes` would refuse because of its size.
+        """
         document = {
             "//": _HEADER,
             "version": VERSION,
             "bases": {name: _base_to_json(base) for name, base in self.bases.items()},
         }
-        return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode(
-            "utf-8", "surrogatepass"
-        )
+        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        raw = text.encode("utf-8", "surrogatepass")
+        _check_size(len(raw), "the lockfile")
+        return raw
 
     def base(self, reference: Reference, path: str, command: str) -> LockedBase:
         """Return the entry of a reference. Raises InvalidDocumentError, which names the command to run."""
@@ -101,6 +105,15 @@ class Lockfile(NamedTuple):
         if base is None:
             raise InvalidDocumentError(f"{path} has no entry for {reference}", hint=f"run `{command}`")
         return base
+
+
+def _check_size(size: int, label: str) -> None:
+    if size > MAX_BYTES:
+        raise InvalidDocumentError(
+            f"{label} would have {size} bytes or more",
+            cause=f"the limit is {MAX_BYTES}",
+            hint="lock fewer base images, or fewer platforms with `platforms`",
+        )
 
 
 def _base_to_json(base: LockedBase) -> dict[str, Any]:
@@ -186,8 +199,8 @@ def _check_links(base: LockedBase, where: str) -> None:
     index = base.platform_index
     if index is not None and index.digest != base.digest:
         fail("the index", index.digest, base.digest)
+    listed = {child.digest for child in index.manifests} if index else {base.digest}
     for image in base.images:
-        listed = {child.digest for child in index.manifests} if index else {base.digest}
         if image.manifest.digest not in listed:
             fail(
                 f"the manifest for {image.platform}",
@@ -207,15 +220,22 @@ def lock_base(
     """Return the locked form of a base whose manifest or index is `root`, for `platforms` (none: all of the base).
 
     `fetch(descriptor)` returns the verified bytes of a manifest or config. Raises InvalidDocumentError for a base that
-    no image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs.
+    no image can use: nested indexes, artifacts, Docker schema 1, and different numbers of layers and diff IDs; also for
+    documents that do not fit in a lockfile.
     """
     requested = list(platforms)
     images = []
     if isinstance(root, Index):
         children = [root.select(platform, str(reference)) for platform in requested] or _images_of(root)
-        for child in dict.fromkeys(child.digest for child in children):
-            descriptor = next(c for c in children if c.digest == child)
-            images.append(_lock_image(reference, descriptor, fetch))
+        unique: dict[Digest, Descriptor] = {}
+        for child in children:
+            unique.setdefault(child.digest, child)
+        total = 0
+        for descriptor in unique.values():
+            image = _lock_image(reference, descriptor, fetch)
+            total += len(image.manifest.raw) + len(image.config_bytes)
+            _check_size(total, f"the lockfile with {reference}")
+            images.append(image)
         index: Index | None = root
     else:
         images.append(_locked(reference, root, fetch))

@@ -246,13 +246,9 @@ def test_layouts(refused, repository, tmp_path, change, message):
     line = refused("copy", "oci:layout", repository, writes=True)
     if message.startswith("the config "):
         message = message.replace("the config ", "the blob ").replace(f" of the image {IMAGE.manifest.digest}", "")
-    if message.startswith("the blob ") and "not 136" not in message:
+    if message.startswith("the blob "):
         # The damage is detected while the blob is sent.
-        message = message.replace(" is damaged: its", " to be pushed is damaged: its content has the").replace(
-            "the digest is", "the digest"
-        )
-    elif message.startswith("the blob "):
-        message = message.replace(" is damaged: it has 10 bytes, not 136", " to be pushed ends 126 bytes early")
+        message = message.replace(" is damaged: ", " to be pushed is damaged: ")
     assert line == message
 
 

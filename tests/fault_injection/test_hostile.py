@@ -81,7 +81,7 @@ CASES = {
     "realm that is broken": realm("http://[::1/token", "is not a valid URL"),
     "no realm": Case((challenge("Bearer"),), error="does not name a token server", check=nothing_went_out),
     "http realm of an https registry": Case(
-        (challenge('Bearer realm="{realm}",service="test-registry"', status=401),),
+        (challenge('Bearer realm="http://reg.example/token",service="test-registry"', status=401),),
         auth="plain",
         https=True,
         error="downgrades from https to http",

@@ -159,7 +159,10 @@ class FaultyServer:
 
 
 class FaultProxy(FaultyServer):
-    """A proxy for the registry at `target` (HOST:PORT, plain HTTP). `tokens` is the token server of the registry."""
+    """A proxy for the registry at `target` (HOST:PORT, plain HTTP). `tokens` is the token server of the registry.
+
+    Clients reach both at this proxy: a token server at another port of this machine would get no credentials.
+    """
 
     def __init__(self, target, *, tokens=None, tls=None, port=0):
         super().__init__(tls, port)
@@ -179,7 +182,8 @@ class FaultProxy(FaultyServer):
             if fault.at == BEFORE:
                 fault.hook()
         self.up.wait(30)
-        connection = http.client.HTTPConnection(self.target, timeout=30)
+        target = self._tokens.host if self._is_for_tokens(request) else self.target
+        connection = http.client.HTTPConnection(target, timeout=30)
         try:
             answer = self._ask(connection, request)
             status, headers, body = answer.status, answer.getheaders(), answer.read()
@@ -187,7 +191,7 @@ class FaultProxy(FaultyServer):
             raise BrokenBodyError(f"the registry is gone: {error}") from None
         finally:
             connection.close()
-        passed = [(name, value) for name, value in headers if name.lower() not in _NOT_PASSED]
+        passed = [(name, self._shown(value)) for name, value in headers if name.lower() not in _NOT_PASSED]
         if request.method != "HEAD" and status not in (204, 304):
             # A chunked body is forwarded with a Content-Length.
             passed = [(name, value) for name, value in passed if name.lower() != "content-length"]
@@ -198,6 +202,24 @@ class FaultProxy(FaultyServer):
             elif fault.at.of == "reply":
                 content = _Stumbling(body, fault.at.byte, fault.hook)
         return Response(status, tuple(passed), content, len(body))
+
+    def _record(self, request):
+        if self._is_for_tokens(request):
+            # The token server has it in its own log.
+            self._here.request = request
+        else:
+            super()._record(request)
+
+    def _is_for_tokens(self, request):
+        return self._tokens is not None and request.path == "/token"
+
+    @property
+    def realm(self):
+        """The URL of the token server, as clients know it."""
+        return f"{self.url}/token"
+
+    def _shown(self, value):
+        return value.replace(self._tokens.realm, self.realm) if self._tokens is not None else value
 
     def _ask(self, connection, request):
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)

@@ -22,7 +22,7 @@ class FixedTrust:
 
 @contextlib.contextmanager
 def http_session(context=None, *, clock=None, jobs=1, **environ):
-    session = HttpSession(jobs=jobs, trust=FixedTrust(context), clock=clock or Clock(), environ=environ)
+    session = HttpSession(jobs=jobs, trust=FixedTrust(context), clock=clock or Clock(), environ=environ, addresses=None)
     with contextlib.closing(session):
         yield session
 

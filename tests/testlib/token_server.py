@@ -46,8 +46,8 @@ class TokenServer(FaultyServer):
         self._certificate = _certificate(self._key)
         self.bundle = directory / "token.crt"
         self.bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
-        # A host name, because careful clients refuse a realm at a loopback address with another port.
-        self.realm = self.url.replace("127.0.0.1", "localhost") + "/token"
+        # Clients refuse it for a registry at another port of this machine: a FaultProxy names itself in its place.
+        self.realm = self.url + "/token"
 
     def restore(self):
         super().restore()

@@ -66,7 +66,8 @@ def download(client: "RegistryClient", layer: dict[str, Any], path: str) -> None
     from dockless.oci.digest import Digest
     from dockless.oci.media_types import FOREIGN_LAYER
     from dockless.registry import RegistryBlobSource
-    from dockless.registry.http.url_policy import is_loopback, split_host
+    from dockless.registry.http.addresses import is_loopback
+    from dockless.registry.http.url_policy import split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     # Only foreign layers have URLs in the plan, and only the URLs of foreign layers are used.

@@ -65,14 +65,15 @@ def read_old_lockfile(path: Optional[str]) -> "tuple[Lockfile, str]":
 
     An invalid lockfile, such as one with merge conflicts, is replaced: this program is the way to repair the file.
     """
+    from dockless._files import open_regular
     from dockless.errors import DocklessError
-    from dockless.lockfile import Lockfile
+    from dockless.lockfile import MAX_BYTES, Lockfile
 
     if path is None:
         return Lockfile({}), ""
     try:
-        with open(path, "rb") as file:
-            return Lockfile.from_bytes(file.read(), "the existing lockfile"), ""
+        with open_regular(path) as file:
+            return Lockfile.from_bytes(file.read(MAX_BYTES + 1), "the existing lockfile"), ""
     except DocklessError as error:
         return Lockfile({}), f"{error}; the lockfile is replaced"
 

@@ -20,7 +20,9 @@ BUILD_LAYER = "build_layer.py"
 EXPORT_IMAGE = "export_image.py"
 
 LAYER_MODULES = (
+    "dockless._files",
     "dockless._hashing",
+    "dockless._lines",
     "dockless._printable",
     "dockless.errors",
     "dockless.layer.builder",
@@ -63,6 +65,7 @@ COMPRESSIONS = {
 EXPORT_MODULES = (
     "dockless._atomic",
     "dockless.blobs",
+    "dockless._files",
     "dockless._hashing",
     "dockless._printable",
     "dockless.errors",

@@ -54,7 +54,7 @@ def add_to(commands: Commands) -> None:
     config.add_argument(
         "--created",
         metavar="TIME",
-        help="creation time in RFC 3339 format, such as 2024-01-31T12:00:00Z (default: 1970)",
+        help="creation time in RFC 3339 format, such as 2024-01-31T12:00:00Z (default: 1970-01-01)",
     )
     image = parser.add_argument_group("image")
     image.add_argument(

@@ -28,7 +28,9 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="allow an address that other machines can reach, which could push, and requests of web pages",
     )
-    parser.add_argument("--data", metavar="DIR", help="directory of the content (default: memory, lost at the end)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="directory of the content (default: in memory, lost when the registry stops)"
+    )
     parser.add_argument(
         "--profile",
         metavar="NAME",

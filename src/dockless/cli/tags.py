@@ -14,7 +14,7 @@ def add_to(commands: Commands) -> None:
         "tags",
         "REPOSITORY",
         "list the tags of a repository",
-        "List the tags of a repository, one on each line, in the order of the registry.",
+        "List the tags of a repository, one per line, in the order of the registry.",
         "  dockless tags docker.io/library/alpine\n",
     )
     parser.add_argument("repository", metavar="REPOSITORY", help="a repository such as ghcr.io/acme/app")

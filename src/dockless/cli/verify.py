@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, platform_of
+
+if TYPE_CHECKING:
+    from dockless.transfer.verify import VerifyResult
 
 _DESCRIPTION = """\
 Read an image completely and verify it: sizes and digests of all blobs, layers against their diff IDs, the structure of
 the layers' tars, and the rules of the image specification. All platforms of an image index are verified, and all images
 of a layout or archive unless SOURCE names one.
 
-Each problem is a line on stdout; the exit status is then 1.
+Each problem is a line on stdout; of more than 20 of one kind, the others are counted. The exit status is then 1.
 """
 _EXAMPLE = "  dockless verify oci:build/app\n"
 
@@ -52,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "bytes": result.bytes,
                 "foreign": result.foreign,
                 "problems": result.problems,
+                "problem_count": result.problem_count,
             }
         )
     else:
@@ -60,13 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             read = f"{result.manifests} manifests, {result.blobs} blobs, {format_size(result.bytes)}"
             foreign = f"; {len(result.foreign)} foreign layers were not verified" if result.foreign else ""
-            print_line(f"{_count(result.problems)} found in {read}{foreign}", sys.stderr)
+            print_line(f"{_count(result)} found in {read}{foreign}", sys.stderr)
     if result.problems:
-        print_line(f"dockless: error: {arguments.source} is not valid: {_count(result.problems)} found", sys.stderr)
+        print_line(f"dockless: error: {arguments.source} is not valid: {_count(result)} found", sys.stderr)
     return 1 if result.problems else 0
 
 
-def _count(problems: Sequence[str]) -> str:
-    if not problems:
+def _count(result: VerifyResult) -> str:
+    if not result.problem_count:
         return "no problems"
-    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return "1 problem" if result.problem_count == 1 else f"{result.problem_count} problems"

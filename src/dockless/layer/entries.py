@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from dockless._lines import BoundedLines
 from dockless.errors import LayerError, printable
-from dockless.tar.header import DIRECTORY
+from dockless.tar.header import DIRECTORY, MAX_PATH
 
 # Directories that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would remove the sticky bit of
 # /tmp or, on a merged-/usr base, replace the `bin` symlink by a directory: they are written only when declared.
@@ -60,6 +61,15 @@ class Entry(NamedTuple):
         return path + self.name[self.name.rfind(b"/") + 1 :] if path.endswith(b"/") else path
 
 
+def too_long(origin: str, path: bytes) -> LayerError:
+    """Return the error for a path that no runtime can create."""
+    return LayerError(
+        f"{origin}: the path /{os.fsdecode(path[:100])}... has {len(path)} bytes",
+        cause=f"the limit is {MAX_PATH - 1}",
+        hint="shorten the path",
+    )
+
+
 def shown(name: bytes) -> str:
     """Return a path in the image as errors write it."""
     return "/" + os.fsdecode(name)
@@ -74,6 +84,8 @@ class EntryTable:
     def add(self, entry: Entry) -> None:
         """Add an entry. Raises LayerError if the path is taken by another entry."""
         name = entry.name
+        if len(name) >= MAX_PATH:
+            raise too_long(entry.origin, name)
         if not name:
             if entry.kind != DIRECTORY:
                 raise LayerError(f"{entry.origin} would become the image's root", hint="give it a path in the image")
@@ -135,7 +147,7 @@ WHITEOUTS = "`whiteouts`"
 
 def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
     """Return warnings about entries that are valid but may not be intended. `entries` are sorted."""
-    warnings = []
+    warnings = BoundedLines()
     in_merged: dict[bytes, bytes] = {}
     # The directories above the current entry, each with its names so far: paths that differ by case are siblings.
     above: list[tuple[bytes, dict[bytes, bytes]]] = []
@@ -151,15 +163,17 @@ def warnings_of(entries: Iterable[Entry]) -> tuple[str, ...]:
         key = last.lower() if last.isascii() else _casefolded(last)
         other = above[-1][1].setdefault(key, last)
         if other is not last:
-            warnings.append(f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)} differ only in case")
+            pair = f"{shown(name[: len(name) - len(last)] + other)} and {shown(name)}"
+            warnings.add("pairs of paths differ only in case", f"{pair} differ only in case")
         if name.startswith(_MERGED_INTO_USR):
             in_merged.setdefault(name.partition(b"/")[0], name)
     for top, name in sorted(in_merged.items()):
-        warnings.append(
+        warnings.add(
+            "directories are symlinks in most bases",
             f"{shown(name)} is under {shown(top)}, which is a symlink to {shown(b'usr/' + top)} in most bases: "
-            f"put the file under {shown(b'usr/' + top)}"
+            f"put the file under {shown(b'usr/' + top)}",
         )
-    return tuple(printable(warning, None) for warning in warnings)
+    return tuple(printable(line, None) for line in warnings.lines())
 
 
 def _casefolded(name: bytes) -> bytes:

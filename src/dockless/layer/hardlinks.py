@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 
+from dockless._files import open_regular
 from dockless.layer.entries import Entry, unreadable
 from dockless.layer.permissions import BY_EXECUTABLE_BIT, resolved_mode
 from dockless.tar.header import FILE, HARD_LINK
@@ -50,7 +51,7 @@ def _content(entry: Entry) -> bytes:
     digest = hashlib.sha256(entry.data)
     if entry.path:
         try:
-            with open(entry.file, "rb", buffering=0) as file:
+            with open_regular(entry.file, follow_symlinks=False) as file:
                 while data := file.read(1 << 20):
                     digest.update(data)
         except OSError as error:

@@ -15,13 +15,15 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import count, groupby
 
 from pathspec import RegexPattern
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from dockless.errors import LayerError
+from dockless.layer.ignore import check_pattern_count
 
 # PATH_MAX of Linux.
 _MAX_PATTERN = 4096
@@ -49,6 +51,8 @@ _RANGE_END = rf"(?:-{_CHARACTER}|(?!-{_CHARACTER}))"
 _MEMBER = rf"(?:{_CLASS}|(?!{_CLASS}){_CHARACTER}{_RANGE_END})"
 _BRACKET = rf"\[(?P<negation>[!^]|(?![!^]))(?P<members>(?:\]{_RANGE_END}|{_MEMBER}){_MEMBER}*)\]"
 _TOKEN = re.compile(rf"(?P<asterisks>\*+)|(?P<bracket>{_BRACKET})|\\.|.", re.S)
+# What `_normalized_glob` returns: a wildcard or a character, escaped or not.
+_NORMALIZED = re.compile(r"(\*+|\?|\[\]?\0[^]]*\])|\\?(.)", re.S)
 _MEMBERS = re.compile(r"\[:([^]]*):\]|(\\?.)(?:-(\\?.))?", re.S)
 
 # The wildcards of pathspec's expressions, and the translation of a pattern that has all of them.
@@ -66,11 +70,7 @@ class Patterns:
     """
 
     def __init__(self, lines: Iterable[bytes], where: str) -> None:
-        if GitIgnoreSpecPattern.pattern_to_regex(_KNOWN[0]) != (_KNOWN[1], True):
-            raise LayerError(
-                "the installed pathspec translates patterns in a way that this version of Dockless does not know",
-                hint="install pathspec 1.1.1 or a newer Dockless",
-            )
+        _check_translation(GitIgnoreSpecPattern.pattern_to_regex)
         for_files, for_directories = [], []
         for line in lines:
             try:
@@ -82,10 +82,14 @@ class Patterns:
             if text:
                 pattern = _pattern(text)
                 for_directories.append(pattern)
+                check_pattern_count(len(for_directories), where)
                 if not directories_only:
                     for_files.append(pattern)
         # Last first: the last pattern that matches decides.
         self._for_files, self._for_directories = for_files[::-1], for_directories[::-1]
+
+    def __len__(self) -> int:
+        return len(self._for_directories)
 
     def match(self, path: bytes, is_directory: bool) -> bool | None:
         """Return what the last pattern that matches `path` says: False if the pattern begins with `!`, else True.
@@ -95,15 +99,57 @@ class Patterns:
         """
         text = path.decode("latin-1")
         for pattern in self._for_directories if is_directory else self._for_files:
-            if pattern.match_file(text) is not None:
+            if pattern.literal in text and pattern.matches(text):
                 return pattern.include
         return None
 
 
-def _pattern(text: str) -> RegexPattern:
-    regex, include = GitIgnoreSpecPattern.pattern_to_regex(text)
-    assert regex is not None
-    return RegexPattern(re.compile(_bounded(regex)), include)
+@lru_cache(maxsize=1)
+def _check_translation(pattern_to_regex: Callable[[str], object]) -> None:
+    if pattern_to_regex(_KNOWN[0]) != (_KNOWN[1], True):
+        raise LayerError(
+            "the installed pathspec translates patterns in a way that this version of Dockless does not know",
+            hint="install pathspec 1.1.1 or a newer Dockless",
+        )
+
+
+# Ignore files of many directories have the same lines.
+@lru_cache(maxsize=10_000)
+def _pattern(text: str) -> _Pattern:
+    return _Pattern(text)
+
+
+class _Pattern:
+    """A pattern in the form of `_normalized`. A path that matches contains `literal`.
+
+    The expression is compiled when a path contains the literal: compilation takes as long as a thousand matches.
+    """
+
+    __slots__ = ("_regex", "_text", "include", "literal")
+
+    def __init__(self, text: str) -> None:
+        self.include = not text.startswith("!")
+        self.literal = _longest_literal(text if self.include else text[1:])
+        self._text = text
+        self._regex: RegexPattern | None = None
+
+    def matches(self, path: str) -> bool:
+        if self._regex is None:
+            regex, include = GitIgnoreSpecPattern.pattern_to_regex(self._text)
+            assert regex is not None
+            self._regex = RegexPattern(re.compile(_bounded(regex)), include)
+        return self._regex.match_file(path) is not None
+
+
+def _longest_literal(glob: str) -> str:
+    """Return the longest text without wildcards of a normalized glob. Slashes at its ends may be optional."""
+    texts = [""]
+    for wildcard, character in _NORMALIZED.findall(glob):
+        if wildcard:
+            texts.append("")
+        else:
+            texts[-1] += character
+    return max((text.strip("/") for text in texts), key=len)
 
 
 def _normalized(line: str) -> tuple[str, bool]:

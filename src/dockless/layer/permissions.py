@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from dockless.errors import LayerError
-from dockless.layer.ignore import compile_patterns
+from dockless.layer.ignore import check_pattern_count, compile_patterns
 from dockless.layer.spec import encoded
 
 # Stands for the default mode of a file whose executable bit is read when the file is opened.
@@ -29,7 +29,7 @@ def resolved_mode(mode: int, st_mode: int) -> int:
 
 
 class PermissionRules(Generic[T]):
-    """Pattern of paths in the image, or of folders above them -> value. Each must match something.
+    """Pattern of paths in the image, or of directories above them -> value. Each must match something.
 
     The longest matching pattern applies, not the last one: JSON does not preserve the order of a dictionary, and two
     BUILD files that differ only in this order must have the same result.
@@ -37,13 +37,14 @@ class PermissionRules(Generic[T]):
 
     def __init__(self, values: Mapping[str, T], field: str) -> None:
         self._field = field
+        check_pattern_count(len(values), f"`{field}`")
         self._rules = [
             (pattern, compile_patterns([encoded(pattern)], f"`{field}`"), values[pattern])
             for pattern in sorted(values, key=lambda pattern: (len(pattern), pattern))
         ]
         self._unused = dict.fromkeys(values)
-        # Which of them are for a folder or for one above it: most files have neighbors.
-        self._of_folders: dict[bytes, frozenset[int]] = {b"": frozenset()}
+        # Which of them are for a directory or for one above it: most files have neighbors.
+        self._of_directories: dict[bytes, frozenset[int]] = {b"": frozenset()}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -58,11 +59,18 @@ class PermissionRules(Generic[T]):
                 found = value
         return found
 
-    def _inherited(self, folder: bytes) -> frozenset[int]:
-        if folder not in self._of_folders:
-            own = (n for n, (_, patterns, _) in enumerate(self._rules) if patterns.match(folder, True))
-            self._of_folders[folder] = self._inherited(folder.rpartition(b"/")[0]).union(own)
-        return self._of_folders[folder]
+    def _inherited(self, directory: bytes) -> frozenset[int]:
+        missing = []
+        while directory not in self._of_directories:
+            missing.append(directory)
+            directory = directory.rpartition(b"/")[0]
+        rules = self._of_directories[directory]
+        for directory in reversed(missing):
+            own = [n for n, (_, patterns, _) in enumerate(self._rules) if patterns.match(directory, True)]
+            # Most directories share the set of the directory above.
+            rules = rules.union(own) if own else rules
+            self._of_directories[directory] = rules
+        return rules
 
     def check_used(self) -> None:
         """Raise LayerError if a pattern matched nothing: the mistake would not be noticed otherwise."""

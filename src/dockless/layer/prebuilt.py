@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dockless._files import open_regular
 from dockless._hashing import HashingFile, HashingReader
 from dockless.errors import LayerError, LayoutError
 from dockless.layer.builder import BuiltLayer, remove_staged, staged_path
@@ -21,7 +22,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
     """
     staged = staged_path(directory)
     try:
-        with open(path, "rb") as source, open(staged, "xb") as sink:
+        with open_regular(path) as source, open(staged, "xb") as sink:
             blob = HashingFile(source, sink.write)
             compression = detect_format(blob.peek())
             tar = HashingReader(decompress(blob, path), path)

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from dockless.errors import LayerError
+from dockless.layer.entries import too_long
 from dockless.layer.permissions import BY_EXECUTABLE_BIT, file_mode
 from dockless.layer.spec import Listing, encoded
-from dockless.tar.header import DIRECTORY, FILE, SYMLINK
+from dockless.tar.header import DIRECTORY, FILE, MAX_PATH, SYMLINK
 
 # The limit of Linux (path_resolution(7)).
 _MAX_LINKS = 40
@@ -40,7 +41,7 @@ class SourceTree(Protocol):
         """Return the entry at `location`. Raises OSError if there is none."""
         ...
 
-    def children(self, location: bytes) -> Iterable[Node]:
+    def children(self, location: bytes) -> list[Node]:
         """Return the entries of a directory, in any order. Raises OSError or LayerError."""
         ...
 
@@ -111,8 +112,10 @@ class ListedTree:
             self._add(encoded(file), FILE, file_mode(file in executables))
         for link in self._links:
             self._add(link, SYMLINK)
-        for directory in listing.directories:
-            self._add_directory(encoded(directory))
+        for directory in map(encoded, listing.directories):
+            if len(directory) >= MAX_PATH:
+                raise too_long(origin, directory)
+            self._add_directory(directory)
 
     def node(self, location: bytes) -> Node:
         if not location:
@@ -187,6 +190,8 @@ class ListedTree:
         if not path:
             self._root = Node(b"", kind, mode)
             return
+        if len(path) >= MAX_PATH:
+            raise too_long(self._origin, path)
         self._add_directory(path.rpartition(b"/")[0])
         self._add_node(path, kind, mode)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dockless.errors import LayerError
-from dockless.layer.entries import WHITEOUTS, Entry, EntryTable, shown, unreadable
+from dockless.layer.entries import WHITEOUTS, Entry, EntryTable, shown, too_long, unreadable
 from dockless.layer.ignore import Ignores
 from dockless.layer.permissions import DIRECTORY_MODE, SYMLINK_MODE, PermissionRules
 from dockless.layer.source_tree import DiskTree, ListedTree, Node, SourceTree
 from dockless.layer.spec import LayerSpec, Source, encoded, image_path, parse_mode, parse_owner
-from dockless.tar.header import DIRECTORY, FILE, SYMLINK
+from dockless.tar.header import DIRECTORY, FILE, MAX_PATH, SYMLINK
 
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
+# Symlinks to directories with symlinks to directories: a few dozen links can stand for billions of paths.
+_MAX_BELOW_SYMLINKS = 1_000_000
 
 
 def collect_entries(spec: LayerSpec) -> list[Entry]:
@@ -64,7 +67,7 @@ def _declared_entries(spec: LayerSpec) -> Iterator[Entry]:
         yield Entry(name, FILE, file.mode, "`inline_files`", data=file.content, declared=True)
     for path, target in spec.symlinks.items():
         name = _file_path(path, "symlinks")
-        if not target or "\0" in target:
+        if not target or "\0" in target or len(encoded(target)) >= MAX_PATH:
             raise LayerError(f"`symlinks`: {path!r} has an invalid target")
         yield _symlink(name, encoded(target), "`symlinks`")
 
@@ -115,6 +118,19 @@ def _refuse_whiteout(name: bytes, origin: str) -> None:
         )
 
 
+class _Directory(NamedTuple):
+    """A directory that is to be read: its location in the tree, and its path in the source.
+
+    The two differ below a symlink that is followed. `ignores` are the rules of the directories above, and `above` their
+    locations if symlinks are followed.
+    """
+
+    location: bytes
+    relative: bytes
+    ignores: Ignores
+    above: tuple[bytes, ...]
+
+
 class _Walk:
     """One source."""
 
@@ -128,6 +144,7 @@ class _Walk:
         self.into_directory = source.destination.endswith("/") or not image_path(source.destination, "destination")
         self.base = image_path(source.destination, f"destination of {self.origin}")
         _refuse_whiteouts(self.base, self.origin)
+        self.below_symlinks = 0
         self.strip = image_path(source.strip_prefix, f"strip_prefix of {self.origin}")
 
     def entries(self) -> list[Entry]:
@@ -139,7 +156,10 @@ class _Walk:
             if root.kind == DIRECTORY:
                 found.append(Entry(self.base, DIRECTORY, DIRECTORY_MODE, self.origin))
                 ignores = Ignores(self.spec.ignore_files, self.spec.ignores, self.origin)
-                self._directory(found, b"", b"", ignores, ())
+                pending = [_Directory(b"", b"", ignores, ())]
+                while pending:
+                    # A stack, not recursion: a tree may be deeper than Python's stack.
+                    self._directory(found, pending, pending.pop())
             else:
                 last = os.path.basename(self.root)
                 name = (self.base + b"/" + last if self.base else last) if self.into_directory else self.base
@@ -159,19 +179,26 @@ class _Walk:
             return Entry(name, FILE, root.mode, self.origin, path=os.path.realpath(self.root))
         return self._leaf(name, root, b"", self.root)
 
-    def _directory(
-        self, found: list[Entry], location: bytes, relative: bytes, ignores: Ignores, above: tuple[bytes, ...]
-    ) -> None:
-        """Add the entries of the directory at `location`, whose path in the source is `relative`.
-
-        The two paths differ below a symlink that is followed. `above` are the locations of the parent directories.
-        """
+    def _directory(self, found: list[Entry], pending: list[_Directory], directory: _Directory) -> None:
+        """Add the entries of a directory to `found`, and the directories among them to `pending`."""
+        location, relative, ignores, above = directory
         nodes = self.tree.children(location)
+        if len(relative) >= MAX_PATH:
+            raise too_long(self.origin, relative)
         on_disk = os.path.join(self.root, location)
         here = on_disk if on_disk.endswith(b"/") else on_disk + b"/"
         if ignores:
             ignores = ignores.within(here, relative, {node.name for node in nodes if node.kind == FILE})
-        above = (*above, location)
+        if self.spec.follow_symlinks:
+            above = (*above, location)
+        if location != relative:
+            self.below_symlinks += len(nodes)
+            if self.below_symlinks > _MAX_BELOW_SYMLINKS:
+                raise LayerError(
+                    f"{self.origin}: more than {_MAX_BELOW_SYMLINKS} entries are below symlinks that are followed",
+                    cause=f"one of the symlinks is above {os.fsdecode(relative)}",
+                    hint="do not follow symlinks",
+                )
         for node in nodes:
             path = relative + b"/" + node.name if relative else node.name
             place = location + b"/" + node.name if location else node.name
@@ -189,7 +216,7 @@ class _Walk:
                 if name is not None:
                     _refuse_whiteout(node.name, self.origin)
                     found.append(Entry(name, DIRECTORY, DIRECTORY_MODE, self.origin))
-                self._directory(found, place, path, ignores, above)
+                pending.append(_Directory(place, path, ignores, above))
                 continue
             assert name is not None
             if node.kind == FILE:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import BinaryIO, Callable
 
-from dockless.blobs import BlobSource, damaged
+from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import RegistryError
 from dockless.oci.descriptor import Descriptor
 
@@ -32,17 +31,8 @@ def copy_blob(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_byt
 
 
 def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: OnBytes) -> None:
-    hasher = hashlib.sha256()
-    size = 0
     with source.open(descriptor) as file:
-        # `read1` returns what has arrived: on a slow connection a whole chunk takes long, and Ctrl-C must take effect.
-        read = getattr(file, "read1", file.read)
-        while data := read(min(_CHUNK, descriptor.size - size + 1)):
-            size += len(data)
-            if size > descriptor.size:
-                break
-            hasher.update(data)
+        reader = VerifiedReader(file, descriptor)
+        while data := reader.read1(_CHUNK):
             sink.write(data)
             on_bytes(descriptor, len(data))
-    if size != descriptor.size or hasher.hexdigest() != descriptor.digest.hex:
-        raise damaged(f"the blob {descriptor.digest}", file, descriptor, size, f"sha256:{hasher.hexdigest()}")

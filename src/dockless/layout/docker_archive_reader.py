@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dockless._hashing import HashingFile
 from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
+from dockless.image_tree import check_total
 from dockless.layout.files import read_small
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
@@ -24,6 +25,8 @@ from dockless.tar.decompress import detect_format
 from dockless.tar.index import TarFiles
 
 _LIST = "manifest.json"
+# Each image has a config, which is read into memory.
+_MAX_IMAGES = 1000
 
 
 class _Listed(NamedTuple):
@@ -42,6 +45,9 @@ class DockerArchive:
         self.where = path
         self._files = TarFiles(path)
         self._blobs: dict[Digest, str] = {}
+        # manifest.json may name a file many times: each is read once.
+        self._configs: dict[str, tuple[ImageConfig, bytes]] = {}
+        self._layers: dict[str, tuple[str, Digest | None, int]] = {}
         self._documents: dict[Digest, bytes] = {}
         try:
             self._listed = self._read_list()
@@ -67,8 +73,7 @@ class DockerArchive:
 
     def _read(self, listed: _Listed) -> ImageDocuments:
         try:
-            config_bytes = read_small(self._files, listed.config, DEFAULT_LIMIT)
-            config = ImageConfig.from_bytes(config_bytes, f"{self.where}: {listed.config}")
+            config, config_bytes = self._config(listed.config)
             if len(config.diff_ids) != len(listed.layers):
                 raise LayoutError(
                     f"{self.where} is inconsistent",
@@ -80,6 +85,7 @@ class DockerArchive:
         described = Descriptor(media_types.DOCKER_CONFIG, Digest.of(config_bytes), len(config_bytes))
         made = ImageDocuments(make_manifest(described, layers, image_format="docker"), config, config_bytes)
         self._documents.update(made.documents)
+        check_total(sum(map(len, self._documents.values())), self.where)
         return made
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
@@ -90,20 +96,35 @@ class DockerArchive:
             raise LayoutError(f"{self.where} lacks the blob {descriptor.digest}")
         return self._files.open(self._blobs[descriptor.digest])
 
+    def _config(self, name: str) -> tuple[ImageConfig, bytes]:
+        name = self._files.resolved(name)
+        if name not in self._configs:
+            raw = read_small(self._files, name, DEFAULT_LIMIT)
+            self._configs[name] = ImageConfig.from_bytes(raw, f"{self.where}: {name}"), raw
+        return self._configs[name]
+
     def _layer(self, name: str, diff_id: Digest) -> Descriptor:
         """Return the descriptor of a layer as the archive has it: mostly a plain tar, whose digest is the diff ID."""
+        name = self._files.resolved(name)
+        if name not in self._layers:
+            self._layers[name] = self._read_layer(name)
+        kind, digest, size = self._layers[name]
+        digest = digest or diff_id
+        self._blobs[digest] = name
+        return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
+
+    def _read_layer(self, name: str) -> tuple[str, Digest | None, int]:
+        """Return the compression of a layer, the digest of a compressed one, and the size of the file in bytes."""
         size = self._files.size(name)
         if size is None:
             raise LayoutError(f"{self.where} lacks the layer {name}", cause=f"{_LIST} names it")
-        digest = diff_id
         with self._files.open(name) as file:
             blob = HashingFile(file)
             kind = detect_format(blob.peek(512))
-            if kind != "none":
-                blob.drain()
-                digest = blob.digest
-        self._blobs[digest] = name
-        return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
+            if kind == "none":
+                return kind, None, size
+            blob.drain()
+        return kind, blob.digest, size
 
     def _choose(self, reference: str) -> _Listed:
         available = ", ".join(self.names()) or "no named image"
@@ -135,6 +156,8 @@ class DockerArchive:
             raise LayoutError(error.problem, cause=error.cause) from error
         if not isinstance(items, list) or not items:
             raise LayoutError(f"{self.where}: {_LIST} has no image")
+        if len(items) > _MAX_IMAGES:
+            raise LayoutError(f"{self.where}: {_LIST} has {len(items)} images", cause=f"the limit is {_MAX_IMAGES}")
         return [self._item(item) for item in items]
 
     def _item(self, item: Any) -> _Listed:

@@ -11,15 +11,13 @@ from typing import BinaryIO
 
 from dockless._atomic import atomic_file
 from dockless._hashing import HashingWriter
-from dockless.blobs import BlobSource
+from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import InvalidValueError, LayoutError, RegistryError
 from dockless.layout.blob_copy import OnBytes, ignore_bytes
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.reference import DOCKER_HUB, Reference
 from dockless.tar.decompress import decompress
 from dockless.tar.writer import END, file_header, padding, put_file
-
-_BLOCK = 1 << 20
 
 
 def write_docker_archive(
@@ -94,13 +92,13 @@ def _put_content(tar: BinaryIO, layer: ImageLayer, source: BlobSource, on_bytes:
     label = f"the layer {layer.descriptor.digest}"
     content = HashingWriter(tar.write)
     with source.open(layer.descriptor) as file:
+        blob = VerifiedReader(file, layer.descriptor)
         try:
-            for chunk in decompress(file, label, layer.descriptor.size):
+            for chunk in decompress(blob, label, layer.descriptor.size):
                 content.write(chunk)
         except LayoutError:
             # Bytes damaged in transit cannot be decompressed in most cases. Only at the end is it known that they were.
-            while file.read(_BLOCK):
-                pass
+            blob.drain()
             raise
     if content.digest != layer.diff_id:
         raise LayoutError(

@@ -7,6 +7,7 @@ import os
 import stat
 from typing import BinaryIO, Protocol
 
+from dockless._files import open_regular
 from dockless.errors import LayoutError
 
 
@@ -34,16 +35,10 @@ class DirectoryFiles:
         """Open a regular file. Raises LayoutError."""
         path = os.path.join(self.where, name)
         try:
-            # Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            return open_regular(path, follow_symlinks=False)
         except OSError as error:
             cause = "it is a symlink" if error.errno == errno.ELOOP else error.strerror or str(error)
             raise LayoutError(f"cannot read {path}", cause=cause, hint="check the path") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise LayoutError(f"cannot read {path}", cause="it is not a regular file")
-        # Opened with its path, so that errors can name the file.
-        return open(path, "rb", opener=lambda *_: descriptor)
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None if there is no such regular file."""

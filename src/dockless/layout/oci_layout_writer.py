@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import atomic_file, reason_of, resolve_output, temporary_directory
+from dockless._atomic import atomic_file, lock, make_directories, reason_of, resolve_output, temporary_directory
 from dockless._concurrency import CancelledError, WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
 from dockless.layout.blob_copy import OnBytes, copy_blob, ignore_bytes
 from dockless.layout.files import DirectoryFiles, read_small
 from dockless.layout.oci_layout import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
-from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
+from dockless.oci.canonical_json import DEFAULT_LIMIT, write_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import make_index
+from dockless.oci.manifest import Index, make_index
 
 _BLOBS = "blobs/sha256"
 
@@ -65,7 +64,7 @@ def _create(
 ) -> bool:
     """Create the layout; return False if another process created it first."""
     parent = os.path.dirname(os.path.abspath(directory))
-    os.makedirs(parent, exist_ok=True)
+    make_directories(parent)
     with temporary_directory(parent) as staged:
         _write(os.path.join(staged, LAYOUT_FILE), layout_file())
         os.makedirs(os.path.join(staged, _BLOBS))
@@ -119,6 +118,9 @@ def _append(
 
         _put_all(put, blobs, on_bytes, jobs)
         with _locked(directory):
+            path = os.path.join(directory, INDEX_FILE)
+            old = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
+            new = _updated_index(old, path, roots)
             # Only when all blobs are complete, so that a failure leaves nothing. Blobs in the layout are never removed:
             # a concurrent writer may rely on them.
             blob_directory = _open_blobs(directory)
@@ -127,7 +129,9 @@ def _append(
                     os.replace(os.path.join(staged, name), name, dst_dir_fd=blob_directory)
             finally:
                 os.close(blob_directory)
-            _update_index(files, os.path.join(directory, INDEX_FILE), roots)
+            if new != old:
+                with atomic_file(path) as file:
+                    file.write(new)
 
 
 def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
@@ -167,9 +171,9 @@ def _put_all(
     pool.run([partial(put, blob, report) for blob in blobs])
 
 
-def _update_index(files: DirectoryFiles, path: str, roots: Sequence[Descriptor]) -> None:
-    raw = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
-    document = parse_document(raw, path)
+def _updated_index(raw: bytes, path: str, roots: Sequence[Descriptor]) -> bytes:
+    """Return the index `raw` with `roots`. Raises InvalidDocumentError if the old or the new index is invalid."""
+    document = Index.from_bytes(raw, path).json
     names = {name_of(root) for root in roots} - {""}
     digests = {root.digest for root in roots}
     kept = []
@@ -182,9 +186,9 @@ def _update_index(files: DirectoryFiles, path: str, roots: Sequence[Descriptor])
     unnamed = {item["digest"] for item in kept}
     added = [root.to_json() for root in roots if name_of(root) or root.digest not in unnamed]
     new = write_document({**document, "manifests": [*kept, *added]})
-    if new != raw:
-        with atomic_file(path) as file:
-            file.write(new)
+    # With too many entries or bytes, the layout could not be read any more.
+    Index.from_bytes(new, f"{path} with the new image")
+    return new
 
 
 @contextmanager
@@ -192,7 +196,7 @@ def _locked(directory: str) -> Iterator[None]:
     """Hold the lock for changes of a layout's index."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, directory)
         yield
     finally:
         os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections import Counter
 from itertools import accumulate
@@ -14,6 +15,9 @@ from dockless.errors import InvalidDocumentError
 # accepts no more. Configs of real images are far smaller.
 DEFAULT_LIMIT = 4 * 1024 * 1024
 _MAX_DEPTH = 100
+# Objects and arrays. Each takes some hundred bytes of memory, and two bytes of a document. A manifest has one for each
+# layer, and a config one for each entry of its history.
+_MAX_CONTAINERS = 200_000
 # Opening brackets as the signed byte 1, closing ones as -1, all else deleted.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -41,17 +45,25 @@ def is_nested_deeper(data: bytes, depth: int) -> bool:
     """
     if data.count(b"[") + data.count(b"{") <= depth:
         return False
+    return max(accumulate(_steps(data)), default=0) > depth
+
+
+def _steps(data: bytes) -> array[int]:
+    """Return 1 for each bracket that opens an object or array in `data`, and -1 for each that closes one."""
     outside = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    steps = array("b", b"".join(outside).translate(_STEPS, _NO_BRACKETS))
-    return max(accumulate(steps), default=0) > depth
+    return array("b", b"".join(outside).translate(_STEPS, _NO_BRACKETS))
+
+
+def _has_more_containers(data: bytes, limit: int) -> bool:
+    return data.count(b"[") + data.count(b"{") > limit and _steps(data).count(1) > limit
 
 
 def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
     """Parse a JSON object; errors name the document `label` (its digest or file).
 
     Raises InvalidDocumentError for more than `limit` bytes, a byte order mark, other encodings than UTF-8, duplicate
-    keys, NaN and infinities, integers of more than 100 digits, nesting of more than 100 levels, and for a top-level
-    value that is not an object.
+    keys, NaN, infinities and numbers too large for a float, integers of more than 100 digits, nesting of more than 100
+    levels, more than 200,000 objects and arrays, and for a top-level value that is not an object.
     """
 
     def fail(cause: str) -> NoReturn:
@@ -69,6 +81,12 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
             fail(f"an integer has {len(text)} digits")
         return int(text)
 
+    def number(text: str) -> float:
+        value = float(text)
+        if math.isinf(value):
+            fail(f"{text[:20]} is too large")
+        return value
+
     def constant(text: str) -> NoReturn:
         fail(f"{text} is not JSON")
 
@@ -78,8 +96,16 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
         fail("the document starts with a byte order mark")
     if is_nested_deeper(data, _MAX_DEPTH):
         fail("the document is nested too deeply")
+    if _has_more_containers(data, _MAX_CONTAINERS):
+        fail(f"the document has more than {_MAX_CONTAINERS} objects and arrays")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
+        document = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=pairs,
+            parse_int=integer,
+            parse_float=number,
+            parse_constant=constant,
+        )
     except UnicodeDecodeError as error:
         fail(f"byte {error.start} is not UTF-8")
     except json.JSONDecodeError as error:

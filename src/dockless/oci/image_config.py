@@ -21,6 +21,11 @@ EPOCH = "1970-01-01T00:00:00Z"
 # Part of image bytes.
 CREATED_BY = "dockless"
 
+# Layers, and entries of the history, which may describe instructions without a layer.
+_MAX_ENTRIES = 10_000
+# The features become a part of each index that lists the image.
+_MAX_FEATURES = 4096
+
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
 )
@@ -56,6 +61,9 @@ class ImageConfig(NamedTuple):
         rootfs = document.get("rootfs")
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
             raise InvalidDocumentError(f"{label} has no rootfs.diff_ids", cause="the document is not an image config")
+        for key, items in (("diff IDs", rootfs["diff_ids"]), ("entries in its history", document.get("history"))):
+            if isinstance(items, list) and len(items) > _MAX_ENTRIES:
+                raise InvalidDocumentError(f"{label} has {len(items)} {key}", cause=f"the limit is {_MAX_ENTRIES}")
         for diff_id in rootfs["diff_ids"]:
             if not isinstance(diff_id, str):
                 raise InvalidDocumentError(f"{label} has a diff ID that is not a string")
@@ -66,6 +74,15 @@ class ImageConfig(NamedTuple):
         for key in ("architecture", "os"):
             if not isinstance(document.get(key), str) or not document[key]:
                 raise InvalidDocumentError(f"{label} has no {key}")
+        features = document.get("os.features")
+        if features is not None and not (
+            isinstance(features, list)
+            and all(isinstance(item, str) for item in features)
+            and len(features) + sum(map(len, features)) <= _MAX_FEATURES
+        ):
+            raise InvalidDocumentError(
+                f"{label} has os.features that are not a list of strings with at most {_MAX_FEATURES} characters"
+            )
         inner = document.get("config")
         if inner is not None and not isinstance(inner, dict):
             raise InvalidDocumentError(f"{label} has a config that is not an object")

@@ -11,9 +11,16 @@ from typing import Any, NamedTuple
 from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document, write_document
-from dockless.oci.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor, string_map
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
+
+# Layers of a manifest, and manifests of an index. The largest seen have some hundreds.
+MAX_DESCRIPTORS = 10_000
+# URLs and annotations of all descriptors of a document, and characters of their properties that have no name here: they
+# stay in memory for as long as the image is used.
+_MAX_PROPERTIES = 100_000
+_MAX_EXTRA = 256 * 1024
 
 
 class Manifest(NamedTuple):
@@ -97,10 +104,12 @@ def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest 
     """Parse a manifest or an index, which was served or described as `media_type`; errors name it `label`.
 
     `media_type` is used if the document has no `mediaType`. Raises InvalidDocumentError, also for a document whose
-    `mediaType` differs from `media_type` or that reads as both kinds (CVE-2021-41190).
+    `mediaType` differs from `media_type` or that reads as both kinds (CVE-2021-41190), and for more than 10,000
+    descriptors.
     """
     document = parse_document(raw, label)
     kind = _media_type(document, media_type.split(";")[0].strip(), label)
+    check_referrer(document, label)
     if kind in media_types.INDEXES:
         return Index(raw, kind, _descriptors(document, "manifests", label))
     if document.get("artifactType") and "config" not in document:
@@ -111,6 +120,20 @@ def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest 
         Descriptor.from_json(document.get("config"), f"{label}: config"),
         _descriptors(document, "layers", label),
     )
+
+
+def check_referrer(document: Mapping[str, Any], label: str) -> Descriptor | None:
+    """Return the subject of a manifest or index, or None. Errors name the document `label`.
+
+    Raises InvalidDocumentError for a subject, annotations or an artifact type of the wrong type. Clients copy the
+    annotations and the artifact type to an index of referrers, which would be invalid with them.
+    """
+    if document.get("annotations") is not None:
+        string_map(document["annotations"], f"{label}: annotations")
+    if not isinstance(document.get("artifactType") or "", str):
+        raise InvalidDocumentError(f"{label} has an artifactType that is not a string")
+    subject = document.get("subject")
+    return None if subject is None else Descriptor.from_json(subject, f"{label}: subject")
 
 
 def make_manifest(
@@ -193,4 +216,15 @@ def _descriptors(document: dict[str, Any], key: str, label: str) -> tuple[Descri
     items: Any = document.get(key)
     if not isinstance(items, list):
         raise InvalidDocumentError(f"{label} has no list of {key}")
-    return tuple(Descriptor.from_json(item, f"{label}: {key}[{n}]") for n, item in enumerate(items))
+    if len(items) > MAX_DESCRIPTORS:
+        raise InvalidDocumentError(f"{label} has {len(items)} {key}", cause=f"the limit is {MAX_DESCRIPTORS}")
+    found = tuple(Descriptor.from_json(item, f"{label}: {key}[{n}]") for n, item in enumerate(items))
+    if (
+        sum(len(item.urls) + len(item.annotations or ()) for item in found) > _MAX_PROPERTIES
+        or sum(len(str(item.extra)) for item in found if item.extra) > _MAX_EXTRA
+    ):
+        raise InvalidDocumentError(
+            f"{label} has too many properties in its {key}",
+            cause=f"the limits are {_MAX_PROPERTIES} URLs and annotations, and {_MAX_EXTRA} characters of others",
+        )
+    return found

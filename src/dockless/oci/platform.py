@@ -17,6 +17,8 @@ _ARCHITECTURES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
+# The platform of a config becomes a part of each index that lists the image.
+_MAX_VALUE = 255
 _COMPONENT = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _KNOWN_OS = frozenset(
     [
@@ -95,6 +97,8 @@ class Platform(NamedTuple):
         values = [value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
         if not all(isinstance(item, str) for item in values):
             raise InvalidDocumentError(f"{label} has a platform whose values are not strings")
+        if any(len(item) > _MAX_VALUE for item in values):
+            raise InvalidDocumentError(f"{label} has a platform with a value of more than {_MAX_VALUE} characters")
         return cls(*values)
 
     def to_json(self) -> dict[str, Any]:

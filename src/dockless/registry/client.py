@@ -20,7 +20,7 @@ from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
-from dockless.registry.referrers import list_referrers, register_referrer
+from dockless.registry.referrers import Referrer, list_referrers, register_referrer
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import RemoteManifest
 from dockless.registry.retry import Retrier, RetryPolicy
@@ -33,11 +33,11 @@ class RegistryClient:
     """A client of one registry. Thread-safe; a context manager, which closes its connections.
 
     registry     host with its port; `docker.io` for Docker Hub
-    credentials  for the whole registry, or by `host/path`; None: found as `dockless.registry.auth.keychain` says
-    auth_file    a docker or podman config file that replaces those in the usual places
-    insecure     HTTP is allowed and certificates are not verified; loopback hosts may speak HTTP in any case
-    ca_file      a PEM file of CAs to trust
-    jobs         the maximum number of requests in flight
+    credentials  for the whole registry, or by `host/path`; None: searched as `find_credentials` describes
+    auth_file    a Docker or Podman config file to use instead of the usual config files
+    insecure     allow plain HTTP and unverified certificates; plain HTTP is always allowed for loopback hosts
+    ca_file      a PEM file of trusted CAs, in addition to the usual ones
+    jobs         the maximum number of concurrent requests
     retry        when failed requests are repeated; None: RetryPolicy's defaults
 
     Every method raises RegistryError for failures of the registry, and InvalidValueError for invalid names.
@@ -120,10 +120,12 @@ class RegistryClient:
         """Store a manifest or index under a tag or its digest, and return its digest. Its blobs must exist.
 
         A manifest with a subject is found by `referrers` afterwards, whether or not the registry supports referrers.
-        `stop` ends the attempts from another thread.
+        `stop` ends the attempts from another thread. Raises InvalidDocumentError for a manifest with a subject whose
+        annotations or artifact type are invalid, before it is sent.
         """
-        if not self._manifests.put(repository, version, raw, media_type, stop=stop):
-            self.register_referrer(repository, raw, media_type)
+        referrer = Referrer.of(raw, media_type)
+        if not self._manifests.put(repository, version, raw, media_type, stop=stop) and referrer is not None:
+            register_referrer(self._manifests, repository, referrer)
         return Digest.of(raw)
 
     def delete_manifest(self, repository: str, version: str) -> None:
@@ -143,8 +145,9 @@ class RegistryClient:
 
     def register_referrer(self, repository: str, raw: bytes, media_type: str) -> None:
         """Register a stored manifest with a subject as its referrer, unless the registry has done so."""
-        if b'"subject"' in raw:
-            register_referrer(self._manifests, repository, raw, media_type)
+        referrer = Referrer.of(raw, media_type)
+        if referrer is not None:
+            register_referrer(self._manifests, repository, referrer)
 
     # Blobs
 

@@ -12,7 +12,6 @@ from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.api import RegistryApi
 from dockless.registry.errors import ProtocolError
-from dockless.registry.http.redirects import resolve_reference
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
 from dockless.registry.retry import Retrier
@@ -73,7 +72,7 @@ def _next_page(api: RegistryApi, repository: str, response: HttpResponse) -> str
             target, _, parameters = link.partition(">")
             if not _NEXT.search(parameters):
                 continue
-            url = resolve_reference(response, target, "the next page", api.base_url, within=f"/v2/{repository}/")
+            url = api.session.referenced_url(response, target, "the next page", within=f"/v2/{repository}/")
             if origin_of(url) != origin_of(api.base_url):
                 raise ProtocolError(
                     f"{api.registry} names another host for its next page", cause=printable(redact(url), 200)

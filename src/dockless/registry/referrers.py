@@ -7,13 +7,15 @@ which clients write ("Referrers Tag Schema").
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 from urllib.parse import urlencode
 
+from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, make_index
+from dockless.oci.manifest import Index, check_referrer, make_index
 from dockless.oci.reference import check_repository
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.listing import pages
@@ -34,26 +36,54 @@ def list_referrers(
     return tuple(referrer for referrer in referrers if artifact_type in ("", referrer.artifact_type))
 
 
-def register_referrer(manifests: ManifestStore, repository: str, raw: bytes, media_type: str) -> None:
-    """Register the stored manifest `raw` as a referrer of its subject, if it has one and the registry has not done so.
+class Referrer(NamedTuple):
+    """A manifest that has a subject: the digest of the subject, and the entry in an index of its referrers."""
 
-    If two clients do so at the same time, one registration may be lost, as the specification admits.
+    subject: Digest
+    entry: Descriptor
+
+    @classmethod
+    def of(cls, raw: bytes, media_type: str) -> Referrer | None:
+        """Return what to register for the manifest `raw`; None if it has no subject.
+
+        Raises InvalidDocumentError for properties that would make the index of referrers invalid. It is to be called
+        before the manifest is sent.
+        """
+        if b"subject" not in raw and b"\\u" not in raw:
+            return None
+        label = f"the manifest {Digest.of(raw)}"
+        document = parse_document(raw, label)
+        subject = check_referrer(document, label)
+        if subject is None:
+            return None
+        config = document.get("config")
+        artifact_type = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "")
+        if not isinstance(artifact_type or "", str):
+            raise InvalidDocumentError(f"{label}: config has a mediaType that is not a string")
+        entry = Descriptor(
+            media_type,
+            Digest.of(raw),
+            len(raw),
+            annotations=document.get("annotations"),
+            artifact_type=artifact_type or "",
+        )
+        return cls(subject.digest, entry)
+
+
+def register_referrer(manifests: ManifestStore, repository: str, referrer: Referrer) -> None:
+    """Register a stored manifest as a referrer of its subject, if the registry has not done so.
+
+    If two clients do so at the same time, one registration may be lost, as the specification admits. Raises
+    InvalidDocumentError if the index of referrers would become too large.
     """
-    label = f"the manifest {Digest.of(raw)}"
-    document = parse_document(raw, label)
-    if document.get("subject") is None:
-        return
-    subject = Descriptor.from_json(document["subject"], f"{label}: subject").digest
+    subject, entry = referrer
     if _from_api(manifests, repository, subject) is not None:
         return
-    config = document.get("config")
-    artifact_type = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "") or ""
-    referrer = Descriptor(
-        media_type, Digest.of(raw), len(raw), annotations=document.get("annotations"), artifact_type=str(artifact_type)
-    )
     others = _from_tag(manifests, repository, subject)
-    if all(other.digest != referrer.digest for other in others):
-        index = make_index([*others, referrer])
+    if all(other.digest != entry.digest for other in others):
+        index = make_index([*others, entry])
+        # An index with too many entries or too many bytes would hide the other referrers.
+        Index.from_bytes(index.raw, f"the index of the referrers of {subject}, with {entry.digest} added,")
         manifests.put(repository, _tag(subject), index.raw, media_types.OCI_INDEX)
 
 

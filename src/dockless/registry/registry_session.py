@@ -21,11 +21,12 @@ from dockless.registry.errors import (
     ResponseError,
     UnauthorizedError,
 )
-from dockless.registry.http.redirects import Followed, send_following_redirects
+from dockless.registry.http.addresses import AddressPolicy, is_loopback
+from dockless.registry.http.redirects import Followed, resolve_reference, send_following_redirects
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.tls import Trust
-from dockless.registry.http.url_policy import check_destination, is_loopback, origin_of, split_host
+from dockless.registry.http.url_policy import check_destination, origin_of, split_host, split_registry
 from dockless.registry.retry import classify
 
 _MAX_ERROR_BODY = 64 * 1024
@@ -54,8 +55,9 @@ class RegistrySession:
         self._auth_file = auth_file
         self._environ = environ
         self._host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
+        self._addresses = AddressPolicy(split_registry(self._host))
         trust = Trust(self._host, insecure, ca_file, environ)
-        self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=environ)
+        self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=environ, addresses=self._addresses)
         # Registries on loopback mostly speak HTTP; others that may be insecure mostly speak HTTPS.
         is_local = is_loopback(split_host(registry))
         self._schemes = ("http", "https") if is_local else ("https", "http") if insecure else ("https",)
@@ -119,7 +121,7 @@ class RegistrySession:
         """
         self.ping()
         if "://" in path:
-            check_destination(path, self.base_url, "the URL")
+            self._check(path, self.base_url, "the URL")
         url = path if "://" in path else self.base_url + path
         request = HttpRequest(method, url, headers or {}, body, read_timeout)
         try:
@@ -132,6 +134,13 @@ class RegistrySession:
         if response.status in expect:
             return response
         raise self._error(response, scopes)
+
+    def referenced_url(self, response: HttpResponse, reference: str, label: str, *, within: str) -> str:
+        """Return the URL that a Location or Link header refers to. See `resolve_reference`."""
+        base = self.base_url
+        return resolve_reference(
+            response, reference, label, base, lambda url: self._check(url, base, label), within=within
+        )
 
     def explain_auth(self, repository: str = "") -> str:
         """Return which sources of credentials were searched and which is used, in one line without secrets."""
@@ -159,7 +168,8 @@ class RegistrySession:
     def _ping_scheme(self, scheme: str) -> bool:
         """Return whether the registry speaks `scheme`. If so, store the scheme and the challenge."""
         base = f"{scheme}://{self._host}"
-        response = self._follow(HttpRequest("GET", f"{base}/v2/", read_timeout=_PING_TIMEOUT), None, base).response
+        request = HttpRequest("GET", f"{base}/v2/", read_timeout=_PING_TIMEOUT)
+        response, left = self._follow(request, None, base, "")
         # Go and nginx answer HTTP on their HTTPS port with 400.
         if response.status == 400 and scheme == "http":
             response.close()
@@ -178,10 +188,11 @@ class RegistrySession:
             raise error if is_registry else self._not_a_registry(f"{error.problem}: {error.cause}")
         else:
             response.read_start(_MAX_ERROR_BODY)
-        if scheme == "http" and origin_of(response.url) == ("https", *origin_of(f"https://{self._host}")[1:]):
+        is_upgrade = scheme == "http" and origin_of(response.url) == origin_of(f"https://{self._host}")
+        if is_upgrade:
             # Port 80 redirected to port 443: credentials are sent there only.
-            scheme, base = "https", f"https://{self._host}"
-        if response.status == 401 and origin_of(response.url) == origin_of(base):
+            scheme = "https"
+        if response.status == 401 and (is_upgrade or not left):
             self._challenge = choose_challenge(parse_challenges(challenges))
         self._scheme = scheme
         return True
@@ -192,11 +203,12 @@ class RegistrySession:
 
     def _send_authorized(self, request: HttpRequest, scopes: tuple[str, ...]) -> HttpResponse:
         """Send with the credentials that the last challenge asked for, and after a 401 once more with new ones."""
+        repository = repository_of(scopes)
         is_own = origin_of(request.url) == origin_of(self.base_url)
         authorization = self._authorization(scopes, rejected=None) if is_own else None
-        response, left_origin = self._follow(request, authorization, self.base_url)
+        response, left = self._follow(request, authorization, self.base_url, repository)
         # Other hosts, and the hosts that they redirect to, get no credentials.
-        if response.status != 401 or left_origin:
+        if response.status != 401 or left:
             return response
         challenge = choose_challenge(parse_challenges(response.headers("WWW-Authenticate")))
         if challenge is not None:
@@ -211,16 +223,20 @@ class RegistrySession:
         if renewed is None or renewed == authorization:
             return response
         response.read_start(_MAX_ERROR_BODY)
-        return self._follow(request, renewed, self.base_url).response
+        return self._follow(request, renewed, self.base_url, repository).response
 
-    def _follow(self, request: HttpRequest, authorization: str | None, base: str) -> Followed:
+    def _follow(self, request: HttpRequest, authorization: str | None, base: str, repository: str) -> Followed:
         return send_following_redirects(
             self._http,
             request,
-            lambda url, target: check_destination(target, base, "the redirect"),
+            lambda url, target: self._check(target, base, "the redirect"),
             origin=origin_of(base),
+            repository=repository,
             authorization=authorization,
         )
+
+    def _check(self, url: str, base: str, label: str) -> None:
+        check_destination(url, base, label, registry_addresses=self._addresses.registry_addresses)
 
     def _authorization(self, scopes: tuple[str, ...], rejected: str | None) -> str | None:
         """Return the Authorization header that the last challenge asks for; None without challenge or credentials.

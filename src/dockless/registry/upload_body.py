@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from dockless._concurrency import CancelledError
-from dockless.blobs import BlobSource, rewrite_hint
+from dockless.blobs import BlobSource, DamagedError, VerifiedReader
 from dockless.errors import DocklessError, LayoutError, printable
 from dockless.oci.descriptor import Descriptor
-from dockless.registry.errors import BlobSourceError, RegistryRequestError
+from dockless.registry.errors import BlobSourceError, DamagedBlobError, RegistryRequestError
 
 BLOCK_SIZE = 1 << 20
 
 
 class OpenBlob:
     """The source of a blob, kept open between parts: consecutive parts are read in one pass.
+
+    What is sent is hashed, and the last bytes are returned when size and digest are right: a damaged blob is never sent
+    to its end, and a registry that does not verify cannot store it. A part that is sent again has to be the same as the
+    first time. Bytes that an earlier process sent are hashed as the source has them now.
 
     Raises BlobSourceError for an error of the registry that the source reads from, and LayoutError for an error of a
     disk or an archive.
@@ -27,20 +30,22 @@ class OpenBlob:
     def __init__(self, source: BlobSource, descriptor: Descriptor) -> None:
         self._source = source
         self._descriptor = descriptor
+        self._label = f"the blob {descriptor.digest} to be pushed"
         self._file: BinaryIO | None = None
-        self._position = 0
+        self._reader: VerifiedReader | None = None
+        # Readers at positions up to which the blob was read, in order: where reading can begin again, and what the
+        # hash has to be there.
+        self._checkpoints: list[VerifiedReader] = []
+        self._passes = 0
 
     def read(self, start: int, n: int) -> bytes:
-        """Return up to `n` bytes from `start`, which is before the end of the blob."""
+        """Return up to `n` bytes from `start`; none at the end of the blob."""
         with self._source_errors():
-            file = self._opened(start)
-            data = file.read(n)
-        if not data:
-            hint = rewrite_hint(file) or "create the image again"
-            missing = self._descriptor.size - start
-            raise LayoutError(f"the blob {self._descriptor.digest} to be pushed ends {missing} bytes early", hint=hint)
-        self._position += len(data)
-        return data
+            return self._read(self._reader_at(start), n)
+
+    def hash_up_to(self, position: int) -> None:
+        """Hash the bytes before `position` that were not hashed yet; at the end of the blob, verify it."""
+        self.read(position, int(position == self._descriptor.size))
 
     def close(self) -> None:
         """Close the source; reading opens it again."""
@@ -48,19 +53,48 @@ class OpenBlob:
             self._file.close()
             self._file = None
 
-    def _opened(self, start: int) -> BinaryIO:
-        """Return the source at position `start`."""
-        if self._file is not None and self._position == start:
-            return self._file
+    def _reader_at(self, start: int) -> VerifiedReader:
+        """Return a reader at the position `start`, which has hashed all bytes before."""
+        reader = self._reader
+        if self._file is not None and reader is not None and reader.size == start:
+            return reader
+        if reader is not None and (not self._checkpoints or reader.size > self._checkpoints[-1].size):
+            self._checkpoints.append(reader.copy())
+        self._passes += 1
         if self._file is None or not self._file.seekable():
             self.close()
-            self._file, self._position = self._source.open(self._descriptor), 0
-        if self._position != start and self._file.seekable():
-            self._file.seek(start)
-            self._position = start
-        while self._position < start and (data := self._file.read(min(start - self._position, BLOCK_SIZE))):
-            self._position += len(data)
-        return self._file
+            self._file = self._source.open(self._descriptor)
+        before = next((checkpoint for checkpoint in reversed(self._checkpoints) if checkpoint.size <= start), None)
+        position = before.size if before else 0
+        if self._file.seekable():
+            self._file.seek(position)
+        else:
+            while position and (skipped := self._file.read(min(position, BLOCK_SIZE))):
+                position -= len(skipped)
+        self._reader = reader = VerifiedReader(self._file, self._descriptor, self._label, start=before)
+        while reader.size < start:
+            self._read(reader, min(start - reader.size, BLOCK_SIZE))
+        return reader
+
+    def _read(self, reader: VerifiedReader, n: int) -> bytes:
+        """Return up to `n` bytes, up to the next checkpoint, where the hash must be that of the bytes sent before."""
+        last = self._checkpoints[-1].size if self._checkpoints else 0
+        following = None
+        if reader.size < last:
+            following = next(checkpoint for checkpoint in self._checkpoints if checkpoint.size > reader.size)
+        data = reader.read(min(n, following.size - reader.size) if following else n)
+        if following is None:
+            if reader.size - last >= BLOCK_SIZE:
+                self._checkpoints.append(reader.copy())
+        elif reader.size == following.size and reader.digest != following.digest:
+            raise DamagedError(f"{self._label} is damaged", cause="its content changed while it was sent")
+        return data
+
+    def _forget(self) -> None:
+        self.close()
+        self._reader = None
+        self._checkpoints.clear()
+        self._passes = 0
 
     @contextmanager
     def _source_errors(self) -> Iterator[None]:
@@ -68,7 +102,19 @@ class OpenBlob:
             yield
         except RegistryRequestError as error:
             self.close()
+            if isinstance(error, DamagedBlobError):
+                self._forget()
             raise BlobSourceError(error) from error
+        except DamagedError as error:
+            is_one_pass = self._passes == 1
+            self._forget()
+            hint = error.hint or "create the image again"
+            if is_one_pass:
+                raise DamagedError(error.problem, cause=error.cause, hint=hint) from error
+            # The parts may be of different content, or damaged in transit. One more pass, from the start, shows which.
+            raise BlobSourceError(
+                DamagedBlobError(error.problem, cause=error.cause, hint=hint, damaged_once=True)
+            ) from error
         except (DocklessError, CancelledError):
             self.close()
             raise
@@ -108,17 +154,6 @@ class BlobPart(io.RawIOBase):
 
 
 def check_source(source: BlobSource, descriptor: Descriptor) -> None:
-    """Raise LayoutError if the source's own copy of a blob is damaged."""
-    digest, size = hashlib.sha256(), 0
+    """Raise DamagedError if the source's own copy of a blob is damaged."""
     with source.open(descriptor) as file:
-        while data := file.read(BLOCK_SIZE):
-            digest.update(data)
-            size += len(data)
-    cause = ""
-    if size != descriptor.size:
-        cause = f"it has {size} bytes, not {descriptor.size}"
-    elif digest.hexdigest() != descriptor.digest.hex:
-        cause = f"its content has the digest sha256:{digest.hexdigest()}"
-    if cause:
-        problem = f"the blob {descriptor.digest} to be pushed is damaged"
-        raise LayoutError(problem, cause=cause, hint=rewrite_hint(file) or "create the image again")
+        VerifiedReader(file, descriptor, f"the blob {descriptor.digest} to be pushed").drain()

@@ -9,7 +9,6 @@ from typing import Any, Union
 from dockless.oci.digest import Digest
 from dockless.registry.auth.scopes import PULL, PUSH, scope
 from dockless.registry.errors import ProtocolError
-from dockless.registry.http.redirects import resolve_reference
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.session import READ_TIMEOUT
 from dockless.registry.registry_session import RegistrySession
@@ -110,8 +109,7 @@ class UploadSession:
                 reason="upload without location",
             )
         within = f"/v2/{self._repository}/blobs/uploads/"
-        base_url = self._session.base_url
-        self.location = resolve_reference(response, location, "the upload location", base_url, within=within)
+        self.location = self._session.referenced_url(response, location, "the upload location", within=within)
 
     def _request(
         self,

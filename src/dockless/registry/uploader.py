@@ -8,7 +8,7 @@ from threading import Event
 from typing import NamedTuple
 
 from dockless._concurrency import KeyedLocks
-from dockless.blobs import BlobSource
+from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
@@ -112,6 +112,10 @@ class BlobUploader:
             return self._run(check_first, resume)
         except BlobSourceError as error:
             raise error.error from error.error.__cause__
+        except DamagedError:
+            # The session has bytes of the damaged blob: the next process must not continue it.
+            self._drop_state()
+            raise
         finally:
             self._lock.close()
             self._open_blob.close()
@@ -160,6 +164,8 @@ class BlobUploader:
             except RegistryError as failure:
                 error = failure
                 self._offset = None
+                if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":
+                    self._forget_session()
             # A registry that accepts a byte per attempt must not cause endless attempts.
             if self._max_offset - before >= min(_PROGRESS, max(1, size // 100)):
                 self._attempts.progressed()
@@ -328,6 +334,8 @@ class BlobUploader:
 
     def _send_chunk(self, start: int, length: int) -> None:
         self._attempts.check()
+        # Now: while the request is being sent, the registry would have to wait.
+        self._open_blob.hash_up_to(start)
         offset = self._session.send(lambda: self._part(start, length), start, length)
         if offset is not None and offset > start + length:
             # The registry already had the chunk, and appended it again (docker-registry 2.8 ignores Content-Range).
@@ -343,6 +351,9 @@ class BlobUploader:
         digest = self._descriptor.digest
         length = self._descriptor.size - start
         self._attempts.check()
+        if start or not length:
+            # The registry may have bytes that an earlier process sent.
+            self._open_blob.hash_up_to(start)
         self._tried = "sent"
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
         stored = response.header("Docker-Content-Digest")

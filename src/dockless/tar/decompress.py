@@ -17,7 +17,11 @@ _CHUNK = 1 << 20
 # A gzip stream expands at most 1032 times (the longest match of RFC 1951), a zstd stream a hundred thousand times.
 _MAX_EXPANSION = 1100
 _ALWAYS_ALLOWED = 1 << 30
-_ZSTD_FEED = 4096
+# Bytes that a gzip decompressor is given at once at the beginning of a member.
+_MIN_FEED = 4096
+# Bytes that a zstd decompressor is given at once. Four bytes may become 128 KiB (RFC 8878, RLE blocks), and the output
+# has no other limit.
+_ZSTD_FEED = 1024
 
 
 def detect_format(head: bytes) -> str:
@@ -60,23 +64,32 @@ def decompress(file: Readable, label: str, size: int = 0) -> Iterator[bytes]:
 
 
 class _Counted:
-    """Reads a file after bytes that were read before, and counts all bytes."""
+    """Reads a file after bytes that were read before, and counts the bytes that were read from the file."""
 
     def __init__(self, file: Readable, head: bytes) -> None:
         self._file = file
-        self._head: bytes | None = head
-        self.bytes = 0
+        self._piece = memoryview(head)
+        self._at = 0
+        self.bytes = len(head)
 
-    def read(self) -> bytes:
-        data = self._head if self._head is not None else self._file.read(_CHUNK)
-        self._head = None
-        self.bytes += len(data)
+    def take(self, size: int) -> memoryview:
+        """Return up to `size` bytes; none at the end."""
+        if self._at == len(self._piece):
+            self._piece, self._at = memoryview(self._file.read(_CHUNK)), 0
+            self.bytes += len(self._piece)
+        data = self._piece[self._at : self._at + size]
+        self._at += len(data)
         return data
+
+    def unread(self, size: int) -> None:
+        """Return the last `size` bytes of what `take` returned: they are returned again."""
+        self._at -= size
 
 
 def _gunzip(source: _Counted, label: str) -> Iterator[bytes]:
     member = zlib.decompressobj(31)
-    data = source.read()
+    feed = _MIN_FEED
+    data: memoryview | bytes = source.take(feed)
     try:
         while True:
             # Without a bound, a bomb would fill the memory in one call.
@@ -84,27 +97,36 @@ def _gunzip(source: _Counted, label: str) -> Iterator[bytes]:
             if chunk:
                 yield chunk
             if member.eof:
-                data = _next_member(member.unused_data, source, label)
-                if not data:
+                # The end of a member copies the rest of what it was given. Long members are given more and more, so
+                # that the time is linear in the number of bytes, even if members have only 20 bytes.
+                feed = _MIN_FEED
+                source.unread(len(member.unused_data))
+                if not _has_member(source, label):
                     return
                 member = zlib.decompressobj(31)
+                data = source.take(feed)
                 continue
-            data = member.unconsumed_tail or source.read()
+            data = member.unconsumed_tail
+            if not data:
+                feed = min(2 * feed, _CHUNK)
+                data = source.take(feed)
             if not data and not chunk:
                 raise LayoutError(f"{label} is cut off", cause="its gzip stream has no end")
     except zlib.error as error:
         raise LayoutError(f"{label} is damaged", cause=f"gzip: {error}") from error
 
 
-def _next_member(rest: bytes, source: _Counted, label: str) -> bytes:
-    """Return the first bytes of the next member; nothing at the end, which may be padded with zeros."""
-    while not rest.strip(b"\0"):
-        rest = source.read()
-        if not rest:
-            return b""
-    if not rest.startswith(_GZIP[: len(rest)]):
-        raise LayoutError(f"{label} has other bytes after its gzip stream")
-    return rest
+def _has_member(source: _Counted, label: str) -> bool:
+    """Return whether another gzip member follows. After the last one, zeros may follow up to the end."""
+    rest = source.take(_MIN_FEED)
+    if rest and rest[:2] == _GZIP[: len(rest)]:
+        source.unread(len(rest))
+        return True
+    while rest:
+        if bytes(rest).strip(b"\0"):
+            raise LayoutError(f"{label} has other bytes after its gzip stream")
+        rest = source.take(_CHUNK)
+    return False
 
 
 def _decompress_zstd(source: _Counted, label: str) -> Iterator[bytes]:
@@ -119,18 +141,14 @@ def _decompress_zstd(source: _Counted, label: str) -> Iterator[bytes]:
     frame = decompressor.decompressobj()
     begun = False
     try:
-        while data := source.read():
-            # Four bytes may become 128 KiB (RFC 8878, RLE blocks): feeding few at a time keeps the output small.
-            chunks = [data[at : at + _ZSTD_FEED] for at in range(0, len(data), _ZSTD_FEED)]
-            for rest in chunks:
-                while rest:
-                    if frame.eof:
-                        frame = decompressor.decompressobj()
-                    chunk = frame.decompress(rest)
-                    rest = frame.unused_data
-                    begun = not frame.eof
-                    if chunk:
-                        yield chunk
+        while data := source.take(_ZSTD_FEED):
+            if frame.eof:
+                frame = decompressor.decompressobj()
+            chunk = frame.decompress(data)
+            source.unread(len(frame.unused_data))
+            begun = not frame.eof
+            if chunk:
+                yield chunk
     except zstandard.ZstdError as error:
         raise LayoutError(f"{label} is damaged", cause=f"zstd: {error}") from error
     if begun:

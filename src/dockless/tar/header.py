@@ -4,6 +4,9 @@ from __future__ import annotations
 
 FILE, HARD_LINK, SYMLINK, DIRECTORY = b"0", b"1", b"2", b"5"
 
+# PATH_MAX of Linux: bytes of a path with its final slash or NUL. Also the limit of the target of a symlink.
+MAX_PATH = 4096
+
 _MAX_SIZE = 0o77777777777
 _MAX_ID = 0o7777777
 _TAIL = b"ustar\x0000" + b"\0" * 64 + b"0000000\x000000000\x00"

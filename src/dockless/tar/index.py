@@ -8,12 +8,15 @@ import posixpath
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from dockless._files import open_regular
 from dockless.errors import LayoutError
 from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import Member, read_members
 
 # An archive of an image has some dozens of members; an index of millions would fill the memory.
 _MAX_MEMBERS = 200_000
+# Bytes of all names and link targets.
+_MAX_NAMES = 32 * 1024 * 1024
 _MAX_LINKS = 8
 _LINKS = frozenset((b"1", b"2"))
 
@@ -29,7 +32,7 @@ class TarFiles:
     def __init__(self, path: str) -> None:
         self.where = path
         try:
-            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115
+            self._file: BinaryIO = open_regular(path)
         except OSError as error:
             raise LayoutError(
                 f"cannot read {path}", cause=error.strerror or str(error), hint="check the path"
@@ -98,12 +101,18 @@ class TarFiles:
     def _index(self) -> tuple[dict[str, Member], set[str]]:
         members: dict[str, Member] = {}
         duplicates = set()
-        for member in read_members(self, self.where):
+        names = 0
+        for count, member in enumerate(read_members(self, self.where), 1):
             name = _normalized(os.fsdecode(member.name))
             if name in members and member.is_file:
                 duplicates.add(name)
             members[name] = member
-            if len(members) > _MAX_MEMBERS:
+            names += len(member.name) + len(member.link)
+            if names > _MAX_NAMES:
+                raise LayoutError(
+                    f"{self.where} has more than {_MAX_NAMES} bytes of names", cause="the archive is not an image"
+                )
+            if count > _MAX_MEMBERS:
                 raise LayoutError(
                     f"{self.where} has more than {_MAX_MEMBERS} members", cause="the archive is not an image"
                 )

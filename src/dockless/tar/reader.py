@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from dockless.errors import LayoutError
+from dockless.tar.header import MAX_PATH
 
 FILE_KINDS = frozenset((b"0", b"\0", b"7"))
-# Bytes of an extended header. A header may declare any length; no path is a megabyte long.
+# Bytes of an extended header, which may hold extended attributes of 64 KiB each.
 _MAX_EXTENDED = 1 << 20
+# Headers, records of pax headers and blocks of sparse maps of one archive. Each takes some microseconds, and a
+# compressed archive may have billions. The largest image layers have a million files.
+_MAX_RECORDS = 10_000_000
+# Blocks of 21 extents each of one sparse file.
+_MAX_SPARSE_BLOCKS = 10_000
 _ZERO = b"\0" * 512
 _OCTAL = re.compile(rb"[0-7]*\Z")
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
@@ -54,9 +60,9 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
     """Yield the members of an archive, in order; their content is skipped.
 
     Raises LayoutError, which names the archive `label`, for a damaged header, an archive that ends too early, and a
-    number or name beyond its bound.
+    number, name or count beyond its bound.
     """
-    at = 0
+    at = records = 0
     extended: dict[str, bytes] = {}
     while True:
         block = _take(stream, 512)
@@ -66,7 +72,9 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         if len(block) < 512:
             hint = "" if at else "check that the file is a tar archive"
             raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {at}", hint=hint)
-        begin, at = at, at + 512
+        begin, at, records = at, at + 512, records + 1
+        if records > _MAX_RECORDS:
+            raise LayoutError(f"{label} has more than {_MAX_RECORDS} tar headers and pax records")
         if _checksum(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
             raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")
         kind = block[156:157]
@@ -74,7 +82,10 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         padded = size + -size % 512
         if kind in _EXTENDED:
             if size > _MAX_EXTENDED:
-                raise LayoutError(f"{label} has a tar header of {size} bytes", cause=f"at byte {begin}")
+                raise LayoutError(
+                    f"{label} has a tar header of {size} bytes",
+                    cause=f"at byte {begin}; the limit is {_MAX_EXTENDED}",
+                )
             data = _take(stream, padded)
             if len(data) < padded:
                 raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
@@ -82,7 +93,14 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
             if kind in _GNU_LONG:
                 extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
             elif kind == b"x":
-                extended.update(_pax(data[:size], label, begin))
+                count, values = _pax(data[:size], label, begin)
+                records += count
+                extended.update(values)
+            for key, value in extended.items():
+                if len(value) > MAX_PATH:
+                    raise LayoutError(
+                        f"{label} has a {key} of {len(value)} bytes", cause=f"at byte {begin}; the limit is {MAX_PATH}"
+                    )
             continue
         name = extended.get("name") or _name(block)
         link = extended.get("link") or block[157:257].split(b"\0")[0]
@@ -93,7 +111,13 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         extended = {}
         # GNU tar's sparse files: more blocks of the map follow the header, and `size` does not count these blocks.
         has_more = kind == b"S" and block[482:483] != b"\0"
+        sparse_blocks = 0
         while has_more:
+            sparse_blocks += 1
+            if sparse_blocks > _MAX_SPARSE_BLOCKS:
+                raise LayoutError(
+                    f"{label} has a sparse map of more than {_MAX_SPARSE_BLOCKS} blocks", cause=f"at byte {begin}"
+                )
             sparse_map = _take(stream, 512)
             if len(sparse_map) < 512:
                 raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
@@ -122,11 +146,13 @@ def _name(block: bytes) -> bytes:
     return prefix + b"/" + name if prefix else name
 
 
-def _pax(data: bytes, label: str, at: int) -> dict[str, bytes]:
+def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[str, bytes]]:
+    """Return the number of records, and the values of those that are used."""
     names = {b"path": "name", b"linkpath": "link", b"size": "size"}
     found: dict[str, bytes] = {}
-    position = 0
+    count = position = 0
     while position < len(data):
+        count += 1
         record = _RECORD.match(data, position)
         end = position + int(record[1]) if record else 0
         if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
@@ -134,7 +160,7 @@ def _pax(data: bytes, label: str, at: int) -> dict[str, bytes]:
         if record[2] in names:
             found[names[record[2]]] = data[record.end() : end - 1]
         position = end
-    return found
+    return count, found
 
 
 def _number(field: bytes, label: str, at: int) -> int:

@@ -11,7 +11,8 @@ from dockless.errors import InvalidValueError
 from dockless.image_tree import ImageTree, read_image
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform
-from dockless.registry.http.url_policy import is_loopback, split_host
+from dockless.registry.http.addresses import is_loopback
+from dockless.registry.http.url_policy import split_host
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource

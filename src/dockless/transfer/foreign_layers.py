@@ -60,6 +60,7 @@ class ForeignLayerSource:
     def _open_session(self) -> HttpSession:
         # Imported here, because few images have foreign layers.
         from dockless.registry.clock import Clock
+        from dockless.registry.http.addresses import AddressPolicy
         from dockless.registry.http.session import HttpSession
         from dockless.registry.http.tls import Trust
 
@@ -67,7 +68,8 @@ class ForeignLayerSource:
             if self._session is None:
                 # No URL is of this registry, so `insecure` applies to none: every certificate is verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ)
+                addresses = AddressPolicy(("", None), is_local=self._local)
+                self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ, addresses=addresses)
             return self._session
 
     def _download(self, url: str, descriptor: Descriptor) -> BinaryIO:
@@ -86,7 +88,7 @@ class ForeignLayerSource:
             raise RegistryError(
                 f"{redact(response.url)} has {length} bytes", cause=f"the size of the layer is {descriptor.size}"
             )
-        return io.BufferedReader(_ResponseBody(response), 1 << 20)
+        return io.BufferedReader(_ResponseBody(response, descriptor.size + 1), 1 << 20)
 
     def _check(self, source: str, url: str) -> None:
         """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
@@ -102,16 +104,20 @@ class ForeignLayerSource:
 
 
 class _ResponseBody(io.RawIOBase):
-    def __init__(self, response: HttpResponse) -> None:
+    """The first `limit` bytes of a response body."""
+
+    def __init__(self, response: HttpResponse, limit: int) -> None:
         self._response = response
+        self._left = limit
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._response.read_some(len(view))
+        data = self._response.read_some(min(len(view), self._left)) if self._left else b""
         view[: len(data)] = data
+        self._left -= len(data)
         return len(data)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dockless._atomic import atomic_file
 from dockless._hashing import HashingReader, HashingWriter
-from dockless.blobs import BlobSource
+from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import LayoutError
 from dockless.layer.compression import find_encoder
 from dockless.layer.compression.compressor import encode_blocks
@@ -43,7 +43,8 @@ def _compress(layer: ImageLayer, source: BlobSource, directory: str, image_forma
     label = str(layer.descriptor.digest)
     temporary = os.path.join(directory, f"{layer.diff_id.hex}.new")
     with atomic_file(temporary) as file, source.open(layer.descriptor) as tar:
-        reader = HashingReader(decompress(tar, label), label)
+        verified = VerifiedReader(tar, layer.descriptor)
+        reader = HashingReader(decompress(verified, label), label)
         blob = HashingWriter(file.write)
         encoded = encode_blocks(_blocks_of(reader, encoder.block_size), encoder, blob.write)
     if encoded.diff_id != layer.diff_id:

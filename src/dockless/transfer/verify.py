@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from dockless._concurrency import WorkerPool
+from dockless._files import open_regular
+from dockless._lines import BoundedLines
 from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.image_tree import ImageWalker, TreeNode, read_document
@@ -28,18 +30,21 @@ from dockless.transfer.registry_access import RegistryAccess
 from dockless.transfer.verify_layer import layer_problems
 
 _IN_TOTO = "application/vnd.in-toto+json"
+_MAX_DIFF_IDS = 3
 
 
 @dataclass(frozen=True)
 class VerifyResult:
     """The result of a verification.
 
-    digests    of the roots
-    manifests  the number of manifests and indexes that were read
-    blobs      the number of configs and layers that were read
-    bytes      the size of everything that was read
-    foreign    foreign layers that the source does not have, which were not verified
-    problems   a line for each problem; empty if there are none
+    digests        of the roots
+    manifests      the number of manifests and indexes that were read
+    blobs          the number of configs and layers that were read
+    bytes          the size of everything that was read
+    foreign        foreign layers that the source does not have, which were not verified
+    problems       a line for each problem; empty if there are none. Of many problems of one kind, 20 have a line, and
+                   one line has the number of the others
+    problem_count  the number of problems
     """
 
     digests: tuple[Digest, ...]
@@ -48,6 +53,7 @@ class VerifyResult:
     bytes: int
     foreign: tuple[Digest, ...]
     problems: tuple[str, ...]
+    problem_count: int
 
 
 def verify_image(
@@ -82,7 +88,8 @@ def verify_image(
                 verification.add(verification.walker.walk_listed(listed, name_of(listed) or listed.digest))
             verification.verify_layers()
             if source.kind == OCI:
-                verification.problems += _unnamed_blob_problems(source.path, verification.sizes)
+                for problem in _unnamed_blob_problems(source.path, verification.sizes):
+                    verification.problems.add("files that are not valid blobs", problem)
         return verification.result(listed.digest for listed in layout.index.manifests)
     with open_image(source, access) as opened:
         root = opened.root if platform is None else select_manifest(opened, platform)
@@ -94,10 +101,10 @@ def verify_image(
 
 class _Verification:
     def __init__(self, source: BlobSource, jobs: int, progress: Progress) -> None:
-        self.problems: list[str] = []
+        self.problems = BoundedLines()
         # Everything that was read.
         self.sizes: dict[Digest, int] = {}
-        self.walker = ImageWalker(source, lambda error: self.problems.append(str(error)))
+        self.walker = ImageWalker(source, lambda error: self._add_error(error))
         self._source = source
         self._jobs = jobs
         self._progress = progress
@@ -113,8 +120,12 @@ class _Verification:
             blobs=len(self.sizes) - self._manifests,
             bytes=sum(self.sizes.values()),
             foreign=tuple(self._foreign),
-            problems=tuple(dict.fromkeys(self.problems)),
+            problems=self.problems.lines(),
+            problem_count=self.problems.count,
         )
+
+    def _add_error(self, error: DocklessError) -> None:
+        self.problems.add("documents that cannot be read", str(error))
 
     def add(self, nodes: Iterable[TreeNode]) -> None:
         """Verify the documents of a tree, and note their layers for `verify_layers`."""
@@ -130,9 +141,10 @@ class _Verification:
         for n, layer in enumerate(manifest.layers):
             known, known_diff_ids = self._layers.setdefault(layer.digest, (layer, set()))
             if known.size != layer.size:
-                self.problems.append(
+                self.problems.add(
+                    "layers with several sizes",
                     f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
-                    f"manifest"
+                    f"manifest",
                 )
             if diff_ids:
                 known_diff_ids.add(diff_ids[n])
@@ -142,7 +154,7 @@ class _Verification:
         try:
             raw = read_document(self._source, manifest.config, f"the config {manifest.config.digest} of {node.label}")
         except DocklessError as error:
-            self.problems.append(str(error))
+            self._add_error(error)
             return ()
         self.sizes[manifest.config.digest] = len(raw)
         if manifest.config.media_type not in media_types.CONFIGS.values():
@@ -151,42 +163,45 @@ class _Verification:
         try:
             image = ImageDocuments.read(manifest, raw, node.label)
         except InvalidDocumentError as error:
-            self.problems.append(str(error))
+            self._add_error(error)
             return ()
         if manifest.layers and all(layer.media_type == _IN_TOTO for layer in manifest.layers):
             # Attestations of buildkit have the config of an image.
             return ()
-        self.problems += [f"{node.label}: {rule}" for rule in find_problems(image, node.listed)]
+        for rule in find_problems(image, node.listed):
+            self.problems.add(f"problems of {node.label}", f"{node.label}: {rule}")
         return image.config.diff_ids
 
     def verify_layers(self) -> None:
         """Read and verify the layers of all manifests."""
-        problems: dict[Digest, list[str]] = {}
+        problems: dict[Digest, BoundedLines] = {}
 
         def verify(layer: Descriptor, diff_ids: set[Digest]) -> None:
             problems[layer.digest] = self._verify_layer(layer, diff_ids)
 
         WorkerPool(self._jobs).run([partial(verify, *entry) for entry in self._layers.values()])
         for digest in self._layers:
-            self.problems += problems[digest]
+            self.problems.merge(problems[digest])
 
-    def _verify_layer(self, layer: Descriptor, diff_ids: set[Digest]) -> list[str]:
+    def _verify_layer(self, layer: Descriptor, diff_ids: set[Digest]) -> BoundedLines:
         self._progress(ProgressEvent("began", layer))
+        problems = BoundedLines()
         try:
             file = self._source.open(layer)
         except DocklessError as error:
             if layer.is_foreign:
                 self._foreign[layer.digest] = None
-                return []
-            return [str(error)]
-        problems = []
+            else:
+                problems.add("layers that cannot be read", str(error))
+            return problems
         if len(diff_ids) > 1:
-            problems.append(f"the layer {layer.digest} has several diff IDs: {', '.join(sorted(diff_ids))}")
+            several = ", ".join(sorted(diff_ids)[:_MAX_DIFF_IDS]) + (", ..." if len(diff_ids) > _MAX_DIFF_IDS else "")
+            problems.add("layers with several diff IDs", f"the layer {layer.digest} has several diff IDs: {several}")
         try:
             with file:
-                problems += layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes)
+                problems.merge(layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes))
         except DocklessError as error:
-            problems.append(str(error))
+            problems.add("layers that cannot be read", str(error))
         self.sizes[layer.digest] = layer.size
         self._progress(ProgressEvent("verified", layer))
         return problems
@@ -206,7 +221,7 @@ def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterat
         if os.path.islink(path) or not os.path.isfile(path):
             yield f"{path} is not a regular file"
             continue
-        with open(path, "rb") as file:
+        with open_regular(path, follow_symlinks=False) as file:
             digest = Digest.of_file(file)
         if digest.hex != name:
             yield f"{path} does not match its name: its digest is {digest}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from dockless._hashing import HashingFile, HashingReader
+from dockless._lines import BoundedLines
 from dockless.errors import LayoutError
 from dockless.layout.blob_copy import OnBytes, ignore_bytes
 from dockless.oci.descriptor import Descriptor
@@ -20,47 +20,69 @@ _WHITEOUT = b".wh."
 
 def layer_problems(
     file: BinaryIO, layer: Descriptor, diff_id: Digest | None, on_bytes: OnBytes = ignore_bytes
-) -> Iterator[str]:
-    """Yield a line for each problem of the layer whose blob is `file`. Raises what reading `file` raises."""
+) -> BoundedLines:
+    """Return the problems of the layer whose blob is `file`. Raises what reading `file` raises."""
+    problems = BoundedLines()
     label = f"the layer {layer.digest}"
-    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)))
+    kind = f"problems of {label}"
+    # One byte more shows a blob that is too long, however long it is.
+    blob = HashingFile(file, lambda data: on_bytes(layer, len(data)), limit=layer.size + 1)
     detected = detect_format(blob.peek())
     expected = next((name for suffix, name in _FORMATS.items() if layer.media_type.endswith(suffix)), "")
     if not expected:
         # The content of an artifact's layers is not specified.
         blob.drain()
-        yield from _blob_problems(blob, layer)
-        return
+        _check_blob(blob, layer, problems)
+        return problems
     if detected != expected:
-        yield f"{label} has the media type {layer.media_type}, but its compression is {detected}"
+        problems.add(kind, f"{label} has the media type {layer.media_type}, but its compression is {detected}")
     tar = HashingReader(decompress(blob, label, layer.size), f"the tar in {label}")
     try:
-        yield from _member_problems(tar, label)
+        _check_members(tar, label, problems)
         tar.drain()
     except LayoutError as error:
-        yield str(error)
+        problems.add(kind, str(error))
     # The digest includes the bytes after an error in the compressed stream.
     blob.drain()
-    yield from _blob_problems(blob, layer)
+    if blob.size > layer.size:
+        # The blob was not read to its end: other problems may be due to that.
+        problems = BoundedLines()
+    _check_blob(blob, layer, problems)
     if blob.digest == layer.digest and diff_id is not None and tar.ended and tar.digest != diff_id:
-        yield f"{label} does not match its diff ID: the digest of its tar is {tar.digest}, the config has {diff_id}"
+        problems.add(
+            kind,
+            f"{label} does not match its diff ID: the digest of its tar is {tar.digest}, the config has {diff_id}",
+        )
+    return problems
 
 
-def _blob_problems(blob: HashingFile, layer: Descriptor) -> Iterator[str]:
-    if blob.size != layer.size:
-        yield f"the blob {layer.digest} has {blob.size} bytes, its descriptor says {layer.size}"
-    if blob.digest != layer.digest:
-        yield f"the blob {layer.digest} is damaged: its digest is {blob.digest}"
+def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) -> None:
+    digest, expected_size = layer.digest, f"its descriptor says {layer.size}"
+    if blob.size > layer.size:
+        problems.add("blobs of other sizes", f"the blob {digest} has more than {layer.size} bytes, {expected_size}")
+    elif blob.size < layer.size:
+        problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {expected_size}")
+    elif blob.digest != digest:
+        problems.add("damaged blobs", f"the blob {digest} is damaged: its digest is {blob.digest}")
 
 
-def _member_problems(tar: HashingReader, label: str) -> Iterator[str]:
+def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
     for member in read_members(tar, f"the tar in {label}"):
         name = os.fsdecode(member.name)[:200]
         parts = member.name.split(b"/")
         if b".." in parts:
-            yield f"{label} contains the path {name!r}, which is outside of the image"
+            problems.add(
+                f"paths outside of the image in {label}",
+                f"{label} contains the path {name!r}, which is outside of the image",
+            )
         if any(part.startswith(_WHITEOUT) and part[len(_WHITEOUT) :] in (b"", b".", b"..") for part in parts):
-            yield f"{label} contains the whiteout {name!r}, which names no file"
+            problems.add(
+                f"whiteouts that name no file in {label}",
+                f"{label} contains the whiteout {name!r}, which names no file",
+            )
         if member.kind == b"1" and b".." in member.link.split(b"/"):
             target = os.fsdecode(member.link)[:200]
-            yield f"{label} contains the hard link {name!r} to {target!r}, which is outside of the image"
+            problems.add(
+                f"hard links to paths outside of the image in {label}",
+                f"{label} contains the hard link {name!r} to {target!r}, which is outside of the image",
+            )

@@ -14,6 +14,9 @@ from dockless.layout.oci_archive import write_oci_archive
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
+from dockless.oci.digest import Digest
+from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.manifest import make_manifest
 from dockless.oci.reference import Reference
 
 
@@ -94,10 +97,18 @@ def test_a_layer_twice_is_stored_once(tmp_path):
 
 
 def test_a_layer_with_another_diff_id(tmp_path, image):
+    """Neither a blob of other bytes than its digest says, nor one whose content the config does not name."""
+    other = gzip.compress(tar_of({"other": b""}))
     digest = image.manifest.layers[0].digest
-    image.blobs[digest] = gzip.compress(tar_of({"other": b""}))
-    with pytest.raises(LayoutError, match=r"its content has the digest sha256:.* the diff ID in the config is"):
+    image.blobs[digest] = other
+    with pytest.raises(LayoutError, match=f"the blob {digest} is damaged: it has {len(other)} bytes"):
         save(tmp_path / "a", image)
+    layer = image.manifest.layers[0]._replace(digest=Digest.of(other), size=len(other))
+    image.blobs[layer.digest] = other
+    manifest = make_manifest(image.manifest.config, [layer, *image.manifest.layers[1:]])
+    documents = ImageDocuments(manifest, image.documents.config, image.documents.config_bytes)
+    with pytest.raises(LayoutError, match=r"its content has the digest sha256:.* the diff ID in the config is"):
+        write_docker_archive(str(tmp_path / "a"), documents, [], image.blobs)
 
 
 def test_a_digest_cannot_be_a_name_in_a_docker_archive(tmp_path, image):

@@ -55,6 +55,8 @@ def test_a_file_that_is_too_short(size, tls, path, tmp_path, connect):
     authority = make_certificate(tmp_path) if tls else None
     with Registry(tls=server_context(tmp_path) if tls else None) as registry:
         client = connect(registry.host, ca_file=str(authority) if tls else None)
-        with pytest.raises(LayoutError, match=f"{BLOB.digest} to be pushed ends {len(DATA) - size} bytes early"):
+        with pytest.raises(
+            LayoutError, match=f"{BLOB.digest} to be pushed is damaged: it has {size} bytes, not {len(DATA)}"
+        ):
             client.ensure_blob("app", BLOB, Opens(partial(open, path, "rb")))
         assert not registry.blobs("app")

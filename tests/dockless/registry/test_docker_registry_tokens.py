@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from fault_proxy import FaultProxy
 from real_tools import DockerRegistry
 from token_server import Account, TokenServer
 
@@ -29,7 +30,9 @@ def tokens(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory, tokens):
     found = DockerRegistry(tmp_path_factory.mktemp("registry"), tokens.registry_auth)
-    yield found
+    with FaultProxy(found.host, tokens=tokens) as proxy:
+        found.host = proxy.host
+        yield found
     found.stop()
 
 

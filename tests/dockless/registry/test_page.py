@@ -31,7 +31,7 @@ def test_the_numbers():
     assert session.READ_TIMEOUT == session.SEND_TIMEOUT
     (rate, unit) = re.search(r"less than (\d+) (KiB) a second for a minute", PAGE).groups()
     assert (int(rate) * {"KiB": 1 << 10}[unit], 60) == (minimum_rate.MIN_RATE, minimum_rate.WINDOW)
-    (size,) = re.search(r"blobs of (\d+) MiB and more are kept for a day", PAGE).groups()
+    (size,) = re.search(r"blobs of (\d+) MiB or more are stored for a day", PAGE).groups()
     assert (int(size) << 20, 24 * 60 * 60) == (upload_state.MIN_SIZE, upload_state.MAX_AGE)
     assert f"A helper gets {credential_helpers.TIMEOUT:g} s" in PAGE
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| no connection")]

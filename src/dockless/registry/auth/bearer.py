@@ -112,7 +112,7 @@ class TokenSource:
             query.append(("account", credentials.username))
             headers["Authorization"] = basic(credentials)
         url = realm + ("&" if "?" in realm else "?") + urlencode(query)
-        return self._http.send(HttpRequest("GET", url, headers, limited=False))
+        return self._http.send(HttpRequest("GET", url, headers, for_token=True))
 
     def _post(self, realm: str, service: str, scopes: tuple[str, ...], identity_token: str) -> HttpResponse:
         form = urlencode(
@@ -124,7 +124,7 @@ class TokenSource:
                 "client_id": _CLIENT_ID,
             }
         ).encode()
-        return self._http.send(HttpRequest("POST", realm, _FORM, form, limited=False))
+        return self._http.send(HttpRequest("POST", realm, _FORM, form, for_token=True))
 
     def _token(self, response: HttpResponse, realm: str, *, refreshed: bool = False) -> Token:
         """Return the token of a response. Redirects are not followed: the credentials were for the realm only."""

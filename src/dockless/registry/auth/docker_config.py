@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from dockless._files import open_regular
 from dockless.errors import CredentialsError
 from dockless.oci.canonical_json import load_json
 from dockless.oci.reference import DOCKER_HUB
@@ -16,8 +16,8 @@ from dockless.registry.auth.credentials import Credentials
 
 _OLD_NAME = ".dockercfg"
 _MAX_FILE = 4 * 1024 * 1024
-# FIFOs of a shell, `<(...)` and pipes, which another process writes to.
-_SHELL_FIFOS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+# FIFOs of a shell, `<(...)` and pipes, which another process writes to. /dev/null is an empty file.
+_NOT_REGULAR = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin", "/dev/null")
 # Docker Hub's key is the URL it had in 2014; docker and podman accept all of these.
 _DOCKER_HUB_KEYS = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 DOCKER_HUB_HELPER_URL = "https://index.docker.io/v1/"
@@ -86,10 +86,7 @@ def read_config_file(path: str, named_by: str = "") -> ConfigFile | None:
         return CredentialsError(f"cannot use {path}{by}", cause=cause, hint="fix the file, or run `docker login` again")
 
     try:
-        if stat.S_ISFIFO(os.stat(path).st_mode) and not path.startswith(_SHELL_FIFOS):
-            # Opening it would block, perhaps forever.
-            raise failure("it is a FIFO, not a file")
-        with open(path, "rb") as file:
+        with open(path, "rb") if path.startswith(_NOT_REGULAR) else open_regular(path) as file:
             raw = file.read(_MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if named_by:

@@ -7,6 +7,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dockless._files import open_regular
 from dockless.errors import CredentialsError, printable
 from dockless.registry.auth.credentials import Credentials
 
@@ -48,6 +49,8 @@ class GoogleCredentialProvider:
 
         load: Any = service_account.Credentials.from_service_account_file
         try:
+            # google-auth would wait for the writer of a FIFO.
+            open_regular(path).close()
             return cls(load(path, scopes=[_SCOPE]), f"the service account of {path}")
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", "") or "the file is not the JSON key of a service account"
@@ -62,6 +65,7 @@ class GoogleCredentialProvider:
         """
         google_auth = _import_google_auth()
         request = _new_request(session)
+        _check_regular(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", ""))
         try:
             credentials, _ = google_auth.default(scopes=[_SCOPE], request=request)
         except google_auth.exceptions.DefaultCredentialsError:
@@ -81,6 +85,16 @@ class GoogleCredentialProvider:
             except google_auth.exceptions.GoogleAuthError as error:
                 _fail(self._source, error)
             return Credentials(_USER, self._credentials.token, source=self._source)
+
+
+def _check_regular(path: str) -> None:
+    """Raise CredentialsError for a path that google-auth would wait for. google-auth reports a missing file."""
+    try:
+        if os.path.exists(path):
+            open_regular(path).close()
+    except OSError as error:
+        cause, hint = error.strerror or str(error), "give the path of a key file in JSON format"
+        raise CredentialsError(f"cannot use GOOGLE_APPLICATION_CREDENTIALS {path}", cause=cause, hint=hint) from None
 
 
 def _import_google_auth() -> Any:
@@ -105,7 +119,7 @@ def _new_request(session: HttpSession | None) -> Any:
     if session is None:
         # None of the hosts is a registry: all certificates are verified.
         trust = Trust("registry.invalid", False, None, os.environ)
-        session = HttpSession(jobs=1, trust=trust, clock=Clock(), environ=os.environ)
+        session = HttpSession(jobs=1, trust=trust, clock=Clock(), environ=os.environ, addresses=None)
     direct = (*_METADATA_HOSTS, os.environ.get("GCE_METADATA_HOST", "").partition(":")[0])
     return Request(session.plain_session(direct=direct))
 

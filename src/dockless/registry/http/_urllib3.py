@@ -21,6 +21,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError, ProxyError
 
 from dockless.registry.clock import Clock
+from dockless.registry.errors import ProtocolError
+from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.happy_eyeballs import connect
 from dockless.registry.http.sending import BodySender, EarlyResponseError
 from dockless.registry.http.strict_response import StrictResponse
@@ -48,9 +50,13 @@ class _Connection(_Mixin):  # type: ignore[misc]
 
     timeout: Any
 
-    def __init__(self, *args: Any, clock: Clock, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, clock: Clock, addresses: AddressPolicy | None, for_token: bool, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._clock = clock
+        self._addresses = addresses
+        self._for_token = for_token
         self._head_sent = False
         self._body_incomplete = False
         # Set by StrictResponse when bytes followed the response: they must not be read as the next response.
@@ -60,11 +66,19 @@ class _Connection(_Mixin):  # type: ignore[misc]
     def _new_conn(self) -> socket.socket:
         host, port, timeout = self._dns_host, self.port, self.timeout
         try:
-            sock = connect(host, port, timeout)
+            sock = connect(host, port, timeout, self._refusal_of)
+            if self._addresses is not None:
+                self._addresses.connected(host, port, str(sock.getpeername()[0]))
         except OSError as error:
             raise NewConnectionError(self, "cannot connect") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
+
+    def _refusal_of(self, address: str) -> ProtocolError | None:
+        """Return the error for an address that the host stands for, if it may not be connected to."""
+        if self._addresses is None:
+            return None
+        return self._addresses.check(self._dns_host, self.port, address, for_token=self._for_token)
 
     def connect(self) -> None:
         send_timeout = self.timeout
@@ -152,9 +166,11 @@ class _Pool(_Mixin):  # type: ignore[misc]
     connection_class: Any
     ConnectionCls: Any
 
-    def __init__(self, *args: Any, clock: Clock, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, clock: Clock, addresses: AddressPolicy | None, for_token: bool, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self.ConnectionCls = partial(self.connection_class, clock=clock)
+        self.ConnectionCls = partial(self.connection_class, clock=clock, addresses=addresses, for_token=for_token)
         self._dead_reuses = 0
 
     def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:

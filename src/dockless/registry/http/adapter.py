@@ -15,17 +15,28 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from requests import PreparedRequest, Response, Session
     from requests.adapters import HTTPAdapter
-    from requests.exceptions import InvalidSchema
+    from requests.exceptions import InvalidSchema, RequestException
     from requests.structures import CaseInsensitiveDict
 
 from dockless.registry.clock import Clock
 from dockless.registry.http._urllib3 import HTTPPool, HTTPSPool, socks_pools
+from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.proxies import proxy_authorization
 
-__all__ = ["CaseInsensitiveDict", "PreparedRequest", "ProxySupportError", "Response", "Session", "make_session"]
+__all__ = [
+    "CaseInsensitiveDict",
+    "PreparedRequest",
+    "ProxySupportError",
+    "Response",
+    "Session",
+    "make_document_session",
+    "make_session",
+]
 
 # Bytes of a body that are read, sent and counted at a time.
 BLOCK_SIZE = 1 << 20
+# The largest body that a library gets, in bytes: all that it requests are tokens.
+_MAX_DOCUMENT = 1 << 20
 
 
 class ProxySupportError(Exception):
@@ -40,11 +51,35 @@ class _Session(Session):
         """
 
 
+class _DocumentSession(_Session):
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Return a response whose body was read: requests itself limits neither bodies nor what is around chunks."""
+        response = super().send(request, **{**options, "stream": True, "allow_redirects": False})
+        try:
+            raw: Any = response.raw
+            body = b""
+            while len(body) <= _MAX_DOCUMENT and (data := raw.read1(BLOCK_SIZE, decode_content=False)):
+                body += data
+        except Exception as error:
+            raise RequestException(request=request) from error
+        finally:
+            response.close()
+        if len(body) > _MAX_DOCUMENT:
+            raise _TooLargeError(f"the response has more than {_MAX_DOCUMENT} bytes", request=request)
+        response._content, response._content_consumed = body, True  # type: ignore[attr-defined]
+        return response
+
+
+class _TooLargeError(RequestException):
+    pass
+
+
 class _Adapter(HTTPAdapter):
     """Sends requests through the proxy that `choose_proxy` returns for a URL.
 
-    `context_of` returns the TLS context for a host and port. At most `max_idle` connections are kept idle for each of
-    `max_idle` hosts.
+    `context_of` returns the TLS context for a host and port. `addresses` says which addresses are connected to, with
+    `for_token` those that receive credentials; None: all. A proxy is connected to wherever it is: the user named it. At
+    most `max_idle` connections are kept idle for each of `max_idle` hosts.
     """
 
     def __init__(
@@ -53,8 +88,12 @@ class _Adapter(HTTPAdapter):
         choose_proxy: Callable[[str], str | None],
         clock: Clock,
         *,
+        addresses: AddressPolicy | None,
+        for_token: bool,
         max_idle: int,
     ) -> None:
+        self._addresses = addresses
+        self._for_token = for_token
         self._context_of = context_of
         self._choose_proxy = choose_proxy
         self._clock = clock
@@ -80,7 +119,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, blocksize=BLOCK_SIZE)  # type: ignore[no-untyped-call]
-        self._use_pools(self.poolmanager, HTTPPool, HTTPSPool)
+        self._use_pools(self.poolmanager, HTTPPool, HTTPSPool, self._addresses)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if proxy in self.proxy_manager:
@@ -96,12 +135,13 @@ class _Adapter(HTTPAdapter):
             pools = socks_pools() if url.scheme.startswith("socks") else (HTTPPool, HTTPSPool)
         except (ImportError, InvalidSchema):
             raise ProxySupportError("PySocks") from None
-        return self._use_pools(manager, *pools)
+        return self._use_pools(manager, *pools, None)
 
-    def _use_pools(self, manager: Any, http_pool: Any, https_pool: Any) -> Any:
+    def _use_pools(self, manager: Any, http_pool: Any, https_pool: Any, addresses: AddressPolicy | None) -> Any:
+        options: Any = {"clock": self._clock, "addresses": addresses, "for_token": self._for_token}
         manager.pool_classes_by_scheme = {
-            "http": partial(http_pool, clock=self._clock),
-            "https": partial(https_pool, clock=self._clock),
+            "http": partial(http_pool, **options),
+            "https": partial(https_pool, **options),
         }
         return manager
 
@@ -128,17 +168,34 @@ def make_session(
     choose_proxy: Callable[[str], str | None],
     clock: Clock,
     *,
+    addresses: AddressPolicy | None,
+    for_token: bool = False,
     max_idle: int,
 ) -> Session:
     """Return a session that reads neither the environment nor netrc, keeps no cookies and follows no redirects.
 
     See `_Adapter` for the arguments.
     """
-    session = _Session()
+    return _set_up(
+        _Session(),
+        _Adapter(context_of, choose_proxy, clock, addresses=addresses, for_token=for_token, max_idle=max_idle),
+    )
+
+
+def make_document_session(
+    context_of: Callable[[str, int], ssl.SSLContext], choose_proxy: Callable[[str], str | None], clock: Clock
+) -> Session:
+    """Return a session for a library, which reads each response to its end: only small ones, from any address."""
+    adapter = _Adapter(context_of, choose_proxy, clock, addresses=None, for_token=False, max_idle=1)
+    session = _set_up(_DocumentSession(), adapter)
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def _set_up(session: Session, adapter: _Adapter) -> Session:
     # A netrc entry would replace the Authorization header; proxies and CA files are chosen here.
     session.trust_env = False
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(context_of, choose_proxy, clock, max_idle=max_idle)
     session.adapters.clear()
     session.mount("http://", adapter)
     session.mount("https://", adapter)

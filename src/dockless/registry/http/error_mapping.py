@@ -33,7 +33,7 @@ _HANDSHAKE_REJECTED = re.compile(
 # OpenSSL 3.2 and later use the second.
 _NOT_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE", re.IGNORECASE)
 # The words of http.client, urllib3 and StrictResponse for heads that are too large or contradictory.
-_MALFORMED = re.compile("got more than|unmatching values|more than .* informational responses")
+_MALFORMED = re.compile("got more than|got an invalid|unmatching values|more than .* informational responses")
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: (\d{3})")
 
 

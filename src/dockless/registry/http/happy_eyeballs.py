@@ -7,22 +7,29 @@ import selectors
 import socket
 import time
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, Callable
 
 # Seconds after which the next address is tried in parallel (RFC 8305, section 5, recommends 0.25).
 _ATTEMPT_DELAY = 0.25
 
 
-def connect(host: str, port: int, timeout: float) -> socket.socket:
+def connect(
+    host: str, port: int, timeout: float, refusal_of: Callable[[str], Exception | None] = lambda address: None
+) -> socket.socket:
     """Return a TCP connection to the address of `host` that accepts first.
 
     All addresses together have `timeout` seconds; each would have that long if they were tried one after the other,
     and where IPv6 is broken every connection would wait for it first. The socket gets `timeout` as its own timeout.
-    Raises OSError; TimeoutError when no address accepts in time.
+    Raises OSError; TimeoutError when no address accepts in time. Addresses for which `refusal_of` returns an exception
+    are left out; if there are no others, the exception is raised.
     """
     # A name as bytes avoids the import of the idna codec's tables, which takes 3 ms.
     name: Any = host.encode("ascii")
-    addresses = iter(_interleaved(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)))
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    refusals = [refusal_of(str(address[4][0])) for address in found]
+    if found and all(refusals):
+        raise refusals[0] or AssertionError
+    addresses = iter(_interleaved([address for address, refusal in zip(found, refusals) if refusal is None]))
     deadline = time.monotonic() + timeout
     failure: OSError | None = None
     with selectors.DefaultSelector() as pending:

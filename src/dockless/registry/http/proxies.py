@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from dockless.errors import RegistryError
-from dockless.registry.http.url_policy import DEFAULT_PORTS, is_loopback
+from dockless.registry.http.addresses import is_loopback
+from dockless.registry.http.url_policy import DEFAULT_PORTS
 
 _SCHEMES = frozenset(("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
 _HOST = re.compile(r"[0-9a-zA-Z._:-]+\Z")

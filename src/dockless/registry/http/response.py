@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockless.errors import RegistryError, printable
 from dockless.registry.clock import Clock
-from dockless.registry.errors import ProtocolError, ResponseError
+from dockless.registry.errors import ProtocolError, RegistryConnectionError, ResponseError
 from dockless.registry.http.error_body import hint_for, parse_error_body
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.redaction import query_values, secrets_sent
@@ -25,6 +25,8 @@ _BLOCK_SIZE = 1 << 20
 # To reuse a connection, at most this many bytes are read, for at most this many seconds.
 _MAX_DRAINED = 64 * 1024
 _DRAIN_TIMEOUT = 1.0
+# Seconds for a document or an error: 4 MiB in this time are 7 KiB per second.
+_MAX_DOCUMENT_SECONDS = 600.0
 
 
 class HttpResponse:
@@ -177,9 +179,18 @@ class HttpResponse:
             self._response.close()
 
     def _blocks(self, limit: int) -> Iterator[bytes]:
+        deadline = self._clock.monotonic() + _MAX_DOCUMENT_SECONDS
         while limit and (block := self.read_some(min(_BLOCK_SIZE, limit))):
             yield block
             limit -= len(block)
+            if self._clock.monotonic() > deadline:
+                self.abandon()
+                raise RegistryConnectionError(
+                    f"{self.method} {redact(self.url)}",
+                    cause=f"the response took more than {_MAX_DOCUMENT_SECONDS:.0f} s",
+                    hint="the registry, a proxy or the network has a problem; try again later",
+                    method=self.method,
+                )
 
 
 def parse_retry_after(text: str, clock: Clock) -> float | None:

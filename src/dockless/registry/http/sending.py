@@ -13,7 +13,7 @@ from dockless.registry.clock import Clock
 from dockless.registry.http.minimum_rate import MinimumRate
 
 _READ_SIZE = 64 * 1024
-_MAX_RECEIVED = 1 << 20
+_MAX_RECEIVED = 64 * 1024
 _MAX_INTERIM = 1000
 # A complete informational response; the start of a response that makes the rest of a body pointless.
 _INTERIM = re.compile(rb"HTTP/1\.\d 1\d\d.*?\r?\n\r?\n", re.DOTALL)

@@ -16,7 +16,14 @@ from dockless._concurrency import CancelledError
 from dockless.errors import DocklessError
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryConnectionError
-from dockless.registry.http.adapter import CaseInsensitiveDict, PreparedRequest, Session, make_session
+from dockless.registry.http.adapter import (
+    CaseInsensitiveDict,
+    PreparedRequest,
+    Session,
+    make_document_session,
+    make_session,
+)
+from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.proxies import choose_proxy
 from dockless.registry.http.response import HttpResponse
@@ -38,8 +45,8 @@ class HttpRequest(NamedTuple):
 
     body          bytes, or a function that opens a reader with a length, each time that the request is sent
     read_timeout  seconds for the start of the response, and for each part of it; None: READ_TIMEOUT
-    limited       whether the request counts as one of the session's `jobs`. A token request does not: it is made while
-                  the requests that need the token hold their slots
+    for_token     whether this is a token request. It does not count as one of the session's `jobs`, because it is made
+                  while the requests that need the token hold their slots. See `AddressPolicy` for where they go
     """
 
     method: str
@@ -47,23 +54,34 @@ class HttpRequest(NamedTuple):
     headers: Mapping[str, str] = {}
     body: Any = None
     read_timeout: float | None = None
-    limited: bool = True
+    for_token: bool = False
 
 
 class HttpSession:
-    """Sends requests to one registry and to the hosts that it refers to. Safe for threads.
+    """Sends requests to one registry and to the hosts that it refers to, at the addresses that are allowed.
+
+    Safe for threads. `addresses` is None if all are allowed: if nobody but the user named the hosts.
 
     At most `jobs` requests are in flight; a response whose head has arrived no longer counts. A request raises
     RegistryConnectionError for failures of the connection.
     """
 
-    def __init__(self, *, jobs: int, trust: Trust, clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        jobs: int,
+        trust: Trust,
+        clock: Clock,
+        environ: Mapping[str, str],
+        addresses: AddressPolicy | None,
+    ) -> None:
+        self.addresses = addresses
         self._clock = clock
         self._trust = trust
         self._environ = environ
         self._slots = _Slots(jobs)
         self._max_idle = 2 * jobs + 2
-        self._session = self.plain_session()
+        self._session, self._token_session = self._make_session(), self._make_session(for_token=True)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and return the response as soon as its head has arrived.
@@ -71,7 +89,7 @@ class HttpSession:
         Raises RegistryError when there is no response, and what opening or reading `request.body` raises.
         """
         proxy = choose_proxy(request.url, self._environ)
-        with self._slots if request.limited else contextlib.nullcontext():
+        with contextlib.nullcontext() if request.for_token else self._slots:
             try:
                 return self._send(request, proxy)
             except RegistryConnectionError as error:
@@ -82,17 +100,29 @@ class HttpSession:
     def plain_session(self, *, direct: Collection[str] = ()) -> Session:
         """Return a new requests session with the TLS contexts and proxies of this one, for libraries that need one.
 
-        No proxy is used for the hosts `direct`.
+        No proxy is used for the hosts `direct`. All addresses are allowed: the user's configuration names the hosts.
+        Responses have at most 1 MiB.
         """
 
         def proxy_of(url: str) -> str | None:
             return None if urlsplit(url).hostname in direct else choose_proxy(url, self._environ)
 
-        return make_session(self._trust.context, proxy_of, self._clock, max_idle=self._max_idle)
+        return make_document_session(self._trust.context, proxy_of, self._clock)
 
     def close(self) -> None:
         """Close all idle connections."""
         self._session.close()
+        self._token_session.close()
+
+    def _make_session(self, *, for_token: bool = False) -> Session:
+        return make_session(
+            self._trust.context,
+            lambda url: choose_proxy(url, self._environ),
+            self._clock,
+            addresses=self.addresses,
+            for_token=for_token,
+            max_idle=self._max_idle,
+        )
 
     def _send(self, request: HttpRequest, proxy: str | None) -> HttpResponse:
         method, url = request.method, request.url
@@ -103,7 +133,8 @@ class HttpSession:
         try:
             with _opened(request.body) as body:
                 prepared = _prepared(request, body)
-                response = self._session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)
+                session = self._token_session if request.for_token else self._session
+                response = session.send(prepared, stream=True, allow_redirects=False, timeout=timeout)
         except (DocklessError, CancelledError):
             # Raised by the body, which is read while it is sent.
             raise

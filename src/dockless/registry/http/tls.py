@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 import sys
@@ -9,12 +10,15 @@ import threading
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from dockless._files import open_regular
 from dockless.errors import RegistryError
 from dockless.registry.http.url_policy import DEFAULT_PORTS
 
 _CA_FILE = "the CA file"
 # Where docker and podman look for a registry's CA and client certificate (containers-certs.d(5)).
 _CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
+# Bytes. The CAs of all browsers have 220 kB.
+_MAX_FILE = 16 * 1024 * 1024
 
 
 class Trust:
@@ -90,10 +94,10 @@ class Trust:
         """Return `path` if it exists and looks like PEM: it is only parsed when TLS is used."""
         self._named_by[path] = named_by
         try:
-            if not os.path.isdir(path):
-                with open(path, "rb") as file:
-                    if b"-----BEGIN " not in file.read():
-                        raise ssl.SSLError
+            if os.path.isdir(path):
+                _check_directory(path)
+            elif b"-----BEGIN " not in _read(path):
+                raise ssl.SSLError
         except OSError as error:
             raise self._unusable(path, error) from None
         return path
@@ -105,12 +109,29 @@ class Trust:
         return RegistryError(f"cannot use {self._named_by[path]} {path}", cause=cause, hint="name a PEM file")
 
 
+def _read(path: str) -> bytes:
+    """Return the content of a file that OpenSSL is to read. Raises OSError."""
+    with open_regular(path) as file:
+        content = file.read(_MAX_FILE + 1)
+    if len(content) > _MAX_FILE:
+        raise OSError(errno.EFBIG, f"the file is larger than {_MAX_FILE} bytes", path)
+    return content
+
+
+def _check_directory(path: str) -> None:
+    """Raise OSError for a directory of CAs with a file that OpenSSL would wait for."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if os.path.exists(entry.path) and not (entry.is_file() or entry.is_dir()):
+                raise OSError(errno.EINVAL, f"{entry.name} is not a regular file", path)
+
+
 def _find_in_certs_d(name: str, registry: str, environ: Mapping[str, str]) -> str:
     """Return the path of a registry's file in certs.d, or an empty string."""
     own = os.path.join(environ["HOME"], ".config/containers/certs.d") if environ.get("HOME") else ""
     for directory in (own, *_CERTS_D):
         path = os.path.join(directory, registry, name)
-        if directory and os.path.isfile(path):
+        if directory and os.path.exists(path) and not os.path.isdir(path):
             return path
     return ""
 
@@ -138,6 +159,8 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str) -> None:
     """Load a client certificate and its key into `context`. Raises RegistryError."""
     key = certificate[: -len(".cert")] + ".key"
     try:
+        for path in (certificate, key):
+            _read(path)
         # An encrypted key is an error, not a prompt.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except OSError as error:

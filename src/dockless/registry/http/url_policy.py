@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
-from typing import Union
-from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
+from collections.abc import Collection
+from urllib.parse import SplitResult, unquote, urldefrag, urljoin, urlsplit
 
 from dockless.errors import printable
 from dockless.registry.errors import ProtocolError
+from dockless.registry.http.addresses import (
+    Address,
+    is_all_loopback,
+    is_loopback,
+    is_never_allowed,
+    is_private,
+    parse_address,
+    resolve_host,
+)
 
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 # Scheme, host and port.
 Origin = tuple[str, str, int]
 
-_OLD_ADDRESS = re.compile(r"(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]+|[0-9]+)){0,3}\Z")
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?\Z")
-_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
-# IPv6 addresses that contain an IPv4 address: NAT64 (RFC 6052), 6to4 (RFC 3056), IPv4-compatible (RFC 4291, 2.5.5.1).
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
-# Metadata services, which hand out a machine's credentials, besides 169.254.169.254: Alibaba's, Oracle's, Amazon's,
-# and Azure's WireServer.
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "168.63.129.16")))
+_MAX_DECODINGS = 4
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -32,13 +31,10 @@ def split_host(registry: str) -> str:
     return urlsplit(f"//{registry}").hostname or ""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is localhost, *.localhost (RFC 6761, section 6.3), in 127.0.0.0/8, or ::1."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
+def split_registry(registry: str) -> tuple[str, int | None]:
+    """Return the host and the port of `host[:port]`; None if it has none."""
+    parts = urlsplit(f"//{registry}")
+    return parts.hostname or "", parts.port
 
 
 def origin_of(url: str) -> Origin:
@@ -47,13 +43,21 @@ def origin_of(url: str) -> Origin:
     return parts.scheme, (parts.hostname or "").lower(), _port(parts)
 
 
-def check_destination(url: str, registry_url: str, label: str, *, strict: bool = False) -> None:
+def check_destination(
+    url: str,
+    registry_url: str,
+    label: str,
+    *,
+    strict: bool = False,
+    registry_addresses: Collection[Address] | None = None,
+) -> None:
     """Raise ProtocolError for a URL that a registry at `registry_url` may not refer to. `label` names the URL.
 
     Not allowed are HTTP instead of HTTPS, a user name, and an address of this machine or of a private network unless
     the registry has one itself. `strict` is for URLs that receive credentials (token realms): a private address must
-    be the registry's own, and a name must not resolve to this machine. (A name that resolves to a private address is
-    that of a company's own token server.)
+    be the registry's own. What names stand for is checked by `AddressPolicy` when they are connected to.
+
+    `registry_addresses` are those of the registry; None or none: they are looked up.
     """
     registry = urlsplit(registry_url).netloc
     try:
@@ -69,7 +73,7 @@ def check_destination(url: str, registry_url: str, label: str, *, strict: bool =
         raise ProtocolError(f"{shown} has an invalid port") from None
     host = (parts.hostname or "").lower()
     # The host that is checked must be the host that is connected to: some URL parsers decode `%31` to 1.
-    if parts.scheme not in DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and _address(host))):
+    if parts.scheme not in DEFAULT_PORTS or not (_HOST.match(host) or (":" in host and parse_address(host))):
         raise ProtocolError(f"{shown} is not an HTTP URL")
     if parts.username is not None or parts.password is not None:
         raise ProtocolError(f"{shown} contains a user name")
@@ -81,19 +85,8 @@ def check_destination(url: str, registry_url: str, label: str, *, strict: bool =
         )
     if (host, port) == own[1:]:
         return
-    local = is_loopback(own[1]) or _is_private(_address(own[1]))
-    address = _address(host) or (_LOOPBACK if is_loopback(host) and not local and not strict else None)
-    if _is_private(address) and not local and not strict:
-        # A company's registry, given by name, refers to the company's storage, given by address.
-        local = any(_is_private(a) and not a.is_loopback for a in _resolved(own[1])) and not is_loopback(host)
-    if _is_private(address) and (strict or not local or _is_never_allowed(address)):
+    if not _is_allowed(host, own[1], strict, registry_addresses):
         raise ProtocolError(f"{shown} is an address in a private network", hint="nothing was sent there")
-    if strict and address is None:
-        # Through /etc/hosts, as kind and compose write it, the registry's name may resolve to this machine too.
-        own_addresses = _resolved(own[1])
-        is_here = local or bool(own_addresses and all(a.is_loopback for a in own_addresses))
-        if any(_is_never_allowed(a) or (a.is_loopback and not is_here) for a in _resolved(host)):
-            raise ProtocolError(f"{shown} resolves to an address of this machine", hint="nothing was sent there")
 
 
 def resolve(base: str, reference: str, label: str) -> str:
@@ -105,6 +98,33 @@ def resolve(base: str, reference: str, label: str) -> str:
         raise ProtocolError(
             f"{label} '{printable(reference.partition('?')[0], 200)}' of {urlsplit(base).netloc} is not a valid URL"
         ) from None
+
+
+def is_below(url: str, path: str) -> bool:
+    """Whether the path of a URL is below `path`, also for a server that decodes and normalizes paths.
+
+    `/a/..`, `/a/%2e%2e` and `/a/..;/` lead out of /a; what cannot be told is not below.
+    """
+    segments = _segments(url)
+    above = [segment for segment in path.split("/") if segment]
+    return segments is not None and segments[: len(above)] == above
+
+
+def is_of_repository(url: str, repository: str) -> bool:
+    """Whether the path of a URL belongs to a repository, or to none: whatever a registry has outside of `/v2/`.
+
+    The empty repository stands for /v2/ itself. What cannot be told does not belong to it.
+    """
+    segments = _segments(url)
+    if segments is None:
+        return False
+    folded = [segment.lower() for segment in segments]
+    if "v2" not in folded:
+        return True
+    # Some registries have the API below other paths.
+    rest = segments[folded.index("v2") + 1 :]
+    names = repository.split("/") if repository else []
+    return rest[: len(names)] == names if names else not rest
 
 
 def redact(url: str) -> str:
@@ -121,42 +141,32 @@ def _port(parts: SplitResult) -> int:
     return parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
 
 
-def _address(host: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0].rstrip("."))
-    except ValueError:
-        return _old_address(host.rstrip("."))
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
-
-
-def _old_address(host: str) -> Address | None:
-    """Parse the old forms of IPv4 addresses: `127.1`, `0x7f000001` and `2130706433` are 127.0.0.1 to every resolver."""
-    if not _OLD_ADDRESS.match(host):
-        return None
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))
-    except OSError:
-        return None
-
-
-def _is_private(address: Address | None) -> bool:
-    return address is not None and (not address.is_global or _is_never_allowed(address))
-
-
-def _is_never_allowed(address: Address | None) -> bool:
-    """Whether a registry can have no service at the address: 169.254.169.254 is a cloud's metadata service."""
-    if address is None:
+def _is_allowed(host: str, own_host: str, strict: bool, own_addresses: Collection[Address] | None) -> bool:
+    """Whether a registry at `own_host` may refer to another port of `host`, or to another host."""
+    address = parse_address(host)
+    if is_loopback(host):
+        return not strict and (is_loopback(own_host) or is_all_loopback(own_addresses or resolve_host(own_host)))
+    if address is None or not is_private(address):
+        return True
+    if strict or is_never_allowed(address):
         return False
-    return address.is_link_local or address.is_unspecified or address.is_multicast or address in _METADATA
+    # A company's registry, given by name, refers to the company's storage, given by address.
+    own = parse_address(own_host)
+    return any(map(is_private, [own] if own else own_addresses or resolve_host(own_host)))
 
 
-def _resolved(host: str) -> list[Address]:
-    try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return [address for address in (_address(str(entry[4][0])) for entry in entries) if address is not None]
+def _segments(url: str) -> list[str] | None:
+    """Return the parts of a URL's path, decoded as often as it is encoded; None if it cannot be told what they are."""
+    path = urlsplit(url).path
+    for _ in range(_MAX_DECODINGS):
+        decoded = unquote(path)
+        if decoded == path:
+            break
+        path = decoded
+    else:
+        return None
+    # Some servers take `..;x` for `..`, and a backslash for a slash.
+    segments = [segment.partition(";")[0] for segment in path.replace("\\", "/").split("/")]
+    if any(segment in (".", "..") or not segment.isprintable() for segment in segments):
+        return None
+    return [segment for segment in segments if segment]

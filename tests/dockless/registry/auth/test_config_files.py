@@ -271,7 +271,7 @@ def test_a_fifo_is_refused_and_a_pipe_of_the_shell_is_read(home, environ):
     os.unlink(path)
     os.mkfifo(path)
     for env in (environ, {**environ, "REGISTRY_AUTH_FILE": path}):
-        with pytest.raises(CredentialsError, match=f"cannot use {path}.*: it is a FIFO, not a file"):
+        with pytest.raises(CredentialsError, match=f"cannot use {path}.*: it is not a regular file"):
             find_credentials(HOST, environ=env)
     reading, writing = os.pipe()
     os.write(writing, json.dumps(user("ann")).encode())

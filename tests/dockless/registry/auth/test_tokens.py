@@ -7,6 +7,7 @@ import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from host_names import resolve_names
 from web_server import web_server
 
 from dockless.errors import RegistryError
@@ -339,22 +340,25 @@ def test_realms_that_are_refused(realm, why, locked, connect):
     assert not any(request.headers["Authorization"] for request in locked.requests)
 
 
-def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(connect, image, keep):
-    """For example, auth.docker.io is the token server of registry-1.docker.io."""
+def test_a_realm_of_another_host_gets_the_credentials_and_the_registry_does_not(connect, image, keep, monkeypatch):
+    """For example, auth.docker.io is the token server of registry-1.docker.io. Here both names are of this machine."""
+    resolve_names(monkeypatch, {"registry.test": ["127.0.0.1"], "tokens.test": ["127.0.0.1"]})
     with web_server() as server, Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
         keep(registry, "app", image, "v1")
         # A separate token server, which redirects to the tokens of the registry.
+        host = registry.host.replace("127.0.0.1", "registry.test")
         first = connect(registry.host, credentials=ANN)
         first.get_manifest("app", "v1")
         good = registry.requests[-1].headers["Authorization"].split()[1]
         registry.reset_requests()
         port = urlsplit(server.url).port
-        realm = f"http://localhost:{port}/token"
+        realm = f"http://tokens.test:{port}/token"
         registry.faults = challenged(registry, realm)[:1]
         server.files["/token?service=x&scope=repository%3Aapp%3Apull&account=ann"] = json.dumps(
             {"token": good}
         ).encode()
-        assert connect(registry.host, credentials=ANN).get_manifest("app", "v1").digest == image.digest
+        client = connect(host, credentials=ANN, insecure=True)
+        assert client.get_manifest("app", "v1").digest == image.digest
         ((_, headers),) = server.requests
         assert headers["Authorization"].startswith("Basic ")
         assert not any(SECRET in str(request.headers) for request in registry.requests)
