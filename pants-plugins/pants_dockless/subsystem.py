@@ -156,7 +156,7 @@ class Dockless(Subsystem):
     )
     jobs = IntOption(
         default=4,
-        help="The maximum number of concurrent requests to each registry, and of images that `push` pushes concurrently.",
+        help="The maximum number of concurrent requests to each registry, and of images that `push` pushes at a time.",
     )
     cache_layers = BoolOption(
         default=True,

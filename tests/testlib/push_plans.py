@@ -3,14 +3,14 @@
 DEFAULTS = {"address": "app:image", "repository": "app", "tags": ["1"], "copy_foreign_layers": False}
 
 
-def push_plan(registry, root, **image):
-    """Return the plan to push the image with the descriptor `root`, whose blobs are in `blobs/sha256`."""
+def push_plan(server, root, **image):
+    """Return the plan to push the image with the descriptor `root`, whose blobs are in `blobs/sha256`, to `server`."""
     document = {
         **DEFAULTS,
         "digest": root.digest,
         "media_type": root.media_type,
         "document_size": root.size,
-        "registry": registry.host,
+        "registry": server.host,
         "send": 0,
         "known": {},
         "mounts": {},

@@ -86,7 +86,8 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
     from dockless.oci.digest import Digest
     from dockless.oci.reference import Reference
     from dockless.registry import RegistryBlobSource, plan_push, push
-    from dockless.registry.http.url_policy import is_loopback, split_host
+    from dockless.registry.http.addresses import is_loopback
+    from dockless.registry.http.url_policy import split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     client = access.client(Reference(image["registry"], image["repository"], "latest"))
@@ -148,7 +149,9 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
 
 def _line(image: dict[str, Any], outcome: "Outcome[Result]") -> str:
     if outcome.result is None:
-        return f"error: {image['address']}: {outcome.error}"
+        from dockless.errors import printable
+
+        return f"error: {printable(image['address'])}: {outcome.error}"
     return (
         f"{image['registry']}/{image['repository']}@{image['digest']}: {outcome.result['sent']} blobs sent "
         f"({outcome.result['bytes']} bytes), {outcome.result['mounted']} mounted, "
