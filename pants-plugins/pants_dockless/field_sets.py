@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 from pants.engine.target import Target
 
+from pants_dockless._compat import EnvironmentField
 from pants_dockless.target_types import (
     AnnotationsField,
     BaseField,
@@ -16,6 +17,7 @@ from pants_dockless.target_types import (
     FormatField,
     HealthcheckField,
     ImageField,
+    ImageLayerDependenciesField,
     ImageTagsField,
     IncludeBaseLayersField,
     LabelsField,
@@ -62,6 +64,7 @@ class ContainerImageFieldSet(PackageFieldSet):
     repository: RepositoryField
     image_tags: ImageTagsField
     skip_push: SkipPushField
+    environment: EnvironmentField
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,23 @@ class BuildImageFieldSet(ContainerImageFieldSet):
     def of(cls, field_set: ContainerImageFieldSet) -> "BuildImageFieldSet":
         """Return the field set with the values of another one."""
         return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
+
+
+@dataclass(frozen=True)
+class BuildLayerFieldSet(PackageFieldSet):
+    """The fields of an `image_layer`. Its package is the layer, which is built in the environment of the target.
+
+    No goal selects the field set.
+    """
+
+    required_fields = (ImageLayerDependenciesField,)
+
+    environment: EnvironmentField
+
+    @classmethod
+    def opt_out(cls, tgt: Target) -> bool:
+        """Return True for all targets."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pants.engine.target import Target
 
 from pants_dockless.goals import generate_lockfiles, package, publish, push
 from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
-from pants_dockless.util_rules import interpreter
+from pants_dockless.util_rules import image_layer, interpreter
 
 
 def target_types() -> Iterable[type[Target]]:
@@ -19,6 +19,7 @@ def rules() -> Iterable[Any]:
     """Return the rules of the backend."""
     return [
         *interpreter.rules(),
+        *image_layer.rules(),
         *generate_lockfiles.rules(),
         *package.rules(),
         *publish.rules(),

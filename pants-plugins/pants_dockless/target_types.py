@@ -21,6 +21,7 @@ from pants.engine.target import (
 from pants.util.strutil import help_text, softwrap
 
 from dockless.errors import printable
+from pants_dockless._compat import EnvironmentField
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
 # Strings that cannot be the first component of an address: a host with a port, and well-known registries.
@@ -783,7 +784,13 @@ class ImageLayerTarget(Target):
     """A layer that images can share."""
 
     alias = "image_layer"
-    core_fields = (*COMMON_TARGET_FIELDS, ImageLayerDependenciesField, *LAYER_FIELDS, *IMAGE_LAYER_FIELDS)
+    core_fields = (
+        *COMMON_TARGET_FIELDS,
+        ImageLayerDependenciesField,
+        *LAYER_FIELDS,
+        *IMAGE_LAYER_FIELDS,
+        EnvironmentField,
+    )
     help = help_text(
         """
         A layer of container images. Any number of `container_image` targets can use the layer, which is built once and
@@ -809,6 +816,7 @@ class ContainerImageTarget(Target):
         *COMMON_TARGET_FIELDS,
         ContainerImageDependenciesField,
         *LAYER_FIELDS,
+        EnvironmentField,
         LayersField,
         BaseField,
         RemoveLayersField,

@@ -18,6 +18,12 @@ from pants.engine.rules import Rule
 from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
 
+# In 2.28 and earlier, the module has another name.
+if Version("2.27.0.dev0") <= PANTS_SEMVER:
+    from pants.core.environments.target_types import EnvironmentField  # type: ignore[import-not-found]
+else:
+    from pants.core.util_rules.environments import EnvironmentField
+
 # In 2.29 and later, every rule that is used here can be called by name. In 2.32 and later, `Get` does not exist.
 if Version("2.29.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.call_by_name import (
@@ -82,6 +88,7 @@ else:
 
 
 __all__ = [
+    "EnvironmentField",
     "RunId",
     "add_prefix",
     "background_process",

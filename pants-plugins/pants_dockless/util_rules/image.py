@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 from typing import Optional
 
-from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.fs import CreateDigest, FileContent
 from pants.engine.target import Target
 from pants.util.frozendict import FrozenDict
@@ -32,6 +31,7 @@ from pants_dockless.util_rules.base_images import (
     parse_platforms,
 )
 from pants_dockless.util_rules.built_image import BuiltImage, PlatformImage, find_image
+from pants_dockless.util_rules.image_layer import find_image_layer, target_of
 from pants_dockless.util_rules.layer import BuildContext, build_layer
 from pants_dockless.util_rules.layer_process import Layer
 
@@ -137,23 +137,17 @@ def _base_in_repository(field_set: ContainerImageFieldSet, image: BuiltImage, pl
 async def _build_layers(field_set: ContainerImageFieldSet, context: BuildContext) -> tuple[Layer, ...]:
     """Build the layers in the field `layers`, and the layer with the target's own content."""
     targets = await _compat.resolve_targets(field_set.layers.to_unparsed_address_inputs())
-    # A field set has only some of the fields. The layer needs the target.
-    own_address = UnparsedAddressInputs(
-        (field_set.address.spec,), owning_address=None, description_of_origin="the address of the target"
-    )
-    own_target = (await _compat.resolve_targets(own_address))[0]
+    own_target = await target_of(field_set)
     layers = await _compat.concurrently(
         (
-            *(_build_image_layer(field_set, target, context) for target in targets),
+            *(_build_image_layer(field_set, target) for target in targets),
             build_layer(own_target, context),
         )
     )
     return tuple(layer for layer in layers if layer is not None)
 
 
-async def _build_image_layer(
-    field_set: ContainerImageFieldSet, target: Target, context: BuildContext
-) -> Optional[Layer]:
+async def _build_image_layer(field_set: ContainerImageFieldSet, target: Target) -> Optional[Layer]:
     if not target.has_field(ImageLayerDependenciesField):
         raise wrong_target_type(
             field_set.address,
@@ -162,7 +156,7 @@ async def _build_image_layer(
             "image_layer",
             "move the address to `dependencies` of this target or of an image_layer",
         )
-    return await build_layer(target, context)
+    return await find_image_layer(target)
 
 
 def _assemble(
