@@ -110,11 +110,6 @@ class SingleFlight(Generic[Key, T]):
         with self._guard:
             self._results.pop(key, None)
 
-    def keys(self) -> list[Key]:
-        """Return the keys that have a result."""
-        with self._guard:
-            return list(self._results)
-
 
 class KeyedLocks(Generic[Key]):
     """A lock for each key."""

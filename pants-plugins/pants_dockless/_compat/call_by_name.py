@@ -25,6 +25,7 @@ from pants.engine.fs import (
     PathGlobs,
     Snapshot,
 )
+from pants.engine.goal import CurrentExecutingGoals
 from pants.engine.internals import graph
 from pants.engine.internals.native_engine import ProcessExecutionEnvironment
 from pants.engine.internals.specs_rules import find_valid_field_sets_for_target_roots
@@ -143,6 +144,12 @@ async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:
     Not those of `EnvironmentVars`: with remote execution, they are the variables of the worker.
     """
     return user_environment(await intrinsics.session_values(), request)
+
+
+async def is_requested(goal: str) -> bool:
+    """Return whether the user requested a goal. The rule that calls this function is performed in every run."""
+    session_values = await intrinsics.session_values()
+    return (session_values.get(CurrentExecutingGoals) or CurrentExecutingGoals()).is_running(goal)
 
 
 async def concurrently(coroutines: Iterable[Any]) -> tuple[Any, ...]:

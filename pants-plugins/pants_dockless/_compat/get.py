@@ -16,6 +16,7 @@ from pants.engine.fs import (
     PathGlobs,
     Snapshot,
 )
+from pants.engine.goal import CurrentExecutingGoals
 from pants.engine.internals.native_engine import ProcessExecutionEnvironment
 from pants.engine.internals.selectors import Effect, Get
 from pants.engine.internals.session import SessionValues
@@ -140,6 +141,12 @@ class _Requests:
 
     def __await__(self) -> Generator[tuple[Any, ...], Any, Any]:
         return (yield self.requests)
+
+
+async def is_requested(goal: str) -> bool:
+    """Return whether the user requested a goal. The rule that calls this function is performed in every run."""
+    session_values = await Get(SessionValues)
+    return (session_values.get(CurrentExecutingGoals) or CurrentExecutingGoals()).is_running(goal)
 
 
 async def concurrently(coroutines: Iterable[Any]) -> tuple[Any, ...]:

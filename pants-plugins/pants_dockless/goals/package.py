@@ -7,6 +7,7 @@ from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, Environ
 from pants.engine.fs import EMPTY_DIGEST, CreateDigest, FileContent, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
+from pants.option.global_options import GlobalOptions
 from pants.util.logging import LogLevel
 
 from dockless._printable import printable_json
@@ -28,9 +29,10 @@ async def build_container_image(
     field_set: BuildImageFieldSet,
     python: SharedPython,
     options: Dockless,
+    global_options: GlobalOptions,
 ) -> BuiltPackage:
     """Build the image of a `container_image`."""
-    context = BuildContext(python, options.default_compression, options.cache_layers)
+    context = BuildContext.create(python, options, global_options)
     image = await build_image(field_set, context, options)
     return BuiltPackage(
         EMPTY_DIGEST,
@@ -43,9 +45,10 @@ async def package_container_image(
     field_set: ContainerImageFieldSet,
     python: SharedPython,
     options: Dockless,
+    global_options: GlobalOptions,
 ) -> BuiltPackage:
     """Build the image of a `container_image`, and write it in the form that the field `output` names."""
-    context = BuildContext(python, options.default_compression, options.cache_layers)
+    context = BuildContext.create(python, options, global_options)
     built = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.of(field_set)))
     artifact = image_artifact(built)
     image, destinations = artifact.image, artifact.destinations

@@ -80,9 +80,9 @@ class ImageArtifact(BuiltPackageArtifact):
         return self.built
 
 
-async def image_layout(image: BuiltImage) -> Digest:
-    """Return a tree with the OCI image layout of an image, without its `remote_layers`."""
-    trees = await layer_trees(image.layers)
+async def image_layout(image: BuiltImage, *, download: bool) -> Digest:
+    """Return a tree with the OCI image layout of an image, without its `remote_layers`. See `layer_trees`."""
+    trees = await layer_trees(image.layers, download=download)
     return await _compat.merge_digests(MergeDigests((image.documents, image.layout_files, *trees)))
 
 

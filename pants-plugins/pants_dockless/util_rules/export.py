@@ -38,8 +38,10 @@ async def export_image(
     address, output = field_set.address, field_set.output.value
     if output == "metadata":
         return EMPTY_DIGEST
+    # `publish` packages the target too, but does not write the output to dist.
+    download = context.is_deferred and not await _compat.is_requested("publish")
     if output == "oci-layout" and not field_set.include_base_layers.value:
-        return await image_layout(image)
+        return await image_layout(image, download=download)
     if output == "docker-archive" and len(image.images) > 1:
         raise TargetError(
             address,
@@ -48,7 +50,7 @@ async def export_image(
             cause=f"the image has {len(image.images)} platforms",
             hint="use `oci-archive` or a single platform",
         )
-    layout = await _complete_layout(address, image, options)
+    layout = await _complete_layout(address, image, options, download=download)
     if output == "oci-layout":
         return layout
     return await _write_archive(address, layout, output, _archive_names(address, destinations), context)
@@ -71,9 +73,9 @@ async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[D
     return await _compat.add_prefix(AddPrefix(tree, directory)) if directory else tree, path
 
 
-async def _complete_layout(address: Address, image: BuiltImage, options: Dockless) -> Digest:
+async def _complete_layout(address: Address, image: BuiltImage, options: Dockless, *, download: bool) -> Digest:
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
-    layout = await image_layout(image)
+    layout = await image_layout(image, download=download)
     if not image.remote_layers:
         return layout
     insecure_registries = options.insecure_registries()

@@ -15,6 +15,7 @@ from pants.engine.fs import EMPTY_DIGEST
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.target import FieldSet, Target
 from pants.engine.unions import UnionRule
+from pants.option.global_options import GlobalOptions
 from pants.util.logging import LogLevel
 
 from pants_dockless import _compat
@@ -49,9 +50,11 @@ async def target_of(field_set: FieldSet) -> Target:
 
 
 @rule(desc="Build image layer", level=LogLevel.DEBUG)
-async def build_image_layer(field_set: BuildLayerFieldSet, python: SharedPython, options: Dockless) -> BuiltPackage:
+async def build_image_layer(
+    field_set: BuildLayerFieldSet, python: SharedPython, options: Dockless, global_options: GlobalOptions
+) -> BuiltPackage:
     """Build the layer of an `image_layer` in the environment of the target."""
-    context = BuildContext(python, options.default_compression, options.cache_layers)
+    context = BuildContext.create(python, options, global_options)
     layer = await build_layer(await target_of(field_set), context)
     return BuiltPackage(EMPTY_DIGEST, (LayerArtifact(None, layer=layer),))
 

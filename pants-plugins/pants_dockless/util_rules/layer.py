@@ -18,12 +18,14 @@ from pants.engine.fs import (
     SymlinkEntry,
 )
 from pants.engine.target import Field, Target
+from pants.option.global_options import CacheContentBehavior, GlobalOptions
 
 from dockless.errors import LayerError
 from dockless.layer import InlineFile, LayerSpec, Source, source_date_epoch
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning
+from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
     CompressionField,
     ContentDependenciesField,
@@ -62,11 +64,24 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The interpreter that builds layers, the default compression, and whether Pants stores the blobs of layers."""
+    """What layers are built with.
+
+    python               the interpreter
+    default_compression  the compression of layers that name none
+    keep_blobs           whether Pants stores the blobs of layers
+    is_deferred          whether Pants leaves the outputs of processes in the remote cache until they are needed
+    """
 
     python: SharedPython
     default_compression: str
     keep_blobs: bool
+    is_deferred: bool
+
+    @classmethod
+    def create(cls, python: SharedPython, options: Dockless, global_options: GlobalOptions) -> "BuildContext":
+        """Return the context for the options."""
+        is_deferred = global_options.options.cache_content_behavior is CacheContentBehavior.defer
+        return cls(python, options.default_compression, options.cache_layers, is_deferred)
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,7 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
         context.python,
         await layer_builder(spec),
         await _compat.merge_digests(MergeDigests((*sources.trees, spec_digest))),
+        context.is_deferred,
     )
     layer = await run_layer_process(process, keep_blob=context.keep_blobs)
     for warning in layer.built.warnings:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Optional
 
 from pants.engine.addresses import Address
-from pants.engine.fs import Digest
-from pants.engine.process import ProcessCacheScope
+from pants.engine.fs import Digest, MergeDigests
+from pants.engine.process import Process, ProcessCacheScope
+from pants.util.logging import LogLevel
 
+from dockless.errors import printable
 from dockless.layer import BuiltLayer
 from pants_dockless import _compat
+from pants_dockless.errors import TargetError
 from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.processes import check_blobs, run_builder
 from pants_dockless.util_rules.tools import BUILD_LAYER
@@ -22,12 +25,16 @@ _BLOBS = "blobs/sha256"
 
 @dataclass(frozen=True)
 class LayerProcess:
-    """The inputs of the process that builds a layer: the program in `tools`, the sources and the spec in `inputs`."""
+    """The inputs of the process that builds a layer: the program in `tools`, the sources and the spec in `inputs`.
+
+    `is_deferred` tells whether Pants leaves the output in the remote cache until it is needed.
+    """
 
     address: Address
     python: SharedPython
     tools: Digest
     inputs: Digest
+    is_deferred: bool
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,37 @@ async def run_layer_process(process: LayerProcess, *, keep_blob: bool) -> Layer:
     return Layer(BuiltLayer.from_json(json.loads(output.stdout)), process, None)
 
 
-async def layer_trees(layers: tuple[Layer, ...]) -> tuple[Digest, ...]:
+async def layer_trees(layers: tuple[Layer, ...], *, download: bool = True) -> tuple[Digest, ...]:
     """Return trees with the blobs of layers. A blob that is not kept is built again and verified.
 
-    Raises TargetError.
+    With `download`, the blobs are on this machine afterwards. Raises TargetError.
     """
-    return await _compat.concurrently([_layer_tree(layer) for layer in layers])
+    trees: tuple[Digest, ...] = await _compat.concurrently([_layer_tree(layer) for layer in layers])
+    if download and any(layer.process.is_deferred and layer.tree is not None for layer in layers):
+        await _download(layers[0].process.address, trees)
+    return trees
+
+
+async def _download(address: Address, trees: tuple[Digest, ...]) -> None:
+    """Download the blobs that are only in the remote cache, before an incomplete layout is written to dist."""
+    try:
+        await _compat.run_local_process(
+            Process(
+                ("/bin/sh", "-c", ":"),
+                input_digest=await _compat.merge_digests(MergeDigests(trees)),
+                description=f"Download the layers of {address} from the remote cache",
+                cache_scope=ProcessCacheScope.PER_SESSION,
+                level=LogLevel.DEBUG,
+            )
+        )
+    except Exception as error:
+        raise TargetError(
+            address,
+            None,
+            "cannot download the layers from the remote cache",
+            cause=printable(str(error)),
+            hint="run the command again with --cache-content-behavior=fetch, which builds the missing layers",
+        ) from None
 
 
 async def _layer_tree(layer: Layer) -> Digest:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Event
 
-from dockless._concurrency import KeyedLocks, SingleFlight, check_jobs
+from dockless._concurrency import SingleFlight, check_jobs
 from dockless.blobs import BlobSource, MissingBlobs
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -14,12 +14,13 @@ from dockless.oci.reference import check_registry, check_repository
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.keychain import GivenCredentials
 from dockless.registry.auth.scopes import PULL
-from dockless.registry.blob_locations import MIN_SIZE, BlobLocations
+from dockless.registry.blob_locations import BlobLocations
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
+from dockless.registry.mount_sources import MountSources
 from dockless.registry.referrers import Referrer, list_referrers, register_referrer
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import RemoteManifest
@@ -61,8 +62,7 @@ class RegistryClient:
         self.retrier = Retrier(retry or RetryPolicy(), clock or Clock())
         environ = os.environ if environ is None else environ
         self._state = UploadState(environ)
-        self._locations = BlobLocations(environ)
-        self._blob_uploads: KeyedLocks[Digest] = KeyedLocks()
+        self._mounts = MountSources(BlobLocations(environ), lambda: self._api.base_url)
         self._uploads: SingleFlight[tuple[str, Digest], BlobResult] = SingleFlight()
         self._session = RegistrySession(
             self.registry,
@@ -184,6 +184,7 @@ class RegistryClient:
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Delete a blob if the registry allows it."""
         self._uploads.forget((repository, digest))
+        self._mounts.remove(digest, repository)
         repeat_deletion(
             self.retrier,
             lambda may_be_absent: self._api.delete_blob(repository, digest, may_be_absent=may_be_absent),
@@ -202,25 +203,21 @@ class RegistryClient:
         As `ensure_blob`, with retries, but without the content of the blob.
         """
         check_repository(repository)
-        found = BlobUploader(
+        return BlobUploader(
             self._api,
             self.retrier,
             self._state,
             repository,
             descriptor,
             MissingBlobs(),
-            mount_from=lambda: self.mount_candidates(descriptor.digest, mount_from),
-            uploads=self._blob_uploads,
+            mounts=self._mounts,
+            mount_from=mount_from,
             stop=stop,
         ).find()
-        if found:
-            self._remember(repository, descriptor)
-        return found
 
-    def mount_candidates(self, digest: Digest, mount_from: Collection[str] = ()) -> tuple[str, ...]:
+    def mount_candidates(self, repository: str, digest: Digest, mount_from: Collection[str] = ()) -> list[str]:
         """Return the repositories from which `ensure_blob` would mount a blob. They need not have the blob any more."""
-        known = [name for name, blob in self._uploads.keys() if blob == digest]  # noqa: SIM118
-        return tuple(dict.fromkeys((*known, *mount_from, *self._locations.repositories(self._api.base_url, digest))))
+        return self._mounts.find(digest, repository, mount_from)
 
     def ensure_blob(
         self,
@@ -255,18 +252,13 @@ class RegistryClient:
                 repository,
                 descriptor,
                 source,
-                mount_from=lambda: self.mount_candidates(digest, mount_from),
-                uploads=self._blob_uploads if check_first else None,
+                mounts=self._mounts,
+                mount_from=mount_from,
+                may_mount=check_first,
                 on_bytes=on_bytes,
                 on_retry=on_retry,
                 stop=stop,
             ).run(check_first=check_first and not is_missing, resume=check_first)
 
         result, is_own = self._uploads.run((repository, digest), upload, again=not check_first)
-        if is_own:
-            self._remember(repository, descriptor)
         return result if is_own else BlobResult("present", 0)
-
-    def _remember(self, repository: str, descriptor: Descriptor) -> None:
-        if descriptor.size >= MIN_SIZE:
-            self._locations.add(self._api.base_url, descriptor.digest, repository)

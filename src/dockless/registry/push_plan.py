@@ -82,7 +82,7 @@ def plan_push(
         elif client.blob_exists(repository, blob.digest):
             result = "present"
         else:
-            result = "mounted" if client.mount_candidates(blob.digest, candidates) else ""
+            result = "mounted" if client.mount_candidates(repository, blob.digest, candidates) else ""
         with lock:
             how[blob.digest] = result
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from threading import Event
 from typing import NamedTuple
 
-from dockless._concurrency import KeyedLocks
 from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
-from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.errors import (
@@ -22,6 +20,7 @@ from dockless.registry.errors import (
     TokenDeniedError,
 )
 from dockless.registry.http.url_policy import origin_of
+from dockless.registry.mount_sources import MountSources
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_state import MIN_SIZE, UploadState
@@ -52,9 +51,7 @@ class BlobResult(NamedTuple):
 class BlobUploader:
     """Uploads one blob.
 
-    `mount_from` returns the repositories of the same registry that may have the blob. It is called with the lock of
-    `uploads` for the blob, which is held until the blob exists: of concurrent uploads of one blob into several
-    repositories, the first one sends it, and the others mount it. Without `uploads` the blob is not mounted.
+    The blob is mounted from the repositories that `mounts` finds and from `mount_from`; not with `may_mount` False.
 
     `on_bytes` is called with the number of bytes that are uploaded in addition, negative when some have to be sent
     again; `on_retry` with each error that is followed by another attempt, and the pause in seconds. `stop` ends the
@@ -70,8 +67,9 @@ class BlobUploader:
         descriptor: Descriptor,
         source: BlobSource,
         *,
-        mount_from: Callable[[], Iterable[str]] = tuple,
-        uploads: KeyedLocks[Digest] | None = None,
+        mounts: MountSources,
+        mount_from: Collection[str] = (),
+        may_mount: bool = True,
         on_bytes: Callable[[int], None] | None = None,
         on_retry: Callable[[RegistryError, float], None] | None = None,
         stop: Event | None = None,
@@ -82,9 +80,10 @@ class BlobUploader:
         self._descriptor = descriptor
         self._source = source
         self._open_blob = OpenBlob(source, descriptor)
-        self._find_mounts = mount_from
+        self._mounts = mounts
+        self._named_mounts = mount_from
         self._mount_from: list[str] = []
-        self._uploads = uploads
+        self._must_wait = may_mount
         self._lock = ExitStack()
         self._mount_repeated = False
         self._on_bytes = on_bytes
@@ -109,7 +108,9 @@ class BlobUploader:
         Raises RegistryError, also that of a source; LayoutError if the source's own copy is damaged.
         """
         try:
-            return self._run(check_first, resume)
+            result = self._run(check_first, resume)
+            self._mounts.add(self._descriptor, self._repository)
+            return result
         except BlobSourceError as error:
             raise error.error from error.error.__cause__
         except DamagedError:
@@ -126,19 +127,25 @@ class BlobUploader:
         Raises RegistryError.
         """
         try:
-            while True:
-                try:
-                    if self._exists():
-                        return self._tried or "present"
-                    if self._mount():
-                        return "mounted"
-                    if self._session.location:
-                        self._cancel_session()
-                    return ""
-                except RegistryError as error:
-                    self._attempts.wait(error)
+            found = self._find()
+            if found:
+                self._mounts.add(self._descriptor, self._repository)
+            return found
         finally:
             self._lock.close()
+
+    def _find(self) -> str:
+        while True:
+            try:
+                if self._exists():
+                    return self._tried or "present"
+                if self._mount():
+                    return "mounted"
+                if self._session.location:
+                    self._cancel_session()
+                return ""
+            except RegistryError as error:
+                self._attempts.wait(error)
 
     def _run(self, check: bool, resume: bool) -> BlobResult:
         size = self._descriptor.size
@@ -292,10 +299,11 @@ class BlobUploader:
         return False
 
     def _take_lock(self) -> None:
-        if self._uploads is not None:
-            self._lock.enter_context(self._uploads.hold(self._descriptor.digest, self._attempts.check))
-            self._uploads = None
-            self._mount_from = [name for name in self._find_mounts() if name != self._repository]
+        if self._must_wait:
+            self._must_wait = False
+            digest = self._descriptor.digest
+            self._lock.enter_context(self._mounts.upload(digest, self._attempts.check))
+            self._mount_from = self._mounts.find(digest, self._repository, self._named_mounts)
 
     def _cancel_session(self) -> bool:
         """Delete the session that a refused mount opened, to try the next repository."""
