@@ -29,7 +29,9 @@ def add_images(checkout: Checkout) -> None:
 
 
 def checkout(tmp_path_factory: pytest.TempPathFactory, name: str) -> Checkout:
-    made = Checkout(tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"caches of {name}"))
+    # Newer Pants cannot run a pex below a directory with a space in its name.
+    directory = name.replace(" ", "-")
+    made = Checkout(tmp_path_factory.mktemp(directory), tmp_path_factory.mktemp(f"caches-of-{directory}"))
     add_images(made)
     return made
 

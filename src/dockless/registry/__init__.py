@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from dockless.registry.clock import Clock
     from dockless.registry.progress import Progress, ProgressEvent
     from dockless.registry.push_plan import PushPlan, plan_push
-    from dockless.registry.push_result import PushResult
+    from dockless.registry.push_result import BlobResult, PushResult
     from dockless.registry.pusher import push
     from dockless.registry.remote_manifest import RemoteManifest
     from dockless.registry.retry import RetryPolicy
     from dockless.registry.upload_session import UploadSession
-    from dockless.registry.uploader import BlobResult
 
 # The module of a name is imported when the name is first used (PEP 562): the HTTP and TLS modules take 16 MB and 80 ms.
 # A build to disk never imports them, and a build to a registry imports them after its layers exist.
 _HOMES = {
-    "BlobResult": "uploader",
+    "BlobResult": "push_result",
     "Clock": "clock",
     "Credentials": "auth.credentials",
     "Progress": "progress",

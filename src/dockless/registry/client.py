@@ -21,13 +21,14 @@ from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.push_result import BlobResult
 from dockless.registry.referrers import Referrer, list_referrers, register_referrer
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import RemoteManifest
 from dockless.registry.retry import Retrier, RetryPolicy
 from dockless.registry.upload_session import UploadSession
 from dockless.registry.upload_state import UploadState
-from dockless.registry.uploader import BlobResult, BlobUploader
+from dockless.registry.uploader import BlobUploader
 
 
 class RegistryClient:

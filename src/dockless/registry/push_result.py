@@ -1,4 +1,4 @@
-"""The result of a push: apart from `pusher`, so that a build to disk imports no HTTP library."""
+"""The results of pushes and uploads: apart from `pusher`, so that a build to disk imports no HTTP library."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ class PushResult(NamedTuple):
     bytes_sent: int = 0
     blobs_mounted: int = 0
     blobs_present: int = 0
+
+
+class BlobResult(NamedTuple):
+    """How a blob came to exist: `present`, `mounted` or `sent`; and the bytes that were sent in all attempts."""
+
+    how: str
+    bytes_sent: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from threading import Event
-from typing import NamedTuple
 
 from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
@@ -21,6 +20,7 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_state import MIN_SIZE, UploadState
@@ -39,13 +39,6 @@ _PROGRESS = 1 << 20
 # Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
 # request (a store that a HEAD was redirected to). The check only saves an upload.
 _NOT_TOLD = frozenset((400, 403, 404, 405, 501))
-
-
-class BlobResult(NamedTuple):
-    """How a blob came to exist: `present`, `mounted` or `sent`; and the bytes that were sent in all attempts."""
-
-    how: str
-    bytes_sent: int
 
 
 class BlobUploader:
