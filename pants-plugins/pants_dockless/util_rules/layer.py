@@ -18,7 +18,7 @@ from pants.engine.fs import (
     SymlinkEntry,
 )
 from pants.engine.target import Field, Target
-from pants.option.global_options import CacheContentBehavior, GlobalOptions
+from pants.option.global_options import GlobalOptions
 
 from dockless.errors import LayerError
 from dockless.layer import InlineFile, LayerSpec, Source, source_date_epoch
@@ -80,7 +80,7 @@ class BuildContext:
     @classmethod
     def create(cls, python: SharedPython, options: Dockless, global_options: GlobalOptions) -> "BuildContext":
         """Return the context for the options."""
-        is_deferred = global_options.options.cache_content_behavior is CacheContentBehavior.defer
+        is_deferred = global_options.options.cache_content_behavior.value == "defer"
         return cls(python, options.default_compression, options.cache_layers, is_deferred)
 
 

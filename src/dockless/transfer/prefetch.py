@@ -17,7 +17,7 @@ from dockless.transfer.locations import Location
 from dockless.transfer.registry_access import RegistryAccess
 
 if TYPE_CHECKING:
-    from dockless.registry.uploader import BlobResult
+    from dockless.registry.push_result import BlobResult
 
 
 @dataclass(frozen=True)
