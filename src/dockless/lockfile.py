@@ -22,7 +22,7 @@ from dockless.oci.reference import Reference
 VERSION = 1
 # Bytes. A base takes about ten kilobytes for each platform, and every run of Pants parses the lockfile.
 MAX_BYTES = 8 * 1024 * 1024
-_HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
+_HEADER = "Pinned base images, written by `pants generate-lockfiles --resolve=base-images`. Do not edit."
 
 
 class LockedImage(NamedTuple):

@@ -112,6 +112,7 @@ def _parse(listen: str) -> tuple[str, int]:
     found = _LISTEN.match(listen)
     if not found or int(found["port"]) > 65535:
         raise InvalidValueError(
-            f"invalid address {listen!r}", hint="write ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000"
+            f"invalid address {listen!r}",
+            hint="write HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:5000 or [::1]:5000",
         )
     return found["six"] or found["host"] or "127.0.0.1", int(found["port"])

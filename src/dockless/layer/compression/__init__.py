@@ -51,7 +51,8 @@ def find_encoder(text: str) -> Encoder:
     levels = module.LEVELS
     level = module.DEFAULT_LEVEL
     if colon:
-        if not (level_text.isascii() and level_text.isdigit() and len(level_text) < 4 and int(level_text) in levels):
+        # `gzip:06` is not another name of `gzip:6`.
+        if level_text not in map(str, levels):
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "no level"
             raise LayerError(f"`compression`: {name} has no level {level_text!r:.20}", hint=f"write {allowed}")
         level = int(level_text)
