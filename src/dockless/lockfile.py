@@ -72,7 +72,10 @@ class Lockfile(NamedTuple):
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
         """Parse a lockfile and verify each document by its digest. Raises InvalidDocumentError, which names `path`."""
-        document = parse_document(raw, path, limit=MAX_BYTES)
+        try:
+            document = parse_document(raw, path, limit=MAX_BYTES)
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(error.problem, cause=error.cause, hint="regenerate the lockfile") from None
         if document.get("version") != VERSION:
             raise InvalidDocumentError(
                 f"{path} has the version {document.get('version')!r:.20}",

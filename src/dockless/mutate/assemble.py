@@ -54,7 +54,10 @@ def assemble_image(
         ):
             return base
         lower, config = base.layers, base.config
-    removed = _offsets(lower, remove_layers)
+    try:
+        removed = _offsets(lower, remove_layers)
+    except InvalidValueError as error:
+        raise InvalidValueError(error.problem, cause=error.cause, hint=error.hint, field="remove_layers") from None
     kept = [layer for offset, layer in enumerate(lower) if offset not in removed]
     created = edit.created or EPOCH
     history = without(match_layers(config.history, len(lower)), removed)
@@ -166,7 +169,6 @@ def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:
             raise InvalidValueError(
                 f"the image has no layer {digest} to remove",
                 cause=f"the layers are {listed}" if listed else "the image has no layers",
-                field="remove_layers",
             )
         found |= offsets
     return found

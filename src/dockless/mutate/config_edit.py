@@ -238,7 +238,9 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
         raise InvalidValueError(f"'{printable(sorted(unknown)[0], 50)}' is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
     if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
-        raise InvalidValueError(f"the value {test!r:.100} of Test is not a list of strings", hint='write ["CMD-SHELL", "true"]')
+        raise InvalidValueError(
+            f"the value {test!r:.100} of Test is not a list of strings", hint='write ["CMD-SHELL", "true"]'
+        )
     if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
         raise InvalidValueError(f"the first item is {test[0]!r:.50}", hint="begin with CMD, CMD-SHELL or NONE")
     for key in set(healthcheck) - {"Test"}:
