@@ -166,7 +166,7 @@ def test_hardlinks(layer):
         ('dependencies=[":main"], compression="gzip:99"', "app:layer: `compression`: gzip has no level '99'"),
         ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
         ('inline_files={"/a/": "x"}', "app:layer: `inline_files`: '/a/' is not the path of a file"),
-        ('whiteouts=["/"]', "app:layer: `whiteouts`: '/' is the image's root"),
+        ('whiteouts=["/"]', "app:layer: field `whiteouts`: '/' is the root directory of the image"),
         ('mtime="yesterday"', "app:layer: field `mtime`"),
         ("mtime=-1", "app:layer: field `mtime`"),
         ('contents={"/app/main.py": ":run"}, dependencies=[":main"]', "two sources for /app/main.py"),

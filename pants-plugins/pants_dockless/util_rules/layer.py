@@ -143,8 +143,8 @@ async def _collect_sources(target: Target) -> LayerSources:
     if directory != "/" and not contents:
         log_warning(
             logger,
-            f"{target.address}: field `directory`: {directory!r} has no effect, because `dependencies` provide no file; "
-            "for `contents`, write the directory in the path",
+            f"{target.address}: field `directory`: {directory!r} has no effect, because `dependencies` provide no "
+            "file; for `contents`, write the directory in the path",
         )
     copies = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
     for (path, _), entry_contents in zip(entries.pairs, contents_of_entries):

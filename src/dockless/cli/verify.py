@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dockless._units import format_count, format_size
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform, platform_of
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify an image and print its problems. The exit status is 1 if there are any."""
+    from dockless._units import format_count, format_size
     from dockless.cli._output import print_json, print_line
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
@@ -73,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _count(result: VerifyResult) -> str:
+    from dockless._units import format_count
+
     if not result.problem_count:
         return "no problems"
     return format_count(result.problem_count, "problem")
