@@ -151,7 +151,8 @@ IMAGES = [
     ),
     case(
         *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
-        "TARGET: two sources for /app/f.txt: app:f and app:g; remove one of the two sources, or use another path for it",
+        "TARGET: two sources for /app/f.txt: app:f and app:g; remove one of the two sources, or use another path for "
+        "it",
     ),
     *(
         case(

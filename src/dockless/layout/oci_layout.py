@@ -102,6 +102,8 @@ class OciLayout:
                     return descriptor
             raise LayoutError(f"{self.where} has no image with the name {name!r:.200}", cause=available)
         images = {descriptor.digest: descriptor for descriptor in self.index.manifests}
+        if not images:
+            raise LayoutError(f"{self.where} has no image")
         if len(images) != 1:
             hint = "name one image" if self.names() else "name one image by its digest"
             raise LayoutError(f"{self.where} has {len(images)} images", cause=available, hint=hint)

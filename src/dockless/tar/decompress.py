@@ -38,8 +38,8 @@ def detect_format(head: bytes) -> str:
 def decompress(file: Readable, label: str, size: int = 0) -> Iterator[bytes]:
     """Yield the decompressed content of `file`, chunk by chunk.
 
-    Raises LayoutError, which names the blob `label`, for a stream that is damaged or truncated, for bytes after its end,
-    for an unknown compression, and for a decompression bomb: more than 1 GiB and more than 1100 times the blob's `size`
+    Raises LayoutError, which names the blob `label`, for a damaged or truncated stream, for bytes after its end, for an
+    unknown compression, and for a decompression bomb: more than 1 GiB and more than 1100 times the blob's `size`
     in bytes (0: not known; then the bytes read so far count).
     """
     head = file.read(_CHUNK)

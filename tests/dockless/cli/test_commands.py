@@ -7,6 +7,9 @@ import pytest
 from made_images import Blobs, layout_of, make_image
 
 from dockless.layout.oci_layout import OciLayout
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index
 from dockless.testing import BasicAuth, Registry, User
 
@@ -177,6 +180,27 @@ class TestInspect:
         assert [layer["diff_id"] for layer in found["layers"]] == list(image.documents.config.diff_ids)
         text = dockless("inspect", "oci:base").out
         assert f"digest: {image.manifest.digest}" in text and "Env: 'PATH=/bin'" in text
+        (header, *rows) = text.partition("layers:\n")[2].splitlines()[: 1 + len(image.manifest.layers)]
+        assert header.split() == ["digest", "size", "media_type", "diff_id"]
+        assert [row.split() for row in rows] == [[str(cell) for cell in layer.values()] for layer in found["layers"]]
+        # Columns begin below their names.
+        assert {row.index("sha256:", 20) for row in rows} == {header.index("diff_id")}
+
+    def test_an_index_is_a_table(self, dockless, image, tmp_path):
+        child = image.manifest.descriptor
+        (tmp_path / "base/index.json").write_text(make_index([child, child._replace(platform=None)]).raw.decode())
+        raw = (tmp_path / "base/index.json").read_bytes()
+        digest = Digest.of(raw)
+        (tmp_path / "base/blobs/sha256" / digest.hex).write_bytes(raw)
+        (tmp_path / "base/index.json").write_bytes(
+            make_index([Descriptor(media_types.OCI_INDEX, digest, len(raw))]).raw
+        )
+        lines = dockless("inspect", "oci:base").out.partition("manifests:\n")[2].splitlines()
+        assert [line.split() for line in lines] == [
+            ["digest", "size", "platform"],
+            [child.digest, str(child.size), str(child.platform or "-")],
+            [child.digest, str(child.size), "-"],
+        ]
 
     def test_ports_and_volumes_are_shown_as_names(self, dockless, tree):
         dockless("build", "oci:out", "--add", "src:/", "--expose", "8080", "--volume", "/data")
