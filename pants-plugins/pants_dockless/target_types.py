@@ -298,8 +298,8 @@ class InlineFilesField(DictStringToStringField):
     alias = "inline_files"
     help = help_text(
         r"""
-        Files to create: a dictionary of absolute path in the image -> text. The mode of these files is 0644 unless the field
-        `modes` sets another mode.
+        Files to create: a dictionary of absolute path in the image -> text. The mode of these files is 0644 unless the
+        field `modes` sets another mode.
 
         Example:
 
@@ -314,8 +314,8 @@ class DirectoriesField(DictStringToStringField):
     alias = "directories"
     help = help_text(
         """
-        Directories to create: a dictionary of absolute path in the image -> octal mode. Directories that every base image has,
-        such as `/tmp`, have an entry in the layer only if this field names them.
+        Directories to create: a dictionary of absolute path in the image -> octal mode. Directories that every base
+        image has, such as `/tmp`, have an entry in the layer only if this field names them.
 
         Example:
 

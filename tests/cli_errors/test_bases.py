@@ -49,8 +49,8 @@ def test_a_missing_tag_or_digest(refused, registry, keep):
     keep("b14", GOOD, "1")
     url = f"GET {registry.url}/v2/b14/manifests"
     message = (
-        "404: MANIFEST_UNKNOWN manifest unknown; check the repository and the tag or digest, and that the user may read "
-        "the repository"
+        "404: MANIFEST_UNKNOWN manifest unknown; check the repository and the tag or digest, and that the user may "
+        "read the repository"
     )
     assert refused("build", "oci:out", "--base", f"{registry.host}/b14:2") == f"{url}/2: {message}"
     assert refused("copy", f"{registry.host}/b14", "oci:out") == f"{url}/latest: {message}"

@@ -57,8 +57,8 @@ def layer(backend):
         (
             'directory="/x", contents={"/run": ":run"}',
             [
-                "app:layer: field `directory`: '/x' has no effect, because `dependencies` provide no file; for `contents`, "
-                "write the directory in the path"
+                "app:layer: field `directory`: '/x' has no effect, because `dependencies` provide no file; for "
+                "`contents`, write the directory in the path"
             ],
         ),
         (

@@ -178,8 +178,8 @@ def test_invalid_registry_options(backend, publish, registries, message):
     [
         (
             'registries=["two"]',
-            "app:image: field `registries`: 'two' is an address, not an alias; to use the registry with the alias `two`, "
-            "write @two",
+            "app:image: field `registries`: 'two' is an address, not an alias; to use the registry with the alias "
+            "`two`, write @two",
         ),
         # The registry has a repository of its own.
         (
