@@ -13,17 +13,17 @@ def added(text: str) -> tuple[str, str]:
     """Return the source and the destination of SRC:DEST."""
     source, colon, destination = text.rpartition(":")
     if not colon or not source:
-        raise ArgumentTypeError(f"{text!r} is not SRC:DEST; write, for example, ./src:/app")
-    _absolute(destination, f"the destination {destination!r}")
+        raise ArgumentTypeError(f"{text!r:.200} is not SRC:DEST; write, for example, ./src:/app")
+    _absolute(destination, f"the destination {destination!r:.200}")
     return source, destination
 
 
 def _whiteout(text: str) -> None:
     from dockless.layer.spec import image_path
 
-    _absolute(text, f"the path {text!r}")
+    _absolute(text, f"the path {text!r:.200}")
     if not image_path(text, "whiteouts"):
-        raise ArgumentTypeError(f"{text!r} is the root directory of the image; use paths below /")
+        raise ArgumentTypeError(f"{text!r:.200} is the root directory of the image; use paths below /")
 
 
 def _absolute(path: str, label: str) -> None:
@@ -84,7 +84,7 @@ def json_list(field: str) -> Callable[[str], list[str]]:
             values = None
         if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
             raise ArgumentTypeError(
-                f"""{text!r} is not a JSON list of strings; write, for example, '["python", "-V"]'"""
+                f"""{text!r:.200} is not a JSON list of strings; write, for example, '["python", "-V"]'"""
             )
         checked(lambda _: _check_config(field, tuple(values)))(text)
         return values
@@ -115,7 +115,7 @@ def annotation(text: str) -> tuple[str, str]:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ArgumentTypeError(f"{text!r} has no {'name' if equals else repr('=')}; write NAME=VALUE")
+        raise ArgumentTypeError(f"{text!r:.200} has no {'name' if equals else repr('=')}; write NAME=VALUE")
     return name, value
 
 
