@@ -8,6 +8,7 @@ from pants.option.option_types import DictOption, IntOption, ShellStrListOption,
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
 
+from dockless._concurrency import check_jobs
 from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_registry
 
@@ -160,7 +161,9 @@ class Dockless(Subsystem):
             """
         ),
     )
-    jobs = IntOption(default=4, help="The maximum number of concurrent requests for each published image.")
+    jobs = IntOption(
+        default=4, help="The maximum number of concurrent requests for each published image, from 1 to 64."
+    )
     env_vars = ShellStrListOption(
         default=[],
         help=softwrap(
@@ -209,6 +212,8 @@ class Dockless(Subsystem):
 
     def check(self) -> None:
         """Raise InvalidValueError if an option has a value that no target can be built with."""
-        if self.jobs < 1:
-            raise _invalid("[dockless].jobs", f"the value is {self.jobs}", "write 1 or more")
+        try:
+            check_jobs(self.jobs)
+        except InvalidValueError as error:
+            raise _invalid("[dockless].jobs", f"the value is {self.jobs}", error.hint) from None
         self._configured_registries()

@@ -51,10 +51,11 @@ def test_source_date_epoch_is_that_of_the_user(backend):
     assert backend.package("app:image")
 
 
-def test_jobs_error_does_not_name_a_field(backend):
-    backend.set_options(["--dockless-jobs=0"], env_inherit={"PATH"})
+@pytest.mark.parametrize("jobs", [0, 65])
+def test_jobs_error_does_not_name_a_field(backend, jobs):
+    backend.set_options([f"--dockless-jobs={jobs}"], env_inherit={"PATH"})
     line = backend.error_line(lambda: publish_plan(backend))
-    assert line == "app:image: option `[dockless].jobs`: the value is 0; write 1 or more"
+    assert line == f"app:image: option `[dockless].jobs`: the value is {jobs}; write a number from 1 to 64"
 
 
 def test_invalid_reference_in_update_bases_names_the_option():
