@@ -1,5 +1,5 @@
-# Shell functions of ./pants and ./run-tests that find interpreters and make virtual environments. An environment that
-# cannot be completed is removed.
+# Shell functions of ./pants and ./run-tests that find interpreters and create virtual environments. After an error, no
+# incomplete environment is left.
 
 # installed_python VERSION: prints the path of an installed CPython of this minor version. Fails if there is none.
 installed_python() {
@@ -33,14 +33,14 @@ find_python() {
   return 1
 }
 
-# PATH may contain a pyenv shim for a version that is not selected, which fails when it is run. `-I` ignores PYTHONPATH and
-# similar variables of the caller.
+# PATH may contain a shim of pyenv for a version that is not selected; such a shim fails. With `-I`, PYTHONPATH and similar
+# variables of the caller have no effect.
 _is_python() {
   [ -x "$1" ] && [ "$("$1" -I -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]
 }
 
-# make_venv DIRECTORY VERSION REQUIREMENTS: makes a virtual environment. The copy of REQUIREMENTS, which is written last,
-# marks the environment as complete.
+# make_venv DIRECTORY VERSION REQUIREMENTS: creates a virtual environment. The copy of REQUIREMENTS in the environment is
+# written last: an environment without this copy is incomplete, and is created again.
 make_venv() {
   local venv="$1" version="$2" requirements="$3" python
   mkdir -p "$root/.cache"

@@ -1,21 +1,23 @@
-"""How the tests are divided among workers, and the rules that let each test run concurrently with all others.
+"""Fixtures and hooks of all tests, and the rules that let each test run concurrently with all others.
 
-`./run-tests` starts one pytest for each interpreter, all at the same time, each with several workers of pytest-xdist.
-The tests of a file run on one worker, one after the other (`--dist loadfile`), and files run beside each other.
-`pytest` without `-n` runs everything in one process.
+`./run-tests` starts one pytest for each interpreter. All run concurrently, each with several workers of pytest-xdist.
+The tests of one file run on one worker, one after the other (`--dist loadfile`); different files run concurrently.
+`pytest` without `-n` runs all tests in one process.
 
 - A service (registry, proxy, daemon) listens on a port that the system chooses (port 0) and keeps its files below
   `tmp_path` or `tmp_path_factory`, which differ for each worker. Nothing is written to the checkout, to the home
   directory or to a fixed path below /tmp.
-- A fixture of module scope is made once for a file, a fixture of session scope once for each worker. What all workers
-  share is a directory whose users lock it themselves, as Pants' store does; see `caches` in integration/conftest.py.
-- A fixture stops what it started, also after a failure. `Checkout.close` waits for the end of Pants' daemon.
+- A fixture of module scope is set up once for each file, and a fixture of session scope once for each worker. Workers
+  share only directories whose users lock them, such as the store of Pants; see `caches` in integration/conftest.py.
+- A fixture stops the processes that it started, also after a failure. `Checkout.close` waits for the end of the daemon
+  of Pants.
 - For a port that refuses connections, bind a socket without listening and keep it open for the whole test. A
   program that cannot choose a port gets one from `real_tools.free_port`.
-- Other tests use the processor and start processes. A test waits for a state that it observes
-  (`waiting.wait_until`), or injects a clock. A limit of time is only there to end a test that hangs: 20 seconds and
-  more. A test that looks at processes looks at the descendants of its own.
-- Names of parametrized tests are the same in every process: no time, no random bytes, no order of a set.
+- Other tests use the processor and start processes. A test waits until it observes a state (`waiting.wait_until`), or
+  injects a clock. A timeout only ends a test that hangs, and is 20 seconds or more. A test that lists processes lists
+  only descendants of its own process.
+- Names of parametrized tests are the same in every process: they contain no time, no random bytes, and do not depend on
+  the order of a set.
 """
 
 import signal

@@ -1,13 +1,17 @@
 """Errors and warnings of targets: one line that names the target and the field or option."""
 
 import logging
+import re
 from typing import Optional
 
 from pants.engine.addresses import Address
 from pants.engine.console import Console
 from pants.engine.target import Target
 
-from dockless.errors import DocklessError, printable
+from dockless.errors import DocklessError, InvalidValueError, printable
+
+# Errors of a layer spec begin with the name of its field, which is also that of the field of the target.
+_BEGINS_WITH_FIELD = re.compile(r"`[a-z_]+`(?::| of | is | does )")
 
 
 class TargetError(DocklessError):
@@ -20,15 +24,23 @@ class TargetError(DocklessError):
     def __init__(
         self, address: Address, field: Optional[str], problem: str, *, cause: str = "", hint: str = ""
     ) -> None:
-        prefix = str(address)
         if field:
-            prefix += f": {'option' if field.startswith('[') else 'field'} `{field}`"
-        super().__init__(f"{prefix}: {problem}", cause=cause, hint=hint)
+            problem = f"{'option' if field.startswith('[') else 'field'} `{field}`: {problem}"
+        elif _BEGINS_WITH_FIELD.match(problem):
+            problem = f"field {problem}"
+        super().__init__(f"{address}: {problem}", cause=cause, hint=hint)
 
     @classmethod
     def from_error(cls, address: Address, field: Optional[str], error: DocklessError) -> "TargetError":
-        """Return `error` of the library as an error of a target."""
-        return cls(address, field, error.problem, cause=error.cause, hint=error.hint)
+        """Return `error` of the library as an error of a target. Without `field`, the field is that of `error`."""
+        problem = error.problem
+        if field is None and isinstance(error, InvalidValueError) and error.field:
+            field = error.field
+        for prefix in (f"invalid {field}: ", f"`{field}`: "):
+            # The library names the field, too.
+            if field and problem.startswith(prefix):
+                problem = problem[len(prefix) :]
+        return cls(address, field, problem, cause=error.cause, hint=error.hint)
 
 
 def wrong_target_type(address: Address, field: str, target: Target, expected: str, hint: str) -> TargetError:

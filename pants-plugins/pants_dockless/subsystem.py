@@ -8,6 +8,7 @@ from pants.option.option_types import BoolOption, DictOption, IntOption, ShellSt
 from pants.option.subsystem import Subsystem
 from pants.util.strutil import softwrap
 
+from dockless._concurrency import check_jobs
 from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_registry
 
@@ -20,6 +21,13 @@ _REGISTRY_KEYS: dict[str, type] = {
     "extra_image_tags": list,
     "insecure": bool,
 }
+
+
+_KINDS = {str: "a string", bool: "true or false", list: "a list of strings"}
+
+
+def _invalid(option: str, problem: str, hint: str) -> InvalidValueError:
+    return InvalidValueError(f"option `{option}`: {problem}", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -39,25 +47,24 @@ class RegistryOptions:
         """Check an entry of `[dockless].registries`. Raises InvalidValueError."""
         section = f"[dockless.registries.{alias}]"
         if not isinstance(entry, dict):
-            raise InvalidValueError(f"{section} is not a table", hint='write {address = "host:port"}')
+            raise _invalid(section, f"{entry!r:.100} is not a table", 'write {address = "host:port"}')
         for key, value in entry.items():
             if key not in _REGISTRY_KEYS:
-                known = ", ".join(_REGISTRY_KEYS)
-                raise InvalidValueError(f"{section} has the unknown key `{key}`", hint=f"the known keys are {known}")
+                raise _invalid(section, f"unknown key `{key}`", f"the known keys are {', '.join(_REGISTRY_KEYS)}")
             if not isinstance(value, _REGISTRY_KEYS[key]):
-                expected = _REGISTRY_KEYS[key].__name__
-                raise InvalidValueError(f"{section}.{key} must be a {expected}", cause=f"the value is {value!r}")
+                expected = _KINDS[_REGISTRY_KEYS[key]]
+                raise _invalid(f"{section}.{key}", f"{value!r:.100} is not {expected}", f"write {expected}")
         if "address" not in entry:
-            raise InvalidValueError(f"{section} has no `address`", hint='write address = "host:port"')
+            raise _invalid(section, "the key `address` is missing", 'write address = "host:port"')
         tags = entry.get("extra_image_tags", [])
         if not all(isinstance(tag, str) for tag in tags):
-            raise InvalidValueError(
-                f"{section}.extra_image_tags must be a list of strings", cause=f"the value is {tags!r}"
+            raise _invalid(
+                f"{section}.extra_image_tags", f"{tags!r:.100} is not a list of strings", "write a list of strings"
             )
         try:
             address = check_registry(entry["address"])
         except InvalidValueError as error:
-            raise InvalidValueError(f"{section}.address: {error.problem}", hint=error.hint) from None
+            raise _invalid(f"{section}.address", error.problem, error.hint) from None
         return cls(
             address=address,
             alias=alias,
@@ -122,8 +129,8 @@ class Dockless(Subsystem):
         default="gzip",
         help=softwrap(
             """
-            The compression of layers that do not set the `compression` field: `gzip`, `gzip-single`, `zstd` or `none`.
-            A compression level may follow, as in `gzip:6`.
+            The compression of layers that do not set the `compression` field: one of the values of this field, such as
+            `gzip` or `zstd:3`.
             """
         ),
     )
@@ -156,7 +163,7 @@ class Dockless(Subsystem):
     )
     jobs = IntOption(
         default=4,
-        help="The maximum number of concurrent requests to each registry, and of images that `push` pushes at a time.",
+        help="The maximum number of concurrent requests to each registry, and of images that are pushed at a time: 1 to 64.",
     )
     cache_layers = BoolOption(
         default=True,
@@ -201,6 +208,11 @@ class Dockless(Subsystem):
                 yield from matching
             else:
                 address = check_registry(name)
+                if any(r.alias == name for r in configured) and not any(r.address == address for r in configured):
+                    raise InvalidValueError(
+                        f"{name!r} is an address, not an alias",
+                        hint=f"to use the registry with the alias `{name}`, write @{name}",
+                    )
                 yield next((r for r in configured if r.address == address), RegistryOptions(address))
 
     def insecure_registries(self) -> frozenset[str]:
@@ -212,5 +224,8 @@ class Dockless(Subsystem):
 
     def check(self) -> None:
         """Raise InvalidValueError if an option has a value that no target can be built with."""
-        if self.jobs < 1:
-            raise InvalidValueError("[dockless].jobs must be 1 or more", cause=f"the value is {self.jobs}")
+        try:
+            check_jobs(self.jobs)
+        except InvalidValueError as error:
+            raise _invalid("[dockless].jobs", f"the value is {self.jobs}", error.hint) from None
+        self._configured_registries()

@@ -90,7 +90,7 @@ class ContentsField(SpecialCasedDependencies):
     alias = "contents"
     help = help_text(
         """
-        A dictionary of path in the image -> address of the content at that path.
+        A dictionary of absolute path in the image -> address of the content at that path.
 
         If the path ends with a slash, it is a directory that receives all files of the address. Files keep their paths
         relative to their BUILD file, and a package keeps its file name. Otherwise, the path is the path of a file, and
@@ -152,7 +152,8 @@ class DirectoryField(StringField):
     help = help_text(
         """
         The absolute path of the directory in the image that contains the files of `dependencies`. For example, with
-        `directory="/app"` the file `src/server.py` has the path `/app/src/server.py`.
+        `directory="/app"` the file `src/server.py` has the path `/app/src/server.py`. The field has no effect on
+        `contents`.
         """
     )
 
@@ -283,7 +284,7 @@ class SymlinksField(DictStringToStringField):
     alias = "symlinks"
     help = help_text(
         """
-        Symbolic links to create: a dictionary of path in the image -> target of the link.
+        Symbolic links to create: a dictionary of absolute path in the image -> target of the link.
 
         Example:
 
@@ -298,8 +299,8 @@ class InlineFilesField(DictStringToStringField):
     alias = "inline_files"
     help = help_text(
         r"""
-        Files to create: a dictionary of path in the image -> text. The mode of these files is 0644 unless the field
-        `modes` sets another mode.
+        Files to create: a dictionary of absolute path in the image -> text. The mode of these files is 0644 unless the
+        field `modes` sets another mode.
 
         Example:
 
@@ -314,8 +315,8 @@ class DirectoriesField(DictStringToStringField):
     alias = "directories"
     help = help_text(
         """
-        Directories to create: a dictionary of path in the image -> octal mode. Directories that every base image has,
-        such as `/tmp`, have an entry in the layer only if this field names them.
+        Directories to create: a dictionary of absolute path in the image -> octal mode. Directories that every base
+        image has, such as `/tmp`, have an entry in the layer only if this field names them.
 
         Example:
 
@@ -526,7 +527,7 @@ class EntrypointField(StringSequenceField):
     """The entrypoint in the image config."""
 
     alias = "entrypoint"
-    help = 'The program that the image runs, with its first arguments, such as `["/app/server", "--verbose"]`.'
+    help = 'The program that the image runs, with its first arguments, such as `["/app/server", "/etc/app"]`.'
 
 
 class CmdField(StringSequenceField):
@@ -613,9 +614,11 @@ class HealthcheckField(StringSequenceField):
     alias = "healthcheck"
     help = help_text(
         """
-        The command that a container runtime runs to check the health of the program. The first item is `CMD`, followed
-        by a program and its arguments, or `CMD-SHELL`, followed by a command line. `["NONE"]` disables the health check
-        of the base.
+        The command that a container runtime runs to check the health of the program. The first item is one of:
+
+          - `CMD`, followed by a program and its arguments.
+          - `CMD-SHELL`, followed by a command line.
+          - `NONE`, without other items: the health check of the base is disabled.
 
         Example:
 
@@ -712,7 +715,7 @@ class RepositoryField(StringField):
     help = help_text(
         f"""
         The repository in the registry, such as `team/{{name}}`. The default is `[dockless].default_repository`. The
-        `repository` of an entry of `[dockless].registries` takes precedence.
+        `repository` of an entry of `[dockless].registries` takes precedence, but the value must be valid.
 
         {_PLACEHOLDERS}
         """
@@ -890,9 +893,11 @@ class BaseImageTarget(Target):
     core_fields = (*COMMON_TARGET_FIELDS, ReferenceField, BasePlatformsField)
     help = help_text(
         """
-        An image in a registry that `container_image` targets are based on. The command
-        `generate-lockfiles --resolve=base-images` pins the manifest and the config of the image in the lockfile
-        `[dockless].lockfile`, so that `package` does not connect to the registry.
+        An image in a registry that `container_image` targets are based on. The lockfile `[dockless].lockfile` pins the
+        manifest and the config of the image, so that `package` does not connect to the registry. This command writes
+        the lockfile:
+
+            pants generate-lockfiles --resolve=base-images
 
         Example:
 

@@ -119,7 +119,9 @@ class HashingReader(_Hashed):
         while size:
             while not self._chunk:
                 if self.ended:
-                    raise LayoutError(f"{self._label} is cut off", cause=f"the last {size} bytes of a file are missing")
+                    raise LayoutError(
+                        f"{self._label} is truncated", cause=f"the last {size} bytes of a file are missing"
+                    )
                 self._pull()
             passed = min(size, len(self._chunk))
             self._chunk = self._chunk[passed:]

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def format_count(count: int, noun: str) -> str:
+    """Return `count` with `noun`, whose plural ends with `s`: `1 blob`, `2 blobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_size(size: float) -> str:
     """Return `size` bytes in decimal units, such as `12.3 MB`, as the web pages of registries do."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -126,7 +126,7 @@ class VerifiedReader(HashingFile):
 def rewrite_hint(file: BinaryIO) -> str:
     """Return what to do about a blob whose bytes are wrong: a file on disk is named, a stream has no name."""
     name = getattr(file, "name", None)
-    return f"write {name} again" if isinstance(name, str) else ""
+    return f"replace the file {name}" if isinstance(name, str) else ""
 
 
 def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, digest: str) -> DamagedError:

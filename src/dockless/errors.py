@@ -37,7 +37,15 @@ def _unpickle(error_type: type[DocklessError], args: tuple[str, ...], attributes
 
 
 class InvalidValueError(DocklessError, ValueError):
-    """A value of the user (digest, reference, platform, field) is invalid."""
+    """A value of the user (digest, reference, platform, field) is invalid.
+
+    `field` is the name of the parameter or field with the value, such as `env`; it is empty if the caller knows the
+    parameter.
+    """
+
+    def __init__(self, problem: str, *, cause: str = "", hint: str = "", field: str = "") -> None:
+        super().__init__(problem, cause=cause, hint=hint)
+        self.field = field
 
 
 class InvalidDocumentError(DocklessError, ValueError):

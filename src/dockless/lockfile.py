@@ -22,7 +22,7 @@ from dockless.oci.reference import Reference
 VERSION = 1
 # Bytes. A base takes about ten kilobytes for each platform, and every run of Pants parses the lockfile.
 MAX_BYTES = 8 * 1024 * 1024
-_HEADER = "Pinned base images. Made by `pants generate-lockfiles --resolve=base-images`; not to be edited by hand."
+_HEADER = "Pinned base images, written by `pants generate-lockfiles --resolve=base-images`. Do not edit."
 
 
 class LockedImage(NamedTuple):
@@ -72,7 +72,10 @@ class Lockfile(NamedTuple):
     @classmethod
     def from_bytes(cls, raw: bytes, path: str) -> Lockfile:
         """Parse a lockfile and verify each document by its digest. Raises InvalidDocumentError, which names `path`."""
-        document = parse_document(raw, path, limit=MAX_BYTES)
+        try:
+            document = parse_document(raw, path, limit=MAX_BYTES)
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(error.problem, cause=error.cause, hint="regenerate the lockfile") from None
         if document.get("version") != VERSION:
             raise InvalidDocumentError(
                 f"{path} has the version {document.get('version')!r:.20}",

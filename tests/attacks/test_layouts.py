@@ -64,7 +64,7 @@ def test_names_in_the_index_of_a_layout(tmp_path, image, layout, outside, name):
     assert OciLayout(str(layout)).names() == [name]
     copy_image(f"oci:{layout}", f"oci:{tmp_path}/copy")
     assert OciLayout(str(tmp_path / "copy")).names() == [], "the name is not taken for the destination"
-    with pytest.raises(LayoutError, match="has no image v9") as caught:
+    with pytest.raises(LayoutError, match="has no image with the name 'v9'") as caught:
         OciLayout(str(layout)).root("v9")
     assert str(caught.value).isprintable()
 

@@ -9,6 +9,7 @@ from rows import case, row
 from dockless.errors import InvalidValueError
 from dockless.mutate.index import assemble_index
 
+NOT_ABSOLUTE = "is not absolute; begin the path with /"
 NO_PORT = "is not a port; write 1 to 65535 with /tcp, /udp or /sctp, as in 8080/tcp"
 NO_USER = "is not a user; write user, uid, user:group or uid:gid"
 NO_LIST = """is not a JSON list of strings; write, for example, '["python", "-V"]'"""
@@ -16,38 +17,34 @@ NO_PLATFORM = "write os/architecture, such as linux/amd64"
 NO_ARCHITECTURE = "write os/architecture in Go's names, such as linux/amd64 or linux/arm64"
 
 WRONG = [
-    case("B38", "no =", "--env", "PORT", "--env 'PORT' has no '='; write NAME=VALUE"),
-    case("B38", "no name", "--env", "=x", "invalid env: an environment name is empty; write NAME: value"),
-    case("B38", "NUL", "--env", "A=b\0", "invalid env: the value of A contains a NUL byte"),
-    case("B38", "no UTF-8", "--env", "A=\udcff", "invalid env: the value of A is not UTF-8"),
-    case("B39", "no UTF-8", "--cmd", '["\udcff"]', "invalid cmd: an argument is not UTF-8"),
-    case("B42", "no UTF-8", "--label", "a=\udcff", "invalid labels: the value of a is not UTF-8"),
-    case("B42", "annotation of no UTF-8", "--annotation", "a=\udcff", "the annotation a is not UTF-8"),
-    case("B38", "NUL in the name", "--env", "A\0=b", "invalid env: an environment name contains a NUL byte"),
-    case(
-        *("B38", "unset", "--env", "PATH=$NOPE:/x"),
-        r"invalid env: $NOPE is not set in the base: it sets nothing; write \$ for a dollar sign",
-    ),
+    case("B38", "no =", "--env", "PORT", "'PORT' has no '='; write NAME=VALUE"),
+    case("B38", "no name", "--env", "=x", "'=x' has no name; write NAME=VALUE"),
+    case("B38", "NUL", "--env", "A=b\0", "the value of A contains a NUL byte"),
+    case("B38", "no UTF-8", "--env", "A=\udcff", "the value of A is not UTF-8"),
+    case("B39", "no UTF-8", "--cmd", '["\udcff"]', "an argument is not UTF-8"),
+    case("B42", "no UTF-8", "--label", "a=\udcff", "the value of a is not UTF-8"),
+    case("B42", "annotation of no UTF-8", "--annotation", "a=\udcff", "the value of the annotation a is not UTF-8"),
+    case("B38", "NUL in the name", "--env", "A\0=b", "the name of an environment variable contains a NUL byte"),
     *(
-        case("B39", text, option, text, f"{option} {text!r} {NO_LIST}")
+        case("B39", text, option, text, f"{text!r} {NO_LIST}")
         for option in ("--entrypoint", "--cmd")
         for text in ("python", '"python -V"', "[1]", '["a", null]', "{}", "null", "", "['python']")
     ),
-    case("B39", "no program", "--entrypoint", '[""]', "invalid entrypoint: the program's name is empty"),
-    case("B39", "NUL", "--entrypoint", r'["a\u0000"]', "invalid entrypoint: an argument contains a NUL byte"),
-    case("B40", "space", "--user", "a b", f"invalid user: 'a b' {NO_USER}"),
-    case("B40", "empty", "--user", "", f"invalid user: '' {NO_USER}"),
-    case("B40", "three", "--user", "a:b:c", f"invalid user: 'a:b:c' {NO_USER}"),
-    case("B40", "no group", "--user", "a:", f"invalid user: 'a:' {NO_USER}"),
-    case("B40", "uid", "--user", "4294967296", "invalid user: 4294967296 is more than the largest id, 4294967295"),
-    case("B40", "gid", "--user", "1:99999999999", "invalid user: 99999999999 is more than the largest id, 4294967295"),
+    case("B39", "no program", "--entrypoint", '[""]', "the name of the program is empty; write a name"),
+    case("B39", "NUL", "--entrypoint", r'["a\u0000"]', "an argument contains a NUL byte"),
+    case("B40", "space", "--user", "a b", f"'a b' {NO_USER}"),
+    case("B40", "empty", "--user", "", f"'' {NO_USER}"),
+    case("B40", "three", "--user", "a:b:c", f"'a:b:c' {NO_USER}"),
+    case("B40", "no group", "--user", "a:", f"'a:' {NO_USER}"),
+    case("B40", "uid", "--user", "4294967296", "4294967296 is more than the largest ID, 4294967295"),
+    case("B40", "gid", "--user", "1:99999999999", "99999999999 is more than the largest ID, 4294967295"),
     *(
-        case("B41", text, "--expose", text, f"invalid exposed_ports: {text!r} {NO_PORT}")
+        case("B41", text, "--expose", text, f"{text!r} {NO_PORT}")
         for text in ("0", "70000", "80/xyz", "", "80/", "/tcp", "http", "9000-8000", "8000-70000")
     ),
-    case("B42", "no key", "--label", "=x", "invalid labels: a label's key is empty"),
-    case("B42", "annotation", "--annotation", "=x", "an annotation's key is empty; write NAME: value"),
-    case("B42", "no =", "--label", "x", "--label 'x' has no '='; write NAME=VALUE"),
+    case("B42", "no key", "--label", "=x", "'=x' has no name; write NAME=VALUE"),
+    case("B42", "annotation", "--annotation", "=x", "'=x' has no name; write NAME=VALUE"),
+    case("B42", "no =", "--label", "x", "'x' has no '='; write NAME=VALUE"),
     *(
         case("B43", text, "--platform", text, f"invalid platform {text!r}; {NO_PLATFORM}")
         for text in ("linux", "linux/arm64/v8/x", "amd64", "linux/", "/", "linux/amd64/", "linux/am d64", "linux//v8")
@@ -67,15 +64,40 @@ WRONG = [
     case("B77", "level", "--compression", "gzip:99", "gzip has no level '99'; write 1 to 12"),
     case("B77", "no number", "--compression", "zstd:x", "zstd has no level 'x'; write 1 to 19"),
     case("B77", "no level", "--compression", "none:1", "none has no level '1'; write no level"),
+    case("B77", "zeros", "--compression", "gzip:001", "gzip has no level '001'; write 1 to 12"),
+    case("B77", "five digits", "--compression", "gzip:00013", "gzip has no level '00013'; write 1 to 12"),
+    case("B40", "another digit", "--user", "²", "'²' is not an ID; write the digits 0 to 9"),
+    case("B40", "digits", "--user", "9" * 5000, f"{'9' * 20}... is more than the largest ID, 4294967295"),
+    case("B32", "relative whiteout", "--whiteout", "etc", f"the path 'etc' {NOT_ABSOLUTE}"),
+    case("B32", "root", "--whiteout", "/", "'/' is the root directory of the image; use paths below /"),
+    case(
+        "B32",
+        "whiteout that climbs",
+        "--whiteout",
+        "/a/..",
+        "the path '/a/..' contains '..'; write the path without '..'",
+    ),
+    case("B32", "relative workdir", "--workdir", "app", f"the path 'app' {NOT_ABSOLUTE}"),
+    case("B32", "relative volume", "--volume", "data", f"the path 'data' {NOT_ABSOLUTE}"),
+    case(
+        *("B28", "path", "--ignore-file", "a/.dockerignore"),
+        "'a/.dockerignore' is not the name of a file; write the name without a directory, such as .dockerignore",
+    ),
+    case(
+        *("B28", "pattern", "--ignore", "!"),
+        "the value has a pattern that cannot be read: '!': nothing follows its '!'",
+    ),
+    case("B37", "owner", "--owner", "root", "'root' is not an owner; write uid:gid in digits, such as 1000:1000"),
+    case("B40", "signal", "--stop-signal", "term", "'term' is not a signal; write a name such as SIGTERM, or a number"),
     *(
-        case("B74", text, "--jobs", text, f"jobs is {text}; write a number from 1 to 64")
+        case("B74", text, "--jobs", text, f"{text!r} is not a number from 1 to 64")
         for text in ("0", "-1", "65", "10000")
     ),
 ]
 USAGE = "usage: dockless build --help"
 WRONG_USAGE = [
-    case("B74", "no number", ("--jobs", "abc"), f"argument --jobs: invalid int value: 'abc'; {USAGE}"),
-    case("B74", "no whole number", ("--jobs", "1.5"), f"argument --jobs: invalid int value: '1.5'; {USAGE}"),
+    case("B74", "no number", ("--jobs", "abc"), f"argument --jobs: 'abc' is not a number from 1 to 64; {USAGE}"),
+    case("B74", "no whole number", ("--jobs", "1.5"), f"argument --jobs: '1.5' is not a number from 1 to 64; {USAGE}"),
     case(
         *("B46", "misspelt", ("--entripoint", '["a"]')),
         f'unrecognized arguments: --entripoint ["a"] (did you mean --entrypoint?); {USAGE}',
@@ -93,10 +115,17 @@ WRONG_USAGE = [
 @pytest.mark.parametrize("option, value, message", WRONG)
 def test_wrong_values(refused, registry, tmp_path, option, value, message):
     (tmp_path / "src").mkdir()
-    message = f"`compression`: {message}" if option == "--compression" else message
+    error = f"dockless build: error: argument {option}: {message}; {USAGE}"
     for destination in ("oci:out", f"{registry.host}/wrong"):
-        assert refused("build", destination, "--add", "src:/a", option, value) == message
+        # With `=`, because a value may begin with `-`.
+        assert refused("build", destination, "--add", "src:/a", f"{option}={value}", status=2) == error
     assert registry.requests == []
+
+
+@row("B38")
+def test_a_variable_that_the_base_does_not_set(refused):
+    message = "invalid env: $NOPE is not set in the base: the base sets no variable; write \\$ for a dollar sign"
+    assert refused("build", "oci:out", "--env", "PATH=$NOPE:/x") == message
 
 
 @pytest.mark.parametrize("arguments, message", WRONG_USAGE)
@@ -191,7 +220,7 @@ def test_sources_that_are_not_images(refused, tmp_path):
         "oci:folder": "folder is not an OCI layout: cannot read folder/oci-layout: No such file or directory; "
         "check the path",
         "oci:file": "file is not an OCI layout: cannot read file/oci-layout: Not a directory; check the path",
-        "oci-archive:file": "file is cut off: in the tar header at byte 0; check that the file is a tar archive",
+        "oci-archive:file": "file is not a tar archive, or is truncated: the tar header at byte 0 is incomplete",
         "docker-archive:folder": "cannot read folder: Is a directory; check the path",
         "oci:": f"'oci:' has no valid path; {hint}",
         "dir:folder": f"unsupported location 'dir:folder'; {hint}",

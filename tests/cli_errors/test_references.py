@@ -9,7 +9,7 @@ PARTS = "write path components of a-z and 0-9, with single '.', '_', '__' or '-'
 HOST = "write host or host:port, such as ghcr.io or localhost:5000"
 TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
 DIGEST = "write `sha256:` and 64 lower-case hex digits"
-NAME_IT = "name the registry, as in registry/repository:tag; that of Docker Hub is docker.io"
+NAME_IT = "name the registry, as in registry/repository:tag; the registry of Docker Hub is docker.io"
 NO_USER = "remove the user and password, and log in instead"
 LONG = "a" * 256
 

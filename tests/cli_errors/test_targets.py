@@ -25,6 +25,7 @@ DICT = "must be a dictionary of string -> string, but was"
 LIST = "must be an iterable of strings (e.g. a list of strings), but was"
 PLATFORM = "write os/architecture, such as linux/amd64"
 LARGE = "registries and runtimes accept at most 4194304"
+NO_SECONDS = "is not a number of seconds; write a whole number of seconds since 1970, or 'SOURCE_DATE_EPOCH'"
 ABSOLUTE = "is not absolute; begin the path with /"
 
 
@@ -146,14 +147,21 @@ IMAGES = [
     case("B27", "outside", 'dependencies=["app:outside"]', "Globs may not traverse outside of the buildroot"),
     case(
         *("B30", "file and directory", 'contents={"/x": "app:f", "/x/y": "app:g"}'),
-        "TARGET: /x is both a directory and not a directory: app:f has a file or link there; app:g has /x/y",
+        "TARGET: /x is both a file and a directory: app:f provides a file or link with this path; app:g provides /x/y; "
+        "use another path for one of them",
     ),
     case(
         *("B31", "two sources", 'contents={"/app/f.txt": "app:g"}, dependencies=["app:f"]'),
-        "TARGET: two sources for /app/f.txt: app:f and app:g",
+        "TARGET: two sources for /app/f.txt: app:f and app:g; remove one of the two sources, or use another path for "
+        "it",
     ),
     *(
-        case("B32", f"contents {text}", f'contents={{"{text}": "app:f"}}', f"TARGET: `contents`: the path {message}")
+        case(
+            "B32",
+            f"contents {text}",
+            f'contents={{"{text}": "app:f"}}',
+            f"TARGET: field `contents`: the path {message}",
+        )
         for text, message in (
             ("", f"'' {ABSOLUTE}"),
             ("a", f"'a' {ABSOLUTE}"),
@@ -164,7 +172,7 @@ IMAGES = [
     *(
         case(
             *("B32", f"directory {text}", f'directory="{text}", dependencies=["app:f"]'),
-            f"TARGET: `directory`: the path {message}",
+            f"TARGET: field `directory`: the path {message}",
         )
         for text, message in (
             ("", f"'' {ABSOLUTE}"),
@@ -181,33 +189,68 @@ IMAGES = [
     ),
     case("B38", "list", 'env=["A=b"]', of_pants("env", DICT, ["A=b"])),
     case("B38", "number", 'env={"A": 1}', of_pants("env", DICT, {"A": 1})),
-    case("B38", "no name", 'env={"": "x"}', "TARGET: field `env`: an environment name is empty; write NAME: value"),
+    case(
+        "B38",
+        "no name",
+        'env={"": "x"}',
+        "TARGET: field `env`: the name of an environment variable is empty; write a name",
+    ),
     case(
         *("B38", "=", 'env={"A=B": "x"}'),
-        "TARGET: field `env`: the environment name 'A=B' contains '='; write NAME: value",
+        "TARGET: field `env`: the name of the environment variable 'A=B' contains '='; remove the '='",
     ),
     case("B38", "NUL", 'env={"A": "b\\0"}', "TARGET: field `env`: the value of A contains a NUL byte"),
     case("B39", "string", 'entrypoint="python"', of_pants("entrypoint", LIST, "python")),
     case("B39", "number", "entrypoint=[1]", of_pants("entrypoint", LIST, [1])),
     case("B39", "cmd", 'cmd="x"', of_pants("cmd", LIST, "x")),
-    case("B39", "no program", 'entrypoint=[""]', "TARGET: field `entrypoint`: the program's name is empty"),
+    case(
+        "B39",
+        "no program",
+        'entrypoint=[""]',
+        "TARGET: field `entrypoint`: the name of the program is empty; write a name",
+    ),
     case(
         *("B40", "space", 'user="a b"'),
         "TARGET: field `user`: 'a b' is not a user; write user, uid, user:group or uid:gid",
     ),
     case(
         *("B40", "number", 'user="4294967296"'),
-        "TARGET: field `user`: 4294967296 is more than the largest id, 4294967295",
+        "TARGET: field `user`: 4294967296 is more than the largest ID, 4294967295",
     ),
+    case("B40", "another digit", 'user="²"', "TARGET: field `user`: '²' is not an ID; write the digits 0 to 9"),
+    case(
+        *("B40", "digits", 'user="9" * 5000'),
+        f"TARGET: field `user`: {'9' * 20}... is more than the largest ID, 4294967295",
+    ),
+    case("B32", "workdir", 'workdir="app"', f"TARGET: field `workdir`: the path 'app' {ABSOLUTE}"),
+    case("B32", "volume", 'volumes=["data"]', f"TARGET: field `volumes`: the path 'data' {ABSOLUTE}"),
+    case(
+        *("B39", "healthcheck", 'healthcheck=["/app/x"]'),
+        "TARGET: field `healthcheck`: the first item is '/app/x'; begin with CMD, CMD-SHELL or NONE",
+    ),
+    case(
+        *("B38", "unset", 'env={"PATH": "$NOPE:/x"}'),
+        r"TARGET: field `env`: $NOPE is not set in the base: the base sets no variable; write \$ for a dollar sign",
+    ),
+    case(
+        *("B47", "layer to remove", f'remove_layers=["sha256:{"a" * 64}"]'),
+        f"TARGET: field `remove_layers`: the image has no layer sha256:{'a' * 64} to remove: the image has no layers",
+    ),
+    case("B47", "no digest", 'remove_layers=["x"]', "TARGET: field `remove_layers`: invalid digest 'x'; "),
     case("B40", "no string", "user=1000", of_pants("user", "must be a string, but was", 1000)),
     *(
         case("B41", text, f'exposed_ports=["80", "{text}"]', f"TARGET: field `exposed_ports`: {text!r} {NO_PORT}")
         for text in ("0", "70000", "80/xyz", "")
     ),
     case("B41", "no string", "exposed_ports=[80]", of_pants("exposed_ports", LIST, [80])),
-    case("B42", "no key", 'labels={"": "x"}', "TARGET: field `labels`: a label's key is empty"),
+    case("B42", "no key", 'labels={"": "x"}', "TARGET: field `labels`: the name of a label is empty; write a name"),
     case("B42", "no string", 'labels={"a": 1}', of_pants("labels", DICT, {"a": 1})),
-    case("B42", "annotation", 'annotations={"": "x"}', "TARGET: an annotation's key is empty; write NAME: value"),
+    case(
+        "B42",
+        "annotation",
+        'annotations={"": "x"}',
+        "TARGET: field `annotations`: the name of an annotation is empty; write a name",
+    ),
     case(
         *("B42", "large", 'labels={"a": "x" * (4 << 20)}'),
         f"TARGET: the image's config would have 4194457 bytes: {LARGE}; shorten its labels and env",
@@ -256,8 +299,8 @@ IMAGES = [
     ),
     case(
         *("B47", "image", 'dependencies=["app:image"]'),
-        "TARGET: field `dependencies`: the target app:image has the type `container_image`; depend on the content "
-        "of the image",
+        "TARGET: field `dependencies`: the target app:image has the type `container_image`, which cannot be "
+        "the content of a layer; use the addresses of the files and packages in the image",
     ),
     case(
         *("B47", "no directory", 'base="nothing:x"'),
@@ -266,25 +309,49 @@ IMAGES = [
     ),
 ]
 LAYERS = [
-    case("B37", "negative", 'mtime=-1, dependencies=["app:f"]', "TARGET: field `mtime`: "),
-    case("B37", "too late", 'mtime=2**40, dependencies=["app:f"]', "TARGET: field `mtime`: "),
-    case("B37", "text", 'mtime="abc", dependencies=["app:f"]', "TARGET: field `mtime`: SOURCE_DATE_EPOCH is 'abc'; "),
+    *(
+        case("B32", field, f"{field}={value}", f"TARGET: field `{field}`: the path 'usr/x' {ABSOLUTE}")
+        for field, value in (
+            ("symlinks", '{"usr/x": "/y"}'),
+            ("inline_files", '{"usr/x": "y"}'),
+            ("directories", '{"usr/x": "0755"}'),
+            ("whiteouts", '["usr/x"]'),
+        )
+    ),
+    case(
+        *("B32", "root", 'whiteouts=["/"]'),
+        "TARGET: field `whiteouts`: '/' is the root directory of the image; use paths below /",
+    ),
+    case(
+        *("B28", "ignore file with a directory", 'ignore_files=["a/.dockerignore"], dependencies=["app:f"]'),
+        "TARGET: field `ignore_files`: 'a/.dockerignore' is not the name of a file; write the name without a directory",
+    ),
+    case(
+        *("B77", "zeros", 'compression="gzip:001", dependencies=["app:f"]'),
+        "TARGET: field `compression`: gzip has no level '001'; write 1 to 12",
+    ),
+    case("B37", "negative", 'mtime=-1, dependencies=["app:f"]', f"TARGET: field `mtime`: '-1' {NO_SECONDS}"),
+    case(
+        "B37", "too late", 'mtime=2**40, dependencies=["app:f"]', "TARGET: field `mtime`: 1099511627776 is not a time; "
+    ),
+    case("B37", "now", 'mtime="now", dependencies=["app:f"]', f"TARGET: field `mtime`: 'now' {NO_SECONDS}"),
+    case("B37", "text", 'mtime="abc", dependencies=["app:f"]', f"TARGET: field `mtime`: 'abc' {NO_SECONDS}"),
     case(
         *("B37", "unset", 'mtime="SOURCE_DATE_EPOCH", dependencies=["app:f"]'),
         "TARGET: field `mtime`: SOURCE_DATE_EPOCH is not set; set the variable to a number of seconds since 1970",
     ),
     case(
         *("B77", "unknown", 'compression="lzma", dependencies=["app:f"]'),
-        "TARGET: `compression`: 'lzma' is not a compression; write one of gzip, gzip-single, zstd, none",
+        "TARGET: field `compression`: 'lzma' is not a compression; write one of gzip, gzip-single, zstd, none",
     ),
     case(
         *("B77", "level", 'compression="gzip:99", dependencies=["app:f"]'),
-        "TARGET: `compression`: gzip has no level '99'; write 1 to 12",
+        "TARGET: field `compression`: gzip has no level '99'; write 1 to 12",
     ),
     case(
         *("B33", "inline", 'inline_files={"/.wh.a": "x"}'),
         (
-            "TARGET: `inline_files`: the name '.wh.a' starts with `.wh.` and would delete files of lower "
+            "TARGET: field `inline_files`: the name '.wh.a' starts with `.wh.` and would delete files of lower "
             "layers; rename the file, or use `whiteouts`"
         ),
     ),

@@ -59,7 +59,7 @@ def test_dollars(value, expected):
 
 def test_an_unset_name_is_an_error_that_lists_those_that_are_set():
     with pytest.raises(
-        InvalidValueError, match=r"\$PTAH is not set in the base: it sets A, B; write \\\$ for a dollar"
+        InvalidValueError, match=r"\$PTAH is not set in the base: the base sets A, B; write \\\$ for a dollar"
     ):
         merged_env(["A=1", "B=2"], {"PATH": "$PTAH:/app"})
 
@@ -115,14 +115,14 @@ def test_raw_that_would_break_the_config(raw, reason):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"working_dir": "app"}, "begin it with /"),
+        ({"working_dir": "app"}, "begin the path with /"),
         ({"working_dir": "/a/../b"}, "'..'"),
         ({"user": "a b"}, "is not a user"),
-        ({"user": "4294967296"}, "largest id"),
+        ({"user": "4294967296"}, "largest ID"),
         ({"env": {"A=B": "1"}}, "contains '='"),
         ({"env": {"": "1"}}, "empty"),
         ({"env": {"A": "\0"}}, "NUL"),
-        ({"cmd": ("", "x")}, "name is empty"),
+        ({"cmd": ("", "x")}, "the name of the program is empty"),
         ({"exposed_ports": ("0",)}, "is not a port"),
         ({"exposed_ports": ("80/quic",)}, "is not a port"),
         ({"volumes": ("data",)}, "not absolute"),
@@ -146,7 +146,8 @@ def test_a_user_of_many_digits_is_an_error():
 
 def test_only_ascii_digits_are_an_id():
     """`"²".isdigit()` is true, and `int("²")` fails."""
-    assert edited(user="²")["config"]["User"] == "²"
+    with pytest.raises(InvalidValueError, match="invalid user: '²' is not an ID; write the digits 0 to 9"):
+        edited(user="²")
 
 
 def test_an_edit_changes_no_value_in_place():

@@ -58,7 +58,7 @@ def test_the_right_password_publishes(checkout, locked_registry, tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ('env={"A=B": "x"}', "wrong:image: field `env`: the environment name 'A=B' contains '='"),
+        ('env={"A=B": "x"}', "wrong:image: field `env`: the name of the environment variable 'A=B' contains '='"),
         ('registries=["@nowhere"]', "wrong:image: field `registries`: unknown registry @nowhere"),
     ],
 )

@@ -178,9 +178,9 @@ def test_remove_layers(files):
             'base=":image", platforms=["linux/arm64"]',
             "the base has no image for linux/arm64: the platforms of the base are linux/amd64",
         ),
-        (f'base=":base", remove_layers=["{DIFF_ID[:-1]}0"]', "no layer sha256:"),
+        (f'base=":base", remove_layers=["{DIFF_ID[:-1]}0"]', "field `remove_layers`: the image has no layer sha256:"),
         ('exposed_ports=["80/xyz"]', "field `exposed_ports`: '80/xyz' is not a port"),
-        ('volumes=["data"]', "field `volumes`: 'data' is not absolute"),
+        ('volumes=["data"]', "field `volumes`: the path 'data' is not absolute"),
         ('stop_signal="TERM!"', "field `stop_signal`: 'TERM!' is not a signal"),
     ],
 )
@@ -198,7 +198,17 @@ def test_invalid_lockfile(files, backend):
     line = backend.error_line(lambda: backend.package("app:image"))
     assert "does not match its digest" in line and line.count("sha256:") == 2
     backend.write_files({"base_images.lock": "not json"})
-    assert "base_images.lock is not a valid JSON document" in backend.error_line(lambda: backend.package("app:image"))
+    line = backend.error_line(lambda: backend.package("app:image"))
+    assert line.startswith("app:image: field `base`: base_images.lock is not a valid JSON document: ")
+    assert line.endswith("; run `pants generate-lockfiles --resolve=base-images`")
+
+
+def test_no_lockfile(backend):
+    backend.write_files(FILES)
+    assert backend.error_line(lambda: backend.package("app:image")) == (
+        "app:image: field `base`: the file base_images.lock does not exist; "
+        "run `pants generate-lockfiles --resolve=base-images`"
+    )
 
 
 @pytest.mark.parametrize("output", ["oci-archive", "docker-archive"])

@@ -51,6 +51,29 @@ def layer(backend):
     return build
 
 
+@pytest.mark.parametrize(
+    "fields, warnings",
+    [
+        (
+            'directory="/x", contents={"/run": ":run"}',
+            [
+                "app:layer: field `directory`: '/x' has no effect, because `dependencies` provide no file; for "
+                "`contents`, write the directory in the path"
+            ],
+        ),
+        (
+            'dependencies=[":main", ":conf"], ignores=["*"]',
+            ["app:layer: no file of app:conf, app:main is in the layer; check the ignore patterns"],
+        ),
+        ('dependencies=[":main", ":conf"], ignores=["*.ini"], directory="/x"', []),
+    ],
+)
+def test_fields_without_effect_are_warnings(layer, caplog, fields, warnings):
+    layer(fields)
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("pants_dockless")]
+    assert logged == warnings
+
+
 def test_contents_sets_the_paths_of_files(layer):
     members = layer(
         'contents={"/usr/local/bin/serve": ":run", "/etc/app/": ":conf", "/opt/": ":tar", "/data/": "lib:x"}'
@@ -135,7 +158,9 @@ def test_missing_compressor(layer, backend, monkeypatch, name, package, module):
         tools, "find_spec", lambda import_name: None if import_name == module else find_spec(import_name)
     )
     line = backend.error_line(lambda: layer(f'dependencies=[":main"], compression="{name}"'))
-    assert line.startswith(f"app:layer: `compression`: {name} needs the package {package}, which is not installed")
+    assert line.startswith(
+        f"app:layer: field `compression`: {name} needs the package {package}, which is not installed"
+    )
     assert "; install " in line
     assert layer('dependencies=[":main"], compression="none"')
 
@@ -158,15 +183,15 @@ def test_hardlinks(layer):
         ('contents={"/a/../b": ":main"}', "contains '..'"),
         ('dependencies=[":main"], strip_prefix="src"', "app:layer: field `strip_prefix`: no path begins with src/"),
         ('dependencies=[":conf", ":main"], strip_prefix="app/conf"', None),
-        ('dependencies=[":main"], modes={"*.sh": "0755"}', "app:layer: `modes`: '*.sh' matches nothing"),
-        ('dependencies=[":main"], modes={"*": "9"}', "app:layer: `modes`: '9' is not a mode"),
-        ('dependencies=[":main"], owner="root"', "app:layer: `owner`: 'root' is not an owner"),
-        ('dependencies=[":main"], owners={"*": "1"}', "app:layer: `owners`: '1' is not an owner"),
-        ('dependencies=[":main"], compression="bzip2"', "app:layer: `compression`: 'bzip2' is not a compression"),
-        ('dependencies=[":main"], compression="gzip:99"', "app:layer: `compression`: gzip has no level '99'"),
+        ('dependencies=[":main"], modes={"*.sh": "0755"}', "app:layer: field `modes`: '*.sh' matches nothing"),
+        ('dependencies=[":main"], modes={"*": "9"}', "app:layer: field `modes`: '9' is not a mode"),
+        ('dependencies=[":main"], owner="root"', "app:layer: field `owner`: 'root' is not an owner"),
+        ('dependencies=[":main"], owners={"*": "1"}', "app:layer: field `owners`: '1' is not an owner"),
+        ('dependencies=[":main"], compression="bzip2"', "app:layer: field `compression`: 'bzip2' is not a compression"),
+        ('dependencies=[":main"], compression="gzip:99"', "app:layer: field `compression`: gzip has no level '99'"),
         ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
-        ('inline_files={"/a/": "x"}', "app:layer: `inline_files`: '/a/' is not the path of a file"),
-        ('whiteouts=["/"]', "app:layer: `whiteouts`: '/' is the image's root"),
+        ('inline_files={"/a/": "x"}', "app:layer: field `inline_files`: '/a/' is not the path of a file"),
+        ('whiteouts=["/"]', "app:layer: field `whiteouts`: '/' is the root directory of the image"),
         ('mtime="yesterday"', "app:layer: field `mtime`"),
         ("mtime=-1", "app:layer: field `mtime`"),
         ('contents={"/app/main.py": ":run"}, dependencies=[":main"]', "two sources for /app/main.py"),

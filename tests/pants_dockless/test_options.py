@@ -57,10 +57,11 @@ def test_source_date_epoch_is_that_of_the_user(backend):
     assert backend.package("app:image")
 
 
-def test_jobs_error_does_not_name_a_field(backend):
-    backend.set_options(["--dockless-jobs=0"], env_inherit={"PATH"})
+@pytest.mark.parametrize("jobs", [0, 65])
+def test_jobs_error_does_not_name_a_field(backend, jobs):
+    backend.set_options([f"--dockless-jobs={jobs}"], env_inherit={"PATH"})
     line = backend.error_line(lambda: publish_plan(backend))
-    assert line == "app:image: [dockless].jobs must be 1 or more: the value is 0"
+    assert line == f"app:image: option `[dockless].jobs`: the value is {jobs}; write a number from 1 to 64"
 
 
 def test_invalid_reference_in_update_bases_names_the_option():
@@ -69,7 +70,9 @@ def test_invalid_reference_in_update_bases_names_the_option():
     bases = (BaseToLock("reg.example/busy:1", ("linux/amd64",), "app:base: field `reference`"),)
     request = LockBaseImages(resolve_name=RESOLVE, lockfile_dest="base_images.lock", diff=False, bases=bases)
     line = backend.error_line(lambda: backend.request(GenerateLockfileResult, [request]))
-    assert line == ("[dockless].update_bases: invalid repository 'library/Busy'; write it in lower case: library/busy")
+    assert line == (
+        "option `[dockless].update_bases`: invalid repository 'library/Busy'; write it in lower case: library/busy"
+    )
 
 
 def test_registry_is_insecure_if_one_of_its_aliases_is():

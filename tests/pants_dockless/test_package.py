@@ -147,13 +147,13 @@ def test_package_of_push_image(backend):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ('env={"": "x"}', "app:bad: field `env`: an environment name is empty"),
-        ('env={"A=B": "x"}', "app:bad: field `env`: the environment name 'A=B' contains '='"),
-        ('workdir="srv"', "app:bad: field `workdir`: 'srv' is not absolute"),
+        ('env={"": "x"}', "app:bad: field `env`: the name of an environment variable is empty"),
+        ('env={"A=B": "x"}', "app:bad: field `env`: the name of the environment variable 'A=B' contains '='"),
+        ('workdir="srv"', "app:bad: field `workdir`: the path 'srv' is not absolute"),
         ('user="a b"', "app:bad: field `user`: 'a b' is not a user"),
         ('user="4294967296"', "app:bad: field `user`: 4294967296 is more than"),
-        ('labels={"": "x"}', "app:bad: field `labels`: a label's key is empty"),
-        ('entrypoint=[""]', "app:bad: field `entrypoint`: the program's name is empty"),
+        ('labels={"": "x"}', "app:bad: field `labels`: the name of a label is empty"),
+        ('entrypoint=[""]', "app:bad: field `entrypoint`: the name of the program is empty"),
         ('registries=["@nowhere"]', "app:bad: field `registries`: unknown registry @nowhere"),
         (
             'registries=["https://x.y"]',

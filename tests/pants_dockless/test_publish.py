@@ -254,14 +254,20 @@ def test_no_destination(backend, publish):
 @pytest.mark.parametrize(
     "registries, message",
     [
-        ({"x": "y"}, "[dockless.registries.x] is not a table"),
-        ({"x": {}}, "[dockless.registries.x] has no `address`"),
-        ({"x": {"address": "a.b", "secure": True}}, "has the unknown key `secure`"),
-        ({"x": {"address": "a.b", "default": "yes"}}, "[dockless.registries.x].default must be a bool"),
-        ({"x": {"address": "a.b", "extra_image_tags": [1]}}, "extra_image_tags must be a list of strings"),
+        ({"x": "y"}, "app:image: option `[dockless.registries.x]`: 'y' is not a table"),
+        ({"x": {}}, "app:image: option `[dockless.registries.x]`: the key `address` is missing"),
+        (
+            {"x": {"address": "a.b", "secure": True}},
+            "app:image: option `[dockless.registries.x]`: unknown key `secure`; the known keys are address, ",
+        ),
+        ({"x": {"address": "a.b", "default": "yes"}}, "`[dockless.registries.x].default`: 'yes' is not true or false"),
+        (
+            {"x": {"address": "a.b", "extra_image_tags": [1]}},
+            "`[dockless.registries.x].extra_image_tags`: [1] is not a list of strings",
+        ),
         (
             {"x": {"address": "http://a.b"}},
-            "[dockless.registries.x].address: invalid registry 'http://a.b'; remove http://",
+            "option `[dockless.registries.x].address`: invalid registry 'http://a.b'; remove http://",
         ),
         ({"x": {"address": "a.b", "default": True, "repository": "A"}}, "[dockless.registries.x].repository"),
     ],
@@ -271,6 +277,34 @@ def test_invalid_registry_options(backend, publish, registries, message):
     line = backend.error_line(lambda: publish(registries=registries))
     assert message in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        (
+            'registries=["two"]',
+            "app:image: field `registries`: 'two' is an address, not an alias; to use the registry with the alias "
+            "`two`, write @two",
+        ),
+        # The registry has a repository of its own.
+        (
+            'registries=["@own"], repository="Acme/App"',
+            "app:image: field `repository`: invalid repository 'Acme/App'; write it in lower case: acme/app",
+        ),
+    ],
+)
+def test_values_that_would_have_no_effect(backend, publish, fields, message):
+    backend.write_files(build(fields))
+    own = {"address": "own.example", "repository": "mirror/{name}"}
+    assert backend.error_line(lambda: publish(registries={**REGISTRIES, "own": own})) == message
+
+
+def test_an_address_may_be_the_alias_of_another_registry(backend, publish):
+    backend.write_files(build('registries=["localhost"]'))
+    registries = {"localhost": {"address": "one.example"}, "other": {"address": "localhost"}, "two": REGISTRIES["two"]}
+    (published,) = publish(registries=registries)
+    assert published.names == ("localhost/image:latest",)
 
 
 def test_environment_is_only_in_a_private_file(backend, publish):

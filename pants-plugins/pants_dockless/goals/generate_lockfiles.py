@@ -147,7 +147,7 @@ def _updated_references(options: Dockless) -> list[str]:
             references.append(str(Reference.parse(text)))
         except InvalidValueError as error:
             raise InvalidValueError(
-                f"[dockless].update_bases: {error.problem}", cause=error.cause, hint=error.hint
+                f"option `[dockless].update_bases`: {error.problem}", cause=error.cause, hint=error.hint
             ) from None
     return references
 

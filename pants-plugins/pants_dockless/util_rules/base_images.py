@@ -7,7 +7,7 @@ from pants.base.glob_match_error_behavior import GlobMatchErrorBehavior
 from pants.engine.addresses import Address
 from pants.engine.fs import PathGlobs
 
-from dockless.errors import DocklessError
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.lockfile import LockedBase, Lockfile
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.platform import Platform
@@ -64,9 +64,15 @@ def parse_platforms(
 
 
 async def read_lockfile(options: Dockless) -> Lockfile:
-    """Read the lockfile. A lockfile that does not exist is empty. Raises InvalidDocumentError."""
+    """Read the lockfile. Raises InvalidDocumentError."""
+    hint = f"run `{_LOCK_COMMAND}`"
     content = await read_optional_file(options.lockfile)
-    return Lockfile.from_bytes(content, options.lockfile) if content is not None else Lockfile({})
+    if content is None:
+        raise InvalidDocumentError(f"the file {options.lockfile} does not exist", hint=hint)
+    try:
+        return Lockfile.from_bytes(content, options.lockfile)
+    except InvalidDocumentError as error:
+        raise InvalidDocumentError(error.problem, cause=error.cause, hint=hint) from None
 
 
 async def read_optional_file(path: str) -> Optional[bytes]:

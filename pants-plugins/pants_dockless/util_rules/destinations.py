@@ -48,6 +48,9 @@ def find_destinations(
     except InvalidValueError as error:
         raise TargetError.from_error(address, registries.alias, error) from None
     context = _placeholders(address, options.default_repository, repository, digest)
+    if repository.value is not None:
+        # Also a value that the options of each registry replace.
+        _interpolate(address, repository.alias, repository.value, context, check_repository)
     destinations: dict[tuple[str, str], Destination] = {}
     for registry in registry_options:
         key = (registry.address, _repository(address, context, registry, repository, options))

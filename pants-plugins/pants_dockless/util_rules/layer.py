@@ -133,6 +133,12 @@ async def _collect_sources(target: Target) -> LayerSources:
         target[StripPrefixField].value, contents, RequestedBy(target.address, StripPrefixField.alias)
     )
     # Each content, the one file of the content that is copied (or all files), the destination, and the prefix to strip.
+    if directory != "/" and not contents:
+        log_warning(
+            logger,
+            f"{target.address}: field `directory`: {directory!r} has no effect, because `dependencies` provide no "
+            "file; for `contents`, write the directory in the path",
+        )
     copies = [(content, "", directory.rstrip("/") + "/", prefix) for content, prefix in zip(contents, prefixes)]
     for (path, _), entry_contents in zip(entries.pairs, contents_of_entries):
         for content in entry_contents:
@@ -189,33 +195,43 @@ def _check_path(address: Address, field: Field, path: str) -> str:
 
 async def _layer_spec(target: Target, sources: tuple[Source, ...], default_compression: str) -> LayerSpec:
     """Return the description of the layer for the library."""
-    compression = target[CompressionField].value or default_compression
-    if not target.has_field(ModesField):
-        return LayerSpec(sources, compression=compression)
+    # `get`, because a `container_image` has only some of these fields: the others have their defaults.
+    for field in map(target.get, (SymlinksField, InlineFilesField, DirectoriesField, WhiteoutsField)):
+        for path in field.value or ():
+            _check_path(target.address, field, path)
     return LayerSpec(
         sources,
-        ignores=target[IgnoresField].value or (),
-        ignore_files=target[IgnoreFilesField].value or (),
-        keep_ignore_files=target[KeepIgnoreFilesField].value,
-        modes=dict(target[ModesField].value or {}),
-        owner=target[OwnerField].value,
-        owners=dict(target[OwnersField].value or {}),
-        symlinks=dict(target[SymlinksField].value or {}),
-        inline_files={path: InlineFile(text) for path, text in (target[InlineFilesField].value or {}).items()},
-        directories=dict(target[DirectoriesField].value or {}),
-        whiteouts=target[WhiteoutsField].value or (),
-        mtime=await _modification_time(target.address, target[MtimeField]),
-        compression=compression,
-        follow_symlinks=target[FollowSymlinksField].value,
-        hardlinks=target[HardlinksField].value,
+        ignores=target.get(IgnoresField).value or (),
+        ignore_files=target.get(IgnoreFilesField).value or (),
+        keep_ignore_files=target.get(KeepIgnoreFilesField).value,
+        modes=dict(target.get(ModesField).value or {}),
+        owner=target.get(OwnerField).value,
+        owners=dict(target.get(OwnersField).value or {}),
+        symlinks=dict(target.get(SymlinksField).value or {}),
+        inline_files={path: InlineFile(text) for path, text in (target.get(InlineFilesField).value or {}).items()},
+        directories=dict(target.get(DirectoriesField).value or {}),
+        whiteouts=target.get(WhiteoutsField).value or (),
+        mtime=await _modification_time(target.address, target.get(MtimeField)),
+        compression=target[CompressionField].value or default_compression,
+        follow_symlinks=target.get(FollowSymlinksField).value,
+        hardlinks=target.get(HardlinksField).value,
     )
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise LayerError(
+            f"{text!r:.50} is not a number of seconds",
+            hint=f"write a whole number of seconds since 1970, or {_EPOCH!r}",
+        )
+    return source_date_epoch(text)
 
 
 async def _modification_time(address: Address, field: MtimeField) -> int:
     """Return the modification time in seconds since 1970. Raises TargetError."""
     try:
         if field.value != _EPOCH:
-            return source_date_epoch(field.value)
+            return _seconds(field.value)
         env = await _compat.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
         if _EPOCH not in env:
             raise LayerError(f"{_EPOCH} is not set", hint="set the variable to a number of seconds since 1970")

@@ -149,7 +149,8 @@ def _check_content_type(requested_by: RequestedBy, target: Target) -> None:
         )
     if target.has_field(ContainerImageDependenciesField) or target.has_field(ImageField):
         raise requested_by.error(
-            f"the target {target.address} has the type `{target.alias}`", hint="depend on the content of the image"
+            f"the target {target.address} has the type `{target.alias}`, which cannot be the content of a layer",
+            hint="use the addresses of the files and packages in the image",
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,12 +12,23 @@ if TYPE_CHECKING:
     from dockless.transfer.registry_access import RegistryAccess
 
 Commands = Any
+_FIELD = re.compile(r"`[a-z_]+`: ")
 
 
 def add_command(
-    commands: Commands, name: str, operands: str, help_text: str, description: str, example: str
+    commands: Commands,
+    name: str,
+    operands: str,
+    help_text: str,
+    description: str,
+    example: str,
+    *,
+    connects: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command with the common options. `operands` is the end of its usage line."""
+    """Add a command with the common options; those for registries if it `connects` to them.
+
+    `operands` is the end of its usage line.
+    """
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         usage=f"dockless {name} [OPTION]... {operands}".rstrip(),
@@ -28,6 +41,18 @@ def add_command(
     parser.set_defaults(usage_error=parser.error)
     common = parser.add_argument_group("common options")
     common.add_argument("--json", action="store_true", help="print one JSON object to stdout")
+    if connects:
+        _add_registry_options(common)
+    common.add_argument("-q", "--quiet", action="store_true", help="print only results and errors, no progress")
+    if connects:
+        common.add_argument("-v", "--verbose", action="store_true", help="log requests to registries")
+    else:
+        parser.set_defaults(verbose=False)
+    common.add_argument("--debug", action="store_true", help="print a traceback for an error")
+    return parser
+
+
+def _add_registry_options(common: Any) -> None:
     common.add_argument(
         "--insecure",
         action="store_true",
@@ -53,24 +78,51 @@ def add_command(
         type=_seconds,
         help="retry transient failures for up to this time (default: 6 attempts, about 12 s)",
     )
-    common.add_argument("-q", "--quiet", action="store_true", help="print only results and errors, no progress")
-    common.add_argument("-v", "--verbose", action="store_true", help="log requests to registries")
-    common.add_argument("--debug", action="store_true", help="print a traceback for an error")
-    return parser
 
 
-def add_platform(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--platform",
-        metavar="OS/ARCH",
-        help="the platform to select from an image index (default: the only one, or linux/amd64)",
-    )
+def add_platform(
+    parser: Any, help_text: str = "the platform to select from an image index (default: the only one, or linux/amd64)"
+) -> None:
+    """Add `--platform`. Its value is a text that Platform.parse accepts."""
+    parser.add_argument("--platform", metavar="OS/ARCH", type=checked(_check_platform), help=help_text)
+
+
+def _check_platform(text: str) -> object:
+    from dockless.oci.platform import Platform
+
+    return Platform.parse(text)
+
+
+def checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Return the type of an option whose values `check` accepts. A DocklessError of `check` is a usage error."""
+
+    def convert(text: str) -> str:
+        from dockless.errors import DocklessError
+
+        try:
+            check(text)
+        except DocklessError as error:
+            # The parser writes the name of the option instead of the name of the field.
+            raise argparse.ArgumentTypeError(_FIELD.sub("", str(error))) from None
+        return text
+
+    return convert
 
 
 def add_jobs(
     parser: argparse.ArgumentParser, help_text: str = "maximum concurrent requests to each registry (default: 4)"
 ) -> None:
-    parser.add_argument("--jobs", metavar="N", type=int, default=4, help=help_text)
+    parser.add_argument("--jobs", metavar="N", type=_jobs, default=4, help=help_text)
+
+
+def _jobs(text: str) -> int:
+    from dockless._concurrency import check_jobs
+    from dockless.errors import InvalidValueError
+
+    try:
+        return check_jobs(int(text))
+    except (InvalidValueError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64") from None
 
 
 def platform_of(arguments: argparse.Namespace) -> Platform | None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dockless._printable import printable, printable_json, traceback_lines
-from dockless._units import format_size
+from dockless._units import format_count, format_size
 
 if TYPE_CHECKING:
     from dockless.registry.push_result import PushResult
@@ -52,6 +52,14 @@ class LogFormatter(logging.Formatter):
         return "\n".join(traceback_lines(exc_info[1]))
 
 
+def _summary(pushed: PushResult) -> str:
+    """Return the counts of a saved image as text."""
+    blobs, size = format_count(pushed.blobs_sent, "blob"), format_size(pushed.bytes_sent)
+    if all(reference.startswith(("oci:", "oci-archive:", "docker-archive:")) for reference in pushed.references):
+        return f"{blobs} written ({size})"
+    return f"{blobs} sent ({size}), {pushed.blobs_mounted} mounted, {pushed.blobs_present} already present"
+
+
 def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) -> None:
     """Print the references of a saved image, each with its digest; with --json, `more` too."""
     if arguments.json:
@@ -60,8 +68,7 @@ def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) 
     print_references(pushed)
     if not arguments.quiet:
         print_line(
-            f"{pushed.blobs_sent} blobs sent ({format_size(pushed.bytes_sent)}), {pushed.blobs_mounted} mounted, "
-            f"{pushed.blobs_present} already present",
+            _summary(pushed),
             sys.stderr,
         )
 

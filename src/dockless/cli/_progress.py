@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from dockless.registry.progress import Progress, ProgressEvent
 
 # Events that end a blob, and their texts.
-_ENDS = {"verified": "verified", "sent": "sent", "present": "already present", "mounted": "mounted"}
+_ENDS = {
+    "verified": "verified",
+    "sent": "sent",
+    "written": "written",
+    "present": "already present",
+    "mounted": "mounted",
+}
 
 
 def progress_of(arguments: argparse.Namespace) -> Progress:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
-from dockless.cli._options import Commands, access_of, add_command, add_jobs
+from dockless.cli import _option_values as option_values
+from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform
 
 _DESCRIPTION = """\
 Build an image from a base, a layer for each --add, and config options, and save it.
@@ -27,54 +29,85 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--base", metavar="SOURCE", help="the base image (default: none)")
     content = parser.add_argument_group("content")
     add = _repeatable(content)
-    add("--add", "SRC:DEST", "add a layer with this file or directory at this path in the image")
-    add("--ignore", "GLOB", "exclude files that match this .gitignore pattern")
-    add("--ignore-file", "NAME", "read .gitignore patterns from files with this name, in every directory")
-    add("--whiteout", "PATH", "remove this path of the base")
-    content.add_argument("--owner", metavar="UID:GID", default="0:0", help="owner of the files (default: 0:0)")
+    add("--add", "SRC:DEST", "add a layer with this file or directory at this path in the image", option_values.added)
+    add("--ignore", "GLOB", "exclude files that match this .gitignore pattern", option_values.pattern)
+    add(
+        "--ignore-file",
+        "NAME",
+        "read .gitignore patterns from files with this name, in every directory",
+        option_values.ignore_file,
+    )
+    add("--whiteout", "PATH", "remove this absolute path of the base", option_values.whiteout)
+    content.add_argument(
+        "--owner",
+        metavar="UID:GID",
+        default="0:0",
+        type=option_values.owner,
+        help="owner of the files (default: 0:0)",
+    )
     content.add_argument(
         "--compression",
         metavar="C",
         default="gzip",
+        type=option_values.compression,
         help="gzip, gzip-single, zstd or none, optionally with a level such as gzip:6 (default: gzip)",
     )
     config = parser.add_argument_group("config")
-    config.add_argument("--entrypoint", metavar="JSON", help="the program, as a list of strings")
-    config.add_argument("--cmd", metavar="JSON", help="the arguments, as a list of strings")
+    config_value = option_values.config_value
+    config.add_argument(
+        "--entrypoint",
+        metavar="JSON",
+        type=option_values.json_list("entrypoint"),
+        help="the program, as a list of strings",
+    )
+    config.add_argument(
+        "--cmd", metavar="JSON", type=option_values.json_list("cmd"), help="the arguments, as a list of strings"
+    )
     add = _repeatable(config)
     add(
-        "--env", "NAME=VALUE", "set an environment variable; $NAME in the value is replaced by the variable of the base"
+        "--env",
+        "NAME=VALUE",
+        "set an environment variable; $NAME in the value is replaced by the variable of the base",
+        option_values.pair("env"),
     )
-    config.add_argument("--workdir", metavar="DIR", help="working directory of the program")
-    config.add_argument("--user", metavar="USER", help="user name or UID, optionally with :GROUP or :GID")
-    add("--label", "NAME=VALUE", "set a label")
-    add("--expose", "PORT", "expose a port, such as 8080/tcp")
-    add("--volume", "PATH", "declare a volume at this path")
-    config.add_argument("--stop-signal", metavar="SIGNAL", help="the signal that stops the program, such as SIGINT")
+    config.add_argument(
+        "--workdir", metavar="DIR", type=config_value("working_dir"), help="working directory of the program"
+    )
+    config.add_argument(
+        "--user", metavar="USER", type=config_value("user"), help="user name or UID, optionally with :GROUP or :GID"
+    )
+    add("--label", "NAME=VALUE", "set a label", option_values.pair("labels"))
+    add("--expose", "PORT", "expose a port, such as 8080/tcp", config_value("exposed_ports"))
+    add("--volume", "PATH", "declare a volume at this path", config_value("volumes"))
+    config.add_argument(
+        "--stop-signal",
+        metavar="SIGNAL",
+        type=config_value("stop_signal"),
+        help="the signal that stops the program, such as SIGINT",
+    )
     config.add_argument(
         "--created",
         metavar="TIME",
+        type=config_value("created"),
         help="creation time in RFC 3339 format, such as 2024-01-31T12:00:00Z (default: 1970-01-01)",
     )
     image = parser.add_argument_group("image")
-    image.add_argument(
-        "--platform",
-        metavar="OS/ARCH",
-        help="platform of the image (default: the only platform of the base, or linux/amd64)",
-    )
+    add_platform(image, "platform of the image (default: the only platform of the base, or linux/amd64)")
     image.add_argument(
         "--format", choices=("oci", "docker"), help="media types of the image (default: those of the base, or oci)"
     )
     add = _repeatable(image)
-    add("--annotation", "NAME=VALUE", "set an annotation of the manifest")
+    add("--annotation", "NAME=VALUE", "set an annotation of the manifest", option_values.annotation)
     add("--tag", "TAG", "add another tag")
     add_jobs(parser)
     parser.set_defaults(run=run)
 
 
 def _repeatable(group: Any) -> Any:
-    def add(name: str, metavar: str, text: str) -> None:
-        group.add_argument(name, metavar=metavar, action="append", default=[], help=f"{text} (repeatable)")
+    def add(name: str, metavar: str, text: str, convert: Callable[[str], Any] = str) -> None:
+        group.add_argument(
+            name, metavar=metavar, action="append", default=[], type=convert, help=f"{text} (repeatable)"
+        )
 
     return add
 
@@ -86,17 +119,16 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.transfer.locations import to_destination
 
     edit = {
-        "entrypoint": _json_list("--entrypoint", arguments.entrypoint),
-        "cmd": _json_list("--cmd", arguments.cmd),
-        "env": _pairs("--env", arguments.env),
-        "labels": _pairs("--label", arguments.label),
+        "entrypoint": arguments.entrypoint,
+        "cmd": arguments.cmd,
+        "env": dict(arguments.env) or None,
+        "labels": dict(arguments.label) or None,
         "working_dir": arguments.workdir,
         "user": arguments.user,
         "exposed_ports": arguments.expose or None,
         "volumes": arguments.volume or None,
         "stop_signal": arguments.stop_signal,
     }
-    annotations = _pairs("--annotation", arguments.annotation)
     layers = _layers(arguments)
     destination = to_destination(arguments.destination)
     with access_of(arguments) as access:
@@ -104,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         for layer in layers:
             image = image.add_layer(layer)
         # The config is last: every edit sets the creation time.
-        image = image.with_annotations(annotations or {}).with_config(**edit, created=arguments.created)
+        image = image.with_annotations(dict(arguments.annotation)).with_config(**edit, created=arguments.created)
         pushed = image.save(destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
     print_saved(arguments, pushed, platform=str(image.platform), layers=[x.descriptor.digest for x in image.layers])
     return 0
@@ -120,17 +152,13 @@ def _base(arguments: argparse.Namespace, access: Any) -> Any:
 
 
 def _layers(arguments: argparse.Namespace) -> list[Any]:
-    from dockless.errors import InvalidValueError
     from dockless.layer import Layer
 
     layers = []
     if arguments.whiteout:
         # Below the added layers, so that only paths of the base are removed.
         layers.append(Layer.from_files({}, whiteouts=arguments.whiteout, compression=arguments.compression))
-    for added in arguments.add:
-        source, colon, destination = added.rpartition(":")
-        if not colon or not source or not destination.startswith("/"):
-            raise InvalidValueError(f"--add {added!r} is not SRC:DEST", hint="write, for example, ./src:/app")
+    for source, destination in arguments.add:
         layers.append(
             Layer.from_files(
                 {destination: source},
@@ -141,29 +169,3 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
             )
         )
     return layers
-
-
-def _json_list(option: str, text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    from dockless.errors import InvalidValueError
-    from dockless.oci.canonical_json import load_json
-
-    try:
-        values = load_json(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
-        raise InvalidValueError(
-            f"{option} {text!r} is not a JSON list of strings", hint="""write, for example, '["python", "-V"]'"""
-        )
-    return values
-
-
-def _pairs(option: str, values: list[str]) -> dict[str, str] | None:
-    from dockless.errors import InvalidValueError
-
-    for value in values:
-        if "=" not in value:
-            raise InvalidValueError(f"{option} {value!r} has no '='", hint="write NAME=VALUE")
-    return dict(value.split("=", 1) for value in values) or None

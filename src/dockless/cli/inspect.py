@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from dockless.cli._options import Commands, access_of, add_command, platform_of
+from dockless.cli._options import Commands, access_of, add_command, add_platform, platform_of
 
 if TYPE_CHECKING:
     from dockless.oci.image_documents import ImageDocuments
@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the image to show; see dockless --help")
     parser.add_argument("--raw", action="store_true", help="print the manifest or index, byte for byte")
     parser.add_argument("--config", action="store_true", help="print the config, byte for byte")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="the platform to select from an image index")
+    add_platform(parser, "the platform to select from an image index")
     parser.set_defaults(run=run)
 
 
@@ -104,6 +104,16 @@ def _image_document(image: ImageDocuments) -> dict[str, Any]:
     }
 
 
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a table with a header. An empty cell is `-`."""
+    from dockless.errors import printable
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names, *([printable(str(row.get(name) or "-")) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+
+
 def _print_text(document: Any, indent: str) -> None:
     """Print names and values that are not empty, one on each line."""
     from dockless.cli._output import print_line
@@ -118,10 +128,9 @@ def _print_text(document: Any, indent: str) -> None:
         elif isinstance(value, dict):
             print_line(f"{indent}{printable(name)}:")
             _print_text(value, indent + "  ")
-        elif isinstance(value, list) and isinstance(value[0], dict):
+        elif not indent and name in ("layers", "manifests"):
             print_line(f"{indent}{name}:")
-            for item in value:
-                line = "  ".join(printable(str(part)) for part in item.values() if part not in ("", []))
+            for line in _table(value):
                 print_line(f"{indent}  {line}")
         elif isinstance(value, list):
             print_line(f"{indent}{printable(name)}: {' '.join(printable(repr(item)) for item in value)}")

@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         from dockless._printable import printable
 
-        self.exit(2, f"{self.prog}: error: {printable(message, None)}; usage: {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: error: {printable(message, 2000)}; usage: {self.prog} --help\n")
 
 
 def _suggestion(unknown: list[str], options: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dockless.cli._options import Commands, add_command
+from dockless.cli._options import Commands, add_command, checked
 
 _DESCRIPTION = """\
 Run a registry for experiments and tests. Serves plain HTTP without authentication until interrupted.
@@ -16,11 +16,14 @@ _EXAMPLE = "  dockless serve --listen 127.0.0.1:5000 --data /tmp/registry\n"
 
 def add_to(commands: Commands) -> None:
     """Add the command `serve`."""
-    parser = add_command(commands, "serve", "", "run a registry for experiments and tests", _DESCRIPTION, _EXAMPLE)
+    parser = add_command(
+        commands, "serve", "", "run a registry for experiments and tests", _DESCRIPTION, _EXAMPLE, connects=False
+    )
     parser.add_argument(
         "--listen",
         metavar="ADDR",
         default="127.0.0.1:5000",
+        type=checked(_check_listen),
         help="HOST:PORT; port 0 selects a free port, which is printed (default: %(default)s)",
     )
     parser.add_argument(
@@ -35,12 +38,25 @@ def add_to(commands: Commands) -> None:
         "--profile",
         metavar="NAME",
         default="strict",
+        type=checked(_check_profile),
         help="registry implementation to emulate, such as docker-registry (default: strict)",
     )
     parser.add_argument(
         "--faults", metavar="FILE", help="a JSON file of faults to inject; docs/testing.md describes the fields"
     )
     parser.set_defaults(run=run)
+
+
+def _check_listen(text: str) -> object:
+    from dockless.testing.serve import parse_address
+
+    return parse_address(text)
+
+
+def _check_profile(text: str) -> object:
+    from dockless.testing.profiles import find_profile
+
+    return find_profile(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -27,6 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.errors import InvalidValueError
     from dockless.transfer.locations import Location
 
+    host = arguments.repository.partition(":")[0]
+    if "/" not in arguments.repository and (host == "localhost" or "." in host or host.startswith("[")):
+        raise InvalidValueError(f"{arguments.repository!r} has no repository", hint="write REGISTRY/REPOSITORY")
     reference = Location.parse(arguments.repository).reference
     if reference is None:
         raise InvalidValueError(

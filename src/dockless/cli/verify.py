@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dockless.cli._options import Commands, access_of, add_command, add_jobs, platform_of
+from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform, platform_of
 
 if TYPE_CHECKING:
     from dockless.transfer.verify import VerifyResult
@@ -25,14 +25,14 @@ def add_to(commands: Commands) -> None:
     """Add the command `verify`."""
     parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="verify only the image for this platform")
+    add_platform(parser, "verify only the image for this platform")
     add_jobs(parser, "maximum layers that are verified concurrently (default: 4)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify an image and print its problems. The exit status is 1 if there are any."""
-    from dockless._units import format_size
+    from dockless._units import format_count, format_size
     from dockless.cli._output import print_json, print_line
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import Location
@@ -62,15 +62,19 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in result.problems:
             print_line(problem)
         if not arguments.quiet:
-            read = f"{result.manifests} manifests, {result.blobs} blobs, {format_size(result.bytes)}"
-            foreign = f"; {len(result.foreign)} foreign layers were not verified" if result.foreign else ""
-            print_line(f"{_count(result)} found in {read}{foreign}", sys.stderr)
+            counts = f"{format_count(result.manifests, 'manifest')}, {format_count(result.blobs, 'blob')}"
+            foreign = ""
+            if result.foreign:
+                foreign = f"; not verified: {format_count(len(result.foreign), 'foreign layer')}"
+            print_line(f"{_count(result)} found in {counts}, {format_size(result.bytes)}{foreign}", sys.stderr)
     if result.problems:
         print_line(f"dockless: error: {arguments.source} is not valid: {_count(result)} found", sys.stderr)
     return 1 if result.problems else 0
 
 
 def _count(result: VerifyResult) -> str:
+    from dockless._units import format_count
+
     if not result.problem_count:
         return "no problems"
-    return "1 problem" if result.problem_count == 1 else f"{result.problem_count} problems"
+    return format_count(result.problem_count, "problem")

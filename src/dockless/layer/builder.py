@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, NamedTuple
 
 from dockless._hashing import HashingWriter
-from dockless.errors import LayerError
+from dockless.errors import LayerError, printable
 from dockless.layer.compression import Encoder, find_encoder
 from dockless.layer.compression.compressor import encode_blocks
 from dockless.layer.entries import Entry, warnings_of
@@ -18,6 +18,7 @@ from dockless.layer.walk import collect_entries
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
+from dockless.tar.header import DIRECTORY
 
 
 class BuiltLayer(NamedTuple):
@@ -59,11 +60,22 @@ def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) 
     entries = collect_entries(spec)
     if spec.hardlinks:
         entries = link_same_files(entries)
-    return _write(entries, mtime, encoder, directory, threads)
+    built = _write(entries, mtime, encoder, directory, threads)
+    return built._replace(warnings=(*_ignored_sources(spec, entries), *built.warnings))
 
 
-def _write(entries: Iterable[Entry], mtime: int, encoder: Encoder, directory: str, threads: int | None) -> BuiltLayer:
-    entries = list(entries)
+def _ignored_sources(spec: LayerSpec, entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Return a warning if there are ignore patterns and no file of a source is in the layer."""
+    if not spec.sources or not (spec.ignores or spec.ignore_files):
+        return ()
+    origins = {source.name for source in spec.sources}
+    if any(entry.kind != DIRECTORY and entry.origin in origins for entry in entries):
+        return ()
+    names = ", ".join(sorted(origins))
+    return (printable(f"no file of {names} is in the layer; check the ignore patterns", 1000),)
+
+
+def _write(entries: list[Entry], mtime: int, encoder: Encoder, directory: str, threads: int | None) -> BuiltLayer:
     staged = staged_path(directory)
     try:
         with _create(staged) as file:

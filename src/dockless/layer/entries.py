@@ -88,7 +88,7 @@ class EntryTable:
             raise too_long(entry.origin, name)
         if not name:
             if entry.kind != DIRECTORY:
-                raise LayerError(f"{entry.origin} would become the image's root", hint="give it a path in the image")
+                raise LayerError(f"{entry.origin} would be the image's root directory", hint="use a path below /")
             if not entry.declared:
                 return
         if entry.kind == DIRECTORY and not entry.declared and name in BASE_DIRECTORIES:
@@ -99,7 +99,7 @@ class EntryTable:
                 raise LayerError(
                     f"two sources for {shown(name)}",
                     cause=f"{other.origin} and {entry.origin}",
-                    hint="remove one or move it to another directory",
+                    hint="remove one of the two sources, or use another path for it",
                 )
             if other.declared:
                 return
@@ -135,8 +135,10 @@ class EntryTable:
                         entries[parent] = Entry(parent, DIRECTORY, 0o755, entry.origin)
                 elif other.kind != DIRECTORY:
                     raise LayerError(
-                        f"{shown(parent)} is both a directory and not a directory",
-                        cause=f"{other.origin} has a file or link there; {entry.origin} has {shown(entry.name)}",
+                        f"{shown(parent)} is both a file and a directory",
+                        cause=f"{other.origin} provides a file or link with this path; "
+                        f"{entry.origin} provides {shown(entry.name)}",
+                        hint="use another path for one of them",
                     )
                 checked.add(parent)
                 parent = parent.rpartition(b"/")[0]

@@ -75,13 +75,13 @@ class Ignores:
         inner._names, inner._specs, inner._files = self._names, specs, self._files
         return inner
 
-    def ignored(self, relative: bytes, is_folder: bool) -> bool:
+    def ignored(self, relative: bytes, is_directory: bool) -> bool:
         """Return whether an entry is ignored. The caller does not read an ignored directory.
 
         Therefore, as in git, a pattern with `!` cannot include a file of an ignored directory.
         """
         for depth, patterns in self._specs:
-            ignored = patterns.match(relative[depth:], is_folder)
+            ignored = patterns.match(relative[depth:], is_directory)
             if ignored is not None:
                 return ignored
         return False

@@ -17,7 +17,7 @@ from dockless.tar.reader import read_members
 def add_tarball(path: str, directory: str) -> BuiltLayer:
     """Copy the tar, tar.gz or tar.zst at `path` to `directory`, named by the hex digits of its digest.
 
-    No byte is changed. The archive is read to its end: one that is cut off, damaged, compressed differently or not a
+    No byte is changed. The archive is read to its end: one that is truncated, damaged, compressed differently or not a
     tar raises LayerError and leaves nothing. Memory is bounded whatever the archive holds.
     """
     staged = staged_path(directory)

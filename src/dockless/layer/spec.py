@@ -156,11 +156,23 @@ def check_kinds(spec: LayerSpec) -> None:
     for field in ("owner", "compression"):
         if not isinstance(getattr(spec, field), str):
             raise LayerError(f"`{field}` is {getattr(spec, field)!r:.100}, not a string", hint=_KINDS[field])
+    for name in spec.ignore_files:
+        check_ignore_file(name)
     for path, file in spec.inline_files.items():
         if not isinstance(file.data, (str, bytes, bytearray, memoryview)) or not isinstance(file.mode, int):
             raise LayerError(
                 f"`inline_files`: {path} is neither a string nor bytes, or has no mode", hint=_KINDS["inline_files"]
             )
+
+
+def check_ignore_file(name: str) -> str:
+    """Return the name of an ignore file. Raises LayerError for a name that no file has."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise LayerError(
+            f"`ignore_files`: {name!r} is not the name of a file",
+            hint="write the name without a directory, such as .dockerignore",
+        )
+    return name
 
 
 _KINDS = {

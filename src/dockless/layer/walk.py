@@ -83,7 +83,7 @@ def _file_path(path: str, field: str) -> bytes:
 def _add_whiteout(table: EntryTable, path: str) -> None:
     hidden = image_path(path, "whiteouts")
     if not hidden:
-        raise LayerError(f"`whiteouts`: {path!r} is the image's root", hint="name paths in it")
+        raise LayerError(f"`whiteouts`: {path!r} is the root directory of the image", hint="use paths below /")
     parent, slash, last = hidden.rpartition(b"/")
     if path.endswith("/"):
         table.add(Entry(hidden + b"/" + _OPAQUE, FILE, 0o644, WHITEOUTS))

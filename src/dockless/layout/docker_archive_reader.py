@@ -127,18 +127,18 @@ class DockerArchive:
         return kind, blob.digest, size
 
     def _choose(self, reference: str) -> _Listed:
-        available = ", ".join(self.names()) or "no named image"
+        available = f"it has {', '.join(self.names())}" if self.names() else f"no image in {self.where} has a name"
         if not reference:
             if len(self._listed) != 1:
                 raise LayoutError(
-                    f"{self.where} has {len(self._listed)} images", cause=f"it has {available}", hint="name one image"
+                    f"{self.where} has {len(self._listed)} images", cause=available, hint="name one image"
                 )
             return self._listed[0]
         full_reference = _full(reference)
         for listed in self._listed:
             if full_reference in map(_full, listed.names):
                 return listed
-        raise LayoutError(f"{self.where} has no image {reference}", cause=f"it has {available}")
+        raise LayoutError(f"{self.where} has no image with the name {reference!r}", cause=available)
 
     def _read_list(self) -> list[_Listed]:
         if _LIST not in self._files:

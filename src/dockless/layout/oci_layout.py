@@ -95,17 +95,18 @@ class OciLayout:
 
         Raises LayoutError.
         """
-        available = ", ".join(self.names()) or "no named image"
+        available = f"it has {', '.join(self.names())}" if self.names() else f"no image in {self.where} has a name"
         if name:
             for descriptor in self.index.manifests:
                 if name in (name_of(descriptor), descriptor.digest):
                     return descriptor
-            raise LayoutError(f"{self.where} has no image {name}", cause=f"it has {available}")
+            raise LayoutError(f"{self.where} has no image with the name {name!r:.200}", cause=available)
         images = {descriptor.digest: descriptor for descriptor in self.index.manifests}
+        if not images:
+            raise LayoutError(f"{self.where} has no image")
         if len(images) != 1:
-            raise LayoutError(
-                f"{self.where} has {len(images)} images", cause=f"it has {available}", hint="name one image"
-            )
+            hint = "name one image" if self.names() else "name one image by its digest"
+            raise LayoutError(f"{self.where} has {len(images)} images", cause=available, hint=hint)
         return next(iter(images.values()))
 
     def open(self, descriptor: Descriptor) -> BinaryIO:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dockless.errors import InvalidValueError
+from dockless.errors import InvalidValueError, printable
 from dockless.mutate.config_edit import ConfigEdit, check_text, edit_config
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
@@ -54,7 +54,10 @@ def assemble_image(
         ):
             return base
         lower, config = base.layers, base.config
-    removed = _offsets(lower, remove_layers)
+    try:
+        removed = _offsets(lower, remove_layers)
+    except InvalidValueError as error:
+        raise InvalidValueError(error.problem, cause=error.cause, hint=error.hint, field="remove_layers") from None
     kept = [layer for offset, layer in enumerate(lower) if offset not in removed]
     created = edit.created or EPOCH
     history = without(match_layers(config.history, len(lower)), removed)
@@ -112,12 +115,14 @@ def check_annotations(annotations: Mapping[str, str] | None) -> None:
     if not isinstance(annotations, Mapping) or not all(
         isinstance(x, str) for x in (*annotations, *annotations.values())
     ):
-        raise InvalidValueError("the annotations do not map strings to strings", hint='write {"name": "value"}')
+        raise InvalidValueError(
+            "the annotations do not map strings to strings", hint='write {"name": "value"}', field="annotations"
+        )
     for name, value in annotations.items():
         if not name:
-            raise InvalidValueError("an annotation's key is empty", hint="write NAME: value")
-        check_text(name, "an annotation's key")
-        check_text(value, f"the annotation {name}")
+            raise InvalidValueError("the name of an annotation is empty", hint="write a name", field="annotations")
+        check_text(name, "the name of an annotation", "annotations")
+        check_text(value, f"the value of the annotation {printable(name, 100)}", "annotations")
 
 
 def make_image(
@@ -160,7 +165,10 @@ def _offsets(layers: Sequence[ImageLayer], digests: Sequence[str]) -> set[int]:
     for digest in map(Digest, digests):
         offsets = {n for n, layer in enumerate(layers) if digest in (layer.descriptor.digest, layer.diff_id)}
         if not offsets:
-            listed = ", ".join(str(layer.descriptor.digest) for layer in layers) or "none"
-            raise InvalidValueError(f"no layer {digest} to remove", cause=f"the layers are {listed}")
+            listed = ", ".join(str(layer.descriptor.digest) for layer in layers)
+            raise InvalidValueError(
+                f"the image has no layer {digest} to remove",
+                cause=f"the layers are {listed}" if listed else "the image has no layers",
+            )
         found |= offsets
     return found

@@ -61,7 +61,7 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
     Raises InvalidValueError for the first invalid field.
     """
     for field, error in edit.check():
-        raise InvalidValueError(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint)
+        raise InvalidValueError(f"invalid {field}: {error.problem}", cause=error.cause, hint=error.hint, field=field)
     document = copy.deepcopy(dict(config.document))
     inner: dict[str, Any] = document.get("config") or {}
     if edit.env:
@@ -92,7 +92,7 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
     try:
         return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
     except InvalidDocumentError as error:
-        raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause) from error
+        raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause, field="raw") from error
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
@@ -110,8 +110,9 @@ def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
         if name not in known:
             raise InvalidValueError(
                 f"invalid env: ${printable(name, 100)} is not set in the base",
-                cause=f"it sets {printable(', '.join(sorted(known)), 300) or 'nothing'}",
+                cause=f"the base sets {printable(', '.join(sorted(known)), 300) or 'no variable'}",
                 hint=r"write \$ for a dollar sign",
+                field="env",
             )
         return known[name]
 
@@ -161,20 +162,20 @@ def _check_kind(field: str, value: Any) -> None:
 def _check_env(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if not name:
-            raise InvalidValueError("an environment name is empty", hint="write NAME: value")
+            raise InvalidValueError("the name of an environment variable is empty", hint="write a name")
         if "=" in name:
             raise InvalidValueError(
-                f"the environment name '{printable(name, 100)}' contains '='", hint="write NAME: value"
+                f"the name of the environment variable '{printable(name, 100)}' contains '='", hint="remove the '='"
             )
-        check_text(name, "an environment name")
+        check_text(name, "the name of an environment variable")
         check_text(value, f"the value of {printable(name, 100)}")
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if "" in labels:
-        raise InvalidValueError("a label's key is empty")
+        raise InvalidValueError("the name of a label is empty", hint="write a name")
     for name, value in labels.items():
-        check_text(name, "a label's key")
+        check_text(name, "the name of a label")
         check_text(value, f"the value of {printable(name, 100)}")
 
 
@@ -182,15 +183,15 @@ def _check_argv(argv: Sequence[str]) -> None:
     for argument in argv:
         check_text(argument, "an argument")
     if argv and not argv[0]:
-        raise InvalidValueError("the program's name is empty")
+        raise InvalidValueError("the name of the program is empty", hint="write a name")
 
 
 def _check_working_dir(path: str) -> None:
     check_text(path, "the path")
     if not path.startswith("/"):
-        raise InvalidValueError(f"'{printable(path, 100)}' is not absolute", hint="begin it with /")
+        raise InvalidValueError(f"the path '{printable(path, 100)}' is not absolute", hint="begin the path with /")
     if ".." in path.split("/"):
-        raise InvalidValueError(f"'{printable(path, 100)}' contains '..'", hint="write the path without '..'")
+        raise InvalidValueError(f"the path '{printable(path, 100)}' contains '..'", hint="write the path without '..'")
 
 
 def _check_user(user: str) -> None:
@@ -200,8 +201,11 @@ def _check_user(user: str) -> None:
             f"'{printable(user, 100)}' is not a user", hint="write user, uid, user:group or uid:gid"
         )
     for part in user.split(":"):
-        if part.isascii() and part.isdigit() and int(part[:11]) > _MAX_ID:
-            raise InvalidValueError(f"{part} is more than the largest id, {_MAX_ID}")
+        if part.isdigit() and not part.isascii():
+            # A runtime takes these digits for a name, or for the number that they resemble.
+            raise InvalidValueError(f"'{printable(part, 50)}' is not an ID", hint="write the digits 0 to 9")
+        if part.isdigit() and int(part[:11]) > _MAX_ID:
+            raise InvalidValueError(f"{printable(part, 20)} is more than the largest ID, {_MAX_ID}")
 
 
 def _check_ports(ports: Sequence[str]) -> None:
@@ -234,14 +238,16 @@ def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
         raise InvalidValueError(f"'{printable(sorted(unknown)[0], 50)}' is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
     if not isinstance(test, (list, tuple)) or not all(isinstance(part, str) for part in test):
-        raise InvalidValueError(f"its Test {test!r:.100} is not a list of strings", hint='write ["CMD-SHELL", "true"]')
+        raise InvalidValueError(
+            f"the value {test!r:.100} of Test is not a list of strings", hint='write ["CMD-SHELL", "true"]'
+        )
     if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidValueError(f"its Test begins with {test[0]!r:.50}", hint="begin it with CMD, CMD-SHELL or NONE")
+        raise InvalidValueError(f"the first item is {test[0]!r:.50}", hint="begin with CMD, CMD-SHELL or NONE")
     for key in set(healthcheck) - {"Test"}:
         number = healthcheck[key]
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             label = "a whole number" if key == "Retries" else "nanoseconds, 30 s as 30000000000"
-            raise InvalidValueError(f"its {key} is {number!r:.50}", hint=f"write {label}")
+            raise InvalidValueError(f"the value of {key} is {number!r:.50}", hint=f"write {label}")
 
 
 def _check_created(created: str) -> None:
@@ -263,14 +269,14 @@ def _check_raw(raw: Mapping[str, Any]) -> None:
         raise InvalidValueError("the `config` of the patch is not an object")
 
 
-def check_text(text: str, label: str) -> None:
+def check_text(text: str, label: str, field: str = "") -> None:
     """Raise InvalidValueError for text that no runtime accepts: a NUL, or bytes of a command line outside UTF-8."""
     if "\0" in text:
-        raise InvalidValueError(f"{label} contains a NUL byte")
+        raise InvalidValueError(f"{label} contains a NUL byte", field=field)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidValueError(f"{label} is not UTF-8") from None
+        raise InvalidValueError(f"{label} is not UTF-8", field=field) from None
 
 
 _RULES: dict[str, Any] = {

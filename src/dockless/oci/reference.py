@@ -96,7 +96,7 @@ class Reference(NamedTuple):
             _fail(
                 "reference",
                 text,
-                f"name the registry, as in registry/repository:tag; that of Docker Hub is {DOCKER_HUB}",
+                f"name the registry, as in registry/repository:tag; the registry of Docker Hub is {DOCKER_HUB}",
             )
         else:
             registry = check_registry(default_registry)

@@ -1,4 +1,4 @@
-"""Progress of a push, as events. Callers show a progress bar, write a log, or ignore them."""
+"""Progress of a transfer, as events. Callers show a progress bar, write a log, or ignore them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dockless.oci.descriptor import Descriptor
 
 
 class ProgressEvent(NamedTuple):
-    """`kind` is `began`, `bytes`, `retry`, `sent`, `present`, `mounted` or `tagged`.
+    """`kind` is `began`, `bytes`, `retry`, `sent`, `written` (to a file on disk), `present`, `mounted` or `tagged`.
 
-    bytes      for the kind `bytes`: bytes uploaded since the last event; negative if a part has to be sent again
+    bytes      for the kind `bytes`: bytes sent or written since the last event; negative if a part is repeated
     reference  for the kind `tagged`: the new reference to the image
     error      for the kind `retry`: the error that is followed by another attempt
     pause      for the kind `retry`: seconds until that attempt

@@ -38,8 +38,8 @@ def detect_format(head: bytes) -> str:
 def decompress(file: Readable, label: str, size: int = 0) -> Iterator[bytes]:
     """Yield the decompressed content of `file`, chunk by chunk.
 
-    Raises LayoutError, which names the blob `label`, for a stream that is damaged or cut off, for bytes after its end,
-    for an unknown compression, and for a decompression bomb: more than 1 GiB and more than 1100 times the blob's `size`
+    Raises LayoutError, which names the blob `label`, for a damaged or truncated stream, for bytes after its end, for an
+    unknown compression, and for a decompression bomb: more than 1 GiB and more than 1100 times the blob's `size`
     in bytes (0: not known; then the bytes read so far count).
     """
     head = file.read(_CHUNK)
@@ -111,7 +111,7 @@ def _gunzip(source: _Counted, label: str) -> Iterator[bytes]:
                 feed = min(2 * feed, _CHUNK)
                 data = source.take(feed)
             if not data and not chunk:
-                raise LayoutError(f"{label} is cut off", cause="its gzip stream has no end")
+                raise LayoutError(f"{label} is truncated", cause="its gzip stream has no end")
     except zlib.error as error:
         raise LayoutError(f"{label} is damaged", cause=f"gzip: {error}") from error
 
@@ -152,4 +152,4 @@ def _decompress_zstd(source: _Counted, label: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise LayoutError(f"{label} is damaged", cause=f"zstd: {error}") from error
     if begun:
-        raise LayoutError(f"{label} is cut off", cause="its zstd stream has no end")
+        raise LayoutError(f"{label} is truncated", cause="its zstd stream has no end")

@@ -124,7 +124,7 @@ class TarFiles:
     def skip(self, size: int) -> None:
         if self._file.seek(size, os.SEEK_CUR) > self._size:
             raise LayoutError(
-                f"{self.where} is cut off", cause=f"the archive has {self._size} bytes, and a member ends after them"
+                f"{self.where} is truncated", cause=f"the archive has {self._size} bytes, and a member ends after them"
             )
 
     def _decompressed(self) -> BinaryIO:

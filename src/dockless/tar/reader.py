@@ -70,13 +70,18 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         if block == _ZERO or (not block and at and not extended):
             return
         if len(block) < 512:
-            hint = "" if at else "check that the file is a tar archive"
-            raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {at}", hint=hint)
+            raise LayoutError(
+                f"{label} is truncated" if at else f"{label} is not a tar archive, or is truncated",
+                cause=f"the tar header at byte {at} is incomplete",
+            )
         begin, at, records = at, at + 512, records + 1
         if records > _MAX_RECORDS:
             raise LayoutError(f"{label} has more than {_MAX_RECORDS} tar headers and pax records")
         if _checksum(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
-            raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {begin} has a wrong checksum")
+            raise LayoutError(
+                f"{label} is damaged" if begin else f"{label} is not a tar archive, or is damaged",
+                cause=f"the tar header at byte {begin} has a wrong checksum",
+            )
         kind = block[156:157]
         size = _number(block[124:136], label, begin)
         padded = size + -size % 512
@@ -88,7 +93,7 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 )
             data = _take(stream, padded)
             if len(data) < padded:
-                raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
+                raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
             at += padded
             if kind in _GNU_LONG:
                 extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
@@ -120,7 +125,7 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 )
             sparse_map = _take(stream, 512)
             if len(sparse_map) < 512:
-                raise LayoutError(f"{label} is cut off", cause=f"in the tar header at byte {begin}")
+                raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
             at += 512
             has_more = sparse_map[504:505] != b"\0"
         yield Member(name, kind, link, at, size)

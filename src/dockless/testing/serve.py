@@ -41,14 +41,14 @@ def serve(
 ) -> int:
     """Serve until SIGINT or SIGTERM, and return the exit status 130 or 143. Call it in the main thread.
 
-    `listen` is `ADDRESS:PORT`; port 0 selects a free port, which is printed. `data` is the directory of the content;
+    `listen` is `HOST:PORT`; port 0 selects a free port, which is printed. `data` is the directory of the content;
     None: memory, at most 4 GiB. The registry has no protection except `auth`. Therefore, unless `any_address`, `listen`
     must be a loopback address, and requests that may come from a web page are refused with 403: those with an Origin
     header, and those whose Host is neither a loopback name nor the address. No requests are kept. `announce` is called
     with the URL and the storage, instead of a line on stdout. Raises InvalidValueError for invalid arguments,
     RegistryError if it cannot listen.
     """
-    address, port = _parse(listen)
+    address, port = parse_address(listen)
     if not any_address and not is_loopback(address):
         raise InvalidValueError(
             f"cannot listen on {address}",
@@ -108,10 +108,12 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _parse(listen: str) -> tuple[str, int]:
+def parse_address(listen: str) -> tuple[str, int]:
+    """Return the host and the port of `HOST:PORT`. Raises InvalidValueError."""
     found = _LISTEN.match(listen)
     if not found or int(found["port"]) > 65535:
         raise InvalidValueError(
-            f"invalid address {listen!r}", hint="write ADDRESS:PORT, such as 127.0.0.1:5000 or [::1]:5000"
+            f"invalid address {listen!r}",
+            hint="write HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:5000 or [::1]:5000",
         )
     return found["six"] or found["host"] or "127.0.0.1", int(found["port"])

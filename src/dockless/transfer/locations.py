@@ -10,6 +10,8 @@ from dockless.oci.reference import DOCKER_HUB, Reference
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
 _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
 _HINT = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
+# How a path on disk may begin, and no reference does.
+_PATHS = ("/", "./", "../", "~")
 # Transports of skopeo that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
 _UNSUPPORTED = frozenset(("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball"))
 
@@ -48,6 +50,12 @@ class Location:
             text = text[len("docker://") :]
         elif colon and kind in _UNSUPPORTED:
             raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_HINT)
+        elif text.startswith(_PATHS) or text in (".", ".."):
+            raise InvalidValueError(
+                f"'{printable(text, 200)}' is not a reference",
+                hint=f"for a directory on disk write oci:{printable(text, 200)}, for a file "
+                f"oci-archive:{printable(text, 200)}",
+            )
         return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
     @property

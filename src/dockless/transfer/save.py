@@ -246,7 +246,7 @@ class _WriteProgress:
             self._progress(ProgressEvent("began", blob))
         self._progress(ProgressEvent("bytes", blob, size))
         if ended:
-            self._progress(ProgressEvent("sent", blob))
+            self._progress(ProgressEvent("written", blob))
 
     def result(self, digest: Digest, references: Sequence[str]) -> PushResult:
         return PushResult(digest, tuple(references), self._blobs, self._bytes)

@@ -7,6 +7,9 @@ import pytest
 from made_images import Blobs, layout_of, make_image
 
 from dockless.layout.oci_layout import OciLayout
+from dockless.oci import media_types
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index
 from dockless.testing import BasicAuth, Registry, User
 
@@ -99,15 +102,15 @@ class TestBuild:
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            (["--add", "src"], "--add 'src' is not SRC:DEST; write, for example, ./src:/app"),
-            (["--add", "src:app"], "is not SRC:DEST"),
+            (["--add", "src"], "argument --add: 'src' is not SRC:DEST; write, for example, ./src:/app"),
+            (["--add", "src:app"], "the destination 'app' is not absolute"),
             (["--add", "nothere:/app"], "nothere"),
             (["--entrypoint", "python"], "is not a JSON list of strings"),
             (["--cmd", "[1]"], "is not a JSON list of strings"),
             (["--cmd", "[" * 5000 + "]" * 5000], "write, for example,"),
             (["--env", "PORT"], "has no '='"),
             (["--env", "PATH=$NOPE"], "$NOPE is not set"),
-            (["--workdir", "app"], "invalid working_dir"),
+            (["--workdir", "app"], "the path 'app' is not absolute"),
             (["--platform", "linux"], "invalid platform"),
             (["--add", "src:/a", "--compression", "lzma"], "lzma"),
             (["--base", "oci:nothere"], "nothere"),
@@ -118,8 +121,10 @@ class TestBuild:
     )
     def test_wrong_values_are_one_line_and_write_nothing(self, dockless, tree, arguments, reason):
         result = dockless("build", "oci:out", *arguments)
-        assert result.status == 1 and reason in result.err
-        assert result.err.startswith("dockless: error: ") and len(result.err.splitlines()) == 1
+        usage = result.err.startswith("dockless build: error: argument ")
+        assert result.status == 1 + usage and reason in result.err
+        assert usage or result.err.startswith("dockless: error: ")
+        assert len(result.err.splitlines()) == 1
         assert not os.path.exists("out")
 
 
@@ -175,6 +180,27 @@ class TestInspect:
         assert [layer["diff_id"] for layer in found["layers"]] == list(image.documents.config.diff_ids)
         text = dockless("inspect", "oci:base").out
         assert f"digest: {image.manifest.digest}" in text and "Env: 'PATH=/bin'" in text
+        (header, *rows) = text.partition("layers:\n")[2].splitlines()[: 1 + len(image.manifest.layers)]
+        assert header.split() == ["digest", "size", "media_type", "diff_id"]
+        assert [row.split() for row in rows] == [[str(cell) for cell in layer.values()] for layer in found["layers"]]
+        # Columns begin below their names.
+        assert {row.index("sha256:", 20) for row in rows} == {header.index("diff_id")}
+
+    def test_an_index_is_a_table(self, dockless, image, tmp_path):
+        child = image.manifest.descriptor
+        (tmp_path / "base/index.json").write_text(make_index([child, child._replace(platform=None)]).raw.decode())
+        raw = (tmp_path / "base/index.json").read_bytes()
+        digest = Digest.of(raw)
+        (tmp_path / "base/blobs/sha256" / digest.hex).write_bytes(raw)
+        (tmp_path / "base/index.json").write_bytes(
+            make_index([Descriptor(media_types.OCI_INDEX, digest, len(raw))]).raw
+        )
+        lines = dockless("inspect", "oci:base").out.partition("manifests:\n")[2].splitlines()
+        assert [line.split() for line in lines] == [
+            ["digest", "size", "platform"],
+            [child.digest, str(child.size), str(child.platform or "-")],
+            [child.digest, str(child.size), "-"],
+        ]
 
     def test_ports_and_volumes_are_shown_as_names(self, dockless, tree):
         dockless("build", "oci:out", "--add", "src:/", "--expose", "8080", "--volume", "/data")
@@ -216,7 +242,7 @@ class TestTags:
 class TestVerify:
     def test_valid_and_damaged_images(self, dockless, image, tmp_path):
         right = dockless("verify", "oci:base")
-        assert (right.status, right.out) == (0, "") and "no problems found in 1 manifests, 3 blobs" in right.err
+        assert (right.status, right.out) == (0, "") and "no problems found in 1 manifest, 3 blobs" in right.err
         layer = tmp_path / "base/blobs/sha256" / image.manifest.layers[0].digest.hex
         layer.write_bytes(b"x" + layer.read_bytes()[1:])
         wrong = dockless("verify", "oci:base", "-q")
@@ -250,7 +276,9 @@ class TestErrors:
         )
 
     def test_jobs(self, dockless, image, registry):
-        assert "jobs is 0" in dockless("copy", "oci:base", f"{registry.host}/a", "--jobs", "0").err
+        assert (
+            "'0' is not a number from 1 to 64" in dockless("copy", "oci:base", f"{registry.host}/a", "--jobs", "0").err
+        )
         assert dockless("copy", "oci:base", f"{registry.host}/a", "--jobs", "x").status == 2
 
 
@@ -260,8 +288,13 @@ def test_help_of_each_command_has_an_example(dockless):
         assert f"\n    {command} " in overview
         text = dockless(command, "--help").out
         assert f"example:\n  dockless {command} " in text
-        for option in ("--json", "--insecure", "--ca-file", "--auth-file", "--explain-auth", "-q", "-v", "--debug"):
+        for option in ("--json", "-q", "--debug"):
             assert option in text
+        for option in ("--insecure", "--ca-file", "--auth-file", "--explain-auth", "-v"):
+            # `serve` does not connect to registries.
+            assert (f"  {option} " in text or f"  {option}, " in text or f"  {option}\n" in text) == (
+                command != "serve"
+            )
 
 
 def test_verbose_logs_requests_and_no_secret(start, image, tmp_path):

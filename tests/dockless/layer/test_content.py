@@ -259,6 +259,21 @@ def test_every_kind_of_name_is_kept_to_the_byte(build, tree):
     assert names == set(ODD_NAMES)
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({"ignores": ("*",)}, True),
+        ({"ignore_files": ("rules",)}, True),
+        ({"ignores": ("*.x",)}, False),
+        ({}, False),
+    ],
+)
+def test_a_source_of_which_no_file_is_left_is_a_warning(build, tree, options, warned):
+    source = tree({"a": "", "b/c": "", "rules": "*\n"})
+    warnings = build((source, "/app"), **options).layer.warnings
+    assert warnings == ((f"no file of {source} is in the layer; check the ignore patterns",) if warned else ())
+
+
 def test_warnings(build, tree):
     warned = build((tree({"README": "", "readme": "", "bin/x": "", "lib64/y": ""}), "/")).layer.warnings
     assert warned[0] == "/README and /readme differ only in case"

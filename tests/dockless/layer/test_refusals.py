@@ -33,7 +33,7 @@ def test_two_sources_for_one_path_are_both_named(build, tree, out):
     line = refusal(build, (one, "/x"), inline_files={"/x/a": InlineFile("")})
     assert "two sources for /x/a" in line and "`inline_files`" in line
     line = refusal(build, inline_files={"/x": InlineFile(""), "/x/y": InlineFile("")})
-    assert "/x is both a directory and not a directory" in line
+    assert "/x is both a file and a directory" in line
     line = refusal(build, (one, "/x"), whiteouts=("/x/a/b",))
     assert "`whiteouts`: /x/a/b is also in the layer" in line
     assert not os.listdir(out)
@@ -141,7 +141,7 @@ def test_a_file_that_changes_while_it_is_read(build, tree, monkeypatch, out, how
         ({"owner": f"{2**32}:0"}, "is not an owner"),
         ({"owners": {"/nothing": "1:1"}}, "matches nothing"),
         ({"modes": {"/nothing": "0644"}}, "matches nothing"),
-        ({"whiteouts": ("/",)}, "image's root"),
+        ({"whiteouts": ("/",)}, "root directory of the image"),
         ({"mtime": -1}, "is not a time"),
         ({"mtime": 2**40}, "is not a time"),
         ({"mtime": 1.5}, "is not a time"),
@@ -247,8 +247,8 @@ def test_a_tarball_is_used_unchanged(tmp_path, out, suffix):
     "data, message",
     [
         (b"not a tar" * 100, "checksum"),
-        (tarball(a=5000)[:2000], "cut off"),
-        (gzip.compress(tarball(a=5000))[:-20], "cut off"),
+        (tarball(a=5000)[:2000], "truncated"),
+        (gzip.compress(tarball(a=5000))[:-20], "truncated"),
         (gzip.compress(tarball(a=5000))[:60] + b"\xff" * 60, "damaged"),
         (b"BZh91AY" + b"0" * 600, "bzip2"),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 600, "zstd"),

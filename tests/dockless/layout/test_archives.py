@@ -147,7 +147,7 @@ def test_choice_of_the_image(tmp_path, image):
         assert archive.image("docker.io/library/app:1").config == image.documents.config
         with pytest.raises(LayoutError, match=r"has 2 images: it has app:1, docker.io/library/two:2"):
             archive.image()
-        with pytest.raises(LayoutError, match="has no image three"):
+        with pytest.raises(LayoutError, match="has no image with the name 'three'"):
             archive.image("three")
 
 

@@ -28,7 +28,7 @@ def test_choice_of_the_image(tmp_path, image):
     layout = OciLayout(str(layout_of(tmp_path / "l", *roots, blobs=image.blobs, names=["a", "b"])))
     with pytest.raises(LayoutError, match="has 2 images: it has a, b; name one image"):
         layout.root()
-    with pytest.raises(LayoutError, match="has no image c: it has a, b"):
+    with pytest.raises(LayoutError, match="has no image with the name 'c': it has a, b"):
         layout.root("c")
 
 

@@ -76,9 +76,9 @@ def test_a_tar_without_end_blocks_is_read():
     ("damage", "reason"),
     [
         (lambda d: b"x" + d[1:], "wrong checksum"),
-        (lambda d: d[:300], "cut off: in the tar header at byte 0"),
-        (lambda d: d[: 512 + 2], "is cut off: the last 1 bytes"),
-        (lambda d: b"", "cut off"),
+        (lambda d: d[:300], "truncated: the tar header at byte 0 is incomplete"),
+        (lambda d: d[: 512 + 2], "is truncated: the last 1 bytes"),
+        (lambda d: b"", "truncated"),
         (lambda d: b"not a tar at all" * 64, "wrong checksum"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_sparse_map_of_gnu_tar_may_have_many_blocks(tmp_path):
     assert (sparse.name, sparse.kind, sparse.is_file) == (b"sparse", b"S", False)
     assert (after.name, data[after.offset : after.offset + after.size]) == (b"after", b"after")
     cut = sparse.offset - 512
-    with pytest.raises(LayoutError, match="is cut off: in the tar header at byte 0"):
+    with pytest.raises(LayoutError, match="is truncated: the tar header at byte 0 is incomplete"):
         members(data[: cut - 10])
 
 

@@ -61,7 +61,7 @@ def test_other_machines_are_not_served(listen):
 
 @pytest.mark.parametrize("listen", ["5000", "127.0.0.1", "127.0.0.1:99999", "::1:5000", "a:b:c"])
 def test_invalid_addresses(listen):
-    with pytest.raises(InvalidValueError, match="write ADDRESS:PORT"):
+    with pytest.raises(InvalidValueError, match="write HOST:PORT with a port from 0 to 65535"):
         serve(listen)
 
 

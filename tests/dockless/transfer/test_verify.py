@@ -103,7 +103,7 @@ BEFORE = {
         "but its compression is gzip",
     ),
     "a layer that is no tar": (lambda d: d.plain_layer(0, b"hello" * 500), "wrong checksum"),
-    "a tar that ends too early": (lambda d: d.plain_layer(0, tar_of({"f": b"x" * 5000})[:2000]), "is cut off"),
+    "a tar that ends too early": (lambda d: d.plain_layer(0, tar_of({"f": b"x" * 5000})[:2000]), "is truncated"),
     "gzip that ends too early": (
         lambda d: d.layer(0, d.blobs[Digest(d.manifest["layers"][0]["digest"])][:-6]),
         "gzip stream has no end",
@@ -140,7 +140,7 @@ AFTER = {
         lambda d: d.blob(1).write_bytes(d.blob(1).read_bytes() + b"x"),
         "other bytes after|bytes, its",
     ),
-    "a layer is cut off": (lambda d: d.blob(0).write_bytes(d.blob(0).read_bytes()[:50]), "is cut off"),
+    "a layer is cut off": (lambda d: d.blob(0).write_bytes(d.blob(0).read_bytes()[:50]), "is truncated"),
     "a layer is a link": (lambda d: (d.blob(0).unlink(), d.blob(0).symlink_to("/etc/passwd")), "lacks the blob"),
     "a layer is a pipe": (lambda d: (d.blob(0).unlink(), os.mkfifo(d.blob(0))), "lacks the blob"),
     "a bit flipped in the config": (

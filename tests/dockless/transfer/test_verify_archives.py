@@ -41,7 +41,7 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
     [
         (lambda f: f.update({"0.tar": tar_of({"f0": b"eno"})}), "is damaged: its digest is"),
         (lambda f: f.update({"2.tar": tar_of({"f0": b"eerht"})}), "is damaged: its digest is"),
-        (lambda f: f.update({"0.tar": f["0.tar"][:700]}), "cut off|damaged"),
+        (lambda f: f.update({"0.tar": f["0.tar"][:700]}), "truncated|damaged"),
         (lambda f: f.update({"0.tar": gzip.compress(tar_of({"f0": b"eno"}))}), "does not match its diff ID"),
         (lambda f: f.pop("1.tar"), r"lacks the layer 1\.tar"),
         (lambda f: f.pop("d.json"), r"has no file d\.json"),
@@ -66,10 +66,10 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda data: data[: len(data) // 2], "is cut off"),
+        (lambda data: data[: len(data) // 2], "is truncated"),
         (lambda data: flipped(data, 3), "wrong checksum"),
-        (lambda data: b"", "is cut off"),
-        (lambda data: gzip.compress(data)[:-9], "no end|cut off"),
+        (lambda data: b"", "is truncated"),
+        (lambda data: gzip.compress(data)[:-9], "no end|truncated"),
         (lambda data: gzip.compress(data) + b"evil", "other bytes after"),
         (lambda data: b"".join((data.rstrip(b"\0"), bytes(-len(data.rstrip(b"\0")) % 512), data)), "twice"),
     ],

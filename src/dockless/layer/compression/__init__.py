@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from dockless.errors import LayerError
 from dockless.layer.tar_writer import Block
@@ -44,6 +44,16 @@ def find_encoder(text: str) -> Encoder:
 
     A missing library is an error, never a reason for another encoder: other bytes would have another digest.
     """
+    module, level = check_compression(text)
+    encoder: Encoder = module.make(level)
+    return encoder
+
+
+def check_compression(text: str) -> tuple[Any, int]:
+    """Return the module and the level of a name and a level. Raises LayerError for an unknown one.
+
+    The library of the encoder may be missing.
+    """
     name, colon, level_text = text.partition(":")
     if name not in _MODULES:
         raise LayerError(f"`compression`: {name!r:.50} is not a compression", hint=f"write one of {', '.join(NAMES)}")
@@ -51,12 +61,12 @@ def find_encoder(text: str) -> Encoder:
     levels = module.LEVELS
     level = module.DEFAULT_LEVEL
     if colon:
-        if not (level_text.isascii() and level_text.isdigit() and len(level_text) < 4 and int(level_text) in levels):
+        # `gzip:06` is not another name of `gzip:6`.
+        if level_text not in map(str, levels):
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "no level"
             raise LayerError(f"`compression`: {name} has no level {level_text!r:.20}", hint=f"write {allowed}")
         level = int(level_text)
-    encoder: Encoder = module.make(level)
-    return encoder
+    return module, level
 
 
 def missing(package: str, name: str, extra: str, error: ImportError) -> LayerError:

@@ -63,7 +63,7 @@ class AddressPolicy:
         where = "this machine" if parsed is not None and parsed.is_loopback else "a private network"
         return ProtocolError(
             f"{printable(host, 200)} resolves to {printable(address, 100)}, which is an address of {where}",
-            hint="nothing was sent there: a registry elsewhere cannot refer to that address",
+            hint="no request was sent to this URL: a registry elsewhere cannot refer to that address",
         )
 
     def connected(self, host: str, port: int, address: str) -> None:

@@ -46,7 +46,7 @@ def hint_for(status: int, codes: tuple[str, ...], message: str = "") -> str:
     if status == 404 and ("NAME_UNKNOWN" in codes or "REPOSITORY_NOT_FOUND" in codes):
         return "check the repository name; some registries (ECR, GAR) require that the repository is created first"
     if status == 404:
-        return "check the name, and that you are allowed to see it"
+        return "check the repository and the tag or digest, and that the user may read the repository"
     if "TAG_INVALID" in codes or "immutab" in message.lower():
         return "an existing tag cannot be moved; push another tag"
     if status == 403:

@@ -65,7 +65,7 @@ def send_following_redirects(
         if left_origin and request.method not in _SAFE_METHODS and origin_of(target) == origin:
             raise ProtocolError(
                 f"{urlsplit(request.url).netloc} redirects a {request.method} back to {urlsplit(target).netloc}",
-                hint="nothing was sent there: only the registry itself can redirect such a request to the registry",
+                hint="no request was sent to this URL: only the registry itself can redirect such a request to itself",
             )
         request = request._replace(url=target)
     raise ProtocolError(
@@ -88,7 +88,7 @@ def resolve_reference(
     if is_own and origin_of(response.url) != origin_of(base_url) and not is_below(url, within):
         raise ProtocolError(
             f"{label} that {urlsplit(response.url).netloc} names is not below {within} of the registry",
-            hint="nothing was sent there: only the registry itself can refer to other paths of the registry",
+            hint="no request was sent to this URL: only the registry itself can refer to other paths of the registry",
         )
     return url
 

@@ -81,12 +81,12 @@ def check_destination(
     if own[0] == "https" and parts.scheme == "http":
         raise ProtocolError(
             f"{shown} downgrades from https to http",
-            hint="nothing was sent there; a proxy in front of the registry may have to set X-Forwarded-Proto",
+            hint="no request was sent to this URL; a proxy in front of the registry may have to set X-Forwarded-Proto",
         )
     if (host, port) == own[1:]:
         return
     if not _is_allowed(host, own[1], strict, registry_addresses):
-        raise ProtocolError(f"{shown} is an address in a private network", hint="nothing was sent there")
+        raise ProtocolError(f"{shown} is an address in a private network", hint="no request was sent to this URL")
 
 
 def resolve(base: str, reference: str, label: str) -> str:

@@ -380,7 +380,7 @@ def test_from_https_to_http_is_refused(tmp_path, connect):
     ca = make_certificate(tmp_path)
     with Registry(auth=TokenAuth(USERS, anonymous="")) as plain, Registry(tls=server_context(tmp_path)) as registry:
         registry.faults = challenged(registry, f"http://{plain.host}/token")
-        with pytest.raises(ProtocolError, match="downgrades from https to http; nothing was sent there"):
+        with pytest.raises(ProtocolError, match="downgrades from https to http; no request was sent to this URL"):
             connect(registry.host, credentials=ANN, ca_file=str(ca)).get_manifest("app", "v1")
         assert plain.requests == []
 
