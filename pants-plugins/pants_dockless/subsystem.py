@@ -163,7 +163,7 @@ class Dockless(Subsystem):
     )
     jobs = IntOption(
         default=4,
-        help="The maximum number of concurrent requests to each registry, and of images that are pushed at a time: 1 to 64.",
+        help="The maximum number of concurrent requests to each registry, and of images at a time: 1 to 64.",
     )
     cache_layers = BoolOption(
         default=True,

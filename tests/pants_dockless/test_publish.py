@@ -294,15 +294,19 @@ def test_invalid_registry_options(backend, publish, registries, message):
         ),
     ],
 )
-def test_values_that_would_have_no_effect(backend, publish, fields, message):
+def test_values_that_would_have_no_effect(backend, publish, registries, fields, message):
     backend.write_files(build(fields))
     own = {"address": "own.example", "repository": "mirror/{name}"}
-    assert backend.error_line(lambda: publish(registries={**REGISTRIES, "own": own})) == message
+    assert backend.error_line(lambda: publish(registries={**registries, "own": own})) == message
 
 
-def test_an_address_may_be_the_alias_of_another_registry(backend, publish):
+def test_an_address_may_be_the_alias_of_another_registry(backend, publish, two):
     backend.write_files(build('registries=["localhost"]'))
-    registries = {"localhost": {"address": "one.example"}, "other": {"address": "localhost"}, "two": REGISTRIES["two"]}
+    registries = {
+        "localhost": {"address": "one.example"},
+        "other": {"address": "localhost"},
+        "two": {"address": two.host},
+    }
     (published,) = publish(registries=registries)
     assert published.names == ("localhost/image:latest",)
 
