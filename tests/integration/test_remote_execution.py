@@ -9,6 +9,8 @@ from real_tools import ROOT, Checkout
 from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildboxCasd
 
+from dockless.testing import Registry
+
 DIGESTS = {
     "testprojects.hello/image.json": HELLO_DIGEST,
     "testprojects.service/image.json": SERVICE_DIGEST,
@@ -62,6 +64,16 @@ def test_neither_the_command_nor_the_inputs_of_a_layer_name_the_machine(packaged
         for path, file in action.inputs.items():
             content = worker.read_blob(file.digest)
             assert not [name for name in names if name.encode() in content], path
+
+
+def test_programs_that_connect_to_registries_run_on_this_machine(packaged, worker):
+    """The worker has neither a network nor the credentials of the user."""
+    with Registry() as registry:
+        option = f"--dockless-registries={{'r': {{'address': '{registry.host}', 'default': True}}}}"
+        for goal, processes in (("push", 1), ("publish", 1)):
+            done = packaged.pants(*worker.execution_options, "--stats-log", option, goal, HELLO)
+            assert counters(done)["local_execution_requests"] >= processes
+            assert registry.tags("image") == {"latest": HELLO_DIGEST}
 
 
 def test_a_worker_that_returns_no_output_is_an_error(packaged, worker):

@@ -226,3 +226,24 @@ def test_contents_are_collected_concurrently(layer, monkeypatch):
     monkeypatch.setattr(layer_rules, "collect_entry", recorded)
     layer('contents={"/a": ":tar", "/b": ":main"}')
     assert sorted(events[:2]) == [("begin", "/a"), ("begin", "/b")]
+
+
+def test_the_environment_of_a_layer(backend):
+    """A layer is built in the environment of its own target; an unknown environment is an error of Pants."""
+    backend.write_files(
+        {
+            "BUILD": 'local_environment(name="here")\n',
+            "app/f.txt": "f",
+            "app/BUILD": """
+file(name="f", source="f.txt")
+image_layer(name="layer", dependencies=[":f"], environment="here")
+image_layer(name="lost", dependencies=[":f"], environment="nowhere")
+container_image(name="image", layers=[":layer"])
+container_image(name="other", layers=[":lost"])
+""",
+        }
+    )
+    options = ["--environments-preview-names={'here': '//:here'}"]
+    backend.set_options(options, env_inherit={"PATH"})
+    assert len(backend.description("app:image")["layers"]) == 1
+    assert "nowhere" in backend.error_line(lambda: backend.package("app:other"))

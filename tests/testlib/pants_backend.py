@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 
 import pytest
 from pants.backend.python.goals import package_dists
@@ -25,7 +26,7 @@ from pants.engine.internals.scheduler import ExecutionError
 from pants.engine.rules import QueryRule
 from pants.testutil.rule_runner import RuleRunner
 
-from pants_dockless import register
+from pants_dockless import _compat, register
 from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
 from pants_dockless.goals.publish import PublishContainerImageRequest, PublishPushImageRequest
 
@@ -68,6 +69,11 @@ def _queries_of_newer_pants() -> list:
     return [QueryRule(publish.CheckSkipResult, [SkipPushRequest])]
 
 
+def _environment_target() -> type:
+    """Return the type `local_environment`, whose module depends on the release of Pants."""
+    return import_module(_compat.EnvironmentField.__module__).LocalEnvironmentTarget
+
+
 def make_backend(more_rules: Sequence = ()) -> Backend:
     """Return a Backend with `more_rules`, such as queries for other products."""
     runner = Backend(
@@ -91,6 +97,7 @@ def make_backend(more_rules: Sequence = ()) -> Backend:
             FileTarget,
             FilesGeneratorTarget,
             GenericTarget,
+            _environment_target(),
             RelocatedFiles,
             ResourceTarget,
             ResourcesGeneratorTarget,

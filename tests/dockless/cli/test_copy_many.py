@@ -3,11 +3,14 @@
 import json
 import os
 import socket
+import time
+from contextlib import ExitStack
 
 import pytest
 from made_images import layout_of, make_image
 
 from dockless.registry import RegistryClient
+from dockless.testing import Registry, make_certificate, server_context
 
 SHARED = os.urandom(300_000)
 
@@ -65,15 +68,28 @@ def test_a_failure_does_not_stop_the_others(dockless, registry, images):
     assert ["error" in image for image in document["images"]] == [True, False, False, False]
 
 
-def test_a_registry_that_refuses_connections_fails_the_other_images_at_once(dockless, images, registry):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{closed.getsockname()[1]}"
+@pytest.mark.parametrize("failure", ["refused", "certificate", "unknown host"])
+def test_a_registry_that_cannot_be_reached_fails_the_other_images_at_once(
+    dockless, images, registry, tmp_path, failure
+):
+    with ExitStack() as stack:
+        if failure == "certificate":
+            make_certificate(tmp_path)
+            host = stack.enter_context(Registry(tls=server_context(tmp_path))).host
+        elif failure == "refused":
+            closed = stack.enter_context(socket.socket())
+            closed.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{closed.getsockname()[1]}"
+        else:
+            host = "does-not-exist.invalid:5000"
         many = [operand for n in range(40) for operand in ("oci:image0", f"{host}/app{n}:1")]
+        begin = time.monotonic()
         said = dockless("copy", "--jobs", "2", *many, *operands(registry.host))
     errors = {line.split(":1: ", 1)[1] for line in said.err.splitlines() if "error" in line}
-    assert len(errors) == 1 and "refused" in errors.pop(), said.err
+    assert len(errors) == 1, said.err
     assert said.err.splitlines()[-1] == "3 of 43 images copied"
+    # Four attempts take about 2 s for two images at a time. Those of all images would take 40 s.
+    assert time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize(
