@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from dockless.registry.auth.credentials import CredentialProvider, ResolvedCredentials
     from dockless.registry.auth.keychain import GivenCredentials
+    from dockless.registry.http.response import HttpResponse
     from dockless.registry.upload_session import Body
     from dockless.transfer.copy import copy_image
     from dockless.transfer.locations import Location
@@ -83,6 +84,7 @@ _MODULES = {
     "Digest": "dockless.oci.digest",
     "DocklessError": "dockless.errors",
     "GivenCredentials": "dockless.registry.auth.keychain",
+    "HttpResponse": "dockless.registry.http.response",
     "Image": "dockless.image.image",
     "ImageIndex": "dockless.image.index",
     "ImageLayer": "dockless.oci.image_documents",
@@ -133,6 +135,7 @@ __all__ = [
     "Digest",
     "DocklessError",
     "GivenCredentials",
+    "HttpResponse",
     "Image",
     "ImageIndex",
     "ImageLayer",

@@ -10,7 +10,7 @@ from dockless.oci.reference import DOCKER_HUB
 from dockless.registry.auth.bearer import TokenSource, basic
 from dockless.registry.auth.challenge import Challenge, choose_challenge, parse_challenges
 from dockless.registry.auth.credentials import Credentials, ResolvedCredentials
-from dockless.registry.auth.keychain import GivenCredentials, find_credentials
+from dockless.registry.auth.keychain import GivenCredentials, find_credentials_with
 from dockless.registry.auth.scopes import merge, of_same_resources, repository_of
 from dockless.registry.clock import Clock
 from dockless.registry.errors import (
@@ -23,7 +23,7 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.addresses import AddressPolicy, is_loopback
 from dockless.registry.http.redirects import Followed, resolve_reference, send_following_redirects
-from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.tls import Trust
 from dockless.registry.http.url_policy import check_destination, origin_of, split_host, split_registry
@@ -182,7 +182,7 @@ class RegistrySession:
             if is_page:
                 raise self._not_a_registry("the response is a web page")
         elif response.status != 401:
-            error = response.error(ResponseError)
+            error = response_error(response, ResponseError)
             # An error in the form of the specification is that of a registry.
             is_registry = bool(error.codes) or classify(error).retryable
             raise error if is_registry else self._not_a_registry(f"{error.problem}: {error.cause}")
@@ -276,13 +276,8 @@ class RegistrySession:
     def _resolve_credentials(self, repository: str) -> ResolvedCredentials:
         with self._lock:
             if repository not in self._credentials:
-                self._credentials[repository] = find_credentials(
-                    self.registry,
-                    repository,
-                    given=self._given_credentials,
-                    auth_file=self._auth_file,
-                    environ=self._environ,
-                    session=self._http,
+                self._credentials[repository] = find_credentials_with(
+                    self._http, self.registry, repository, self._given_credentials, self._auth_file, self._environ
                 )
             return self._credentials[repository]
 
@@ -292,9 +287,9 @@ class RegistrySession:
         if origin_of(response.url) != origin_of(self.base_url):
             is_refusal = response.status in (401, 403)
             hint = f"{self.registry} redirected there; no credentials were sent" if is_refusal else ""
-            return response.error(ResponseError, hint=hint, signed=True, limit=limit)
+            return response_error(response, ResponseError, hint=hint, signed=True, limit=limit)
         if response.status not in (401, 403):
-            return response.error(ResponseError, limit=limit)
+            return response_error(response, ResponseError, limit=limit)
         explanation = self._resolve_credentials(repository_of(scopes)).explain()
         hint = f"{explanation}; log in to {self.registry} as a user who is allowed to do this"
-        return response.error(UnauthorizedError, hint=hint, limit=limit)
+        return response_error(response, UnauthorizedError, hint=hint, limit=limit)

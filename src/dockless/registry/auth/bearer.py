@@ -15,7 +15,7 @@ from dockless.registry.auth.credentials import Credentials
 from dockless.registry.auth.scopes import covers
 from dockless.registry.clock import Clock
 from dockless.registry.errors import ProtocolError, ResponseError, TokenDeniedError
-from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.url_policy import check_destination, redact
 from dockless.registry.retry import classify
@@ -131,7 +131,7 @@ class TokenSource:
         if response.status != 200:
             kind = TokenDeniedError if response.status in (400, 401, 403, 404) else ResponseError
             # Without the query: the account and the scopes.
-            raise response.error(kind, url=realm, limit=_MAX_RESPONSE)
+            raise response_error(response, kind, url=realm, limit=_MAX_RESPONSE)
         body = response.read(_MAX_RESPONSE, "the token")
         try:
             document: Any = load_json(body.decode("utf-8-sig"))

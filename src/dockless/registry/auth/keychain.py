@@ -25,7 +25,6 @@ def find_credentials(
     given: GivenCredentials = None,
     auth_file: str | None = None,
     environ: Mapping[str, str] | None = None,
-    session: HttpSession | None = None,
 ) -> ResolvedCredentials:
     """Return the credentials for a repository of `host` (with its port).
 
@@ -33,24 +32,35 @@ def find_credentials(
     `host/repository`); the file of `--auth-file` or REGISTRY_AUTH_FILE alone, or else podman's auth.json in
     XDG_RUNTIME_DIR and XDG_CONFIG_HOME, docker's config.json in DOCKER_CONFIG or ~/.docker, and ~/.dockercfg; in each
     file the credential helper for the host, the one for all hosts, and the entry in `auths`; for Google's registries
-    Application Default Credentials, whose tokens are requested with the proxies and CAs of `session`. Otherwise access
-    is anonymous. Raises CredentialsError for a source that names this host and is broken.
+    Application Default Credentials. Otherwise access is anonymous. Raises CredentialsError for a source that names this
+    host and is broken.
     """
+    return find_credentials_with(None, host, repository, given, auth_file, os.environ if environ is None else environ)
+
+
+def find_credentials_with(
+    session: HttpSession | None,
+    host: str,
+    repository: str,
+    given: GivenCredentials,
+    auth_file: str | None,
+    environ: Mapping[str, str],
+) -> ResolvedCredentials:
+    """Return the same as `find_credentials`. Google's tokens are requested with the proxies and CAs of `session`."""
     searched = []
     if given is not None:
         chosen = _longest(given, host, repository) if isinstance(given, Mapping) else given
         if chosen is not None:
             return _resolved(chosen, ())
         searched.append(f"the credentials given by the caller (none for {host})")
-    env = os.environ if environ is None else environ
-    for path, named_by in config_paths(env, auth_file):
+    for path, named_by in config_paths(environ, auth_file):
         config = read_config_file(path, named_by)
         if config is None:
             searched.append(f"{path} (absent)")
             continue
         helper = config.helper_for(host)
         if helper:
-            credentials = ask_helper(helper, host, env)
+            credentials = ask_helper(helper, host, environ)
             searched.append(f"docker-credential-{helper} of {path}{'' if credentials else f' (none for {host})'}")
             if credentials is not None:
                 return _resolved(credentials, searched)

@@ -113,36 +113,11 @@ class HttpResponse:
         self._ended = not data
         return data
 
-    def error(
-        self,
-        kind: type[Error],
-        *,
-        url: str = "",
-        hint: str = "",
-        signed: bool = False,
-        limit: int = 64 * 1024,
-    ) -> Error:
-        """Return the error for this response, of which up to `limit` bytes are read. No secret of the request is in it.
-
-        `url` is named instead of that of the request. `hint` says what to do; empty: what is known about the status and
-        the codes in general. With `signed`, the values of the URL's query are secrets too.
-        """
-        body = self.read_start(limit)
+    def secrets(self, *, signed: bool) -> list[str]:
+        """Return the secrets of the request, and with `signed` the values of its query."""
         request = self._response.request
-        # Most error responses have no body: 404 to HEAD.
-        secrets = secrets_sent(request.headers, request.body, self._proxy) if body else []
-        secrets += query_values(self.url) if signed else []
-        codes, message = parse_error_body(body, secrets)
-        return kind(
-            self.method,
-            redact(url or self.url),
-            self.status,
-            cause=message,
-            hint=hint or hint_for(self.status, codes, message),
-            codes=codes,
-            body=body,
-            retry_after=self.retry_after,
-        )
+        secrets = secrets_sent(request.headers, request.body, self._proxy)
+        return secrets + (query_values(self.url) if signed else [])
 
     def close(self) -> None:
         """End the response; the connection is reused when little of the body is left and that arrives soon."""
@@ -203,3 +178,32 @@ def parse_retry_after(text: str, clock: Clock) -> float | None:
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
     return seconds if seconds > 0 else None
+
+
+def response_error(
+    response: HttpResponse,
+    kind: type[Error],
+    *,
+    url: str = "",
+    hint: str = "",
+    signed: bool = False,
+    limit: int = 64 * 1024,
+) -> Error:
+    """Return the error for a response, of which up to `limit` bytes are read. No secret of the request is in it.
+
+    `url` is named instead of that of the request. `hint` says what to do; empty: what is known about the status and the
+    codes in general. With `signed`, the values of the URL's query are secrets too.
+    """
+    body = response.read_start(limit)
+    # Most error responses have no body: 404 to HEAD.
+    codes, message = parse_error_body(body, response.secrets(signed=signed) if body else [])
+    return kind(
+        response.method,
+        redact(url or response.url),
+        response.status,
+        cause=message,
+        hint=hint or hint_for(response.status, codes, message),
+        codes=codes,
+        body=body,
+        retry_after=response.retry_after,
+    )
