@@ -135,13 +135,17 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
 
 
 def _take(stream: Stream, size: int) -> bytes:
+    """Return `size` bytes, fewer only at the end.
+
+    A stream may deliver byte by byte: a compressed archive may have a member or frame for each byte.
+    """
     data = stream.read(size)
-    while data and len(data) < size:
-        more = stream.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return data
+    if not data or len(data) == size:
+        return data
+    parts = bytearray(data)
+    while len(parts) < size and (more := stream.read(size - len(parts))):
+        parts += more
+    return bytes(parts)
 
 
 def _name(block: bytes) -> bytes:
