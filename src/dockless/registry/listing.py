@@ -20,6 +20,8 @@ _MAX_PAGE = 8 * 1024 * 1024
 _MAX_PAGES = 10_000
 # Bytes of all pages together: about 100,000 tags or referrers, which are kept in memory.
 _MAX_TOTAL = 64 * 1024 * 1024
+# Seconds of all requests together. Lists of 100,000 tags take minutes.
+_MAX_SECONDS = 3600.0
 _MAX_LINK = 8 * 1024
 _NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 
@@ -41,16 +43,20 @@ def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[s
 def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label: str) -> Iterator[dict[str, Any]]:
     """Yield the documents at `path` and at the pages that follow. Raises RegistryError, also for endless lists."""
     seen: set[str] = set()
-    total = 0
+    total, seconds = 0, 0.0
+    clock = retrier.clock
     listing = f"{api.registry} lists {label} of {repository}"
     for _ in range(_MAX_PAGES):
         if path in seen:
             raise ProtocolError(f"{listing} in a loop")
         seen.add(path)
+        begin = clock.monotonic()
         response, size, document = retrier.run(partial(_get_page, api, repository, path, label))
-        total += size
+        total, seconds = total + size, seconds + clock.monotonic() - begin
         if total > _MAX_TOTAL:
             raise ProtocolError(f"{listing} in more than {_MAX_TOTAL} bytes")
+        if seconds > _MAX_SECONDS:
+            raise ProtocolError(f"{listing} too slowly", cause=f"it took more than {_MAX_SECONDS:.0f} s")
         yield document
         following = _next_page(api, repository, response)
         if following is None:
