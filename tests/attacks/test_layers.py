@@ -186,6 +186,28 @@ BAD = {
 }
 
 
+def raw_tar(kind, data):
+    """A tar of one file, whose header follows an extended header."""
+    members = []
+    for info, content in ((tarfile.TarInfo("././@LongLink"), data), (tarfile.TarInfo("harmless"), b"")):
+        info.type, info.size = (kind if content else tarfile.REGTYPE), len(content)
+        members += [info.tobuf(tarfile.USTAR_FORMAT), content + b"\0" * (-len(content) % 512)]
+    return b"".join(members) + b"\0" * 1024
+
+
+HIDDEN_NAMES = {
+    "after a NUL": raw_tar(b"L", b"a/..\0b\0"),
+    "the NUL of a pax header": raw_tar(b"x", b"14 path=..\0/x\n"),
+    "of a sparse file": raw_tar(b"x", b"27 GNU.sparse.name=../../x\n"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_NAMES)
+def test_verify_sees_the_names_that_others_extract(tmp_path, name):
+    result = verify_image(layout_with(tmp_path / "l", HIDDEN_NAMES[name]))
+    assert "outside of the image" in result.problems[0] or "a value with a NUL" in result.problems[0], result
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_verify_prints_few_lines_for_a_layer(tmp_path, kind):
     source = layout_with(tmp_path / "l", tar_with(map(BAD[kind], range(3000))))

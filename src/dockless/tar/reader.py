@@ -96,7 +96,8 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
             at += padded
             if kind in _GNU_LONG:
-                extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
+                # Other readers end a name at its first NUL too.
+                extended[_GNU_LONG[kind]] = data[:size].partition(b"\0")[0]
             elif kind == b"x":
                 count, values = _pax(data[:size], label, begin)
                 records += count
@@ -107,7 +108,7 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                         f"{label} has a {key} of {len(value)} bytes", cause=f"at byte {begin}; the limit is {MAX_PATH}"
                     )
             continue
-        name = extended.get("name") or _name(block)
+        name = extended.get("sparse name") or extended.get("name") or _name(block)
         link = extended.get("link") or block[157:257].split(b"\0")[0]
         if "size" in extended:
             size = _decimal(extended["size"], label, begin)
@@ -157,7 +158,8 @@ def _name(block: bytes) -> bytes:
 
 def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[str, bytes]]:
     """Return the number of records, and the values of those that are used."""
-    names = {b"path": "name", b"linkpath": "link", b"size": "size"}
+    # In the pax format, GNU tar puts a made-up path on a sparse file. Go's and Python's readers use the name here.
+    names = {b"path": "name", b"linkpath": "link", b"size": "size", b"GNU.sparse.name": "sparse name"}
     found: dict[str, bytes] = {}
     count = position = 0
     while position < len(data):
@@ -167,7 +169,10 @@ def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[str, bytes]]:
         if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
             raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a broken record")
         if record[2] in names:
-            found[names[record[2]]] = data[record.end() : end - 1]
+            value = data[record.end() : end - 1]
+            if b"\0" in value:
+                raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a value with a NUL")
+            found[names[record[2]]] = value
         position = end
     return count, found
 
