@@ -331,3 +331,17 @@ class TestOwnersOfTheDirectory:
         self.write(image, layout, lambda: None)
         assert (tmp_path / "victim/precious").read_text() == "precious"
         assert OciLayout(str(layout)).names() == ["new", "old"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_the_umask_holds_for_all_that_is_written(dockless, shared, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for destination in ("oci:layout", "oci:layout:more", "oci-archive:a.tar", "docker-archive:b.tar"):
+            assert dockless("copy", "oci:base:v1", destination).status == 0
+    finally:
+        os.umask(before)
+    written = [tmp_path / "layout", *(tmp_path / "layout").rglob("*"), tmp_path / "a.tar", tmp_path / "b.tar"]
+    assert len(written) > 8
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in written}
+    assert modes == {(True, 0o777 & ~umask), (False, 0o666 & ~umask)}

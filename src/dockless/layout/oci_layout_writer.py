@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -76,6 +77,8 @@ def _create(
     with temporary_directory(parent) as (staged, descriptor):
         _write(LAYOUT_FILE, descriptor, layout_file())
         with _open_blobs(descriptor) as blob_directory:
+            # The mode that a new directory has here, by the umask.
+            mode = stat.S_IMODE(os.fstat(blob_directory).st_mode)
 
             def put(blob: Descriptor, on_bytes: OnBytes) -> None:
                 with create_file(blob.digest.hex, blob_directory) as file:
@@ -83,7 +86,7 @@ def _create(
 
             _put_all(put, blobs, on_bytes, jobs)
         _write(INDEX_FILE, descriptor, make_index(roots).raw)
-        os.fchmod(descriptor, 0o755)
+        os.fchmod(descriptor, mode)
         try:
             os.replace(staged, directory)
         except OSError as error:
