@@ -173,3 +173,29 @@ def test_upload_state_is_private_and_of_one_blob(state):
         assert kept.take(*other) == ""
     assert kept.take(URL, "app", DIGEST) == "https://reg.example/upload/1"
     assert kept.take(URL, "app", DIGEST) == "", "a session has one user"
+
+
+@pytest.mark.parametrize("linked", ["blobs", "blobs/sha256"])
+def test_verify_reads_no_directory_that_a_layout_links_to(tmp_path, layout, linked):
+    """The names of its files, and digests, which tell what is in short files, were in the output."""
+    (tmp_path / "home/sha256").mkdir(parents=True)
+    for path in ("home/pin", "home/sha256/pin", f"home/sha256/{'a' * 64}", f"home/{'a' * 64}"):
+        (tmp_path / path).write_text("1234")
+    os.rename(layout / linked, tmp_path / "moved")
+    (layout / linked).symlink_to(tmp_path / "home")
+    problems = verify_image(f"oci:{layout}").problems
+    assert f"{layout / linked} is a symlink" in problems
+    assert not [problem for problem in problems if "pin" in problem or Digest.of(b"1234") in problem]
+
+
+def test_verify_of_other_files_among_the_blobs(tmp_path, layout):
+    (layout / "blobs/sha256/x").write_text("1234")
+    (layout / "blobs/sha256" / ("b" * 64)).symlink_to("/proc/kmsg")
+    os.mkfifo(layout / "blobs/sha256" / ("c" * 64))
+    problems = verify_image(f"oci:{layout}").problems
+    directory = layout / "blobs/sha256"
+    assert problems == (
+        f"{directory / ('b' * 64)} is not a regular file",
+        f"{directory / ('c' * 64)} is not a regular file",
+        f"{directory / 'x'} is not named by a digest",
+    )
