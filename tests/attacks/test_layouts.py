@@ -11,7 +11,9 @@ from dockless import _atomic
 from dockless.errors import DocklessError, LayoutError
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci import media_types
 from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index
 from dockless.registry.upload_state import MAX_AGE, MIN_SIZE, UploadState
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
@@ -199,3 +201,33 @@ def test_verify_of_other_files_among_the_blobs(tmp_path, layout):
         f"{directory / ('c' * 64)} is not a regular file",
         f"{directory / 'x'} is not named by a digest",
     )
+
+
+@pytest.mark.parametrize("foreign_first", [True, False])
+def test_a_layer_that_another_image_calls_foreign(tmp_path, image, foreign_first):
+    """With --keep-foreign-layers the layer was left out for both images, and verify found no problem."""
+    foreign = image.manifest.json
+    foreign["layers"][0].update(mediaType=media_types.FOREIGN_LAYER, urls=["http://127.0.0.1:1/x"])
+    raw = json.dumps(foreign).encode()
+    other = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
+    index = make_index([other, image.manifest.descriptor][:: 1 if foreign_first else -1])
+    image.blobs.put(index.raw)
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=image.blobs, names=["v1"])
+    copy_image(f"oci:{layout}:v1", f"oci:{tmp_path}/copy", all_platforms=True, keep_foreign_layers=True)
+    path = tmp_path / "copy/blobs/sha256" / image.manifest.layers[0].digest.hex
+    assert path.exists()
+    path.unlink()
+    assert "lacks the blob" in verify_image(f"oci:{tmp_path}/copy").problems[0]
+
+
+@pytest.mark.parametrize("data", ["QUJD", "", "%", 5, ["QUJD"]])
+@pytest.mark.parametrize("place", ["config", "layers"])
+def test_embedded_data_of_something_else(tmp_path, image, place, data):
+    """Some readers use the data instead of the blob (image spec, descriptor.md, `data`)."""
+    document = image.manifest.json
+    (document["config"] if place == "config" else document["layers"][0])["data"] = data
+    raw = json.dumps(document).encode()
+    root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
+    layout = layout_of(tmp_path / "l", root, blobs=image.blobs, names=["v1"])
+    (problem,) = verify_image(f"oci:{layout}").problems
+    assert "has embedded data that does not match its digest" in problem

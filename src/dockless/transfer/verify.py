@@ -148,6 +148,8 @@ class _Verification:
                     f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
                     f"manifest",
                 )
+            if known.is_foreign and not layer.is_foreign:
+                self._layers[layer.digest] = layer, known_diff_ids
             if diff_ids:
                 known_diff_ids.add(diff_ids[n])
 
