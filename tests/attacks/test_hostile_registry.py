@@ -298,6 +298,23 @@ def test_pages_without_end(connect, clean):
     assert len(server.requests) < 20
 
 
+def test_millions_of_short_tags(connect, clean):
+    """64 MiB of them took 1264 MB in `dockless tags --json`."""
+    page = json.dumps({"tags": ["t"] * 400_000}, separators=(",", ":")).encode()
+
+    def answer(request, connection):
+        number = int(request.target.partition("?n=")[2] or 0)
+        return response(200, {"Link": f'</v2/a/b/tags/list?n={number + 1}>; rel="next"'}, page)
+
+    with hostile_server(answer) as server:
+        client = connect(server.host)
+        with pytest.raises(DocklessError, match="lists more than 1000000 tags of a/b") as caught:
+            sum(1 for _ in client.tags("a/b"))
+        clean(caught.value)
+        client.close()
+    assert len(server.requests) == 4
+
+
 def test_pages_that_take_a_minute_each(connect, clean):
     """Ten thousand of them would take a week."""
     clock = ManualClock()
