@@ -117,14 +117,30 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def temporary_directory(parent: str) -> Iterator[str]:
-    """Yield the path of a new directory in `parent` with mode 0700, which is removed at the end unless it was renamed.
+def temporary_directory(parent: str) -> Iterator[tuple[str, int]]:
+    """Yield the path of a new directory in `parent` with mode 0700, and its descriptor.
 
+    The directory is removed at the end unless it was renamed. If `parent` belongs to another user, that user can put
+    something else in the place of the directory at any time: files are created in the descriptor, with `create_file`.
     Raises OSError.
     """
     remove_stale(parent)
-    with _new(parent, _make_directory) as (staged, _):
-        yield staged
+    with _new(parent, _make_directory) as found:
+        yield found
+
+
+def create_file(name: str, directory: int) -> BinaryIO:
+    """Create a file in the directory with the descriptor `directory`. Raises OSError, also if there is such a file.
+
+    No symlink is followed, whoever else can write to the directory.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(name, "wb", opener=lambda *_: os.open(name, flags, 0o666, dir_fd=directory))
+
+
+def open_directory(name: str, directory: int | None = None) -> int:
+    """Return a descriptor of the directory `name`, which is relative to `directory`. Raises OSError for a symlink."""
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
 
 
 def lock(descriptor: int, path: str) -> None:
@@ -172,7 +188,7 @@ def _make_file(path: str) -> int:
 
 def _make_directory(path: str) -> int:
     os.mkdir(path, 0o700)
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return open_directory(path)
 
 
 @contextmanager

@@ -138,7 +138,10 @@ class ImageTree:
         for document in documents:
             if isinstance(document, Manifest):
                 for blob in (document.config, *document.layers):
-                    blobs.setdefault(blob.digest, blob)
+                    known = blobs.setdefault(blob.digest, blob)
+                    if known.is_foreign and not blob.is_foreign:
+                        # Foreign layers may be left out. This one is also a layer that has no other source.
+                        blobs[blob.digest] = blob
         return cls(root, {document.digest: document for document in documents}, blobs)
 
     @classmethod

@@ -8,10 +8,11 @@ import pytest
 from guarded_registry import PASSWORD, guarded_registry
 from hostile_server import hostile_server, response
 
-from dockless.errors import DocklessError
+from dockless.errors import CredentialsError, DocklessError
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.registry import Credentials
+from dockless.registry.auth.credential_helpers import ask_helper
 
 DIGEST = Digest.of(b"x")
 PRIVATE = "is an address in a private network"
@@ -300,3 +301,17 @@ def test_secret_that_is_told_back(status, echo, connect, clean, caplog):
     packed = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
     for text in (clean(caught.value), caplog.text, client.explain_auth("a/b")):
         assert PASSWORD not in text and packed not in text
+
+
+@pytest.mark.parametrize("path", [":/usr/bin", "/usr/bin:", "/usr/bin::/bin", ".:/usr/bin", "bin:/usr/bin", "./bin"])
+def test_a_helper_in_the_working_directory(tmp_path, monkeypatch, path):
+    """The working directory may be the checkout of a pull request; the helper would run with the secrets of the CI."""
+    (tmp_path / "bin").mkdir()
+    for helper in (tmp_path / "docker-credential-evil", tmp_path / "bin/docker-credential-evil"):
+        helper.write_text('#!/bin/sh\n/usr/bin/touch ran\necho \'{"Username":"evil","Secret":"x"}\'\n')
+        helper.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CredentialsError, match="docker-credential-evil is not on PATH"):
+        ask_helper("evil", "ghcr.io", {"PATH": path})
+    assert not (tmp_path / "ran").exists()
+    assert ask_helper("evil", "ghcr.io", {"PATH": f"{path}:{tmp_path}"}).username == "evil"

@@ -2,10 +2,14 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hostile_documents import CHILD, CONFIG, DIGEST, INDEX, LAYER, MANIFEST, locked_base, refused
+from hostile_server import hostile_server, response
 from made_images import layout_of, make_image
 from measured_child import run_command, run_measured
 
@@ -19,6 +23,8 @@ from dockless.oci.manifest import make_index
 from dockless.oci.reference import Reference
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
+
+LOCK_BASES = Path(__file__).parents[2] / "pants-plugins/pants_dockless/scripts/lock_bases.py"
 
 DOCUMENTS = {
     "a duplicate key": (b'{"schemaVersion":2,"layers":[],"layers":[]}', "duplicate key 'layers'"),
@@ -268,6 +274,27 @@ def test_a_base_whose_documents_do_not_fit_in_a_lockfile():
     with pytest.raises(InvalidDocumentError, match="would have .* bytes or more: the limit is 8388608"):
         lock_base(Reference.parse("reg.example/a:1"), [], make_index(children), fetch)
     assert len(fetched) < 20
+
+
+def test_a_large_blob_in_the_place_of_a_manifest(tmp_path):
+    """A blob of a media type that is not that of a manifest was read into memory, whatever its size."""
+    child = {"mediaType": "application/x", "digest": f"sha256:{'a' * 64}", "size": 1 << 40}
+    child["platform"] = {"os": "linux", "architecture": "amd64"}
+    index = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [child]}).encode()
+
+    def answer(request, connection):
+        return response(200, {"Content-Type": media_types.OCI_INDEX}, b"" if request.target == "/v2/" else index)
+
+    with hostile_server(answer) as server:
+        base = {"reference": f"{server.host}/a:1", "platforms": ["linux/amd64"], "insecure": False, "used_by": "//:x"}
+        plan = {"import_from": sys.path, "old": None, "new": str(tmp_path / "new"), "update": [], "bases": [base]}
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        command = [sys.executable, "-I", "-S", LOCK_BASES, tmp_path / "plan.json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"{1 << 40} bytes: the limit is 4194304 bytes" in done.stderr
+    assert not [request for request in server.requests if "/blobs/" in request.target]
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_memory_of_a_lockfile():

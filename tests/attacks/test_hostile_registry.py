@@ -6,6 +6,7 @@ import time
 
 import pytest
 from hostile_server import hostile_server, response
+from manual_clock import ManualClock
 
 from dockless.errors import DocklessError
 from dockless.oci import media_types
@@ -206,6 +207,25 @@ def test_blob(blob, connect, clean):
         client.close()
 
 
+def test_blob_in_parts_of_a_byte(connect, clean):
+    """Each part may take a minute to begin: no rate, number of attempts or time was a limit."""
+    data = bytes(1000)
+
+    def answer(request, connection):
+        if request.target == "/v2/":
+            return response(200)
+        start = int(request.headers.get("range", "bytes=0-")[len("bytes=") :].partition("-")[0])
+        return response(206, {"Content-Range": f"bytes {start}-{start}/{len(data)}"}, data[start : start + 1])
+
+    with hostile_server(answer) as server:
+        client = connect(server.host)
+        with pytest.raises(DocklessError, match="was sent in another range than requested") as caught:
+            RegistryBlobSource(client, "a/b").open(Descriptor(LAYER.media_type, Digest.of(data), len(data))).read()
+        clean(caught.value)
+        client.close()
+    assert len(server.requests) < 10
+
+
 # name -> a Retry-After header, and the seconds that the client waits, if it tries again.
 RETRY_AFTER = {
     "400 digits": ("9" * 400, None),
@@ -276,6 +296,41 @@ def test_pages_without_end(connect, clean):
             sum(1 for _ in client.tags("a/b"))
         client.close()
     assert len(server.requests) < 20
+
+
+def test_millions_of_short_tags(connect, clean):
+    """64 MiB of them took 1264 MB in `dockless tags --json`."""
+    page = json.dumps({"tags": ["t"] * 400_000}, separators=(",", ":")).encode()
+
+    def answer(request, connection):
+        number = int(request.target.partition("?n=")[2] or 0)
+        return response(200, {"Link": f'</v2/a/b/tags/list?n={number + 1}>; rel="next"'}, page)
+
+    with hostile_server(answer) as server:
+        client = connect(server.host)
+        with pytest.raises(DocklessError, match="lists more than 1000000 tags of a/b") as caught:
+            sum(1 for _ in client.tags("a/b"))
+        clean(caught.value)
+        client.close()
+    assert len(server.requests) == 4
+
+
+def test_pages_that_take_a_minute_each(connect, clean):
+    """Ten thousand of them would take a week."""
+    clock = ManualClock()
+
+    def answer(request, connection):
+        clock.time += 59
+        number = int(request.target.partition("?n=")[2] or 0)
+        return response(200, {"Link": f'</v2/a/b/tags/list?n={number + 1}>; rel="next"'}, b'{"tags":["v1"]}')
+
+    with hostile_server(answer) as server:
+        client = connect(server.host, clock=clock.clock())
+        with pytest.raises(DocklessError, match="lists the tags of a/b too slowly: it took more than 3600 s") as caught:
+            sum(1 for _ in client.tags("a/b"))
+        clean(caught.value)
+        client.close()
+    assert len(server.requests) < 100
 
 
 CIRCLE = {"itself": "/v2/a/b/manifests/v1", "another": "/v2/a/b/manifests/v2", "relative": "v1"}

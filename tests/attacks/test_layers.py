@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import tarfile
 import time
@@ -184,6 +185,52 @@ BAD = {
     "whiteouts that name no file": lambda n: (f"{n}/.wh.", tarfile.REGTYPE, ""),
     "hard links to paths outside of the image": lambda n: (f"{n}", tarfile.LNKTYPE, "../x"),
 }
+
+
+def raw_tar(*headers, name="harmless"):
+    """A tar of one file, whose header follows extended headers: (type, data)."""
+    members = []
+    for kind, content in (*headers, (tarfile.REGTYPE, b"")):
+        info = tarfile.TarInfo(name)
+        info.type, info.size = kind, len(content)
+        members += [info.tobuf(tarfile.USTAR_FORMAT), content + b"\0" * (-len(content) % 512)]
+    return b"".join(members) + b"\0" * 1024
+
+
+SPARSE, SPARSE_PLAIN = b"27 GNU.sparse.name=../../x\n", b"24 GNU.sparse.name=fine\n"
+OUT, PLAIN, COMMENT = b"13 path=../x\n", b"13 path=fine\n", b"13 comment=x\n"
+# Archives from which some readers extract `../x`.
+HIDDEN_NAMES = {
+    "after a NUL": raw_tar((b"L", b"a/..\0b\0")),
+    "the NUL of a pax header": raw_tar((b"x", b"14 path=..\0/x\n")),
+    "of a sparse file": raw_tar((b"x", SPARSE)),
+    "not of a sparse file": raw_tar((b"x", SPARSE_PLAIN), name="../x"),
+    "before a pax header": raw_tar((b"L", b"../x"), (b"x", PLAIN)),
+    "after a pax header": raw_tar((b"x", PLAIN), (b"L", b"../x")),
+    "in the last pax header": raw_tar((b"x", PLAIN), (b"x", OUT)),
+    "in the first pax header": raw_tar((b"x", OUT), (b"x", PLAIN)),
+    "dropped by a pax header": raw_tar((b"x", PLAIN), (b"x", COMMENT), name="../x"),
+    "in the last long name": raw_tar((b"L", b"fine"), (b"L", b"../x")),
+    "in the first long name": raw_tar((b"L", b"../x"), (b"L", b"fine")),
+    "in a global header": raw_tar((b"g", OUT)),
+}
+
+
+def test_usual_extended_headers_are_no_problem(tmp_path):
+    for n, headers in enumerate(
+        [
+            [(b"g", COMMENT), (b"x", PLAIN)],
+            [(b"x", COMMENT), (b"L", b"fine"), (b"K", b"fine")],
+            [(b"x", PLAIN + SPARSE_PLAIN)],
+        ]
+    ):
+        assert verify_image(layout_with(tmp_path / str(n), raw_tar(*headers))).problems == ()
+
+
+@pytest.mark.parametrize("name", HIDDEN_NAMES)
+def test_verify_sees_the_names_that_others_extract(tmp_path, name):
+    result = verify_image(layout_with(tmp_path / "l", HIDDEN_NAMES[name]))
+    assert re.search("outside of the image|a value with a NUL|readers differ", result.problems[0]), result
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -11,7 +11,9 @@ from dockless import _atomic
 from dockless.errors import DocklessError, LayoutError
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci import media_types
 from dockless.oci.digest import Digest
+from dockless.oci.manifest import make_index
 from dockless.registry.upload_state import MAX_AGE, MIN_SIZE, UploadState
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
@@ -173,3 +175,59 @@ def test_upload_state_is_private_and_of_one_blob(state):
         assert kept.take(*other) == ""
     assert kept.take(URL, "app", DIGEST) == "https://reg.example/upload/1"
     assert kept.take(URL, "app", DIGEST) == "", "a session has one user"
+
+
+@pytest.mark.parametrize("linked", ["blobs", "blobs/sha256"])
+def test_verify_reads_no_directory_that_a_layout_links_to(tmp_path, layout, linked):
+    """The names of its files, and digests, which tell what is in short files, were in the output."""
+    (tmp_path / "home/sha256").mkdir(parents=True)
+    for path in ("home/pin", "home/sha256/pin", f"home/sha256/{'a' * 64}", f"home/{'a' * 64}"):
+        (tmp_path / path).write_text("1234")
+    os.rename(layout / linked, tmp_path / "moved")
+    (layout / linked).symlink_to(tmp_path / "home")
+    problems = verify_image(f"oci:{layout}").problems
+    assert f"{layout / linked} is a symlink" in problems
+    assert not [problem for problem in problems if "pin" in problem or Digest.of(b"1234") in problem]
+
+
+def test_verify_of_other_files_among_the_blobs(tmp_path, layout):
+    (layout / "blobs/sha256/x").write_text("1234")
+    (layout / "blobs/sha256" / ("b" * 64)).symlink_to("/proc/kmsg")
+    os.mkfifo(layout / "blobs/sha256" / ("c" * 64))
+    problems = verify_image(f"oci:{layout}").problems
+    directory = layout / "blobs/sha256"
+    assert problems == (
+        f"{directory / ('b' * 64)} is not a regular file",
+        f"{directory / ('c' * 64)} is not a regular file",
+        f"{directory / 'x'} is not named by a digest",
+    )
+
+
+@pytest.mark.parametrize("foreign_first", [True, False])
+def test_a_layer_that_another_image_calls_foreign(tmp_path, image, foreign_first):
+    """With --keep-foreign-layers the layer was left out for both images, and verify found no problem."""
+    foreign = image.manifest.json
+    foreign["layers"][0].update(mediaType=media_types.FOREIGN_LAYER, urls=["http://127.0.0.1:1/x"])
+    raw = json.dumps(foreign).encode()
+    other = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
+    index = make_index([other, image.manifest.descriptor][:: 1 if foreign_first else -1])
+    image.blobs.put(index.raw)
+    layout = layout_of(tmp_path / "l", index.descriptor, blobs=image.blobs, names=["v1"])
+    copy_image(f"oci:{layout}:v1", f"oci:{tmp_path}/copy", all_platforms=True, keep_foreign_layers=True)
+    path = tmp_path / "copy/blobs/sha256" / image.manifest.layers[0].digest.hex
+    assert path.exists()
+    path.unlink()
+    assert "lacks the blob" in verify_image(f"oci:{tmp_path}/copy").problems[0]
+
+
+@pytest.mark.parametrize("data", ["QUJD", "", "%", 5, ["QUJD"]])
+@pytest.mark.parametrize("place", ["config", "layers"])
+def test_embedded_data_of_something_else(tmp_path, image, place, data):
+    """Some readers use the data instead of the blob (image spec, descriptor.md, `data`)."""
+    document = image.manifest.json
+    (document["config"] if place == "config" else document["layers"][0])["data"] = data
+    raw = json.dumps(document).encode()
+    root = image.manifest.descriptor._replace(digest=image.blobs.put(raw), size=len(raw))
+    layout = layout_of(tmp_path / "l", root, blobs=image.blobs, names=["v1"])
+    (problem,) = verify_image(f"oci:{layout}").problems
+    assert "has embedded data that does not match its digest" in problem

@@ -3,6 +3,7 @@
 Only root can make links of another user. Elsewhere, the links are ours and `lstat` says that they are another user's.
 """
 
+import contextlib
 import os
 import stat
 import time
@@ -14,8 +15,11 @@ from the_command import dockless, isolated_directory
 
 from dockless import _atomic
 from dockless._atomic import atomic_file, resolve_output
+from dockless.blobs import MemoryBlobs, MissingBlobs
 from dockless.errors import InvalidValueError, LayoutError
-from dockless.layout.oci_layout import OciLayout
+from dockless.layout import oci_layout_writer
+from dockless.layout.oci_layout import OciLayout, named
+from dockless.layout.oci_layout_writer import write_layout
 from dockless.oci.digest import Digest
 from dockless.registry.upload_state import MAX_AGE, UploadState
 from dockless.testing import Registry
@@ -245,3 +249,99 @@ class TestLinkedLayouts:
         os.symlink(tmp_path / "victim/precious", session / "data")
         with pytest.raises(InvalidValueError, match="cannot keep a registry in"):
             Registry(str(tmp_path / "data"))
+
+
+class Swapping:
+    """A source of blobs, which calls `action` while the first one is read."""
+
+    def __init__(self, blobs, action):
+        self.blobs = MemoryBlobs(blobs, MissingBlobs())
+        self.action = action
+
+    def open(self, descriptor):
+        action, self.action = self.action, lambda: None
+        action()
+        return self.blobs.open(descriptor)
+
+
+class TestOwnersOfTheDirectory:
+    """The owner of a directory can rename and replace everything in it: no sticky bit or kernel prevents that."""
+
+    @pytest.fixture
+    def image(self):
+        return make_image(b"one")
+
+    def write(self, image, directory, action):
+        blobs = [image.manifest.config, *image.manifest.layers, image.manifest.descriptor]
+        contents = {Digest.of(data): data for data in image.blobs.values()}
+        contents[image.manifest.digest] = image.manifest.raw
+        source = Swapping(contents, action)
+        write_layout(str(directory), named(image.manifest.descriptor, ["new"]), blobs, source)
+
+    def swap(self, directory, plant):
+        (temporary,) = directory.glob(".dockless-*")
+        temporary.rename(directory / "moved")
+        plant(temporary)
+
+    @pytest.mark.parametrize("append", [False, True])
+    def test_links_in_the_place_of_temporaries(self, shared, tmp_path, image, append):
+        place = shared / "layout" if append else shared
+        if append:
+            layout_of(place, make_image(b"two").manifest.descriptor, blobs=make_image(b"two").blobs, names=["old"])
+
+        def plant(temporary):
+            (temporary / "blobs/sha256").mkdir(parents=True)
+            for digest in (image.manifest.digest, image.manifest.config.digest, image.manifest.layers[0].digest):
+                for path in (digest.hex, f"blobs/sha256/{digest.hex}"):
+                    (temporary / path).symlink_to(tmp_path / "victim/precious")
+            for path in ("index.json", "oci-layout"):
+                (temporary / path).symlink_to(tmp_path / "victim/precious")
+
+        with contextlib.suppress(LayoutError):
+            self.write(image, shared / "layout", lambda: self.swap(place, plant))
+        assert (tmp_path / "victim/precious").read_text() == "precious"
+        assert not (tmp_path / "victim/precious").is_symlink()
+
+    @pytest.mark.parametrize("append", [False, True])
+    def test_a_link_to_a_private_directory(self, shared, tmp_path, image, append):
+        place = shared / "layout" if append else shared
+        if append:
+            layout_of(place, make_image(b"two").manifest.descriptor, blobs=make_image(b"two").blobs, names=["old"])
+        (tmp_path / "victim").chmod(0o700)
+        (tmp_path / "victim/blobs/sha256").mkdir(parents=True)
+        before = names(tmp_path / "victim")
+        with contextlib.suppress(LayoutError):
+            plant = lambda temporary: temporary.symlink_to(tmp_path / "victim")  # noqa: E731
+            self.write(image, shared / "layout", lambda: self.swap(place, plant))
+        assert stat.S_IMODE((tmp_path / "victim").stat().st_mode) == 0o700
+        # The link itself may have got the name of the layout.
+        assert names(tmp_path / "victim") == before and (tmp_path / "victim/precious").read_text() == "precious"
+
+    def test_a_link_in_the_place_of_the_index(self, shared, tmp_path, image, monkeypatch):
+        layout = shared / "layout"
+        layout_of(layout, make_image(b"two").manifest.descriptor, blobs=make_image(b"two").blobs, names=["old"])
+        updated = oci_layout_writer._updated_index
+
+        def swap(raw, path, roots):
+            (layout / "index.json").unlink()
+            (layout / "index.json").symlink_to(tmp_path / "victim/precious")
+            return updated(raw, path, roots)
+
+        monkeypatch.setattr(oci_layout_writer, "_updated_index", swap)
+        self.write(image, layout, lambda: None)
+        assert (tmp_path / "victim/precious").read_text() == "precious"
+        assert OciLayout(str(layout)).names() == ["new", "old"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_the_umask_holds_for_all_that_is_written(dockless, shared, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for destination in ("oci:layout", "oci:layout:more", "oci-archive:a.tar", "docker-archive:b.tar"):
+            assert dockless("copy", "oci:base:v1", destination).status == 0
+    finally:
+        os.umask(before)
+    written = [tmp_path / "layout", *(tmp_path / "layout").rglob("*"), tmp_path / "a.tar", tmp_path / "b.tar"]
+    assert len(written) > 8
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in written}
+    assert modes == {(True, 0o777 & ~umask), (False, 0o666 & ~umask)}

@@ -84,6 +84,7 @@ def lock(entry: dict[str, Any], old: "Lockfile", update: list[str]) -> "tuple[Lo
     With `update`, a base that is not in the list keeps the pins in the old lockfile, provided that all platforms of the
     entry are locked.
     """
+    from dockless.image_tree import read_document
     from dockless.lockfile import lock_base
     from dockless.oci.platform import Platform
     from dockless.oci.reference import Reference
@@ -104,8 +105,7 @@ def lock(entry: dict[str, Any], old: "Lockfile", update: list[str]) -> "tuple[Lo
         content = RegistryBlobSource(client, reference.repository)
 
         def fetch(descriptor: "Descriptor") -> bytes:
-            with content.open(descriptor) as file:
-                return file.read()
+            return read_document(content, descriptor, f"{reference}: {descriptor.digest}")
 
         base = lock_base(reference, platforms, root, fetch)
     if previous is None or previous.digest == base.digest:

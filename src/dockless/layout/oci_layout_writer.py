@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Callable
 
-from dockless._atomic import atomic_file, lock, make_directories, reason_of, resolve_output, temporary_directory
+from dockless._atomic import (
+    create_file,
+    lock,
+    make_directories,
+    open_directory,
+    reason_of,
+    resolve_output,
+    temporary_directory,
+)
 from dockless._concurrency import CancelledError, WorkerPool
 from dockless.blobs import BlobSource
 from dockless.errors import LayoutError
@@ -65,17 +74,19 @@ def _create(
     """Create the layout; return False if another process created it first."""
     parent = os.path.dirname(os.path.abspath(directory))
     make_directories(parent)
-    with temporary_directory(parent) as staged:
-        _write(os.path.join(staged, LAYOUT_FILE), layout_file())
-        os.makedirs(os.path.join(staged, _BLOBS))
+    with temporary_directory(parent) as (staged, descriptor):
+        _write(LAYOUT_FILE, descriptor, layout_file())
+        with _open_blobs(descriptor) as blob_directory:
+            # The mode that a new directory has here, by the umask.
+            mode = stat.S_IMODE(os.fstat(blob_directory).st_mode)
 
-        def put(blob: Descriptor, on_bytes: OnBytes) -> None:
-            with open(os.path.join(staged, blob_path(blob.digest)), "wb") as file:
-                copy_blob(source, blob, file, on_bytes)
+            def put(blob: Descriptor, on_bytes: OnBytes) -> None:
+                with create_file(blob.digest.hex, blob_directory) as file:
+                    copy_blob(source, blob, file, on_bytes)
 
-        _put_all(put, blobs, on_bytes, jobs)
-        _write(os.path.join(staged, INDEX_FILE), make_index(roots).raw)
-        os.chmod(staged, 0o755)
+            _put_all(put, blobs, on_bytes, jobs)
+        _write(INDEX_FILE, descriptor, make_index(roots).raw)
+        os.fchmod(descriptor, mode)
         try:
             os.replace(staged, directory)
         except OSError as error:
@@ -109,29 +120,25 @@ def _append(
             hint="choose another path",
         ) from error
     files = DirectoryFiles(directory)
-    with temporary_directory(directory) as staged:
+    with temporary_directory(directory) as (_, staged):
 
         def put(blob: Descriptor, on_bytes: OnBytes) -> None:
             if not _has_blob(files, blob):
-                with open(os.path.join(staged, blob.digest.hex), "wb") as file:
+                with create_file(blob.digest.hex, staged) as file:
                     copy_blob(source, blob, file, on_bytes)
 
         _put_all(put, blobs, on_bytes, jobs)
-        with _locked(directory):
-            path = os.path.join(directory, INDEX_FILE)
+        with _locked(directory) as layout:
             old = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
-            new = _updated_index(old, path, roots)
+            new = _updated_index(old, os.path.join(directory, INDEX_FILE), roots)
             # Only when all blobs are complete, so that a failure leaves nothing. Blobs in the layout are never removed:
             # a concurrent writer may rely on them.
-            blob_directory = _open_blobs(directory)
-            try:
+            with _open_blobs(layout) as blob_directory:
                 for name in os.listdir(staged):
-                    os.replace(os.path.join(staged, name), name, dst_dir_fd=blob_directory)
-            finally:
-                os.close(blob_directory)
+                    os.replace(name, name, src_dir_fd=staged, dst_dir_fd=blob_directory)
             if new != old:
-                with atomic_file(path) as file:
-                    file.write(new)
+                _write(INDEX_FILE, staged, new)
+                os.replace(INDEX_FILE, INDEX_FILE, src_dir_fd=staged, dst_dir_fd=layout)
 
 
 def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
@@ -143,18 +150,20 @@ def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
         return Digest.of_file(file) == blob.digest
 
 
-def _open_blobs(directory: str) -> int:
-    """Return a descriptor of the layout's directory of blobs, which is created if necessary. No symlink is followed."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for name in _BLOBS.split("/"):
-        try:
+@contextmanager
+def _open_blobs(layout: int) -> Iterator[int]:
+    """Yield a descriptor of the directory of blobs in a layout. It is created if necessary. No symlink is followed."""
+    descriptor = os.dup(layout)
+    try:
+        for name in _BLOBS.split("/"):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=descriptor)
-            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
-        finally:
+            below = open_directory(name, descriptor)
             os.close(descriptor)
-        descriptor = below
-    return descriptor
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _put_all(
@@ -192,16 +201,16 @@ def _updated_index(raw: bytes, path: str, roots: Sequence[Descriptor]) -> bytes:
 
 
 @contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """Hold the lock for changes of a layout's index."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+def _locked(directory: str) -> Iterator[int]:
+    """Hold the lock for changes of a layout's index. Yield a descriptor of the layout."""
+    descriptor = open_directory(directory)
     try:
         lock(descriptor, directory)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _write(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
+def _write(name: str, directory: int, data: bytes) -> None:
+    with create_file(name, directory) as file:
         file.write(data)

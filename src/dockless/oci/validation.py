@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
 from dockless.oci.image_config import is_time
 from dockless.oci.image_documents import ImageDocuments
 
@@ -46,7 +48,11 @@ def find_problems(image: ImageDocuments, listed: Descriptor | None = None) -> It
         if created is not None and not (isinstance(created, str) and is_time(created)):
             yield f"{where} was created at {created!r:.50}, which is not a time (RFC 3339)"
     yield from _config(document.get("config") or {})
+    if not _has_its_data(image.manifest.config):
+        yield "the config has embedded data that does not match its digest"
     for n, layer in enumerate(image.manifest.layers):
+        if not _has_its_data(layer):
+            yield f"layer {n} has embedded data that does not match its digest"
         if not _is_layer(layer.media_type):
             yield f"layer {n} has the media type {layer.media_type!r:.100}, which is not that of a layer"
         for url in layer.urls:
@@ -77,6 +83,18 @@ def _config(found: Mapping[str, Any]) -> Iterator[str]:
     for entry in found.get("Env") or ():
         if isinstance(entry, str) and entry.startswith("="):
             yield f"the config's Env has the entry {entry!r:.50}, which has no name"
+
+
+def _has_its_data(descriptor: Descriptor) -> bool:
+    """Return whether the `data` of a descriptor, which some readers use instead of the blob, is that of the blob."""
+    data = (descriptor.extra or {}).get("data")
+    if data is None:
+        return True
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (TypeError, ValueError):
+        return False
+    return len(content) == descriptor.size and Digest.of(content) == descriptor.digest
 
 
 def _is_layer(media_type: str) -> bool:

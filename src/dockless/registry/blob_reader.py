@@ -18,6 +18,9 @@ from dockless.registry.http.response import HttpResponse
 T = TypeVar("T")
 
 _BUFFER_SIZE = 1 << 20
+# Bytes of a partial response, unless fewer are left. Each may take a minute to begin: with fewer, a transfer could be
+# slower than the minimum rate.
+_MIN_PART = 64 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)\Z")
 
 
@@ -129,7 +132,8 @@ class _BlobReader(io.RawIOBase):
             match = _CONTENT_RANGE.match(response.header("Content-Range"))
             end = int(match[2]) + 1 if match else 0
             # Some registries send less at a time than was requested.
-            is_valid = match and int(match[1]) == self._position and self._position < end <= size
+            is_part = end == size or self._position + _MIN_PART <= end < size
+            is_valid = match and int(match[1]) == self._position and is_part
             if not is_valid or response.length not in (None, end - self._position):
                 response.close()
                 raise ProtocolError(f"{self._label} was sent in another range than requested", reason="wrong range")

@@ -20,6 +20,10 @@ _MAX_PAGE = 8 * 1024 * 1024
 _MAX_PAGES = 10_000
 # Bytes of all pages together: about 100,000 tags or referrers, which are kept in memory.
 _MAX_TOTAL = 64 * 1024 * 1024
+# Short tags have four bytes each. The largest repositories have some hundred thousand tags.
+_MAX_TAGS = 1_000_000
+# Seconds of all requests together. Lists of 100,000 tags take minutes.
+_MAX_SECONDS = 3600.0
 _MAX_LINK = 8 * 1024
 _NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 
@@ -27,10 +31,14 @@ _NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[str]:
     """Yield all tags of a repository. See RegistryClient.tags."""
     check_repository(repository)
+    total = 0
     for document in pages(api, retrier, repository, f"/v2/{repository}/tags/list", "the tags"):
         tags = document.get("tags") or []
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise ProtocolError(f"the response of {api.registry} contains no list of tags for {repository}")
+        total += len(tags)
+        if total > _MAX_TAGS:
+            raise ProtocolError(f"{api.registry} lists more than {_MAX_TAGS} tags of {repository}")
         for tag in tags:
             try:
                 yield check_tag(tag)
@@ -41,16 +49,20 @@ def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[s
 def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label: str) -> Iterator[dict[str, Any]]:
     """Yield the documents at `path` and at the pages that follow. Raises RegistryError, also for endless lists."""
     seen: set[str] = set()
-    total = 0
+    total, seconds = 0, 0.0
+    clock = retrier.clock
     listing = f"{api.registry} lists {label} of {repository}"
     for _ in range(_MAX_PAGES):
         if path in seen:
             raise ProtocolError(f"{listing} in a loop")
         seen.add(path)
+        begin = clock.monotonic()
         response, size, document = retrier.run(partial(_get_page, api, repository, path, label))
-        total += size
+        total, seconds = total + size, seconds + clock.monotonic() - begin
         if total > _MAX_TOTAL:
             raise ProtocolError(f"{listing} in more than {_MAX_TOTAL} bytes")
+        if seconds > _MAX_SECONDS:
+            raise ProtocolError(f"{listing} too slowly", cause=f"it took more than {_MAX_SECONDS:.0f} s")
         yield document
         following = _next_page(api, repository, response)
         if following is None:

@@ -30,13 +30,17 @@ _BARE = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 
 
 class Member(NamedTuple):
-    """One member: its content has `size` bytes and begins at `offset` in the archive. Names are not normalized."""
+    """One member: its content has `size` bytes and begins at `offset` in the archive. Names are not normalized.
+
+    `alias` is the name that some readers give to a sparse file; mostly empty.
+    """
 
     name: bytes
     kind: bytes
     link: bytes
     offset: int
     size: int
+    alias: bytes = b""
 
     @property
     def is_file(self) -> bool:
@@ -59,11 +63,13 @@ class Stream(Protocol):
 def read_members(stream: Stream, label: str) -> Iterator[Member]:
     """Yield the members of an archive, in order; their content is skipped.
 
-    Raises LayoutError, which names the archive `label`, for a damaged header, an archive that ends too early, and a
-    number, name or count beyond its bound.
+    Raises LayoutError, which names the archive `label`, for a damaged header, an archive that ends too early, a number,
+    name or count beyond its bound, and extended headers from which readers take different names.
     """
     at = records = 0
     extended: dict[str, bytes] = {}
+    # The types of the extended headers that precede the next member.
+    kinds: set[bytes] = set()
     while True:
         block = _take(stream, 512)
         # Some writers, such as umoci 0.4, omit the zero blocks at the end.
@@ -96,11 +102,20 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
             at += padded
             if kind in _GNU_LONG:
-                extended[_GNU_LONG[kind]] = data[:size].rstrip(b"\0")
-            elif kind == b"x":
+                # Other readers end a name at its first NUL too.
+                values = {_GNU_LONG[kind]: data[:size].partition(b"\0")[0]}
+            else:
                 count, values = _pax(data[:size], label, begin)
                 records += count
-                extended.update(values)
+            # Go uses the last of two pax headers and prefers GNU's names, Python merges them, and only some readers
+            # obey global headers.
+            is_ambiguous = bool(values) if kind == b"g" else kind in kinds or not extended.keys().isdisjoint(values)
+            if is_ambiguous:
+                raise LayoutError(
+                    f"{label} is ambiguous", cause=f"readers differ about the extended tar header at byte {begin}"
+                )
+            kinds.add(kind)
+            extended.update(values)
             for key, value in extended.items():
                 if len(value) > MAX_PATH:
                     raise LayoutError(
@@ -113,7 +128,9 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
             size = _decimal(extended["size"], label, begin)
         # Links, devices and directories have no content, whatever their size field says.
         size = 0 if kind in _BARE else size
+        alias = extended.get("sparse name", b"")
         extended = {}
+        kinds.clear()
         # GNU tar's sparse files: more blocks of the map follow the header, and `size` does not count these blocks.
         has_more = kind == b"S" and block[482:483] != b"\0"
         sparse_blocks = 0
@@ -128,20 +145,24 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
             at += 512
             has_more = sparse_map[504:505] != b"\0"
-        yield Member(name, kind, link, at, size)
+        yield Member(name, kind, link, at, size, alias)
         stream.skip(size)
         # umoci 0.4 ends an archive after the last byte of the last file, without padding.
         at += size + len(_take(stream, -size % 512))
 
 
 def _take(stream: Stream, size: int) -> bytes:
+    """Return `size` bytes, fewer only at the end.
+
+    A stream may deliver byte by byte: a compressed archive may have a member or frame for each byte.
+    """
     data = stream.read(size)
-    while data and len(data) < size:
-        more = stream.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return data
+    if not data or len(data) == size:
+        return data
+    parts = bytearray(data)
+    while len(parts) < size and (more := stream.read(size - len(parts))):
+        parts += more
+    return bytes(parts)
 
 
 def _name(block: bytes) -> bytes:
@@ -153,7 +174,8 @@ def _name(block: bytes) -> bytes:
 
 def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[str, bytes]]:
     """Return the number of records, and the values of those that are used."""
-    names = {b"path": "name", b"linkpath": "link", b"size": "size"}
+    # In the pax format, GNU tar gives a made-up path to a sparse file; its name is in another record.
+    names = {b"path": "name", b"linkpath": "link", b"size": "size", b"GNU.sparse.name": "sparse name"}
     found: dict[str, bytes] = {}
     count = position = 0
     while position < len(data):
@@ -163,7 +185,10 @@ def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[str, bytes]]:
         if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
             raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a broken record")
         if record[2] in names:
-            found[names[record[2]]] = data[record.end() : end - 1]
+            value = data[record.end() : end - 1]
+            if b"\0" in value:
+                raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a value with a NUL")
+            found[names[record[2]]] = value
         position = end
     return count, found
 

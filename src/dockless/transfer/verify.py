@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from dockless.transfer.verify_layer import layer_problems
 
 _IN_TOTO = "application/vnd.in-toto+json"
 _MAX_DIFF_IDS = 3
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ class _Verification:
                     f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
                     f"manifest",
                 )
+            if known.is_foreign and not layer.is_foreign:
+                self._layers[layer.digest] = layer, known_diff_ids
             if diff_ids:
                 known_diff_ids.add(diff_ids[n])
 
@@ -214,14 +218,26 @@ def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterat
     """Yield the problems of blobs that no document names: they are allowed, but must match their file names."""
     known = set(verified)
     blobs = os.path.join(directory, "blobs", "sha256")
+    for path in (os.path.dirname(blobs), blobs):
+        if os.path.islink(path):
+            # The link may lead to any directory of the machine. The digest of a short file tells what is in the file.
+            yield f"{path} is a symlink"
+            return
     for name in sorted(os.listdir(blobs)) if os.path.isdir(blobs) else ():
         path = os.path.join(blobs, name)
         if f"sha256:{name}" in known:
             continue
+        if not _HEX.match(name):
+            yield f"{path} is not named by a digest"
+            continue
         if os.path.islink(path) or not os.path.isfile(path):
             yield f"{path} is not a regular file"
             continue
-        with open_regular(path, follow_symlinks=False) as file:
-            digest = Digest.of_file(file)
+        try:
+            with open_regular(path, follow_symlinks=False) as file:
+                digest = Digest.of_file(file)
+        except OSError as error:
+            yield f"{path} cannot be read: {error.strerror or error}"
+            continue
         if digest.hex != name:
             yield f"{path} does not match its name: its digest is {digest}"

@@ -68,8 +68,8 @@ def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) ->
 
 def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
     for member in read_members(tar, f"the tar in {label}"):
-        name = os.fsdecode(member.name)[:200]
-        parts = member.name.split(b"/")
+        name = os.fsdecode(member.alias or member.name)[:200]
+        parts = [part for each in (member.name, member.alias) for part in each.split(b"/")]
         if b".." in parts:
             problems.add(
                 f"paths outside of the image in {label}",

@@ -16,7 +16,7 @@ from dockless._atomic import atomic_file, temporary_directory
 kind, path = sys.argv[1:]
 with temporary_directory(path) if kind == "directory" else atomic_file(path + "/out.tar") as staged:
     if kind == "directory":
-        open(staged + "/blob", "w").close()
+        open(staged[0] + "/blob", "w").close()
     print("begun", flush=True)
     sys.stdin.read()
 """
@@ -93,9 +93,9 @@ def test_permissions_follow_the_umask(tmp_path):
 
 
 def test_a_directory_is_kept_by_renaming_it(tmp_path):
-    with temporary_directory(str(tmp_path)) as gone:
+    with temporary_directory(str(tmp_path)) as (gone, _):
         (tmp_path / gone / "x").write_text("x")
-    with temporary_directory(str(tmp_path)) as kept:
+    with temporary_directory(str(tmp_path)) as (kept, _):
         os.replace(kept, tmp_path / "kept")
     assert names(tmp_path) == ["kept"]
 
@@ -138,7 +138,7 @@ def test_nothing_else_is_removed_and_no_link_is_followed(tmp_path):
 
 def test_temporaries_of_another_machine_are_kept(tmp_path, monkeypatch):
     """A lock on a directory of NFS is visible on one machine only."""
-    with temporary_directory(str(tmp_path)) as theirs:
+    with temporary_directory(str(tmp_path)) as (theirs, _):
         monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="another"))
         monkeypatch.setattr("fcntl.flock", lambda *_: None)
         remove_stale(str(tmp_path))

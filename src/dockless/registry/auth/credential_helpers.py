@@ -41,10 +41,14 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
         )
     import shutil
 
-    path = shutil.which(program, path=environ.get("PATH", os.defpath))
+    search_path = environ.get("PATH", os.defpath)
+    # An empty or relative directory would be one of the working directory, which may be a checkout of a stranger. (Go's
+    # os/exec does not run such programs either.)
+    directories = [directory for directory in search_path.split(os.pathsep) if os.path.isabs(directory)]
+    path = shutil.which(program, path=os.pathsep.join(directories))
     if path is None:
         fail(
-            f"{program} is not on PATH ({environ.get('PATH', os.defpath)})",
+            f"{program} is not on PATH ({search_path})",
             "install the helper, or remove it from the config file",
         )
     server = DOCKER_HUB_HELPER_URL if host == DOCKER_HUB else host

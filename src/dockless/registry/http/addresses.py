@@ -24,9 +24,17 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 # "This network" (RFC 791): Linux takes 0.0.0.0 for this machine.
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
-# Metadata services, which hand out a machine's credentials, besides 169.254.169.254: Alibaba's, Oracle's, Amazon's,
-# and Azure's WireServer.
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "168.63.129.16")))
+# Metadata services, which hand out a machine's credentials, besides 169.254.169.254: Alibaba's, Oracle's, Azure's
+# WireServer, and in IPv6 those of Amazon, Google, Oracle and Scaleway.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        (
+            *("100.100.100.200", "192.0.0.192", "168.63.129.16"),
+            *("fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"),
+        ),
+    )
+)
 
 
 class AddressPolicy:
