@@ -2,6 +2,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Optional
 
@@ -375,3 +377,24 @@ def test_two_aliases_of_the_same_repository(backend, publish, order, one):
     (published,) = publish(registries=registries)
     assert sorted(published.names) == [f"{one.host}/image:b", f"{one.host}/image:latest"]
     assert plan(backend, published)["insecure"] == [one.host]
+
+
+KILLED = """
+import os, sys
+from pants_dockless.util_rules.private_environment import directory_of_run, private_environment_of_run
+print(private_environment_of_run(1, {"SECRET": "C4n4ry"}), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_environment_of_a_killed_pants_is_deleted_by_the_next_one(tmp_path):
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    path = Path(
+        subprocess.run(
+            [sys.executable, "-c", KILLED], env=env, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    code = KILLED.replace("os.kill(os.getpid(), 9)", "")
+    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout
+    assert list(tmp_path.iterdir()) == []

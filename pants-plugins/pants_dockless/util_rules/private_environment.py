@@ -8,17 +8,17 @@ a process that Pants starts.
 import atexit
 import json
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from dockless._atomic import temporary_directory
 from pants_dockless._compat import RunId
 
 _NAME = "environment.json"
-# By run: the directory of the files that the programs of the run share.
-_DIRECTORIES: dict[RunId, str] = {}
+# By run: the directory of the files that the programs of the run share, and the stack that removes the directory.
+_DIRECTORIES: dict[RunId, tuple[str, ExitStack]] = {}
 _LOCK = threading.Lock()
 
 
@@ -26,13 +26,11 @@ _LOCK = threading.Lock()
 def private_environment(environment: Mapping[str, str]) -> Iterator[str]:
     """Write `environment` to a JSON file and yield its path.
 
-    The program deletes the file after reading it. At exit, the file is deleted in any case.
+    The program deletes the file after reading it. At exit, the file is deleted in any case. The file of a process that
+    was killed is deleted by the next call.
     """
-    directory = tempfile.mkdtemp(prefix="dockless-")
-    try:
+    with temporary_directory(tempfile.gettempdir()) as (directory, _):
         yield _write(directory, environment)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def private_environment_of_run(run: RunId, environment: Mapping[str, str]) -> str:
@@ -52,10 +50,11 @@ def directory_of_run(run: RunId) -> str:
     """
     with _LOCK:
         for old_run in [key for key in _DIRECTORIES if key != run]:
-            shutil.rmtree(_DIRECTORIES.pop(old_run), ignore_errors=True)
+            _DIRECTORIES.pop(old_run)[1].close()
         if run not in _DIRECTORIES:
-            _DIRECTORIES[run] = tempfile.mkdtemp(prefix="dockless-")
-        return _DIRECTORIES[run]
+            stack = ExitStack()
+            _DIRECTORIES[run] = stack.enter_context(temporary_directory(tempfile.gettempdir()))[0], stack
+        return _DIRECTORIES[run][0]
 
 
 def _write(directory: str, environment: Mapping[str, str]) -> str:
@@ -67,5 +66,5 @@ def _write(directory: str, environment: Mapping[str, str]) -> str:
 
 @atexit.register
 def _delete_all() -> None:
-    for directory in _DIRECTORIES.values():
-        shutil.rmtree(directory, ignore_errors=True)
+    for _, stack in _DIRECTORIES.values():
+        stack.close()

@@ -64,6 +64,7 @@ BY_REASON = {
     "other content stored": Verdict(True, 3),
     "upload without location": Verdict(True, 2),
     "upload too long": RETRY,
+    "chunk not complete": RETRY,
     "no usable token": Verdict(True, 2),
 }
 # The content was damaged on its way to the registry: of a manifest, and of a blob.

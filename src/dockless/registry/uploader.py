@@ -115,10 +115,7 @@ class BlobUploader:
             self._open_blob.close()
 
     def find(self) -> str:
-        """Return `present`, `mounted` if the blob could be mounted, or an empty string. The blob is not sent.
-
-        Raises RegistryError.
-        """
+        """Return `present`, `mounted`, or an empty string if the blob has to be sent. Raises RegistryError."""
         try:
             found = self._find()
             if found:
@@ -347,6 +344,12 @@ class BlobUploader:
         self._keep_state()
         # ECR always reports the end of the first chunk: an offset that does not grow is ignored.
         self._set_offset(offset if offset is not None and offset > start else start + length)
+        if offset is not None and start < offset < start + length:
+            # Counted as a failed attempt: a registry that takes one byte of each chunk would be sent chunks forever.
+            raise ProtocolError(
+                f"{self._api.registry} took {offset - start} of {length} bytes of {self._descriptor.digest}",
+                reason="chunk not complete",
+            )
 
     def _commit(self, start: int) -> None:
         digest = self._descriptor.digest
