@@ -131,7 +131,7 @@ def uploads(registry) -> list:
 def test_locked_packaged_offline_published_and_run(web, bases, podman):
     missing = web.pants("package", "web:image", ok=False)
     assert missing.code != 0
-    assert "web:image: field `base`: base_images.lock has no entry for" in missing.err
+    assert "web:image: field `base`: the file base_images.lock does not exist; run" in missing.err
     assert "run `pants generate-lockfiles --resolve=base-images`" in missing.err
 
     lock(web)

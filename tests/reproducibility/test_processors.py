@@ -68,7 +68,7 @@ def features_of(processor: Processor) -> str:
     """Returns the features of the emulated processor that the C library's loader finds."""
     if processor.architecture == "x86_64":
         return x86_level(*processor.emulator)
-    loader = AARCH64 / "root/lib/ld-linux-aarch64.so.1"
+    loader = AARCH64 / "files/lib/ld-linux-aarch64.so.1"
     command = [*processor.emulator, str(loader), "--list-diagnostics"]
     result = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     hwcap = next(int(line.partition("=")[2], 0) for line in result.splitlines() if line.startswith("dl_hwcap="))

@@ -14,6 +14,7 @@ from pants.engine.goal import Goal, GoalSubsystem
 from pants.engine.rules import Rule, collect_rules, goal_rule
 from pants.engine.target import FieldSet, NoApplicableTargetsBehavior, Target, TargetRootsToFieldSetsRequest
 from pants.engine.unions import UnionMembership, UnionRule, union
+from pants.option.global_options import GlobalOptions
 from pants.option.option_types import BoolOption, StrOption
 
 from pants_dockless import _compat
@@ -36,6 +37,7 @@ from pants_dockless.util_rules.push import (
     DRY_RUN,
     Push,
     PushState,
+    background_process,
     check_pushes,
     find_pushes,
     push_process,
@@ -98,6 +100,7 @@ async def _push(
     states: tuple[PushState, ...],
     options: Dockless,
     run: RunId,
+    is_remote: bool,
 ) -> list[Optional[str]]:
     """Push the images that are not complete, and return the error of each image, or None."""
     errors: list[Optional[str]] = [state.error or None for state in states]
@@ -108,7 +111,13 @@ async def _push(
     process = await push_process(
         tuple(pushes[n] for n in pending), tuple(states[n] for n in pending), options, run, results=results
     )
-    result = await _compat.run_interactive(process)
+    if is_remote:
+        # Pants runs no process in the foreground then.
+        result: Any = await _compat.run_local_process(background_process(process))
+        for line in result.stderr.decode(errors="replace").splitlines():
+            print_line(console, line)
+    else:
+        result = await _compat.run_interactive(process)
     try:
         with open(results) as file:
             documents: list[dict[str, Any]] = json.load(file)
@@ -125,6 +134,7 @@ async def push_images(
     subsystem: PushSubsystem,
     options: Dockless,
     run: RunId,
+    global_options: GlobalOptions,
 ) -> PushGoal:
     """Build and push the selected images."""
     found = await _compat.field_sets_of_roots(
@@ -155,7 +165,7 @@ async def push_images(
         for line in dry_run_lines(pushes, states):
             print_line(console, line, to_stdout=True)
         return PushGoal(exit_code=int(any(state.error for state in states)))
-    errors = await _push(console, pushes, states, options, run)
+    errors = await _push(console, pushes, states, options, run, bool(global_options.options.remote_execution))
     for push, state, error in zip(pushes, states, errors):
         status = "failed" if error else "already present" if state.is_complete else "pushed"
         sigil = console.sigil_failed() if error else console.sigil_succeeded()

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from pants.engine.addresses import Address
 from pants.engine.env_vars import EnvironmentVarsRequest
 from pants.engine.fs import CreateDigest, MergeDigests
-from pants.engine.process import InteractiveProcess
+from pants.engine.process import InteractiveProcess, Process, ProcessCacheScope
 from pants.util.frozendict import FrozenDict
 
 from pants_dockless import _compat
@@ -141,6 +141,12 @@ async def push_process(
     documents = (push.image.documents for push in pushes)
     trees = (await _compat.create_digest(CreateDigest(program)), *documents, *await layer_trees(tuple(layers.values())))
     return InteractiveProcess(interactive_argv(_PROGRAM), input_digest=await _compat.merge_digests(MergeDigests(trees)))
+
+
+def background_process(process: InteractiveProcess) -> Process:
+    """Return a process of `push_process` as one that Pants does not run in the foreground."""
+    argv = tuple(argument.replace("{chroot}/", "") for argument in process.process.argv)
+    return replace(process.process, argv=argv, description="Push images", cache_scope=ProcessCacheScope.PER_SESSION)
 
 
 def message_process(text: str, exit_code: int) -> InteractiveProcess:

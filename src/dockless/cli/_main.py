@@ -77,6 +77,8 @@ def _run(argv: Sequence[str] | None) -> int:
         # The reader of the output closed it, such as `head`.
         _discard_output()
     except Exception as error:
+        # A signal at some moments makes CPython's `threading` raise a RuntimeError.
+        interrupt.check()
         from dockless.cli._output import print_line, print_traceback
         from dockless.errors import DocklessError, printable
 

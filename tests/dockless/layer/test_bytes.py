@@ -293,8 +293,10 @@ def test_a_signal_at_any_moment_ends_the_compression():
     try:
         for n in range(200):
             signal.setitimer(signal.ITIMER_REAL, 0.002 + n * 0.00005)
-            with pytest.raises(_Interrupted):
+            # At some moments CPython's `threading` raises a RuntimeError while the exception is handled.
+            with pytest.raises((_Interrupted, RuntimeError)) as caught:
                 encode_blocks(blocks, encoder, lambda data: None, 2)
+            assert isinstance(caught.value, _Interrupted) or isinstance(caught.value.__context__, _Interrupted)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
