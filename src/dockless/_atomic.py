@@ -54,7 +54,7 @@ def resolve_output(path: str) -> str:
         if not os.path.islink(entry):
             resolved = entry
             continue
-        if _is_of_stranger(os.lstat(entry), os.stat(resolved)):
+        if _is_of_other_user(os.lstat(entry), os.stat(resolved)):
             raise LayoutError(
                 f"cannot write {path}",
                 cause=f"{entry} is a symlink of another user, in a directory that every user can write to",
@@ -69,7 +69,7 @@ def resolve_output(path: str) -> str:
     return resolved if count else path
 
 
-def _is_of_stranger(link: os.stat_result, directory: os.stat_result) -> bool:
+def _is_of_other_user(link: os.stat_result, directory: os.stat_result) -> bool:
     return directory.st_mode & _SHARED == _SHARED and link.st_uid not in (os.geteuid(), directory.st_uid)
 
 

@@ -1,4 +1,4 @@
-"""Text of strangers, made safe for terminals and logs: names of files and images, and texts of servers and helpers.
+"""Makes untrusted text safe for terminals and logs: names of files and images, and texts of servers and helpers.
 
 A terminal acts on control characters, and a CI service on lines and marks that it takes for its own commands. Every
 place that prints uses these functions. They can be applied twice: text that is safe stays as it is.

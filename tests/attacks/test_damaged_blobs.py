@@ -1,4 +1,4 @@
-"""Bytes that do not match their descriptor, in a source or from a stranger: nobody ever has all of them.
+"""Bytes that do not match their descriptor, in a source or from another host: no reader receives all of them.
 
 The registry of these tests does not compare digests: what it stores is what a client sent to the end.
 """

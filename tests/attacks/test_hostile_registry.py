@@ -49,7 +49,7 @@ HEADS = {
     "header of 200 kB": (OK + b"X: " + b"a" * 200_000 + b"\r\n\r\n", "got more than"),
     "status line of 200 kB": (b"HTTP/1.1 200 " + b"a" * 200_000 + b"\r\n\r\n", "got more than"),
     "5000 times 102": (b"HTTP/1.1 102 X\r\n\r\n" * 5000, "more than 20 informational responses"),
-    "gzip that nobody asked for": (
+    "gzip without a request for gzip": (
         OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
         "responded with the encoding gzip",
     ),

@@ -1,4 +1,4 @@
-"""Text of strangers in everything that the command prints: no line of a log begins with it, no terminal acts on it."""
+"""Untrusted text in everything that the command prints: no line of a log begins with it, no terminal acts on it."""
 
 import ast
 import io

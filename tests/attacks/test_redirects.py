@@ -56,8 +56,8 @@ def elsewhere(shared):
     return shared[1]
 
 
-def nothing_astray(registry, elsewhere, *, methods=("GET", "HEAD")):
-    """Nobody has got credentials that the user did not give to that place."""
+def check_no_leak(registry, elsewhere, *, methods=("GET", "HEAD")):
+    """Check that no server received credentials that the user did not configure for that server."""
     assert elsewhere.authorizations == []
     assert registry.authorized("/v2/stolen") == []
     assert {r.method for r in registry.server.requests if "stolen" in r.path} <= set(methods)
@@ -85,7 +85,7 @@ def test_redirected_back_by_another_host(operation, status, registry, elsewhere,
     client.close()
     is_followed = method in ("GET", "HEAD") or status in (307, 308)
     assert len(elsewhere.requests) >= 1 if is_followed else elsewhere.requests == []
-    nothing_astray(registry, elsewhere)
+    check_no_leak(registry, elsewhere)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -99,7 +99,7 @@ def test_upload_at_another_host(operation, status, registry, elsewhere, connect)
         OPERATIONS[operation][2](client)
     client.close()
     assert len(elsewhere.requests) >= 1
-    nothing_astray(registry, elsewhere)
+    check_no_leak(registry, elsewhere)
 
 
 # Where a store says that an upload continues -> whether requests go there with credentials.
@@ -139,7 +139,7 @@ def test_location_that_another_host_names(location, operation, registry, elsewhe
             OPERATIONS[operation][2](client)
         assert {r.method for r in registry.server.requests} <= {"GET", "POST"}
     client.close()
-    nothing_astray(registry, elsewhere, methods=())
+    check_no_leak(registry, elsewhere, methods=())
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_redirected_by_the_registry_to_another_repository(operation, status, reg
         do(client)
         pytest.fail("the other repository was reached")
     client.close()
-    nothing_astray(registry, elsewhere, methods=("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"))
+    check_no_leak(registry, elsewhere, methods=("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"))
 
 
 @pytest.mark.parametrize(
@@ -240,4 +240,4 @@ def test_challenge_with_another_scope(scope, operation, registry, elsewhere, con
         OPERATIONS[operation][2](client)
     client.close()
     assert bool(registry.scopes) == (registry.auth == "token")
-    nothing_astray(registry, elsewhere)
+    check_no_leak(registry, elsewhere)

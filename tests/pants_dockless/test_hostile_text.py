@@ -1,4 +1,4 @@
-"""Text of strangers in what the backend logs, prints and writes: names of files, fields, registries, lockfiles."""
+"""Untrusted text in what the backend logs, prints and writes: names of files, fields, registries, lockfiles."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from evil_text import COMMAND, EVIL, assert_harmless
 from made_images import layout_of, make_image
 from pants.engine.addresses import Address
 from pants.engine.internals.scheduler import ExecutionError
-from push_plans import push_plan
+from push_plans import push_plan, write_program
 
 import pants_dockless
 from dockless.errors import DocklessError
@@ -21,7 +21,6 @@ from dockless.oci.digest import Digest
 from dockless.testing import Fault, Registry
 from pants_dockless.errors import TargetError
 from pants_dockless.util_rules import processes
-from pants_dockless.util_rules.processes import registry_program
 
 BACKEND = Path(pants_dockless.__file__).parent
 ADDRESS = Address("app", target_name="image")
@@ -140,10 +139,7 @@ class TestPrograms:
     @pytest.fixture
     def run(self, tmp_path):
         def run(program, plan, status=1):
-            environment = tmp_path / "environment.json"
-            environment.write_text(json.dumps({"HOME": str(tmp_path)}))
-            for file in registry_program(program, plan, str(environment), ("push_progress.py",)):
-                (tmp_path / file.path).write_bytes(file.content)
+            write_program(tmp_path, program, plan)
             argv = [sys.executable, "-I", "-S", str(tmp_path / program), str(tmp_path / "plan.json")]
             done = subprocess.run(argv, cwd=tmp_path, env={}, capture_output=True, check=False)
             assert done.returncode == status, done

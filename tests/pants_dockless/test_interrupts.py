@@ -1,20 +1,17 @@
 """Signals to the program that `publish` runs in the foreground: they never cause a traceback."""
 
-import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from made_images import make_image
-from push_plans import push_plan
+from push_plans import push_plan, start_push
 from waiting import wait_until
 
 from dockless.layout.oci_layout_writer import write_layout
 from dockless.testing import Fault, Registry
-from pants_dockless.util_rules.processes import interactive_argv, registry_program
 
 # Seconds since the start of the program: the shell, the start of CPython, the imports and the push.
 MOMENTS = [n / 100 for n in (0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 13, 16, 20, 25, 30, 40)]
@@ -26,26 +23,7 @@ def start(tmp_path):
     image = make_image(*(os.urandom(100_000) for _ in range(5)))
     blobs = [image.manifest.descriptor, image.manifest.config, *image.manifest.layers]
     write_layout(str(tmp_path), [image.manifest.descriptor], blobs, image.blobs)
-    environment = tmp_path / "environment.json"
-
-    def run(registry: Registry) -> subprocess.Popen:
-        environment.write_text(json.dumps({"HOME": str(tmp_path)}))
-        plan = push_plan(registry, image.manifest.descriptor)
-        for file in registry_program("push_images.py", plan, str(environment), ("push_progress.py",)):
-            (tmp_path / file.path).write_bytes(file.content)
-        argv = interactive_argv("push_images.py")
-        return subprocess.Popen(
-            [argument.replace("{chroot}", str(tmp_path)) for argument in argv],
-            cwd=tmp_path,
-            env={},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    return run
+    return lambda registry: start_push(tmp_path, push_plan(registry, image.manifest.descriptor))
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

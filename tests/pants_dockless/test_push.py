@@ -105,7 +105,7 @@ def test_dry_run(push, registry, backend):
     registry.put_manifest("b", *manifest_of(registry, "a"), "latest")
     assert push("--dry-run", *TARGETS).stdout.splitlines() == [
         f"{registry.host}/b:latest: {digests['a']} -> {digests['b']}",
-        "1 tags to set, 1 requests, 0 B to send, 0 blobs to mount, 2 of 3 images already present",
+        "1 tag to set, 1 request, 0 B to send, 0 blobs to mount, 2 of 3 images already present",
     ]
 
 
@@ -123,6 +123,14 @@ def test_output(push, registry, tmp_path):
         ("app:c", True, [f"{registry.host}/team/c:latest"]),
     ]
     assert documents[0]["publisher"] == "dockless"
+
+
+def test_output_that_cannot_be_written(push, registry, tmp_path):
+    result = push(f"--output={tmp_path}", *TARGETS)
+    *_, line = result.stderr.splitlines()
+    problem = f"cannot write {tmp_path}: it is a directory; choose another path"
+    assert (result.exit_code, line) == (1, f"error: option [push].output: {problem}")
+    assert len(registry.repositories()) == 3
 
 
 def test_a_failure_does_not_stop_the_others(push, registry, tmp_path):

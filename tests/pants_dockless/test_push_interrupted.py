@@ -7,18 +7,16 @@ import subprocess
 
 import pytest
 from made_images import layout_of, make_image
-from push_plans import push_plan
+from push_plans import ask_first, push_plan, start_push
 from waiting import wait_until
 
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Manifest
 from dockless.registry import RegistryClient, push
 from dockless.testing import Fault, Registry
-from pants_dockless.util_rules.processes import interactive_argv, registry_program
 
 SHARED = os.urandom(200_000)
 COUNT = 8
-PROGRAM = "push_images.py"
 
 
 @pytest.fixture
@@ -47,25 +45,12 @@ def images(tmp_path):
 @pytest.fixture
 def start(tmp_path, images, registry):
     def run() -> subprocess.Popen:
-        environment = tmp_path / "environment.json"
-        environment.write_text(json.dumps({"HOME": str(tmp_path)}))
         plans = [
             push_plan(registry, image.manifest.descriptor, repository=f"app{n}", address=f"app:app{n}")
             for n, image in enumerate(images)
         ]
         plan = {**plans[0], "images": [each["images"][0] for each in plans], "results": str(tmp_path / "results.json")}
-        for file in registry_program(PROGRAM, plan, str(environment), ("push_progress.py",)):
-            (tmp_path / file.path).write_bytes(file.content)
-        return subprocess.Popen(
-            [argument.replace("{chroot}", str(tmp_path)) for argument in interactive_argv(PROGRAM)],
-            cwd=tmp_path,
-            env={},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return start_push(tmp_path, ask_first(tmp_path, plan))
 
     return run
 
@@ -125,3 +110,19 @@ def test_a_registry_that_fails_for_some_images(start, registry, images, tmp_path
     assert start().wait(60) == 0
     assert check_tags(registry, images) == COUNT
     assert not [request for request in registry.requests if request.operation == "upload put"]
+
+
+def test_a_blob_that_an_interrupted_push_stored_is_mounted(registry, images, tmp_path):
+    with RegistryClient(registry.host) as client:
+        push(images[7].manifest, images[7].blobs, client, "app7", [])
+    registry.reset_requests()
+    plans = [
+        push_plan(registry, images[n].manifest.descriptor, repository=f"app{n}", address=f"app:app{n}") for n in (0, 7)
+    ]
+    # The home directory is another one, so that only the plan tells where the blobs are.
+    plan = ask_first(tmp_path, {**plans[0], "images": [plan["images"][0] for plan in plans]})
+    output, _ = start_push(tmp_path, plan).communicate(timeout=60)
+    sent = [request for request in registry.requests if request.operation == "upload put"]
+    assert sum(int(request.headers["Content-Length"]) for request in sent) < len(SHARED)
+    lines = output.splitlines()
+    assert len(lines) == 2 and all("already present" in line for line in lines), output

@@ -13,13 +13,12 @@ from typing import Any, Union
 from packaging.version import Version
 from pants.core.goals.package import PackageFieldSet
 from pants.engine.internals.session import RunId
-from pants.engine.process import InteractiveProcess
 from pants.engine.rules import Rule
 from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
 
-# In 2.28 and earlier, the module has another name.
-if Version("2.27.0.dev0") <= PANTS_SEMVER:
+# In 2.27 and earlier, the module has another name.
+if Version("2.28.0.dev2") <= PANTS_SEMVER:
     from pants.core.environments.target_types import EnvironmentField  # type: ignore[import-not-found]
 else:
     from pants.core.util_rules.environments import EnvironmentField
@@ -70,15 +69,13 @@ else:
         snapshot,
     )
 
-# Pants 2.32 and later request whether to skip a target before they package the target, and run processes in the
-# background.
-if Version("2.32.0.dev0") <= PANTS_SEMVER:
-    from pants_dockless._compat.publish import background_process, skip_publish_request, skip_publish_rules
-else:
+# Whether the goal `publish` accepts processes that it runs concurrently, in the background.
+PUBLISH_RUNS_BACKGROUND_PROCESSES = Version("2.32.0.dev0") <= PANTS_SEMVER
 
-    def background_process(process: InteractiveProcess) -> Any:
-        """Return `process`: the goal `publish` of this release runs no other processes."""
-        return process
+# Pants 2.32 and later request whether to skip a target before they package the target.
+if Version("2.32.0.dev0") <= PANTS_SEMVER:
+    from pants_dockless._compat.publish import skip_publish_request, skip_publish_rules
+else:
 
     def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
         """Return None, because this release has no such request."""
@@ -90,10 +87,10 @@ else:
 
 
 __all__ = [
+    "PUBLISH_RUNS_BACKGROUND_PROCESSES",
     "EnvironmentField",
     "RunId",
     "add_prefix",
-    "background_process",
     "build_package",
     "concurrently",
     "create_digest",

@@ -1,15 +1,13 @@
-"""For Pants 2.32 and later: `publish` skips targets before they are packaged, and runs processes in the background."""
+"""For Pants 2.32 and later: `publish` skips targets before they are packaged."""
 
 # Types are checked with the oldest supported version of Pants, which does not have these classes.
 # mypy: disable-error-code="attr-defined, misc"
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Union
 
 from pants.core.goals.package import PackageFieldSet
 from pants.core.goals.publish import CheckSkipRequest, CheckSkipResult
-from pants.engine.process import InteractiveProcess, ProcessCacheScope
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 
@@ -21,11 +19,6 @@ class SkipPushRequest(CheckSkipRequest):
 def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
     """Return the request for a target with `skip_push`."""
     return SkipPushRequest(publish_fs=publish_field_set, package_fs=package_field_set)
-
-
-def background_process(process: InteractiveProcess) -> Any:
-    """Return `process` as one that `publish` runs concurrently with others, for processes without secrets."""
-    return replace(process.process, cache_scope=ProcessCacheScope.PER_SESSION)
 
 
 @rule

@@ -32,6 +32,7 @@ from pants_dockless.util_rules.push import (
     CHECK,
     Push,
     PushState,
+    background_process,
     check_pushes,
     find_pushes,
     message_process,
@@ -118,7 +119,9 @@ async def _process(push: Push, state: PushState, options: Dockless, run: RunId) 
     if state.error:
         return message_process(f"error: {push.address}: {state.error}", 1)
     if state.is_complete:
-        return _compat.background_process(message_process(f"{push.description}: already present", 0))
+        text = f"{push.description}: already present"
+        process = message_process(text, 0)
+        return background_process(process, text) if _compat.PUBLISH_RUNS_BACKGROUND_PROCESSES else process
     return await push_process((push,), (state,), options, run)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -17,6 +16,8 @@ from pants.engine.unions import UnionMembership, UnionRule, union
 from pants.option.global_options import GlobalOptions
 from pants.option.option_types import BoolOption, StrOption
 
+from dockless._atomic import atomic_file
+from dockless.errors import LayoutError
 from pants_dockless import _compat
 from pants_dockless._compat import RunId
 from pants_dockless.errors import print_line
@@ -30,6 +31,7 @@ from pants_dockless.target_types import (
     SkipPushField,
 )
 from pants_dockless.util_rules.built_image import ImageArtifact, image_artifact
+from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.private_environment import directory_of_run
 from pants_dockless.util_rules.publish_conflicts import check_conflicts
 from pants_dockless.util_rules.push import (
@@ -113,7 +115,7 @@ async def _push(
     )
     if is_remote:
         # Pants runs no process in the foreground then.
-        result: Any = await _compat.run_local_process(background_process(process))
+        result: Any = await _compat.run_local_process(background_process(process, "Push images"))
         for line in result.stderr.decode(errors="replace").splitlines():
             print_line(console, line)
     else:
@@ -172,12 +174,22 @@ async def push_images(
         print_line(console, f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
         if error and state.error:
             print_line(console, f"error: {push.address}: {error}")
-    counts = Counter("failed" if error else "ok" for error in errors)
-    print_line(console, f"{counts['ok']} of {len(pushes)} images are in their registries.")
-    if subsystem.output:
-        with open(subsystem.output, "w") as file:
-            json.dump(output_data(pushes, states, errors), file, indent=2, sort_keys=True)
-    return PushGoal(exit_code=int(bool(counts["failed"])))
+    print_line(console, f"{errors.count(None)} of {len(pushes)} images are in their registries.")
+    is_written = _write_output(console, subsystem.output, output_data(pushes, states, errors))
+    return PushGoal(exit_code=int(any(errors) or not is_written))
+
+
+def _write_output(console: Console, path: Optional[str], data: list[dict[str, Any]]) -> bool:
+    """Write the data for `--output`, and return whether that was possible."""
+    if not path:
+        return True
+    try:
+        with atomic_file(path) as file:
+            file.write(json.dumps(data, indent=2, sort_keys=True).encode())
+    except LayoutError as error:
+        print_line(console, f"error: option [push].output: {error}")
+        return False
+    return True
 
 
 def _package_field_set(target: Target) -> PackageFieldSet:
@@ -187,10 +199,10 @@ def _package_field_set(target: Target) -> PackageFieldSet:
 
 def _find_pushes(
     field_sets: list[PushFieldSet], artifacts: list[ImageArtifact], run: RunId
-) -> tuple[tuple[Push, ...], tuple[Any, ...]]:
+) -> tuple[tuple[Push, ...], tuple[Destination, ...]]:
     """Return the pushes to all destinations, and the destinations that are skipped. Raises TargetError."""
     pushes: list[Push] = []
-    skipped: list[Any] = []
+    skipped: list[Destination] = []
     for field_set, artifact in zip(field_sets, artifacts):
         own_pushes, own_skipped = find_pushes(field_set.address, artifact, field_set.copy_foreign_layers)
         for push in own_pushes:

@@ -1,12 +1,13 @@
 """Pushes images, or determines what a push has to do: `push_images.py PLAN`. Pants never caches the result.
 
 The field `action` of the plan is `check`, `dry-run` or `push`. The results are a JSON list with an object for each
-image, in the file `results` of the plan, or else on the standard output.
+image. A push writes them to the file `results` of the plan, if that is not empty, other actions to the standard output.
 """
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Optional
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 # Pants runs this program with `-I -S`. Only the standard library and the modules next to this file can be imported.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -14,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from registry_program import raise_on_signals, read_plan, run  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
+    from dockless.errors import DocklessError
     from dockless.oci.descriptor import Descriptor
     from dockless.registry.progress import Progress
     from dockless.transfer.batch import Outcome
@@ -38,38 +40,47 @@ def main(plan_path: str) -> int:
     images = plan["images"]
     blobs = os.path.join(os.path.dirname(plan_path), "blobs/sha256")
     is_push = plan["action"] == "push"
-    known_failures = _ConnectionFailures(plan["connection_failures"])
-    with (
-        RegistryAccess(insecure=plan["insecure"], jobs=plan["jobs"]) as access,
-        PushProgress(len(images) if is_push else 0, sum(image["send"] for image in images)) as progress,
-    ):
+    progress = PushProgress(len(images) if is_push else 0, plan["send"])
+    _add_known_mounts(images)
 
-        def report(index: int, outcome: "Outcome[Result]") -> None:
-            if outcome.error is not None:
-                for name in _registries(images[index]):
-                    known_failures.add(name, access.connection_failure(name))
-            progress.ended()
-            if is_push:
-                print(_line(images[index], outcome), file=sys.stderr)
+    def report(index: int, outcome: "Outcome[Result]") -> None:
+        progress.ended()
+        if is_push:
+            print(_line(images[index], outcome), file=sys.stderr)
 
-        outcomes = run_transfers(
-            [
-                Transfer(
-                    partial(known_failures.guard, partial(_run, plan["action"], image, blobs, access, progress), image),
-                    _registries(image),
-                )
-                for image in images
-            ],
-            access,
-            on_outcome=report,
-        )
+    with RegistryAccess(insecure=plan["insecure"], jobs=plan["jobs"]) as access, progress:
+        transfers = [
+            Transfer(partial(_run, plan["action"], image, blobs, access, progress), _registries(image))
+            for image in images
+        ]
+        failures = _ConnectionFailures(plan["connection_failures"])
+        unreachable = failures.load({name for transfer in transfers for name in transfer.registries})
+        outcomes = run_transfers(transfers, access, unreachable=unreachable, on_outcome=report)
+        failures.save(unreachable)
     results = [outcome.result or {"error": str(outcome.error)} for outcome in outcomes]
-    if plan["results"]:
+    if not is_push:
+        json.dump(results, sys.stdout)
+    elif plan["results"]:
         with open(plan["results"], "w") as file:
             json.dump(results, file)
-    else:
-        json.dump(results, sys.stdout)
     return int(is_push and any(outcome.error is not None for outcome in outcomes))
+
+
+def _add_known_mounts(images: list[dict[str, Any]]) -> None:
+    """Let a blob that one image's repository is known to have be mounted into the repositories of the others.
+
+    An interrupted push may have stored a blob without recording where.
+    """
+    repositories: dict[tuple[str, str], list[str]] = {}
+    for image in images:
+        for digest, is_present in image["known"].items():
+            if is_present:
+                repositories.setdefault((image["registry"], digest), []).append(image["repository"])
+    for image in images:
+        for digest, is_present in image["known"].items():
+            if not is_present:
+                names = repositories.get((image["registry"], digest), [])
+                image["mounts"][digest] = [*names, *image["mounts"].get(digest, ())]
 
 
 def _registries(image: dict[str, Any]) -> tuple[str, ...]:
@@ -152,10 +163,12 @@ def _line(image: dict[str, Any], outcome: "Outcome[Result]") -> str:
         from dockless.errors import printable
 
         return f"error: {printable(image['address'])}: {outcome.error}"
+    from dockless._units import format_count, format_size
+
+    result = outcome.result
     return (
-        f"{image['registry']}/{image['repository']}@{image['digest']}: {outcome.result['sent']} blobs sent "
-        f"({outcome.result['bytes']} bytes), {outcome.result['mounted']} mounted, "
-        f"{outcome.result['present']} already present"
+        f"{image['registry']}/{image['repository']}@{image['digest']}: {format_count(result['sent'], 'blob')} sent "
+        f"({format_size(result['bytes'])}), {result['mounted']} mounted, {result['present']} already present"
     )
 
 
@@ -174,29 +187,29 @@ class _MissingLayers:
 
 
 class _ConnectionFailures:
-    """Registries that another process of the same run could not connect to, as files in a directory."""
+    """The errors of registries that a process of the same run could not connect to, as files in a directory."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
-    def add(self, registry: str, error: Optional[Exception]) -> None:
-        if error is not None and self._directory:
-            from dockless._atomic import atomic_file
-
-            with atomic_file(self._path(registry)) as file:
-                file.write(str(error).encode())
-
-    def guard(self, task: Callable[[], Result], image: dict[str, Any]) -> Result:
-        """Run `task` unless one of the registries that it needs is known to be unreachable."""
+    def load(self, registries: Iterable[str]) -> "dict[str, DocklessError]":
         from dockless.errors import DocklessError
 
-        for registry in _registries(image) if self._directory else ():
+        errors = {}
+        for registry in registries:
             try:
                 with open(self._path(registry), encoding="utf-8") as file:
-                    raise DocklessError(file.read())
+                    errors[registry] = DocklessError(file.read())
             except FileNotFoundError:
                 continue
-        return task()
+        return errors
+
+    def save(self, errors: "dict[str, DocklessError]") -> None:
+        from dockless._atomic import atomic_file
+
+        for registry, error in errors.items():
+            with atomic_file(self._path(registry)) as file:
+                file.write(str(error).encode())
 
     def _path(self, registry: str) -> str:
         import hashlib

@@ -1,7 +1,7 @@
 """Pushes of images: what the registries lack, and the processes that send it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -143,10 +143,22 @@ async def push_process(
     return InteractiveProcess(interactive_argv(_PROGRAM), input_digest=await _compat.merge_digests(MergeDigests(trees)))
 
 
-def background_process(process: InteractiveProcess) -> Process:
-    """Return a process of `push_process` as one that Pants does not run in the foreground."""
+def background_process(process: InteractiveProcess, description: str) -> Process:
+    """Return `process` as one that Pants does not run in the foreground."""
     argv = tuple(argument.replace("{chroot}/", "") for argument in process.process.argv)
-    return replace(process.process, argv=argv, description="Push images", cache_scope=ProcessCacheScope.PER_SESSION)
+    return replace(process.process, argv=argv, description=description, cache_scope=ProcessCacheScope.PER_SESSION)
+
+
+def blobs_to_send(pushes: Sequence[Push], states: Sequence[PushState]) -> dict[tuple[str, str], int]:
+    """Return the size of each blob to send, by registry and digest.
+
+    A blob that several repositories of a registry lack is sent once, and mounted into the others.
+    """
+    return {
+        (push.destination.registry, digest): size
+        for push, state in zip(pushes, states)
+        for digest, size in state.missing.items()
+    }
 
 
 def message_process(text: str, exit_code: int) -> InteractiveProcess:
@@ -166,6 +178,7 @@ def _plan(
         "insecure": sorted(insecure | (remote & options.insecure_registries())),
         "results": "",
         "connection_failures": directory_of_run(run),
+        "send": sum(blobs_to_send(pushes, states).values()),
         "images": [_image(push, state) for push, state in zip(pushes, states or [PushState()] * len(pushes))],
     }
 
@@ -181,8 +194,6 @@ def _image(push: Push, state: PushState) -> dict[str, Any]:
         "repository": destination.repository,
         "tags": destination.tags,
         "copy_foreign_layers": push.copy_foreign_layers,
-        # The bytes of layers that have to be sent.
-        "send": sum(state.missing.values()),
         "known": dict(state.known),
         # Repositories of the registry that may have a layer.
         "mounts": {

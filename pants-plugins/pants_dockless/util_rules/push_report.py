@@ -3,22 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
-from dockless._units import format_size
+from dockless._units import format_count, format_size
 from pants_dockless.util_rules.built_image import BuiltImage
 from pants_dockless.util_rules.destinations import Destination
-from pants_dockless.util_rules.push import Push, PushState
+from pants_dockless.util_rules.push import Push, PushState, blobs_to_send
 
 # Requests for a blob that is sent: one opens the upload session, one sends the content.
 _REQUESTS_TO_SEND = 2
 
 
 def dry_run_lines(pushes: Sequence[Push], states: Sequence[PushState]) -> Iterator[str]:
-    """Yield a line for each tag that would move, for each error, and one with the sums.
-
-    A blob that several repositories of a registry lack is sent once, and mounted into the others.
-    """
-    sent: set[tuple[str, str]] = set()
-    requests = size = mounts = tags = 0
+    """Yield a line for each tag that would move, for each error, and one with the sums."""
+    sent = blobs_to_send(pushes, states)
+    mounts = sum(len(state.missing) + len(state.mounts) for state in states) - len(sent)
+    requests = len(sent) * _REQUESTS_TO_SEND + mounts
+    tags = 0
     for push, state in zip(pushes, states):
         if state.error:
             yield f"error: {push.address}: {state.error}"
@@ -29,20 +28,12 @@ def dry_run_lines(pushes: Sequence[Push], states: Sequence[PushState]) -> Iterat
                 yield f"{reference}: {old or 'new tag'} -> {push.image.digest}"
         if state.is_complete:
             continue
-        for digest, blob_size in state.missing.items():
-            key = (push.destination.registry, digest)
-            if key in sent:
-                mounts += 1
-            else:
-                sent.add(key)
-                size += blob_size
-                requests += _REQUESTS_TO_SEND
-        mounts += len(state.mounts)
         requests += len(push.image.images) if push.image.is_index else 0
         requests += len(push.destination.tags)
     yield (
-        f"{tags} tags to set, {requests + mounts} requests, {format_size(size)} to send, {mounts} blobs to mount, "
-        f"{sum(state.is_complete for state in states)} of {len(pushes)} images already present"
+        f"{format_count(tags, 'tag')} to set, {format_count(requests, 'request')}, "
+        f"{format_size(sum(sent.values()))} to send, {format_count(mounts, 'blob')} to mount, "
+        f"{sum(state.is_complete for state in states)} of {format_count(len(pushes), 'image')} already present"
     )
 
 
@@ -58,7 +49,7 @@ def output_data(
             **destination_data(push.image, push.destination),
             "published": not error,
             "exit_code": int(bool(error)),
-            "status": error or f"{'already present' if state.is_complete else 'published'} to {push.description}",
+            "status": error or f"{'already present in' if state.is_complete else 'published to'} {push.description}",
         }
         for push, state, error in zip(pushes, states, errors)
     ]

@@ -67,10 +67,7 @@ def print_saved(arguments: argparse.Namespace, pushed: PushResult, **more: Any) 
         return
     print_references(pushed)
     if not arguments.quiet:
-        print_line(
-            _summary(pushed),
-            sys.stderr,
-        )
+        print_line(_summary(pushed), sys.stderr)
 
 
 def print_references(pushed: PushResult) -> None:

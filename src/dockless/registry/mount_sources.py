@@ -11,6 +11,9 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.blob_locations import MIN_SIZE, BlobLocations
 
+# A refused mount costs two requests: one for the mount, and one to cancel the upload session that the registry opened.
+_MAX_CANDIDATES = 4
+
 
 class MountSources:
     """Repositories of one registry that have a blob, according to this process and to earlier pushes. Thread-safe.
@@ -33,11 +36,11 @@ class MountSources:
         return self._uploads.hold(digest, check)
 
     def find(self, digest: Digest, repository: str, more: Collection[str] = ()) -> list[str]:
-        """Return the repositories that may have a blob, with `more`, which the caller knows, but not `repository`."""
+        """Return some repositories that may have a blob, the most certain first. `more` is what the caller knows."""
         with self._lock:
             known = list(self._known.get(digest, ()))
         names = dict.fromkeys((*known, *more, *self._locations.repositories(self._registry_url(), digest)))
-        return [name for name in names if name != repository]
+        return [name for name in names if name != repository][:_MAX_CANDIDATES]
 
     def add(self, blob: Descriptor, repository: str) -> None:
         """Record that a repository has a blob. Call this before the end of `upload`, for threads that wait."""

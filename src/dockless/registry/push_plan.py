@@ -24,11 +24,12 @@ from dockless.registry.retry import classify
 class PushPlan(NamedTuple):
     """What a push of an image to one repository has to do.
 
-    digest   of the image
-    tags     the digest that each tag refers to before the push; None if the tag does not exist or cannot be read
-    missing  the blobs that the repository lacks
-    mounts   the blobs of other repositories of the registry that were mounted; in a dry run, those to mount
-    present  the blobs that the repository has
+    digest        of the image
+    tags          the digest that each tag refers to before the push; None if the tag does not exist or cannot be read
+    missing       the blobs that the repository lacks
+    mounts        the blobs of other repositories of the registry that were mounted; in a dry run, those to mount
+    present       the blobs that the repository has
+    is_forbidden  whether the registry forbids to read a tag; it is not asked for blobs then, and `missing` has all
     """
 
     digest: Digest
@@ -36,6 +37,7 @@ class PushPlan(NamedTuple):
     missing: tuple[Descriptor, ...] = ()
     mounts: tuple[Descriptor, ...] = ()
     present: tuple[Descriptor, ...] = ()
+    is_forbidden: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -44,7 +46,9 @@ class PushPlan(NamedTuple):
 
     @property
     def known(self) -> dict[Digest, bool]:
-        """Whether the repository has each blob. Not for a dry run, in which nothing was mounted."""
+        """Whether the repository has each blob, as far as known. Not for a dry run, in which nothing was mounted."""
+        if self.is_forbidden:
+            return {}
         has = {blob.digest: True for blob in (*self.present, *self.mounts)}
         return {**has, **{blob.digest: False for blob in self.missing}}
 
@@ -68,7 +72,13 @@ def plan_push(
     check_repository(repository)
     tree = ImageTree.read(root, source, str(root.digest))
     blobs = pushed_blobs(tree, keep_foreign_layers=keep_foreign_layers)
-    found = PushPlan(root.digest, {tag: read_tag(client, repository, check_tag(tag))[0] for tag in tags})
+    digests: dict[str, Digest | None] = dict.fromkeys(check_tag(tag) for tag in tags)
+    found = PushPlan(root.digest, digests)
+    for tag in digests:
+        digests[tag], is_forbidden = read_tag(client, repository, tag)
+        if is_forbidden:
+            # If the password is wrong, more requests might lock the account.
+            return found._replace(missing=tuple(blobs.values()), is_forbidden=True)
     if found.is_complete and not any(blob.is_foreign for blob in blobs.values()):
         return found
     how: dict[Digest, str] = {}
@@ -102,7 +112,8 @@ def pushed_blobs(tree: ImageTree, *, keep_foreign_layers: bool) -> dict[Digest, 
 def read_tag(client: RegistryClient, repository: str, tag: str) -> tuple[Digest | None, bool]:
     """Return the digest that a tag refers to, or None, and whether the registry forbids the request.
 
-    ECR requires a permission for this request that a push does not need. Raises RegistryError.
+    Artifactory forbids the request if the password is wrong, ECR without a permission that a push does not need.
+    Raises RegistryError.
     """
     try:
         return client.head_manifest(repository, tag, actions=PUSH), False

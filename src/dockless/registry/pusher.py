@@ -98,12 +98,11 @@ class _Push:
         self._counts = {"sent": 0, "mounted": 0, "present": 0}
         self._bytes_sent = 0
         self._lock = threading.Lock()
-        # Whether a HEAD was forbidden: Artifactory responds so to a wrong password, ECR to a permission that a push
-        # does not need.
+        # Whether `read_tag` was forbidden.
         self._is_forbidden = False
 
     def is_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
-        """Whether all tags refer to the image already, so that nothing has to be done."""
+        """Return whether all tags refer to the image already, so that nothing has to be done."""
         return all(self._tagged_digest(tag) == digest for tag in tags)
 
     def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
@@ -217,7 +216,7 @@ class _Push:
 
 
 def _may_have_succeeded(error: RegistryRequestError) -> bool:
-    """Whether a PUT may have succeeded although its response was lost."""
+    """Return whether a PUT may have succeeded although its response was lost."""
     if isinstance(error, RegistryConnectionError):
         return error.method == "PUT" and error.reason == "interrupted"
     return isinstance(error, ResponseError) and error.method == "PUT" and classify(error).retryable

@@ -332,7 +332,7 @@ class BlobUploader:
 
     def _send_chunk(self, start: int, length: int) -> None:
         self._attempts.check()
-        # Now: while the request is being sent, the registry would have to wait.
+        # Before the request, during which the registry would have to wait.
         self._open_blob.hash_up_to(start)
         offset = self._session.send(lambda: self._part(start, length), start, length)
         if offset is not None and offset > start + length:
@@ -347,7 +347,7 @@ class BlobUploader:
         if offset is not None and start < offset < start + length:
             # Counted as a failed attempt: a registry that takes one byte of each chunk would be sent chunks forever.
             raise ProtocolError(
-                f"{self._api.registry} took {offset - start} of {length} bytes of {self._descriptor.digest}",
+                f"{self._api.registry} accepted {offset - start} of {length} bytes of {self._descriptor.digest}",
                 reason="chunk not complete",
             )
 

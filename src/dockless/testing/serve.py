@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Callable
 
 from dockless.errors import InvalidValueError, RegistryError, printable
@@ -20,12 +20,7 @@ from dockless.testing.registry import MEMORY, Registry
 # Bytes of content in memory, 4 GiB.
 _MAX_MEMORY = 4 << 30
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})\Z")
-
-
-class _SignalError(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(
@@ -67,7 +62,7 @@ def serve(
         max_requests=0,
         max_memory=_MAX_MEMORY,
     )
-    with _signals():
+    with _signals() as arrived:
         try:
             try:
                 registry.start()
@@ -79,10 +74,10 @@ def serve(
                 ) from None
             where = f"in {data}" if data is not None else "in memory"
             (announce or _print)(registry.url, where)
-            while True:
-                signal.pause()
-        except _SignalError as signaled:
-            return 128 + signaled.number
+            number = 0
+            while number not in _SIGNALS:
+                number = arrived.recv(1)[0]
+            return 128 + number
         finally:
             registry.close()
 
@@ -92,20 +87,22 @@ def _print(url: str, where: str) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Raise _SignalError for SIGINT and SIGTERM; a second signal is ignored."""
+def _signals() -> Iterator[socket.socket]:
+    """Yield a socket that receives the number of each signal as a byte. SIGINT and SIGTERM have no other effect.
 
-    def raise_it(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise _SignalError(number)
-
-    before = {number: signal.signal(number, raise_it) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    A signal that arrives just before signal.pause() would not end the pause.
+    """
+    arrived, notify = socket.socketpair()
+    with arrived, notify:
+        notify.setblocking(False)
+        descriptor = signal.set_wakeup_fd(notify.fileno(), warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        try:
+            yield arrived
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def parse_address(listen: str) -> tuple[str, int]:

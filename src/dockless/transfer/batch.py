@@ -40,20 +40,22 @@ def run_transfers(
     transfers: Sequence[Transfer[T]],
     access: RegistryAccess,
     *,
+    unreachable: dict[str, DocklessError] | None = None,
     on_outcome: Callable[[int, Outcome[T]], None] = lambda index, outcome: None,
 ) -> list[Outcome[T]]:
     """Run all transfers, at most `access.jobs` at the same time, and return their outcomes in the same order.
 
     The failure of one transfer does not stop the others. If a registry cannot be reached by one transfer after its
-    retries, the other transfers that need the registry fail immediately with the same error. `on_outcome` is called
+    retries, the other transfers that need the registry fail immediately with the same error. `unreachable` has the
+    errors of registries that are known to be unreachable, and those that are found are added. `on_outcome` is called
     with the index and the outcome of each transfer that ends, one call at a time.
     """
     outcomes: dict[int, Outcome[T]] = {}
-    unreachable: dict[str, DocklessError] = {}
+    failures = {} if unreachable is None else unreachable
     lock = threading.Lock()
 
     def run(index: int, transfer: Transfer[T]) -> None:
-        known = [unreachable[name] for name in transfer.registries if name in unreachable]
+        known = [failures[name] for name in transfer.registries if name in failures]
         try:
             outcome = Outcome[T](error=known[0]) if known else Outcome(transfer.run())
         except DocklessError as error:
@@ -63,7 +65,7 @@ def run_transfers(
                 for name in transfer.registries:
                     failure = access.connection_failure(name)
                     if failure is not None:
-                        unreachable.setdefault(name, failure)
+                        failures.setdefault(name, failure)
             outcomes[index] = outcome
             on_outcome(index, outcome)
 

@@ -106,7 +106,7 @@ class _Verification:
         self.problems = BoundedLines()
         # Everything that was read.
         self.sizes: dict[Digest, int] = {}
-        self.walker = ImageWalker(source, lambda error: self._add_error(error))
+        self.walker = ImageWalker(source, self._add_error)
         self._source = source
         self._jobs = jobs
         self._progress = progress

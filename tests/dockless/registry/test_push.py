@@ -9,7 +9,7 @@ from dockless.errors import DocklessError, InvalidDocumentError, InvalidValueErr
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index, make_manifest
-from dockless.registry import RetryPolicy, push
+from dockless.registry import RetryPolicy, plan_push, push
 from dockless.registry.errors import ResponseError
 from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
 
@@ -327,3 +327,12 @@ def test_a_wrong_password_that_gets_403_is_tried_by_one_thread(connect, make):
         assert len([request for request in registry.requests if request.path != "/v2/"]) == 3
         registry.faults = [Fault("manifest head", status=403)]
         assert push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1"]).blobs_sent == 21
+
+
+def test_a_wrong_password_that_gets_403_is_tried_once_by_a_plan(connect, make):
+    image = make(51, *[1000] * 20)
+    with Registry() as registry:
+        registry.faults = [Fault("manifest head", status=403)]
+        plan = plan_push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1", "v2"])
+        assert (len(plan.missing), plan.known, plan.is_complete) == (21, {}, False)
+        assert [request.operation for request in registry.requests if request.path != "/v2/"] == ["manifest head"]

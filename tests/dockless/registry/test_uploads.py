@@ -82,6 +82,13 @@ def test_mounted_if_possible(profile, known, connect, image, blob):
         assert registry.blob("app", blob.digest) == image.source.blobs[blob.digest]
 
 
+def test_few_mounts_are_tried(connect, image, blob):
+    with Registry() as registry:
+        mount_from = [f"nowhere{n}" for n in range(20)]
+        assert connect(registry.host).ensure_blob("app", blob, image.source, mount_from=mount_from).how == "sent"
+        assert len([request for request in registry.requests if request.operation == "upload post"]) == 4
+
+
 @pytest.mark.parametrize("fault", [{"status": 403}, {"status": 405}, {"status": 500}, {"reset": True}])
 def test_a_refused_mount_is_not_an_error(fault, connect, image, blob):
     with Registry() as registry:

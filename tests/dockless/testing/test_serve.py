@@ -39,6 +39,11 @@ def test_signals_end_the_server(helpers, tmp_path, number, status):
     assert process.communicate() == (b"", b"")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_server_waits(number):
+    assert serve("127.0.0.1:0", announce=lambda *_: signal.raise_signal(number)) == 128 + number
+
+
 def test_ipv6(helpers):
     process = start("[::1]:0")
     try:

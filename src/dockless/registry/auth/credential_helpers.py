@@ -42,7 +42,7 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
     import shutil
 
     search_path = environ.get("PATH", os.defpath)
-    # An empty or relative directory would be one of the working directory, which may be a checkout of a stranger. (Go's
+    # An empty or relative directory would be one of the working directory, which may be an untrusted checkout. (Go's
     # os/exec does not run such programs either.)
     directories = [directory for directory in search_path.split(os.pathsep) if os.path.isabs(directory)]
     path = shutil.which(program, path=os.pathsep.join(directories))

@@ -23,7 +23,7 @@ _METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
 
 
 def is_google(host: str) -> bool:
-    """Whether a host is one of Google's registries: by whole domain labels, so that `evilgcr.io` gets no token."""
+    """Return whether a host is one of Google's registries, by whole labels: `evilgcr.io` gets no token."""
     name = host[:-4] if host.endswith(":443") else host
     return name == "gcr.io" or name.endswith((".gcr.io", ".pkg.dev"))
 

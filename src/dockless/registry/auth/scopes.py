@@ -20,7 +20,7 @@ def merge(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 def covers(token: Iterable[str], requested: Iterable[str]) -> bool:
-    """Whether a token for the scopes `token` is valid for `requested`."""
+    """Return whether a token for the scopes `token` is valid for `requested`."""
     granted = _rights(token)
     return all(set(actions) <= set(granted.get(resource, ())) for resource, actions in _rights(requested).items())
 

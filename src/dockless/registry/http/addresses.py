@@ -99,7 +99,7 @@ def parse_address(host: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is localhost, *.localhost (RFC 6761, section 6.3), in 127.0.0.0/8, or ::1."""
+    """Return whether a host is localhost, *.localhost (RFC 6761, section 6.3), in 127.0.0.0/8, or ::1."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -108,17 +108,17 @@ def is_loopback(host: str) -> bool:
 
 
 def is_all_loopback(addresses: Collection[Address]) -> bool:
-    """Whether there are addresses, and all are of this machine."""
+    """Return whether there are addresses, and all are of this machine."""
     return bool(addresses) and all(address.is_loopback for address in addresses)
 
 
 def is_private(address: Address) -> bool:
-    """Whether an address is of this machine, of a private network, or never allowed."""
+    """Return whether an address is of this machine, of a private network, or never allowed."""
     return not address.is_global or is_never_allowed(address)
 
 
 def is_never_allowed(address: Address) -> bool:
-    """Whether a registry can have no service at the address: 169.254.169.254 is a cloud's metadata service."""
+    """Return whether a registry can have no service at the address: 169.254.169.254 is a cloud's metadata service."""
     return (
         address.is_link_local
         or address.is_unspecified

@@ -27,9 +27,11 @@ def connect(
     name: Any = host.encode("ascii")
     found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     refusals = [refusal_of(str(address[4][0])) for address in found]
-    if found and all(refusals):
-        raise refusals[0] or AssertionError
-    addresses = iter(_interleaved([address for address, refusal in zip(found, refusals) if refusal is None]))
+    allowed = [address for address, refusal in zip(found, refusals) if refusal is None]
+    if not allowed:
+        for refusal in filter(None, refusals):
+            raise refusal
+    addresses = iter(_interleaved(allowed))
     deadline = time.monotonic() + timeout
     failure: OSError | None = None
     with selectors.DefaultSelector() as pending:

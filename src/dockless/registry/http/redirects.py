@@ -25,7 +25,7 @@ _SAFE_METHODS = ("GET", "HEAD")
 
 
 class Followed(NamedTuple):
-    """The response at the end of a chain of redirects, and whether the chain left the place of the credentials."""
+    """The response at the end of a chain of redirects, and whether a redirect led out of the repository."""
 
     response: HttpResponse
     left: bool

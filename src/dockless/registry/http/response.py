@@ -113,7 +113,7 @@ class HttpResponse:
         self._ended = not data
         return data
 
-    def secrets(self, *, signed: bool) -> list[str]:
+    def _secrets(self, *, signed: bool) -> list[str]:
         """Return the secrets of the request, and with `signed` the values of its query."""
         request = self._response.request
         secrets = secrets_sent(request.headers, request.body, self._proxy)
@@ -196,7 +196,7 @@ def response_error(
     """
     body = response.read_start(limit)
     # Most error responses have no body: 404 to HEAD.
-    codes, message = parse_error_body(body, response.secrets(signed=signed) if body else [])
+    codes, message = parse_error_body(body, response._secrets(signed=signed) if body else [])
     return kind(
         response.method,
         redact(url or response.url),

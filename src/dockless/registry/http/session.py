@@ -60,7 +60,7 @@ class HttpRequest(NamedTuple):
 class HttpSession:
     """Sends requests to one registry and to the hosts that it refers to, at the addresses that are allowed.
 
-    Safe for threads. `addresses` is None if all are allowed: if nobody but the user named the hosts.
+    Thread-safe. `addresses` is None if the user named all hosts: all addresses are allowed then.
 
     At most `jobs` requests are in flight; a response whose head has arrived no longer counts. A request raises
     RegistryConnectionError for failures of the connection.

@@ -101,9 +101,9 @@ def resolve(base: str, reference: str, label: str) -> str:
 
 
 def is_below(url: str, path: str) -> bool:
-    """Whether the path of a URL is below `path`, also for a server that decodes and normalizes paths.
+    """Return whether the path of a URL is below `path`, also for a server that decodes and normalizes paths.
 
-    `/a/..`, `/a/%2e%2e` and `/a/..;/` lead out of /a; what cannot be told is not below.
+    `/a/..`, `/a/%2e%2e` and `/a/..;/` lead out of /a. A path that is ambiguous is not below.
     """
     segments = _segments(url)
     above = [segment for segment in path.split("/") if segment]
@@ -111,9 +111,9 @@ def is_below(url: str, path: str) -> bool:
 
 
 def is_of_repository(url: str, repository: str) -> bool:
-    """Whether the path of a URL belongs to a repository, or to none: whatever a registry has outside of `/v2/`.
+    """Return whether the path of a URL belongs to a repository or is outside of `/v2/`.
 
-    The empty repository stands for /v2/ itself. What cannot be told does not belong to it.
+    The empty repository stands for /v2/ itself. A path that is ambiguous belongs to no repository.
     """
     segments = _segments(url)
     if segments is None:
@@ -142,7 +142,7 @@ def _port(parts: SplitResult) -> int:
 
 
 def _is_allowed(host: str, own_host: str, strict: bool, own_addresses: Collection[Address] | None) -> bool:
-    """Whether a registry at `own_host` may refer to another port of `host`, or to another host."""
+    """Return whether a registry at `own_host` may refer to another port of `host`, or to another host."""
     address = parse_address(host)
     if is_loopback(host):
         return not strict and (is_loopback(own_host) or is_all_loopback(own_addresses or resolve_host(own_host)))
@@ -156,7 +156,7 @@ def _is_allowed(host: str, own_host: str, strict: bool, own_addresses: Collectio
 
 
 def _segments(url: str) -> list[str] | None:
-    """Return the parts of a URL's path, decoded as often as it is encoded; None if it cannot be told what they are."""
+    """Return the parts of a URL's path, decoded as often as it is encoded; None for an ambiguous path."""
     path = urlsplit(url).path
     for _ in range(_MAX_DECODINGS):
         decoded = unquote(path)
