@@ -18,7 +18,7 @@ def is_at_hand(version: str) -> bool:
     return not subprocess.run(["bash", "-c", script, "bash", ROOT, version], stdout=subprocess.DEVNULL).returncode
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12", "3.14"])
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.14"])
 def test_other_interpreters_make_the_digests_of_the_lock(version, tmp_path, measured):
     python = ROOT / f".cache/library-{version}/bin/python"
     if not shutil.which(python):

@@ -1,7 +1,7 @@
 """Compares testprojects/digests.lock with what this interpreter builds, or writes it. From the checkout's root:
 
-    .cache/test-3.11/bin/python tests/testlib/digest_lock.py            # exit status 1 and a line for each difference
-    .cache/test-3.11/bin/python tests/testlib/digest_lock.py --write    # builds every case, then replaces the file
+    .cache/test-3.13/bin/python tests/testlib/digest_lock.py            # exit status 1 and a line for each difference
+    .cache/test-3.13/bin/python tests/testlib/digest_lock.py --write    # builds every case, then replaces the file
 
 A case that cannot be built (a compressor that is not installed, a file system that changes names) is an error, and
 nothing is written. A change of a digest in the file changes the images of every user: CHANGELOG.md needs
