@@ -10,8 +10,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -64,10 +64,14 @@ class RemoteService:
         self.port = port
         self.address = f"grpc://127.0.0.1:{port}"
         self.log = directory / "log"
+        self._argv = [str(argument) for argument in argv]
+        self._start()
+
+    def _start(self) -> None:
         with open(self.log, "wb") as log:
             # A new process group, so that the children of the service end with the service.
             self._process = subprocess.Popen(
-                [str(argument) for argument in argv],
+                self._argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,6 +119,15 @@ class RemoteService:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stops the service, and starts it again on the same port at the end of the context."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self._start()
+
     @property
     def _objects(self) -> Path:
         return self.directory / "cas/objects"
@@ -142,6 +155,21 @@ class BuildGrid(RemoteService):
         config = directory / "buildgrid.yml"
         config.write_text(BUILDGRID_CONFIG.format(port=port, directory=directory))
         super().__init__(directory, port, [BUILDGRID / "bgd", "server", "start", config])
+
+
+class FaultyCache(RemoteService):
+    """A cache with faults in front of another cache."""
+
+    def __init__(self, directory: Path, upstream: RemoteService) -> None:
+        self._fault_file = directory / "fault"
+        self.set_fault("")
+        port = free_port()
+        argv = [BUILDGRID / "python", TESTLIB / "faulty_cache.py", port, upstream.port, self._fault_file]
+        super().__init__(directory, port, argv)
+
+    def set_fault(self, name: str) -> None:
+        """Sets the fault of the following calls, a name in faulty_cache.py. An empty name means no fault."""
+        self._fault_file.write_text(name)
 
 
 class BuildboxCasd(RemoteService):

@@ -1,0 +1,126 @@
+"""A remote cache that fails (real Pants, BuildGrid, a proxy with faults): the image is built, with the same digest."""
+
+import random
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from pants_output import ONLY_DOCKLESS, started_processes
+from real_tools import Checkout
+from remote_services import BuildGrid, FaultyCache
+
+# Larger than the messages of gRPC, so that the layer is a stream of several messages.
+SIZE = 5_000_000
+BUILD = """
+file(name="data", source="data.bin")
+container_image(name="image", dependencies=[":data"])
+"""
+
+
+class Machine(Checkout):
+    """A machine whose daemon of Pants keeps running, because each test has other content."""
+
+    def __init__(self, tmp_path_factory, name, *options):
+        super().__init__(tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"caches-of-{name}"))
+        self.options = options
+
+    def package(self, seed, *options):
+        """Packages the image with the content of `seed`. Returns the result and the image's digest."""
+        directory = self.root / "rows"
+        directory.mkdir(exist_ok=True)
+        (directory / "BUILD").write_text(BUILD)
+        (directory / "data.bin").write_bytes(random.Random(seed).randbytes(SIZE))
+        (self.root / "dist/rows/image.json").unlink(missing_ok=True)
+        done = self.pants(*self.options, *options, "package", "rows:image", **ONLY_DOCKLESS)
+        return done, self.description("rows/image.json")["digest"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    service = BuildGrid(tmp_path_factory.mktemp("buildgrid"))
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory, cache):
+    service = FaultyCache(tmp_path_factory.mktemp("faulty"), cache)
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, cache):
+    machine = Machine(tmp_path_factory, "first", *cache.options, "--session-end-tasks-timeout=60")
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory, faulty):
+    machine = Machine(tmp_path_factory, "second", *faulty.options)
+    yield machine
+    machine.close()
+
+
+def test_no_fault(first, second, faulty):
+    _, expected = first.package(0)
+    faulty.set_fault("")
+    done, digest = second.package(0)
+    assert digest == expected
+    assert started_processes(done) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "warning"),
+    [
+        ("unavailable", "the cache is in maintenance"),
+        ("garbage", "failed to decode Protobuf message"),
+        ("flipped", "Remote CAS gave wrong digest"),
+        ("missing", "was not in remote"),
+        ("interrupted", "the cache was stopped"),
+        ("missing layers", ""),
+        ("silent", ""),
+    ],
+)
+def test_a_failing_cache(fault, warning, first, second, faulty):
+    _, expected = first.package(fault)
+    faulty.set_fault(fault)
+    done, digest = second.package(fault)
+    assert digest == expected
+    assert warning in done.err
+    assert len(started_processes(done)) == 1
+
+
+def test_no_cache_listens(first, second, faulty):
+    _, expected = first.package("stopped")
+    with faulty.stopped():
+        done, digest = second.package("stopped")
+    assert digest == expected
+    assert "Connection refused" in done.err
+    assert len(started_processes(done)) == 1
+
+
+def test_another_server_listens(first, second, faulty):
+    _, expected = first.package("HTTP/1.1")
+    with faulty.stopped(), ThreadingHTTPServer(("127.0.0.1", faulty.port), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            done, digest = second.package("HTTP/1.1")
+        finally:
+            server.shutdown()
+    assert digest == expected
+    assert "Failed to read from remote cache" in done.err
+    assert len(started_processes(done)) == 1
+
+
+def test_layers_that_are_deleted_after_the_hit(first, second, faulty):
+    """With `defer`, Pants reads a layer when the layout is written, and builds the layer again if it is missing."""
+    _, expected = first.package("deleted")
+    faulty.set_fault("missing layers")
+    done, digest = second.package("deleted", "--cache-content-behavior=defer")
+    assert digest == expected
+    assert "missing digest" in done.err
+    assert len(started_processes(done)) == 1
+    layers = list((second.root / "dist/rows/image/blobs/sha256").iterdir())
+    assert max(path.stat().st_size for path in layers) > SIZE
