@@ -43,12 +43,11 @@ def write_config(directory: Path, env: Mapping[str, str]) -> Path:
     version = _wanted_pex(directory, env) if is_another_pants() else _required("pex==([^ ;]+)")
     pex = _pex(version)
     data = pex.read_bytes()
-    plugins = _packages() if is_another_pants() else []
+    plugins = f"[GLOBAL]\nplugins = {json.dumps(_packages())}" if is_another_pants() else ""
     config = directory / "pants.toml"
     config.write_text(
         f"""
-[GLOBAL]
-plugins = {json.dumps(plugins)}
+{plugins}
 [{_PEX_CLI}]
 version = "v{version}"
 url_template = "file://{pex}"

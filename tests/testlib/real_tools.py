@@ -222,21 +222,31 @@ class Checkout:
         return json.loads((self.root / "dist" / path).read_text())
 
     def daemons(self) -> list[int]:
-        """The process ids of pantsd in this checkout. Newer Pants writes them below `.pants.d`."""
-        found = [*self.root.glob(".pids/*/pantsd/pid"), *self.root.glob(".pants.d/pids/*/pantsd/pid")]
-        return [int(path.read_text()) for path in found if path.read_text().strip().isdigit()]
+        """The process IDs of pantsd in this checkout."""
+        return daemons_of(self.root)
 
     def close(self) -> None:
         """Ends pantsd, and returns when it is gone."""
-        daemons = self.daemons()
-        for signal_number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
-            for daemon in filter(_is_running, daemons):
-                with suppress(ProcessLookupError):
-                    os.kill(daemon, signal_number)
-            end = time.monotonic() + seconds
-            while any(map(_is_running, daemons)) and time.monotonic() < end:
-                time.sleep(0.05)
-        assert not any(map(_is_running, daemons)), f"pantsd is still there: {daemons}"
+        stop_daemons(self.root)
+
+
+def daemons_of(root: Path) -> list[int]:
+    """Returns the process IDs of pantsd in a repository. Newer Pants writes them below `.pants.d`."""
+    found = [*root.glob(".pids/*/pantsd/pid"), *root.glob(".pants.d/pids/*/pantsd/pid")]
+    return [int(path.read_text()) for path in found if path.read_text().strip().isdigit()]
+
+
+def stop_daemons(root: Path) -> None:
+    """Ends pantsd of a repository, and returns when it is gone."""
+    daemons = daemons_of(root)
+    for signal_number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
+        for daemon in filter(_is_running, daemons):
+            with suppress(ProcessLookupError):
+                os.kill(daemon, signal_number)
+        end = time.monotonic() + seconds
+        while any(map(_is_running, daemons)) and time.monotonic() < end:
+            time.sleep(0.05)
+    assert not any(map(_is_running, daemons)), f"pantsd is still there: {daemons}"
 
 
 def _is_running(process: int) -> bool:
