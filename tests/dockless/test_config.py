@@ -166,12 +166,12 @@ def test_scratch():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"rootfs": None}, "no rootfs.diff_ids"),
-        ({"rootfs": {"type": "layers"}}, "no rootfs.diff_ids"),
+        ({"rootfs": []}, "no rootfs.diff_ids"),
+        ({"rootfs": {"diff_ids": {}}}, "no rootfs.diff_ids"),
         ({"rootfs": {"diff_ids": [1]}}, "not a string"),
         ({"rootfs": {"diff_ids": ["sha256:12"]}}, "invalid digest"),
-        ({"os": ""}, "no os"),
-        ({"architecture": 1}, "no architecture"),
+        ({"os": []}, "values are not strings"),
+        ({"architecture": 1}, "values are not strings"),
         ({"config": []}, "not an object"),
         ({"config": {"Env": {"A": "1"}}}, "Env that is not a list"),
         ({"config": {"Env": [1]}}, "Env that is not a list"),

@@ -90,7 +90,11 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
     if not edit.raw:
         return ImageConfig(document)
     try:
-        return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
+        patched = ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
+        for key in ("os", "architecture"):
+            if document.get(key) and not patched.document.get(key):
+                raise InvalidDocumentError(f"the config after the patch has no {key}")
+        return patched
     except InvalidDocumentError as error:
         raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause, field="raw") from error
 

@@ -53,7 +53,7 @@ def find_problems(image: ImageDocuments, listed: Descriptor | None = None) -> It
     for n, layer in enumerate(image.manifest.layers):
         if not _has_its_data(layer):
             yield f"layer {n} has embedded data that does not match its digest"
-        if not _is_layer(layer.media_type):
+        if not media_types.is_layer(layer.media_type):
             yield f"layer {n} has the media type {layer.media_type!r:.100}, which is not that of a layer"
         for url in layer.urls:
             if not is_plain_url(url):
@@ -74,7 +74,7 @@ def _config(found: Mapping[str, Any]) -> Iterator[str]:
         valid = (
             isinstance(value, str)
             if kind == _TEXT
-            else isinstance(value, list) and all(isinstance(item, str) for item in value)
+            else isinstance(value, list) and all(item is None or isinstance(item, str) for item in value)
             if kind == _STRINGS
             else isinstance(value, dict) and all(item == {} or item is None for item in value.values())
         )
@@ -95,10 +95,3 @@ def _has_its_data(descriptor: Descriptor) -> bool:
     except (TypeError, ValueError):
         return False
     return len(content) == descriptor.size and Digest.of(content) == descriptor.digest
-
-
-def _is_layer(media_type: str) -> bool:
-    # Encrypted layers and newer compressions add suffixes to the media type.
-    return media_type.startswith((media_types.OCI_LAYER, media_types.DOCKER_LAYER)) or media_types.is_foreign(
-        media_type
-    )
