@@ -61,12 +61,19 @@ class Image:
     Specification: OCI image spec, manifest.md and config.md.
     """
 
-    __slots__ = ("_documents", "_layer_sources")
+    __slots__ = ("_documents", "_layer_sources", "_requested")
 
-    def __init__(self, documents: ImageDocuments, layer_sources: LayerSources) -> None:
-        """Create an image from its documents. Internal: use the class methods."""
+    def __init__(
+        self, documents: ImageDocuments, layer_sources: LayerSources, requested: Platform | None = None
+    ) -> None:
+        """Create an image from its documents. Internal: use the class methods.
+
+        `requested` is the platform that the image was selected for. The first edit sets it in a config that names no OS
+        or architecture.
+        """
         self._documents = documents
         self._layer_sources = dict(layer_sources)
+        self._requested = requested
 
     @classmethod
     def scratch(cls, platform: str = "linux/amd64", *, image_format: str = "oci") -> Image:
@@ -119,10 +126,11 @@ class Image:
         location = to_location(source)
         access = access or RegistryAccess()
         with access, open_image(location, access) as opened:
-            manifest = select_manifest(opened, Platform.parse(platform) if platform else None)
+            requested = Platform.parse(platform) if platform else None
+            manifest = select_manifest(opened, requested)
             documents = read_image(opened.source, manifest, str(location))
         layer_source = SourceLocation(location, access)
-        return cls(documents, {layer.digest: layer_source for layer in manifest.layers})
+        return cls(documents, {layer.digest: layer_source for layer in manifest.layers}, requested)
 
     # Properties
 
@@ -273,7 +281,7 @@ class Image:
             created=created,
             raw=raw,
         )
-        return self._with(assemble_image(None, (), edit, base=self._documents))
+        return self._with(self._assemble((), edit=edit))
 
     def with_annotations(self, annotations: Mapping[str, str]) -> Image:
         """Return the image with annotations merged by name into those of its manifest (image spec, annotations.md).
@@ -344,11 +352,15 @@ class Image:
             self._documents.manifest.layers, self._layer_sources, location, access or RegistryAccess()
         )
 
-    def _assemble(self, layers: Sequence[ImageLayer], **changes: Any) -> ImageDocuments:
-        return assemble_image(None, layers, ConfigEdit(), base=self._documents, **changes)
+    def _assemble(
+        self, layers: Sequence[ImageLayer], *, edit: ConfigEdit | None = None, **changes: Any
+    ) -> ImageDocuments:
+        # A platform that the image has may have been changed by an edit.
+        platform = None if self.platform.is_complete else self._requested
+        return assemble_image(platform, layers, edit or ConfigEdit(), base=self._documents, **changes)
 
     def _with(self, documents: ImageDocuments, layer_sources: LayerSources | None = None) -> Image:
-        return Image(documents, {**self._layer_sources, **(layer_sources or {})})
+        return Image(documents, {**self._layer_sources, **(layer_sources or {})}, self._requested)
 
 
 def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
