@@ -261,8 +261,9 @@ class Image:
     ) -> Image:
         r"""Return the image with changes to its config; None keeps a value. Raises InvalidValueError.
 
-        `env` and `labels` are merged by name; the other values replace those of the image. In a value of `env`, `$NAME`
-        and `${NAME}` are replaced by variables of the image; `\$` is a dollar sign. A new `entrypoint` without a `cmd`
+        `env` and `labels` are merged by name, `exposed_ports` and `volumes` are added to those of the image, and an
+        empty one removes them; the other values replace those of the image. In a value of `env`, `$NAME` and `${NAME}`
+        are replaced by variables of the image; `\$` is a dollar sign. A new `entrypoint` without a `cmd`
         removes the image's `cmd`. `healthcheck` has the keys of Docker, with times in nanoseconds. `created` is a time
         in RFC 3339 format; every edit sets it, by default to 1970, so the last edit decides. `raw` is a JSON merge
         patch (RFC 7396) to the whole config, for other keys: `{"config": {"OnBuild": None}, "author": "me"}`.

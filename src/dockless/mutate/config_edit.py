@@ -21,7 +21,8 @@ _MAX_ID = 2**32 - 1
 class ConfigEdit(NamedTuple):
     r"""Changes to the `config` object of an image config. None keeps the value of the base.
 
-    `env` and `labels` are merged by name into those of the base; other values replace those of the base. `$NAME` and
+    `env` and `labels` are merged by name into those of the base. `exposed_ports` and `volumes` are added to those of the
+    base, as by a Dockerfile; an empty one removes those of the base. Other values replace those of the base. `$NAME` and
     `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the creation
     time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config, applied
     last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
@@ -81,9 +82,9 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
         if text is not None:
             inner[key] = text
     if edit.exposed_ports is not None:
-        inner["ExposedPorts"] = {port if "/" in port else f"{port}/tcp": {} for port in edit.exposed_ports}
+        _add(inner, "ExposedPorts", [port if "/" in port else f"{port}/tcp" for port in edit.exposed_ports])
     if edit.volumes is not None:
-        inner["Volumes"] = {volume: {} for volume in edit.volumes}
+        _add(inner, "Volumes", edit.volumes)
     if edit.healthcheck is not None:
         inner["Healthcheck"] = dict(edit.healthcheck)
     document["config"] = inner
@@ -97,6 +98,12 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
         return patched
     except InvalidDocumentError as error:
         raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause, field="raw") from error
+
+
+def _add(inner: dict[str, Any], key: str, names: Sequence[str]) -> None:
+    """Add names to a set of a config, which is an object with empty values. Without names, the set becomes empty."""
+    known = inner.get(key)
+    inner[key] = {**(known if names and isinstance(known, dict) else {}), **{name: {} for name in names}}
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_config import is_time
 from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.platform import Platform
 
 _STRINGS, _TEXT, _SETS = "a list of strings", "a string", "an object of empty objects"
 # image spec, config.md, `config`. Tools in Go reject a whole config for one value of the wrong type.
@@ -58,12 +59,17 @@ def find_problems(image: ImageDocuments, listed: Descriptor | None = None) -> It
         for url in layer.urls:
             if not is_plain_url(url):
                 yield f"layer {n} has the URL {url!r:.100}, which is not a plain http or https URL"
-    if (
-        listed is not None
-        and listed.platform is not None
-        and not image.platform.matches(listed.platform._replace(os_version=""))
-    ):
+    if listed is not None and listed.platform is not None and not _is_listed_as(image.platform, listed.platform):
         yield f"the index lists the platform {listed.platform}, and the config has {image.platform}"
+
+
+def _is_listed_as(own: Platform, listed: Platform) -> bool:
+    """Return whether an index may list an image as `listed`. Indexes and configs need not name everything."""
+    if not (own.is_complete and listed.is_complete):
+        return True
+    # Many configs for arm/v5 and arm/v6 have no variant.
+    variant = own.variant or listed.variant
+    return own._replace(variant=variant).matches(listed._replace(os_version=""))
 
 
 def _config(found: Mapping[str, Any]) -> Iterator[str]:

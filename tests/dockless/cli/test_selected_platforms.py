@@ -136,6 +136,23 @@ def test_the_order_of_preference(dockless, layout, requested, available, expecte
     assert found == (None if expected is None else Platform.parse(available[expected]))
 
 
+@pytest.mark.parametrize(
+    ("own", "listed", "is_valid"),
+    [
+        ("linux/amd64", {}, True),
+        ("linux/amd64", {"os": "linux"}, True),
+        ("linux/amd64", platform("unknown/unknown"), True),
+        ("linux/amd64", platform("linux/arm64"), False),
+        ("linux/arm", platform("linux/arm/v6"), True),
+        ("linux/arm/v7", platform("linux/arm/v6"), False),
+    ],
+)
+def test_platforms_in_the_index_and_in_the_config(dockless, layout, own, listed, is_valid):
+    result = dockless("verify", layout.write(layout.index({**layout.image(own), "platform": listed})))
+    assert ("the index lists the platform" in result.out) is not is_valid
+    assert result.status == (0 if is_valid else 1)
+
+
 def test_a_single_image_of_a_lower_variant(dockless, layout):
     where = layout.write(layout.image("linux/arm/v6"))
     result = dockless("build", "--json", "oci:out", "--base", where, "--platform", "linux/arm/v7", "--label", "a=b")
