@@ -649,8 +649,9 @@ class OutputField(StringField):
         The format in which `package` writes the image, in addition to the `.json` file with the metadata:
 
           - `oci-layout`: a directory with an OCI image layout.
-          - `oci-archive`: a tar file with an OCI image layout, for `podman load`.
-          - `docker-archive`: a tar file for `docker load`.
+          - `oci-archive`: a tar file with an OCI image layout, for `podman load` and `docker load`. The loaded image
+            has the first reference that the target is pushed to, or else the name of the target.
+          - `docker-archive`: a tar file for `docker load`. The loaded image has all references of the target.
           - `metadata`: only the `.json` file.
 
         Archives contain the layers of the base, which `package` downloads.

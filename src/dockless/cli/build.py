@@ -80,10 +80,10 @@ def add_to(commands: Commands) -> None:
     add(
         "--expose",
         "PORT",
-        "expose a port, such as 8080/tcp, in addition to those of the base",
+        "expose a port, such as 8080/tcp, besides those of the base",
         config_value("exposed_ports"),
     )
-    add("--volume", "PATH", "declare a volume at this path, in addition to those of the base", config_value("volumes"))
+    add("--volume", "PATH", "declare a volume at this path, besides those of the base", config_value("volumes"))
     config.add_argument(
         "--stop-signal",
         metavar="SIGNAL",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from dockless.errors import InvalidDocumentError, LayoutError, printable
+from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError, printable
 from dockless.image_tree import read_manifest
 from dockless.layout.files import DirectoryFiles, Files, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
 from dockless.oci.descriptor import Descriptor, UnsupportedEntry
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest, make_index
+from dockless.oci.reference import Reference, check_tag
 from dockless.tar.index import TarFiles
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -47,6 +48,28 @@ def named(descriptor: Descriptor, names: Sequence[str]) -> list[Descriptor]:
     if not names:
         return [descriptor._replace(annotations=others or None)]
     return [descriptor._replace(annotations={**others, REF_NAME: name}) for name in names]
+
+
+def with_loaded_name(root: Descriptor, source: Reference | None = None) -> Descriptor:
+    """Return an entry of an archive's index with the reference that Docker and Podman give the image that they load.
+
+    It is the name of the entry, if that is a reference, or the reference `source` that the image comes from, with the
+    name as its tag. An entry without either has no such reference.
+    """
+    name = name_of(root)
+    try:
+        if "/" in name or ":" in name:
+            reference = Reference.parse(name)
+        elif source is not None and (name or source.tag):
+            reference = Reference(source.registry, source.repository, check_tag(name or source.tag))
+        else:
+            return root
+    except InvalidValueError:
+        return root
+    if reference.digest:
+        return root
+    loaded = f"{reference.name}:{reference.version}"
+    return root._replace(annotations={**(root.annotations or {}), LOADED_NAME: loaded})
 
 
 def name_of(entry: Descriptor | UnsupportedEntry) -> str:

@@ -21,11 +21,12 @@ _MAX_ID = 2**32 - 1
 class ConfigEdit(NamedTuple):
     r"""Changes to the `config` object of an image config. None keeps the value of the base.
 
-    `env` and `labels` are merged by name into those of the base. `exposed_ports` and `volumes` are added to those of the
-    base, as by a Dockerfile; an empty one removes those of the base. Other values replace those of the base. `$NAME` and
-    `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the creation
-    time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config, applied
-    last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
+    `env` and `labels` are merged by name into those of the base. `exposed_ports` and `volumes` are added to those of
+    the base, as by a Dockerfile; an empty one removes those of the base. Other values replace those of the base.
+    `$NAME` and `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the
+    creation time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config,
+    applied last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the
+    values.
     """
 
     entrypoint: tuple[str, ...] | None = None

@@ -74,6 +74,7 @@ def copy_image(
             mount_from=mount_repositories(dict.fromkeys(tree.blobs, SourceLocation(source, access)), destination),
             force_upload=force_upload,
             keep_foreign_layers=keep_foreign_layers,
+            loaded_as=source.reference,
             progress=progress,
         )
 

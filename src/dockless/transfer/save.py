@@ -10,7 +10,7 @@ from typing import Callable
 from dockless.blobs import BlobSource, MemoryBlobs
 from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.image_tree import ImageTree, read_image
-from dockless.layout.oci_layout import named
+from dockless.layout.oci_layout import named, with_loaded_name
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
@@ -88,11 +88,13 @@ def save_tree(
     mount_from: Mapping[Digest, Collection[str]] | None = None,
     force_upload: bool = False,
     keep_foreign_layers: bool = True,
+    loaded_as: Reference | None = None,
     progress: Progress = silent,
 ) -> PushResult:
     """Save an image, whose blobs are read from `source`, to `destination` under its own name and `tags`.
 
-    Without either, the image gets the tag `latest` in a registry, and no name on disk. Foreign layers are left out
+    Without either, the image gets the tag `latest` in a registry, and no name on disk. In an oci-archive, an image
+    that comes from the reference `loaded_as` gets this reference when it is loaded. Foreign layers are left out
     with `keep_foreign_layers`, except in archives that `docker load` reads. Raises DocklessError.
     """
     source = MemoryBlobs({digest: document.raw for digest, document in tree.documents.items()}, source)
@@ -113,6 +115,7 @@ def save_tree(
     else:
         from dockless.layout.oci_archive import write_oci_archive
 
+        roots = [with_loaded_name(root, loaded_as) for root in roots]
         write_oci_archive(destination.path, roots, blobs, source, on_bytes=written.on_bytes)
     return written.result(tree.root.digest, [destination.named(name) for name in names or [""]])
 
