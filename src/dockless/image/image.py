@@ -56,7 +56,8 @@ class Image:
 
     An image is immutable: each edit returns a new one. Images are made by `scratch`, `from_registry`, `from_layout`,
     `from_archive` and `load`. These read the manifest and the config. Layers are read only when the image is saved to a
-    destination that does not have them, with the same `access`.
+    destination that does not have them, with the same `access`. A pickle of an image contains the blobs of the layers
+    that were built, and the `access` of the others, with credentials that were given to it.
 
     Specification: OCI image spec, manifest.md and config.md.
     """
@@ -179,6 +180,12 @@ class Image:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def __copy__(self) -> Image:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Image:
+        return self
 
     def __repr__(self) -> str:
         return f"<Image {self.digest} for {self.platform}, {len(self.layers)} layers>"

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockless._concurrency import check_jobs
 from dockless.errors import CredentialsError, InvalidValueError, RegistryError
@@ -32,7 +32,7 @@ class RegistryAccess:
     jobs         the maximum number of concurrent requests to each registry
     retry        how often and how long failed requests are retried; None: the defaults of RetryPolicy
 
-    Raises InvalidValueError.
+    A pickle of this object contains `credentials`. Raises InvalidValueError.
     """
 
     def __init__(
@@ -62,11 +62,24 @@ class RegistryAccess:
                 )
         self._credentials = dict(credentials or {}) or None
         self._auth_file = auth_file
+        self._open_nothing()
+
+    def _open_nothing(self) -> None:
         self._used: dict[str, Reference] = {}
         self._clients: dict[str, RegistryClient] = {}
         self._open = ExitStack()
         self._users = 0
         self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arguments, which include credentials that were given. Connections and tokens are not pickled."""
+        names = ("jobs", "ca_file", "_insecure", "_retry", "_credentials", "_auth_file")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the arguments."""
+        self.__dict__.update(state)
+        self._open_nothing()
 
     def __enter__(self) -> RegistryAccess:
         with self._lock:
