@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from dockless.errors import InvalidValueError
+from dockless.image.arguments import check_created_by, check_name, layer_urls, strings
 from dockless.image_tree import read_image
 from dockless.layer.builder import BuiltLayer
 from dockless.mutate.assemble import assemble_image, replace_layer
@@ -21,8 +22,6 @@ from dockless.oci.image_config import CREATED_BY
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
-from dockless.oci.validation import is_plain_url
-from dockless.registry.http.url_policy import redact
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
@@ -32,12 +31,13 @@ from dockless.transfer.locations import (
     OCI_ARCHIVE,
     REGISTRY,
     Location,
+    check_path,
     to_destination,
     to_location,
 )
 from dockless.transfer.open import open_image, select_manifest
 from dockless.transfer.prefetch import PrefetchResult, start_prefetch
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.save import save_images
 
 logger = logging.getLogger("dockless.image")
@@ -99,7 +99,7 @@ class Image:
 
         The image for `platform` is selected as in `from_registry`. Raises LayoutError, InvalidDocumentError.
         """
-        return cls.load(Location(OCI, directory, name), platform=platform)
+        return cls.load(Location(OCI, check_path(directory), check_name(name)), platform=platform)
 
     @classmethod
     def from_archive(cls, path: str, name: str = "", *, platform: str | None = None) -> Image:
@@ -111,10 +111,11 @@ class Image:
         """
         from dockless.tar.index import TarFiles
 
+        path = check_path(path)
         with TarFiles(path) as files:
             # Since Docker 25, its archives have both formats.
             kind = OCI_ARCHIVE if files.size("oci-layout") is not None else DOCKER_ARCHIVE
-        return cls.load(Location(kind, path, name), platform=platform)
+        return cls.load(Location(kind, path, check_name(name)), platform=platform)
 
     @classmethod
     def load(
@@ -125,7 +126,7 @@ class Image:
         The image for `platform` is selected as in `from_registry`. Raises DocklessError.
         """
         location = to_location(source)
-        access = access or RegistryAccess()
+        access = to_access(access)
         with access, open_image(location, access) as opened:
             requested = Platform.parse(platform) if platform else None
             manifest = select_manifest(opened, requested)
@@ -197,6 +198,7 @@ class Image:
 
         `created_by` is the layer's text in the history.
         """
+        check_created_by(created_by)
         built, directory = _build(layer)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(self._assemble([added]), {built.descriptor.digest: directory})
@@ -219,22 +221,19 @@ class Image:
         `repository` from the first of `urls` that works, and is verified. The default `media_type` is that of a gzip
         layer. Raises InvalidValueError.
         """
+        check_created_by(created_by)
+        if not isinstance(media_type, str):
+            raise InvalidValueError(f"the media type of the layer {digest} is {media_type!r:.100}, not a string")
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidValueError(
                 f"the size of the layer {digest} must be a number of bytes, not {size!r}", hint="pass an integer"
             )
-        checked_urls = _strings("urls", urls) or ()
-        for url in checked_urls:
-            if not is_plain_url(url):
-                raise InvalidValueError(
-                    f"{redact(url)} is not a valid URL of a layer", hint="write http:// or https://, without a password"
-                )
-        added = ImageLayer(Descriptor(kind, Digest(digest), size, checked_urls), Digest(diff_id), created_by)
+        added = ImageLayer(Descriptor(kind, Digest(digest), size, layer_urls(urls)), Digest(diff_id), created_by)
         layer_sources: dict[Digest, SourceLocation] = {}
         if repository:
             location = Location(REGISTRY, reference=Reference.parse(repository))
-            layer_sources[added.descriptor.digest] = SourceLocation(location, access or RegistryAccess())
+            layer_sources[added.descriptor.digest] = SourceLocation(location, to_access(access))
         return self._with(self._assemble([added]), layer_sources)
 
     def remove_layer(self, digest: str) -> Image:
@@ -246,6 +245,7 @@ class Image:
 
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
         """Return the image with `layer` instead of the layer of that digest. Raises InvalidValueError, LayerError."""
+        check_created_by(created_by)
         built, directory = _build(layer)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: directory})
@@ -276,14 +276,14 @@ class Image:
         patch (RFC 7396) to the whole config, for other keys: `{"config": {"OnBuild": None}, "author": "me"}`.
         """
         edit = ConfigEdit(
-            entrypoint=_strings("entrypoint", entrypoint),
-            cmd=_strings("cmd", cmd),
+            entrypoint=strings("entrypoint", entrypoint),
+            cmd=strings("cmd", cmd),
             env=env,
             working_dir=working_dir,
             user=user,
             labels=labels,
-            exposed_ports=_strings("exposed_ports", exposed_ports),
-            volumes=_strings("volumes", volumes),
+            exposed_ports=strings("exposed_ports", exposed_ports),
+            volumes=strings("volumes", volumes),
             stop_signal=stop_signal,
             healthcheck=healthcheck,
             created=created,
@@ -311,6 +311,9 @@ class Image:
         Config values that this image has from `old` are replaced by those of `new`. Raises InvalidValueError if the
         lowest layers are not those of `old`, or if `new` is for another platform.
         """
+        for image in (old, new):
+            if not isinstance(image, Image):
+                raise InvalidValueError(f"{image!r:.100} is not an Image", hint="write Image.load(...)")
         return self._with(rebase(self._documents, old._documents, new._documents), new._layer_sources)
 
     # Saving
@@ -356,9 +359,7 @@ class Image:
             raise InvalidValueError(
                 f"cannot prefetch to {location}", cause="it is not a registry", hint="use save instead"
             )
-        return start_prefetch(
-            self._documents.manifest.layers, self._layer_sources, location, access or RegistryAccess()
-        )
+        return start_prefetch(self._documents.manifest.layers, self._layer_sources, location, to_access(access))
 
     def _assemble(
         self, layers: Sequence[ImageLayer], *, edit: ConfigEdit | None = None, **changes: Any
@@ -381,12 +382,3 @@ def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
     for warning in built.warnings:
         logger.warning(warning)
     return built, directory
-
-
-def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if isinstance(values, str):
-        example = f'a list such as ["sh", "-c", {values!r}]' if field in ("cmd", "entrypoint") else f"[{values!r}]"
-        raise InvalidValueError(f"{field} is a string, not a list", hint=f"write {example}")
-    return tuple(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dockless.errors import InvalidDocumentError
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.image.image import Image
 from dockless.mutate.index import assemble_index
 from dockless.oci.digest import Digest
@@ -33,7 +33,10 @@ class ImageIndex:
         `image_format` is `oci` or `docker`; None selects `docker` if all images have that format, else `oci`. Raises
         InvalidValueError without images, or for two images with the same platform.
         """
-        self._images = tuple(images)
+        self._images = tuple(images) if isinstance(images, Iterable) else ()
+        for image in self._images if isinstance(images, Iterable) else (images,):
+            if not isinstance(image, Image):
+                raise InvalidValueError(f"{image!r:.100} is not an Image", hint="write a list of images")
         self._document = assemble_index(
             [image._documents for image in self._images], image_format=image_format, annotations=annotations
         )

@@ -245,7 +245,7 @@ def _check_stop_signal(signal: str) -> None:
 
 
 def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
-    unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
+    unknown = set(map(str, healthcheck)) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
         raise InvalidValueError(f"'{printable(sorted(unknown)[0], 50)}' is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
@@ -277,8 +277,17 @@ def _check_raw(raw: Mapping[str, Any]) -> None:
         document = load_json(json.dumps(raw, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValueError("the patch is not JSON", cause=str(error)) from None
+    if not _has_text_keys(raw):
+        raise InvalidValueError("the patch is not JSON", cause="a key is not a string")
     if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
         raise InvalidValueError("the `config` of the patch is not an object")
+
+
+def _has_text_keys(value: Any) -> bool:
+    """Return whether all keys of objects in a JSON value are strings. Python writes others as strings."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _has_text_keys(item) for key, item in value.items())
+    return not isinstance(value, (list, tuple)) or all(map(_has_text_keys, value))
 
 
 def check_text(text: str, label: str, field: str = "") -> None:

@@ -34,7 +34,9 @@ class Digest(str):
 
     @classmethod
     def of(cls, data: bytes) -> Digest:
-        """Return the digest of `data`."""
+        """Return the digest of `data`. Raises InvalidValueError for a value that is not bytes."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidValueError(f"{data!r:.100} is not bytes", hint="encode the text")
         return cls("sha256:" + hashlib.sha256(data).hexdigest())
 
     @classmethod

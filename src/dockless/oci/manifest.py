@@ -111,6 +111,8 @@ def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest 
     descriptors.
     """
     document = parse_document(raw, label)
+    if not isinstance(media_type, str):
+        raise InvalidDocumentError(f"{label} was served as {media_type!r:.100}, which is not a media type")
     kind = _media_type(document, media_type.split(";")[0].strip(), label)
     check_referrer(document, label)
     if kind in media_types.INDEXES:

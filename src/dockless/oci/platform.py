@@ -177,6 +177,11 @@ class Platform(NamedTuple):
         return "/".join(part for part in self[:3] if part)
 
 
+def to_platform(platform: str | Platform | None) -> Platform | None:
+    """Return `platform`, parsed if it is text. Raises InvalidValueError."""
+    return platform if platform is None or isinstance(platform, Platform) else Platform.parse(platform)
+
+
 def _level(platform: Platform) -> int | None:
     """Return the level of a normal platform's variant; None if its variants are not levels."""
     default = _LEVELS.get(platform.architecture)

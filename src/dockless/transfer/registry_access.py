@@ -12,6 +12,7 @@ from dockless._concurrency import check_jobs
 from dockless.errors import CredentialsError, InvalidValueError, RegistryError
 from dockless.oci.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import CredentialProvider, Credentials
+from dockless.transfer.locations import check_path
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
@@ -46,6 +47,16 @@ class RegistryAccess:
         retry: RetryPolicy | None = None,
     ) -> None:
         self.jobs = check_jobs(jobs)
+        if not isinstance(insecure, bool) and (
+            isinstance(insecure, (str, bytes)) or not isinstance(insecure, Collection)
+        ):
+            raise InvalidValueError(
+                f"insecure is {insecure!r:.200}, neither a bool nor a list of registries",
+                hint='write ["localhost:5000"]',
+            )
+        for name, path in (("ca_file", ca_file), ("auth_file", auth_file)):
+            if path is not None:
+                check_path(path, name)
         self._insecure = insecure if isinstance(insecure, bool) else frozenset(map(check_registry, insecure))
         self._retry = retry
         self.ca_file = ca_file
@@ -95,6 +106,8 @@ class RegistryAccess:
 
     def client(self, reference: Reference) -> RegistryClient:
         """Return the client for a reference's registry. Raises CredentialsError if `auth_file` does not exist."""
+        if not isinstance(reference, Reference):
+            raise InvalidValueError(f"{reference!r:.200} is not a Reference", hint='write Reference.parse("...")')
         if self._auth_file is not None and not os.path.exists(self._auth_file):
             raise CredentialsError(f"the auth file {self._auth_file} does not exist", hint="check the path")
         from dockless.registry.client import RegistryClient
@@ -129,3 +142,10 @@ class RegistryAccess:
         if isinstance(self._insecure, bool):
             return self._insecure and registry != DOCKER_HUB
         return registry in self._insecure
+
+
+def to_access(access: RegistryAccess | None) -> RegistryAccess:
+    """Return `access`, or one with the default arguments. Raises InvalidValueError for a value of another type."""
+    if access is not None and not hasattr(access, "client"):
+        raise InvalidValueError(f"access is {access!r:.200}, not a RegistryAccess", hint="write RegistryAccess(...)")
+    return access or RegistryAccess()

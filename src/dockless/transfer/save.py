@@ -16,12 +16,12 @@ from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference, check_tag
-from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
 from dockless.transfer.layer_sources import LayerSources, mount_repositories, open_layer_sources
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location, to_destination
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 
 
 def save_images(
@@ -40,6 +40,7 @@ def save_images(
     if not destinations:
         raise InvalidValueError("no destination given", hint="name a destination")
     tags = check_tags(tags)
+    check_progress(progress)
     locations = [to_destination(destination) for destination in destinations]
     for location in locations:
         # Names are checked for all destinations before anything is written to the first.
@@ -50,7 +51,7 @@ def save_images(
     tree = ImageTree.of(root, list(documents.values()))
     memory = {digest: data for image in images for digest, data in image.documents.items()}
     with ExitStack() as stack:
-        access = stack.enter_context(access or RegistryAccess())
+        access = stack.enter_context(to_access(access))
         layers = stack.enter_context(open_layer_sources(layer_sources, tree.blobs))
         foreign = ForeignLayerSource(layers, ca_file=access.ca_file)
         stack.callback(foreign.close)

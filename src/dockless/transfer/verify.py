@@ -25,12 +25,12 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments, NotAnImageError
 from dockless.oci.manifest import Manifest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, to_platform
 from dockless.oci.validation import find_problems
-from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location, to_location
 from dockless.transfer.open import open_image, select_manifest
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.verify_layer import layer_problems
 
 _BYTES = "application/octet-stream"
@@ -78,9 +78,9 @@ def verify_image(
     verified, and all blobs of a layout. Raises DocklessError only if the source cannot be opened.
     """
     source = to_location(source)
-    access = access or RegistryAccess()
-    if isinstance(platform, str):
-        platform = Platform.parse(platform)
+    access = to_access(access)
+    platform = to_platform(platform)
+    check_progress(progress)
     if source.kind == DOCKER_ARCHIVE and not source.name and platform is None:
         with closing(DockerArchive(source.path)) as archive:
             verification = _Verification(archive, access.jobs, progress)
