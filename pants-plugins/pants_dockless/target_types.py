@@ -591,14 +591,24 @@ class ExposedPortsField(StringSequenceField):
     """Exposed ports in the image config."""
 
     alias = "exposed_ports"
-    help = 'The ports that the program listens on, such as `["8080/tcp", "8125/udp"]`. The default protocol is TCP.'
+    help = help_text(
+        """
+        The ports that the program listens on, in addition to those of the base, such as `["8080/tcp", "8125/udp"]`. The
+        default protocol is TCP. `[]` removes the ports of the base.
+        """
+    )
 
 
 class VolumesField(StringSequenceField):
     """Volumes in the image config."""
 
     alias = "volumes"
-    help = 'Absolute paths at which volumes are expected to be mounted, such as `["/var/lib/app"]`.'
+    help = help_text(
+        """
+        Absolute paths at which volumes are expected to be mounted, in addition to those of the base, such as
+        `["/var/lib/app"]`. `[]` removes the volumes of the base.
+        """
+    )
 
 
 class StopSignalField(StringField):
@@ -639,8 +649,9 @@ class OutputField(StringField):
         The format in which `package` writes the image, in addition to the `.json` file with the metadata:
 
           - `oci-layout`: a directory with an OCI image layout.
-          - `oci-archive`: a tar file with an OCI image layout, for `podman load`.
-          - `docker-archive`: a tar file for `docker load`.
+          - `oci-archive`: a tar file with an OCI image layout, for `podman load` and `docker load`. The loaded image
+            has the first reference that the target is pushed to, or else the name of the target.
+          - `docker-archive`: a tar file for `docker load`. The loaded image has all references of the target.
           - `metadata`: only the `.json` file.
 
         Archives contain the layers of the base, which `package` downloads.

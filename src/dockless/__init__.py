@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dockless.layer import BuiltLayer, InlineFile, Layer, LayerSpec, Source
     from dockless.layer.layer import PathLike
     from dockless.layer.spec import Listing
-    from dockless.oci.descriptor import Descriptor
+    from dockless.oci.descriptor import Descriptor, UnsupportedEntry
     from dockless.oci.digest import Digest
     from dockless.oci.image_documents import ImageLayer
     from dockless.oci.manifest import Index, Manifest
@@ -114,6 +114,7 @@ _MODULES = {
     "ResolvedCredentials": "dockless.registry.auth.credentials",
     "RetryPolicy": "dockless.registry",
     "Source": "dockless.layer",
+    "UnsupportedEntry": "dockless.oci.descriptor",
     "UploadSession": "dockless.registry",
     "VerifyResult": "dockless.transfer.verify",
     "copy_image": "dockless.transfer.copy",
@@ -165,6 +166,7 @@ __all__ = [
     "ResolvedCredentials",
     "RetryPolicy",
     "Source",
+    "UnsupportedEntry",
     "UploadSession",
     "VerifyResult",
     "copy_image",

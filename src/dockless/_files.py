@@ -11,11 +11,16 @@ NOT_REGULAR = "it is not a regular file"
 
 
 def open_regular(path: str | bytes, *, follow_symlinks: bool = True) -> BinaryIO:
-    """Open a regular file for reading, without waiting. Raises OSError, also for a path that is anything else."""
+    """Open a regular file for reading, without waiting. Raises OSError, also for a path that is anything else.
+
+    It is also raised for a value that cannot be the path of a file, such as one with a NUL byte.
+    """
     # Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_symlinks else os.O_NOFOLLOW)
     try:
         descriptor = os.open(path, flags)
+    except (TypeError, ValueError) as error:
+        raise OSError(errno.EINVAL, f"it is not a path: {error}") from None
     except OSError as error:
         if error.errno == errno.ENXIO:
             # A socket, or a device without a driver.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dockless.blobs import BlobSource, VerifiedReader
 from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
+from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -20,6 +21,8 @@ _MAX_MANIFESTS = 10_000
 # Bytes of all manifests and indexes of an image, which are in memory at the same time: parsed, they take several times
 # as much. Ten thousand manifests of usual size have 20 MB.
 _MAX_TOTAL = 64 * 1024 * 1024
+# Schema 1 is not supported; its manifests are not blobs.
+_MANIFESTS = media_types.DOCUMENTS | {media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED}
 
 
 def check_total(size: int, label: str) -> None:
@@ -76,11 +79,14 @@ class ImageWalker:
     """Visits manifests and indexes, each once, an index after everything that it lists.
 
     `on_error` is called for each document that cannot be read, which is then left out; by default its error is raised.
+    An index may list blobs of other media types that are not manifests, such as the layers of a cache: these are not
+    visited, and `others` has them.
     """
 
     def __init__(self, source: BlobSource, on_error: Callable[[DocklessError], None] | None = None) -> None:
         self._source = source
         self._on_error = on_error
+        self.others: dict[Digest, Descriptor] = {}
         self._seen: set[Digest] = set()
         self._total = 0
 
@@ -102,18 +108,39 @@ class ImageWalker:
                 raise InvalidDocumentError(f"{label} is nested in more than {_MAX_DEPTH} indexes")
             if len(self._seen) > _MAX_MANIFESTS:
                 raise InvalidDocumentError(f"{label} is one of more than {_MAX_MANIFESTS} manifests")
+            if listed.media_type not in media_types.DOCUMENTS and listed.size > DEFAULT_LIMIT:
+                self.others[listed.digest] = listed
+                return
             check_total(self._total + listed.size, image)
-            node = TreeNode(read_manifest(self._source, listed, label), label, listed)
+            raw = read_document(self._source, listed, label)
             self._total += listed.size
+            try:
+                node = TreeNode(parse_manifest(raw, label, media_type=listed.media_type), label, listed)
+            except InvalidDocumentError:
+                if listed.media_type in _MANIFESTS:
+                    raise
+                self.others[listed.digest] = listed
+                return
         except DocklessError as error:
-            if self._on_error is None:
-                raise
-            self._on_error(error)
+            self._fail(error)
             return
         yield from self._walk(node, image, depth)
 
+    def _fail(self, error: DocklessError) -> None:
+        if self._on_error is None:
+            raise error
+        self._on_error(error)
+
     def _walk(self, node: TreeNode, image: str, depth: int) -> Iterator[TreeNode]:
         if isinstance(node.document, Index):
+            if node.document.unsupported:
+                self._fail(
+                    InvalidDocumentError(
+                        f"{node.label} lists the manifest {node.document.unsupported[0].digest}",
+                        cause="only sha256 digests are supported",
+                        hint="select an image with `--platform`",
+                    )
+                )
             for child in node.document.manifests:
                 yield from self._walk_listed(child, f"{image} ({child.platform or child.digest})", image, depth + 1)
         yield node
@@ -124,7 +151,7 @@ class ImageTree:
     """A root and everything below it.
 
     `documents` are manifests and indexes by digest, an index after everything that it lists, the root last; `blobs`
-    are configs and layers by digest.
+    are configs and layers by digest, and blobs of other media types that an index lists.
     """
 
     root: Manifest | Index
@@ -150,7 +177,9 @@ class ImageTree:
 
         Raises as `read_document`, and InvalidDocumentError for nesting over 4 deep or more than 10,000 manifests.
         """
-        return cls.of(root, [node.document for node in ImageWalker(source).walk(root, label)])
+        walker = ImageWalker(source)
+        tree = cls.of(root, [node.document for node in walker.walk(root, label)])
+        return cls(root, tree.documents, {**walker.others, **tree.blobs})
 
     @property
     def all_blobs(self) -> list[Descriptor]:

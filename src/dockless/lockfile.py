@@ -14,10 +14,11 @@ from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.image_documents import ImageDocuments, NotAnImageError
 from dockless.oci.manifest import Index, Manifest, parse_manifest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, choose
 from dockless.oci.reference import Reference
+from dockless.oci.selection import Candidate, find_images, select_image
 
 VERSION = 1
 # Bytes. A base takes about ten kilobytes for each platform, and every run of Pants parses the lockfile.
@@ -48,15 +49,23 @@ class LockedBase(NamedTuple):
 
     def image(self, platform: Platform) -> LockedImage:
         """Return the image for a platform. Raises InvalidDocumentError, which lists the locked platforms."""
-        for image in self.images:
-            if image.platform.matches(platform):
-                return image
+        image = choose(self.images, lambda image: image.platform, platform)
+        if image is not None and not self._has_better(image, platform):
+            return image
         locked = ", ".join(sorted(str(image.platform) for image in self.images))
         raise InvalidDocumentError(
             f"{self.reference} is not locked for {platform}",
             cause=f"only {locked} is locked",
             hint="add the platform to `platforms` and regenerate the lockfile",
         )
+
+    def _has_better(self, image: LockedImage, platform: Platform) -> bool:
+        """Return whether the index has an image, which is not locked, that suits `platform` better."""
+        listed = [child.platform for child in self.platform_index.manifests] if self.platform_index else []
+        best = choose([x for x in listed if x is not None and x.is_complete], lambda x: x, platform)
+        preferred = best.preference(platform) if best is not None else None
+        own = image.platform.preference(platform)
+        return preferred is not None and own is not None and preferred > own
 
 
 class Lockfile(NamedTuple):
@@ -229,22 +238,21 @@ def lock_base(
     requested = list(platforms)
     images = []
     if isinstance(root, Index):
-        children = [root.select(platform, str(reference)) for platform in requested] or _images_of(root)
-        unique: dict[Digest, Descriptor] = {}
-        for child in children:
-            unique.setdefault(child.digest, child)
+        unique: dict[Digest, Candidate] = {}
+        for child in _select(root, requested, str(reference), fetch):
+            unique.setdefault(child.descriptor.digest, child)
         total = 0
-        for descriptor in unique.values():
-            image = _lock_image(reference, descriptor, fetch)
+        for child in unique.values():
+            image = _lock_image(reference, child, fetch)
             total += len(image.manifest.raw) + len(image.config_bytes)
             _check_size(total, f"the lockfile with {reference}")
             images.append(image)
         index: Index | None = root
     else:
-        images.append(_locked(reference, root, fetch))
+        images.append(_locked(reference, root, fetch, requested[0] if len(requested) == 1 else None))
         index = None
         for platform in requested:
-            if not images[0].platform.matches(platform):
+            if not images[0].platform.runs_on(platform):
                 raise InvalidDocumentError(
                     f"{reference} has no image for {platform}",
                     cause=f"the reference is a single image for {images[0].platform}",
@@ -252,28 +260,57 @@ def lock_base(
     return LockedBase(reference, root.digest, index, tuple(images))
 
 
-def _images_of(index: Index) -> list[Descriptor]:
-    return [c for c in index.manifests if c.platform is not None and c.platform.os not in ("", "unknown")]
+def _select(index: Index, requested: list[Platform], label: str, fetch: Any) -> list[Candidate]:
+    """Return the images of an index for `requested`, or all of its images."""
+
+    def read(child: Descriptor) -> Manifest | Index:
+        found = parse_manifest(fetch(child), f"{label}: {child.digest}", media_type=child.media_type)
+        if isinstance(found, Index):
+            raise InvalidDocumentError(f"{label} is an index of indexes", hint="name one of its images")
+        return found
+
+    def read_platform(manifest: Manifest) -> Platform | None:
+        try:
+            return ImageDocuments.read(manifest, fetch(_checked(manifest.config, label)), label).platform
+        except NotAnImageError:
+            return None
+
+    if not requested:
+        return find_images(index, label, read, read_platform)
+    return [Candidate(select_image(index, each, label, read, read_platform), each) for each in requested]
 
 
-def _lock_image(reference: Reference, descriptor: Descriptor, fetch: Any) -> LockedImage:
+def _lock_image(reference: Reference, child: Candidate, fetch: Any) -> LockedImage:
+    descriptor = child.descriptor
     found = parse_manifest(fetch(descriptor), f"{reference}: {descriptor.digest}", media_type=descriptor.media_type)
     if isinstance(found, Index):
         raise InvalidDocumentError(f"{reference} is an index of indexes", hint="name one of its images")
-    return _locked(reference, found, fetch)
+    return _locked(reference, found, fetch, child.platform)
 
 
-def _locked(reference: Reference, manifest: Manifest, fetch: Any) -> LockedImage:
-    if manifest.config.size > DEFAULT_LIMIT:
+def _checked(config: Descriptor, label: str) -> Descriptor:
+    if config.size > DEFAULT_LIMIT:
         raise InvalidDocumentError(
-            f"the config {manifest.config.digest} of {reference} is too large",
-            cause=f"the manifest gives {manifest.config.size} bytes; the limit is {DEFAULT_LIMIT}",
+            f"the config {config.digest} of {label} is too large",
+            cause=f"the manifest gives {config.size} bytes; the limit is {DEFAULT_LIMIT}",
         )
-    raw = fetch(manifest.config)
+    return config
+
+
+def _locked(reference: Reference, manifest: Manifest, fetch: Any, default: Platform | None) -> LockedImage:
+    """Return the locked image. `default` is its platform as far as its config has none."""
+    raw = fetch(_checked(manifest.config, str(reference)))
     config = ImageDocuments.read(manifest, raw, str(reference)).config
     try:
         raw.decode("utf-8")
         manifest.raw.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidDocumentError(f"{reference} has a document that is not UTF-8") from None
-    return LockedImage(config.platform.normalized(), manifest, raw)
+    platform = config.platform.filled(default) if default else config.platform
+    if not (platform.os and platform.architecture):
+        raise InvalidDocumentError(
+            f"{reference} names no platform",
+            cause="its config has no os and architecture",
+            hint="list one platform in `platforms`",
+        )
+    return LockedImage(platform.normalized(), manifest, raw)

@@ -18,8 +18,9 @@ from dockless.image_tree import ImageTree, read_image
 from dockless.layout.oci_layout import OciLayout
 from dockless.lockfile import MAX_BYTES, Lockfile, lock_base
 from dockless.oci import media_types
+from dockless.oci.descriptor import UnsupportedEntry
 from dockless.oci.image_config import ImageConfig
-from dockless.oci.manifest import make_index
+from dockless.oci.manifest import make_index, parse_manifest
 from dockless.oci.reference import Reference
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
@@ -92,9 +93,15 @@ def test_digests(digest):
     for document in (
         {**MANIFEST, "layers": [{**LAYER, "digest": digest}]},
         {**MANIFEST, "config": {**CONFIG, "digest": digest}},
-        {**INDEX, "manifests": [{**CHILD, "digest": digest}]},
         {**MANIFEST, "subject": {**CHILD, "digest": digest}},
     ):
+        assert "digest" in refused(document)
+    document = {**INDEX, "manifests": [{**CHILD, "digest": digest}]}
+    if str(digest).startswith(("md5:", "sha512:")):
+        # Another tool may have written the entry, which is never read.
+        index = parse_manifest(json.dumps(document).encode(), "x")
+        assert (index.manifests, index.unsupported) == ((), (UnsupportedEntry(digest, {}),))
+    else:
         assert "digest" in refused(document)
 
 
@@ -292,7 +299,7 @@ def test_a_large_blob_in_the_place_of_a_manifest(tmp_path):
         command = [sys.executable, "-I", "-S", LOCK_BASES, tmp_path / "plan.json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert f"{1 << 40} bytes: the limit is 4194304 bytes" in done.stderr
+    assert "a:1 has no image for linux/amd64: it has no platform" in done.stderr
     assert not [request for request in server.requests if "/blobs/" in request.target]
     assert not (tmp_path / "new").exists()
 

@@ -88,6 +88,21 @@ def test_ports_volumes_healthcheck():
     assert found["Healthcheck"] == {"Test": ["CMD", "true"]}
 
 
+def test_ports_and_volumes_are_added_as_by_a_dockerfile():
+    base = {**BASE, "config": {"ExposedPorts": {"80/tcp": {}, "81/tcp": None}, "Volumes": {"/a": {}}}}
+    config = ImageConfig.from_bytes(json.dumps(base).encode(), "test")
+
+    def sets(**fields):
+        inner = edit_config(config, ConfigEdit(**fields)).document["config"]
+        return sorted(inner["ExposedPorts"]), sorted(inner["Volumes"])
+
+    assert sets(exposed_ports=("80", "53/udp"), volumes=("/b",)) == (["53/udp", "80/tcp", "81/tcp"], ["/a", "/b"])
+    assert sets(volumes=("/a", "/a/b")) == (["80/tcp", "81/tcp"], ["/a", "/a/b"])
+    assert sets(exposed_ports=(), volumes=()) == ([], [])
+    assert sets(exposed_ports=("443",), raw={"config": {"ExposedPorts": {"80/tcp": None}}})[0] == ["443/tcp", "81/tcp"]
+    assert config.document["config"] == base["config"]
+
+
 def test_raw_sets_keys_without_a_field():
     found = edited(raw={"author": "me", "config": {"OnBuild": None, "Shell": ["/bin/sh"]}, "x.unknown": {"new": 1}})
     assert found["author"] == "me"
@@ -166,12 +181,12 @@ def test_scratch():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"rootfs": None}, "no rootfs.diff_ids"),
-        ({"rootfs": {"type": "layers"}}, "no rootfs.diff_ids"),
+        ({"rootfs": []}, "no rootfs.diff_ids"),
+        ({"rootfs": {"diff_ids": {}}}, "no rootfs.diff_ids"),
         ({"rootfs": {"diff_ids": [1]}}, "not a string"),
         ({"rootfs": {"diff_ids": ["sha256:12"]}}, "invalid digest"),
-        ({"os": ""}, "no os"),
-        ({"architecture": 1}, "no architecture"),
+        ({"os": []}, "values are not strings"),
+        ({"architecture": 1}, "values are not strings"),
         ({"config": []}, "not an object"),
         ({"config": {"Env": {"A": "1"}}}, "Env that is not a list"),
         ({"config": {"Env": [1]}}, "Env that is not a list"),

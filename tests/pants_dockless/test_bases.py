@@ -220,6 +220,10 @@ def test_archives_are_complete_and_do_not_change_the_digest(backend, output):
     metadata = json.loads(files["app/image.json"])
     with tarfile.open(fileobj=io.BytesIO(files["app/image.tar"])) as tar:
         names = tar.getnames()
+        if output == "oci-archive":
+            (entry,) = json.load(tar.extractfile("index.json"))["manifests"]
+            # Podman and Docker load the image under this name.
+            assert entry["annotations"]["io.containerd.image.name"] == "docker.io/library/image:latest"
     if output == "oci-archive":
         assert f"blobs/sha256/{metadata['digest'][7:]}" in names and "index.json" in names
     else:

@@ -15,7 +15,7 @@ from dockless.errors import DocklessError
 from dockless.image_tree import ImageTree, read_image
 from dockless.layout.docker_archive_writer import write_docker_archive
 from dockless.layout.oci_archive import write_oci_archive
-from dockless.layout.oci_layout import OciLayout
+from dockless.layout.oci_layout import LOADED_NAME, REF_NAME, OciLayout
 from dockless.oci.manifest import Manifest
 from dockless.oci.reference import Reference
 
@@ -27,13 +27,17 @@ def main(plan_path: str) -> int:
     try:
         layout = OciLayout(plan["layout"])
         root = layout.root()
+        references = [Reference.parse(text) for text in plan["references"]]
         if plan["format"] == "docker-archive":
             manifest = layout.manifest(root)
             assert isinstance(manifest, Manifest), "an index cannot be a docker-archive"
             image = read_image(layout, manifest, root.digest)
-            references = [Reference.parse(text) for text in plan["references"]]
             write_docker_archive(plan["archive"], image, references, layout)
         else:
+            if references:
+                # Podman loads only archives with one entry.
+                name = {REF_NAME: references[0].tag, LOADED_NAME: str(references[0])}
+                root = root._replace(annotations=name)
             tree = ImageTree.read(layout.manifest(root), layout, root.digest)
             write_oci_archive(plan["archive"], [root], tree.all_blobs, layout)
     except DocklessError as error:

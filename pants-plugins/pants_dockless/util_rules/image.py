@@ -16,7 +16,7 @@ from dockless.mutate.index import assemble_index
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest as ContentDigest
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, choose
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning, wrong_target_type
 from pants_dockless.field_sets import ContainerImageFieldSet
@@ -121,10 +121,9 @@ async def _find_bases(field_set: ContainerImageFieldSet, platforms: tuple[Platfo
 
 
 def _base_in_repository(field_set: ContainerImageFieldSet, image: BuiltImage, platform: Platform) -> Base:
-    for candidate in image.images:
-        documents = candidate.documents
-        if documents.platform.matches(platform):
-            return Base(documents)
+    documents = choose([x.documents for x in image.images], lambda documents: documents.platform, platform)
+    if documents is not None:
+        return Base(documents)
     raise TargetError(
         field_set.address,
         field_set.base.alias,

@@ -77,8 +77,13 @@ def add_to(commands: Commands) -> None:
         "--user", metavar="USER", type=config_value("user"), help="user name or UID, optionally with :GROUP or :GID"
     )
     add("--label", "NAME=VALUE", "set a label", option_values.pair("labels"))
-    add("--expose", "PORT", "expose a port, such as 8080/tcp", config_value("exposed_ports"))
-    add("--volume", "PATH", "declare a volume at this path", config_value("volumes"))
+    add(
+        "--expose",
+        "PORT",
+        "expose a port, such as 8080/tcp, besides those of the base",
+        config_value("exposed_ports"),
+    )
+    add("--volume", "PATH", "declare a volume at this path, besides those of the base", config_value("volumes"))
     config.add_argument(
         "--stop-signal",
         metavar="SIGNAL",

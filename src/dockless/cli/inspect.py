@@ -9,11 +9,12 @@ from dockless.cli._options import Commands, access_of, add_command, add_platform
 
 if TYPE_CHECKING:
     from dockless.oci.image_documents import ImageDocuments
-    from dockless.oci.manifest import Index
+    from dockless.oci.manifest import Index, Manifest
 
 _DESCRIPTION = """\
 Show the digest, platforms, config and layers of an image. Only its manifest and config are read.
 
+For an artifact, such as a signature or a chart, the type and the layers are shown.
 For a multi-platform image, the index is shown; with --platform or --config, one of its images.
 """
 _EXAMPLE = "  dockless inspect docker.io/library/alpine:3.20 --platform linux/arm64\n"
@@ -41,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.raw + arguments.config + arguments.json > 1:
         arguments.usage_error("--raw, --config and --json cannot be combined")
     from dockless.cli._output import print_document, print_json
-    from dockless.image_tree import read_image
+    from dockless.image_tree import read_document, read_image
+    from dockless.oci.image_documents import NotAnImageError
     from dockless.oci.manifest import Index
     from dockless.transfer.locations import Location
     from dockless.transfer.open import open_image, select_manifest
@@ -55,12 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         if isinstance(root, Index):
             document = _index_document(root)
+        elif arguments.config:
+            label = f"the config {root.config.digest} of {arguments.source}"
+            print_document(read_document(opened.source, root.config, label))
+            return 0
         else:
-            image = read_image(opened.source, root, arguments.source)
-            if arguments.config:
-                print_document(image.config_bytes)
-                return 0
-            document = _image_document(image)
+            try:
+                document = _image_document(read_image(opened.source, root, arguments.source))
+            except NotAnImageError:
+                document = _artifact_document(root)
     document = {"source": arguments.source, **document}
     if arguments.json:
         print_json(document)
@@ -101,6 +106,24 @@ def _image_document(image: ImageDocuments) -> dict[str, Any]:
             for layer in image.layers
         ],
         "annotations": image.manifest.json.get("annotations") or {},
+    }
+
+
+def _artifact_document(manifest: Manifest) -> dict[str, Any]:
+    """Return what is known about an artifact: a manifest whose config is not that of an image."""
+    document = manifest.json
+    blobs = {blob.digest: blob.size for blob in (manifest.config, *manifest.layers)}
+    return {
+        "digest": manifest.digest,
+        "media_type": manifest.media_type,
+        "artifact_type": document.get("artifactType") or manifest.config.media_type,
+        "subject": (document.get("subject") or {}).get("digest"),
+        "size": sum(blobs.values()) + len(manifest.raw),
+        "config_digest": manifest.config.digest,
+        "layers": [
+            {"digest": layer.digest, "size": layer.size, "media_type": layer.media_type} for layer in manifest.layers
+        ],
+        "annotations": document.get("annotations") or {},
     }
 
 

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "blobs": result.blobs,
                 "bytes": result.bytes,
                 "foreign": result.foreign,
+                "unsupported": result.unsupported,
                 "problems": result.problems,
                 "problem_count": result.problem_count,
             }
@@ -63,10 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
             print_line(problem)
         if not arguments.quiet:
             counts = f"{format_count(result.manifests, 'manifest')}, {format_count(result.blobs, 'blob')}"
-            foreign = ""
-            if result.foreign:
-                foreign = f"; not verified: {format_count(len(result.foreign), 'foreign layer')}"
-            print_line(f"{_count(result)} found in {counts}, {format_size(result.bytes)}{foreign}", sys.stderr)
+            skipped = [
+                format_count(len(digests), label)
+                for digests, label in (
+                    (result.foreign, "foreign layer"),
+                    (result.unsupported, "unsupported manifest"),
+                )
+                if digests
+            ]
+            note = f"; not verified: {', '.join(skipped)}" if skipped else ""
+            print_line(f"{_count(result)} found in {counts}, {format_size(result.bytes)}{note}", sys.stderr)
     if result.problems:
         print_line(f"dockless: error: {arguments.source} is not valid: {_count(result)} found", sys.stderr)
     return 1 if result.problems else 0

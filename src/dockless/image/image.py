@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from dockless.errors import InvalidValueError
+from dockless.image.arguments import check_created_by, check_name, layer_urls, strings
 from dockless.image_tree import read_image
 from dockless.layer.builder import BuiltLayer
 from dockless.mutate.assemble import assemble_image, replace_layer
@@ -21,8 +22,6 @@ from dockless.oci.image_config import CREATED_BY
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
-from dockless.oci.validation import is_plain_url
-from dockless.registry.http.url_policy import redact
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
@@ -32,12 +31,13 @@ from dockless.transfer.locations import (
     OCI_ARCHIVE,
     REGISTRY,
     Location,
+    check_path,
     to_destination,
     to_location,
 )
 from dockless.transfer.open import open_image, select_manifest
 from dockless.transfer.prefetch import PrefetchResult, start_prefetch
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.save import save_images
 
 logger = logging.getLogger("dockless.image")
@@ -56,17 +56,25 @@ class Image:
 
     An image is immutable: each edit returns a new one. Images are made by `scratch`, `from_registry`, `from_layout`,
     `from_archive` and `load`. These read the manifest and the config. Layers are read only when the image is saved to a
-    destination that does not have them, with the same `access`.
+    destination that does not have them, with the same `access`. A pickle of an image contains the blobs of the layers
+    that were built, and the `access` of the others, with credentials that were given to it.
 
     Specification: OCI image spec, manifest.md and config.md.
     """
 
-    __slots__ = ("_documents", "_layer_sources")
+    __slots__ = ("_documents", "_layer_sources", "_requested")
 
-    def __init__(self, documents: ImageDocuments, layer_sources: LayerSources) -> None:
-        """Create an image from its documents. Internal: use the class methods."""
+    def __init__(
+        self, documents: ImageDocuments, layer_sources: LayerSources, requested: Platform | None = None
+    ) -> None:
+        """Create an image from its documents. Internal: use the class methods.
+
+        `requested` is the platform that the image was selected for. The first edit sets it in a config that names no OS
+        or architecture.
+        """
         self._documents = documents
         self._layer_sources = dict(layer_sources)
+        self._requested = requested
 
     @classmethod
     def scratch(cls, platform: str = "linux/amd64", *, image_format: str = "oci") -> Image:
@@ -91,7 +99,7 @@ class Image:
 
         The image for `platform` is selected as in `from_registry`. Raises LayoutError, InvalidDocumentError.
         """
-        return cls.load(Location(OCI, directory, name), platform=platform)
+        return cls.load(Location(OCI, check_path(directory), check_name(name)), platform=platform)
 
     @classmethod
     def from_archive(cls, path: str, name: str = "", *, platform: str | None = None) -> Image:
@@ -103,10 +111,11 @@ class Image:
         """
         from dockless.tar.index import TarFiles
 
+        path = check_path(path)
         with TarFiles(path) as files:
             # Since Docker 25, its archives have both formats.
             kind = OCI_ARCHIVE if files.size("oci-layout") is not None else DOCKER_ARCHIVE
-        return cls.load(Location(kind, path, name), platform=platform)
+        return cls.load(Location(kind, path, check_name(name)), platform=platform)
 
     @classmethod
     def load(
@@ -117,12 +126,13 @@ class Image:
         The image for `platform` is selected as in `from_registry`. Raises DocklessError.
         """
         location = to_location(source)
-        access = access or RegistryAccess()
+        access = to_access(access)
         with access, open_image(location, access) as opened:
-            manifest = select_manifest(opened, Platform.parse(platform) if platform else None)
+            requested = Platform.parse(platform) if platform else None
+            manifest = select_manifest(opened, requested)
             documents = read_image(opened.source, manifest, str(location))
         layer_source = SourceLocation(location, access)
-        return cls(documents, {layer.digest: layer_source for layer in manifest.layers})
+        return cls(documents, {layer.digest: layer_source for layer in manifest.layers}, requested)
 
     # Properties
 
@@ -172,6 +182,12 @@ class Image:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __copy__(self) -> Image:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Image:
+        return self
+
     def __repr__(self) -> str:
         return f"<Image {self.digest} for {self.platform}, {len(self.layers)} layers>"
 
@@ -182,6 +198,7 @@ class Image:
 
         `created_by` is the layer's text in the history.
         """
+        check_created_by(created_by)
         built, directory = _build(layer)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(self._assemble([added]), {built.descriptor.digest: directory})
@@ -204,22 +221,19 @@ class Image:
         `repository` from the first of `urls` that works, and is verified. The default `media_type` is that of a gzip
         layer. Raises InvalidValueError.
         """
+        check_created_by(created_by)
+        if not isinstance(media_type, str):
+            raise InvalidValueError(f"the media type of the layer {digest} is {media_type!r:.100}, not a string")
         kind = media_type or media_types.layer_media_type("gzip", self._documents.image_format)
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidValueError(
                 f"the size of the layer {digest} must be a number of bytes, not {size!r}", hint="pass an integer"
             )
-        checked_urls = _strings("urls", urls) or ()
-        for url in checked_urls:
-            if not is_plain_url(url):
-                raise InvalidValueError(
-                    f"{redact(url)} is not a valid URL of a layer", hint="write http:// or https://, without a password"
-                )
-        added = ImageLayer(Descriptor(kind, Digest(digest), size, checked_urls), Digest(diff_id), created_by)
+        added = ImageLayer(Descriptor(kind, Digest(digest), size, layer_urls(urls)), Digest(diff_id), created_by)
         layer_sources: dict[Digest, SourceLocation] = {}
         if repository:
             location = Location(REGISTRY, reference=Reference.parse(repository))
-            layer_sources[added.descriptor.digest] = SourceLocation(location, access or RegistryAccess())
+            layer_sources[added.descriptor.digest] = SourceLocation(location, to_access(access))
         return self._with(self._assemble([added]), layer_sources)
 
     def remove_layer(self, digest: str) -> Image:
@@ -231,6 +245,7 @@ class Image:
 
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
         """Return the image with `layer` instead of the layer of that digest. Raises InvalidValueError, LayerError."""
+        check_created_by(created_by)
         built, directory = _build(layer)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: directory})
@@ -253,27 +268,28 @@ class Image:
     ) -> Image:
         r"""Return the image with changes to its config; None keeps a value. Raises InvalidValueError.
 
-        `env` and `labels` are merged by name; the other values replace those of the image. In a value of `env`, `$NAME`
-        and `${NAME}` are replaced by variables of the image; `\$` is a dollar sign. A new `entrypoint` without a `cmd`
+        `env` and `labels` are merged by name, `exposed_ports` and `volumes` are added to those of the image, and an
+        empty one removes them; the other values replace those of the image. In a value of `env`, `$NAME` and `${NAME}`
+        are replaced by variables of the image; `\$` is a dollar sign. A new `entrypoint` without a `cmd`
         removes the image's `cmd`. `healthcheck` has the keys of Docker, with times in nanoseconds. `created` is a time
         in RFC 3339 format; every edit sets it, by default to 1970, so the last edit decides. `raw` is a JSON merge
         patch (RFC 7396) to the whole config, for other keys: `{"config": {"OnBuild": None}, "author": "me"}`.
         """
         edit = ConfigEdit(
-            entrypoint=_strings("entrypoint", entrypoint),
-            cmd=_strings("cmd", cmd),
+            entrypoint=strings("entrypoint", entrypoint),
+            cmd=strings("cmd", cmd),
             env=env,
             working_dir=working_dir,
             user=user,
             labels=labels,
-            exposed_ports=_strings("exposed_ports", exposed_ports),
-            volumes=_strings("volumes", volumes),
+            exposed_ports=strings("exposed_ports", exposed_ports),
+            volumes=strings("volumes", volumes),
             stop_signal=stop_signal,
             healthcheck=healthcheck,
             created=created,
             raw=raw,
         )
-        return self._with(assemble_image(None, (), edit, base=self._documents))
+        return self._with(self._assemble((), edit=edit))
 
     def with_annotations(self, annotations: Mapping[str, str]) -> Image:
         """Return the image with annotations merged by name into those of its manifest (image spec, annotations.md).
@@ -295,6 +311,9 @@ class Image:
         Config values that this image has from `old` are replaced by those of `new`. Raises InvalidValueError if the
         lowest layers are not those of `old`, or if `new` is for another platform.
         """
+        for image in (old, new):
+            if not isinstance(image, Image):
+                raise InvalidValueError(f"{image!r:.100} is not an Image", hint="write Image.load(...)")
         return self._with(rebase(self._documents, old._documents, new._documents), new._layer_sources)
 
     # Saving
@@ -340,15 +359,17 @@ class Image:
             raise InvalidValueError(
                 f"cannot prefetch to {location}", cause="it is not a registry", hint="use save instead"
             )
-        return start_prefetch(
-            self._documents.manifest.layers, self._layer_sources, location, access or RegistryAccess()
-        )
+        return start_prefetch(self._documents.manifest.layers, self._layer_sources, location, to_access(access))
 
-    def _assemble(self, layers: Sequence[ImageLayer], **changes: Any) -> ImageDocuments:
-        return assemble_image(None, layers, ConfigEdit(), base=self._documents, **changes)
+    def _assemble(
+        self, layers: Sequence[ImageLayer], *, edit: ConfigEdit | None = None, **changes: Any
+    ) -> ImageDocuments:
+        # A platform that the image has may have been changed by an edit.
+        platform = None if self.platform.is_complete else self._requested
+        return assemble_image(platform, layers, edit or ConfigEdit(), base=self._documents, **changes)
 
     def _with(self, documents: ImageDocuments, layer_sources: LayerSources | None = None) -> Image:
-        return Image(documents, {**self._layer_sources, **(layer_sources or {})})
+        return Image(documents, {**self._layer_sources, **(layer_sources or {})}, self._requested)
 
 
 def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
@@ -361,12 +382,3 @@ def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
     for warning in built.warnings:
         logger.warning(warning)
     return built, directory
-
-
-def _strings(field: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if isinstance(values, str):
-        example = f'a list such as ["sh", "-c", {values!r}]' if field in ("cmd", "entrypoint") else f"[{values!r}]"
-        raise InvalidValueError(f"{field} is a string, not a list", hint=f"write {example}")
-    return tuple(values)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.image.image import Image
 from dockless.mutate.index import assemble_index
 from dockless.oci.digest import Digest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, choose
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.locations import Location
@@ -32,7 +33,10 @@ class ImageIndex:
         `image_format` is `oci` or `docker`; None selects `docker` if all images have that format, else `oci`. Raises
         InvalidValueError without images, or for two images with the same platform.
         """
-        self._images = tuple(images)
+        self._images = tuple(images) if isinstance(images, Iterable) else ()
+        for image in self._images if isinstance(images, Iterable) else (images,):
+            if not isinstance(image, Image):
+                raise InvalidValueError(f"{image!r:.100} is not an Image", hint="write a list of images")
         self._document = assemble_index(
             [image._documents for image in self._images], image_format=image_format, annotations=annotations
         )
@@ -54,8 +58,14 @@ class ImageIndex:
 
     def platform(self, platform: str) -> Image:
         """Return the image for `platform`. Raises InvalidDocumentError, with the platforms of the index."""
-        selected = self._document.select(Platform.parse(platform), f"the index {self.digest}")
-        return next(image for image in self._images if image.digest == selected.digest)
+        requested = Platform.parse(platform)
+        selected = choose(self._images, lambda image: image.platform, requested)
+        if selected is None:
+            available = ", ".join(sorted(str(image.platform) for image in self._images))
+            raise InvalidDocumentError(
+                f"the index {self.digest} has no image for {requested}", cause=f"it has {available}"
+            )
+        return selected
 
     def save(
         self,

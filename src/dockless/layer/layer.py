@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union
 
 from dockless.errors import LayerError
 from dockless.layer.builder import BuiltLayer, build_layer
-from dockless.layer.spec import InlineFile, LayerSpec, Source
+from dockless.layer.spec import InlineFile, LayerSpec, Source, image_path
 
 PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
@@ -34,6 +34,8 @@ class Layer(NamedTuple):
         """
         if not isinstance(files, Mapping):
             raise LayerError(f"{files!r:.100} is not a mapping", hint="write {path in the image: path on disk}")
+        for path in files:
+            image_path(path, "files")
         inline = dict(options.pop("inline_files", {}))
         inline.update((path, file) for path, file in files.items() if isinstance(file, InlineFile))
         sources = tuple(
@@ -50,9 +52,9 @@ class Layer(NamedTuple):
     def from_tarball(cls, path: PathLike) -> Layer:
         """Return a layer of a tar (POSIX or GNU), tar.gz or tar.zst file, which is used as it is.
 
-        The file is read and checked when the layer is built.
+        The file is read and checked when the layer is built. Raises LayerError for a value that is not a path.
         """
-        return cls(tarball=os.fsdecode(path))
+        return cls(tarball=_path(path, "the archive"))
 
     def build(self, directory: str, *, threads: int | None = None) -> BuiltLayer:
         """Build the layer into `directory`, as a file named by the hex digits of its digest. Raises LayerError."""
@@ -65,11 +67,12 @@ class Layer(NamedTuple):
 
 def _path(file: Any, where: str) -> str:
     try:
-        return os.fsdecode(file)
-    except TypeError:
-        raise LayerError(
-            f"{where}: {file!r:.100} is not a path on disk", hint="write a path, or InlineFile(...)"
-        ) from None
+        path = os.fsdecode(file)
+        if "\0" not in path and os.fsencode(path):
+            return path
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise LayerError(f"{where}: {file!r:.100} is not a path on disk", hint="write a path, or InlineFile(...)")
 
 
 def _copied_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -187,8 +187,14 @@ _KINDS = {
 
 
 def encoded(text: str) -> bytes:
-    """Return the bytes that the text of a spec stands for: UTF-8, whatever the encoding of the file system is."""
-    return text.encode("utf-8", "surrogateescape")
+    """Return the bytes that the text of a spec stands for: UTF-8, whatever the encoding of the file system is.
+
+    Raises LayerError for text that has no encoding.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise LayerError(f"{text!r:.200} cannot be encoded", cause="it contains a surrogate") from None
 
 
 def image_path(text: str, field: str) -> bytes:
@@ -196,6 +202,8 @@ def image_path(text: str, field: str) -> bytes:
 
     Raises LayerError, which names `field`.
     """
+    if not isinstance(text, str):
+        raise LayerError(f"`{field}`: {text!r:.200} is not a path in the image", hint="write the path as a string")
     if "\0" in text:
         raise LayerError(f"`{field}`: the path {text!r} contains a NUL byte")
     parts = [part for part in encoded(text).split(b"/") if part not in (b"", b".")]

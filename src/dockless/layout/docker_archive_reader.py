@@ -15,7 +15,7 @@ from dockless.image_tree import check_total
 from dockless.layout.files import read_small
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
-from dockless.oci.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor, without_nulls
 from dockless.oci.digest import Digest
 from dockless.oci.image_config import ImageConfig
 from dockless.oci.image_documents import ImageDocuments
@@ -158,11 +158,16 @@ class DockerArchive:
             raise LayoutError(f"{self.where}: {_LIST} has no image")
         if len(items) > _MAX_IMAGES:
             raise LayoutError(f"{self.where}: {_LIST} has {len(items)} images", cause=f"the limit is {_MAX_IMAGES}")
-        return [self._item(item) for item in items]
+        listed = [self._item(item) for item in items if item is not None]
+        if not listed:
+            raise LayoutError(f"{self.where}: {_LIST} has no image")
+        return listed
 
     def _item(self, item: Any) -> _Listed:
         found = item if isinstance(item, dict) else {}
         config, names, layers = found.get("Config"), found.get("RepoTags") or [], found.get("Layers") or []
+        if isinstance(names, list):
+            names = without_nulls(names)
         for value in (config, *names, *layers) if isinstance(names, list) and isinstance(layers, list) else (None,):
             if not isinstance(value, str) or not value:
                 raise LayoutError(f"{self.where}: {_LIST} has an image without valid Config, RepoTags and Layers")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from dockless.errors import InvalidDocumentError, LayoutError
+from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError, printable
 from dockless.image_tree import read_manifest
 from dockless.layout.files import DirectoryFiles, Files, read_small
 from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document, write_document
-from dockless.oci.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor, UnsupportedEntry
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest, make_index
+from dockless.oci.reference import Reference, check_tag
 from dockless.tar.index import TarFiles
 
 REF_NAME = "org.opencontainers.image.ref.name"
+# The whole reference, as `docker save` and containerd write it. Docker, containerd and Podman load the image under it.
+LOADED_NAME = "io.containerd.image.name"
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
 LAYOUT_VERSION = "1.0.0"
@@ -47,9 +50,39 @@ def named(descriptor: Descriptor, names: Sequence[str]) -> list[Descriptor]:
     return [descriptor._replace(annotations={**others, REF_NAME: name}) for name in names]
 
 
-def name_of(descriptor: Descriptor) -> str:
+def with_loaded_name(root: Descriptor, source: Reference | None = None) -> Descriptor:
+    """Return an entry of an archive's index with the reference that Docker and Podman give the image that they load.
+
+    It is the name of the entry, if that is a reference, or the reference `source` that the image comes from, with the
+    name as its tag. An entry without either has no such reference.
+    """
+    name = name_of(root)
+    try:
+        if "/" in name or ":" in name:
+            reference = Reference.parse(name)
+        elif source is not None and (name or source.tag):
+            reference = Reference(source.registry, source.repository, check_tag(name or source.tag))
+        else:
+            return root
+    except InvalidValueError:
+        return root
+    if reference.digest:
+        return root
+    loaded = f"{reference.name}:{reference.version}"
+    return root._replace(annotations={**(root.annotations or {}), LOADED_NAME: loaded})
+
+
+def name_of(entry: Descriptor | UnsupportedEntry) -> str:
     """Return the name of an index entry; empty if it has none."""
-    return (descriptor.annotations or {}).get(REF_NAME, "")
+    return (entry.annotations or {}).get(REF_NAME, "")
+
+
+def _unsupported(where: str, entry: UnsupportedEntry) -> LayoutError:
+    return LayoutError(
+        f"cannot read the image {printable(entry.digest, 150)} of {where}",
+        cause="only sha256 digests are supported",
+        hint="write the image again with sha256 digests",
+    )
 
 
 class OciLayout:
@@ -88,10 +121,10 @@ class OciLayout:
 
     def names(self) -> list[str]:
         """Return the names of the images in the index."""
-        return sorted({name_of(descriptor) for descriptor in self.index.manifests} - {""})
+        return sorted({*map(name_of, self.index.manifests), *map(name_of, self.index.unsupported)} - {""})
 
     def root(self, name: str = "") -> Descriptor:
-        """Return the image with this name (its ref.name annotation) or digest, or the only image.
+        """Return the image with this name (an annotation of its entry) or digest, or the only image.
 
         Raises LayoutError.
         """
@@ -100,13 +133,23 @@ class OciLayout:
             for descriptor in self.index.manifests:
                 if name in (name_of(descriptor), descriptor.digest):
                     return descriptor
+            for descriptor in self.index.manifests:
+                if name == (descriptor.annotations or {}).get(LOADED_NAME):
+                    return descriptor
+            for entry in self.index.unsupported:
+                if name in (name_of(entry), entry.digest):
+                    raise _unsupported(self.where, entry)
             raise LayoutError(f"{self.where} has no image with the name {name!r:.200}", cause=available)
         images = {descriptor.digest: descriptor for descriptor in self.index.manifests}
-        if not images:
+        others = {entry.digest: entry for entry in self.index.unsupported}
+        count = len(images) + len(others)
+        if not count:
             raise LayoutError(f"{self.where} has no image")
-        if len(images) != 1:
+        if count != 1:
             hint = "name one image" if self.names() else "name one image by its digest"
-            raise LayoutError(f"{self.where} has {len(images)} images", cause=available, hint=hint)
+            raise LayoutError(f"{self.where} has {count} images", cause=available, hint=hint)
+        if others:
+            raise _unsupported(self.where, next(iter(others.values())))
         return next(iter(images.values()))
 
     def open(self, descriptor: Descriptor) -> BinaryIO:

@@ -26,7 +26,7 @@ from dockless.layout.blob_copy import OnBytes, copy_blob, ignore_bytes
 from dockless.layout.files import DirectoryFiles, read_small
 from dockless.layout.oci_layout import INDEX_FILE, LAYOUT_FILE, OciLayout, blob_path, layout_file, name_of
 from dockless.oci.canonical_json import DEFAULT_LIMIT, write_document
-from dockless.oci.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor, UnsupportedEntry
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, make_index
 
@@ -183,16 +183,20 @@ def _put_all(
 def _updated_index(raw: bytes, path: str, roots: Sequence[Descriptor]) -> bytes:
     """Return the index `raw` with `roots`. Raises InvalidDocumentError if the old or the new index is invalid."""
     document = Index.from_bytes(raw, path).json
+    # Entries that Dockless cannot read stay as they are: the images of other tools.
+    old = document.get("manifests") or []
     names = {name_of(root) for root in roots} - {""}
     digests = {root.digest for root in roots}
     kept = []
-    for item in document["manifests"]:
-        name = name_of(Descriptor.from_json(item, path))
-        # One digest may have several names. An entry without a name only protects its blobs from garbage collection.
-        if name in names or (not name and item["digest"] in digests):
-            continue
+    for item in old:
+        if item is not None:
+            name = name_of(UnsupportedEntry.from_json(item, path) or Descriptor.from_json(item, path))
+            # One digest may have several names. An entry without a name only protects its blobs from garbage
+            # collection.
+            if name in names or (not name and item["digest"] in digests):
+                continue
         kept.append(item)
-    unnamed = {item["digest"] for item in kept}
+    unnamed = {item["digest"] for item in kept if item is not None}
     added = [root.to_json() for root in roots if name_of(root) or root.digest not in unnamed]
     new = write_document({**document, "manifests": [*kept, *added]})
     # With too many entries or bytes, the layout could not be read any more.

@@ -31,7 +31,8 @@ def assemble_image(
 
     Without a base the image is made from scratch for `platform` (None: linux/amd64). With a base, keys of its documents
     that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
-    the base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
+    the base, byte for byte. If the config of the base names no OS or architecture, the image gets that of `platform`,
+    else of linux/amd64. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
     media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
     its history entry. `annotations` are merged by name into those of the manifest.
 
@@ -46,14 +47,14 @@ def assemble_image(
         lower: tuple[ImageLayer, ...] = ()
         config = ImageConfig.scratch(platform or DEFAULT_PLATFORM)
     else:
-        if platform is not None and not base.platform.matches(platform):
+        if platform is not None and not base.platform.runs_on(platform):
             raise InvalidValueError(f"the base is for {base.platform}, not for {platform}")
         target = image_format or base.image_format
         if not (new_layers or remove_layers or annotations or any(part is not None for part in edit)) and (
             target == base.image_format
         ):
             return base
-        lower, config = base.layers, base.config
+        lower, config = base.layers, base.config.with_platform(base.platform.filled(platform or DEFAULT_PLATFORM))
     try:
         removed = _offsets(lower, remove_layers)
     except InvalidValueError as error:

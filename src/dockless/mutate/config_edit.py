@@ -21,10 +21,12 @@ _MAX_ID = 2**32 - 1
 class ConfigEdit(NamedTuple):
     r"""Changes to the `config` object of an image config. None keeps the value of the base.
 
-    `env` and `labels` are merged by name into those of the base; other values replace those of the base. `$NAME` and
-    `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the creation
-    time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config, applied
-    last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the values.
+    `env` and `labels` are merged by name into those of the base. `exposed_ports` and `volumes` are added to those of
+    the base, as by a Dockerfile; an empty one removes those of the base. Other values replace those of the base.
+    `$NAME` and `${NAME}` in a value of `env` stand for the value in the base, `\$` for a dollar sign. `created` is the
+    creation time of the image (RFC 3339), 1970 if None. `raw` is a JSON merge patch (RFC 7396) to the whole config,
+    applied last, for keys that have no field here: `{"author": "me", "config": {"OnBuild": None}}`. `check` checks the
+    values.
     """
 
     entrypoint: tuple[str, ...] | None = None
@@ -81,18 +83,28 @@ def edit_config(config: ImageConfig, edit: ConfigEdit) -> ImageConfig:
         if text is not None:
             inner[key] = text
     if edit.exposed_ports is not None:
-        inner["ExposedPorts"] = {port if "/" in port else f"{port}/tcp": {} for port in edit.exposed_ports}
+        _add(inner, "ExposedPorts", [port if "/" in port else f"{port}/tcp" for port in edit.exposed_ports])
     if edit.volumes is not None:
-        inner["Volumes"] = {volume: {} for volume in edit.volumes}
+        _add(inner, "Volumes", edit.volumes)
     if edit.healthcheck is not None:
         inner["Healthcheck"] = dict(edit.healthcheck)
     document["config"] = inner
     if not edit.raw:
         return ImageConfig(document)
     try:
-        return ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
+        patched = ImageConfig.from_bytes(write_document(_patched(document, edit.raw)), "the config after the patch")
+        for key in ("os", "architecture"):
+            if document.get(key) and not patched.document.get(key):
+                raise InvalidDocumentError(f"the config after the patch has no {key}")
+        return patched
     except InvalidDocumentError as error:
         raise InvalidValueError(f"invalid raw: {error.problem}", cause=error.cause, field="raw") from error
+
+
+def _add(inner: dict[str, Any], key: str, names: Sequence[str]) -> None:
+    """Add names to a set of a config, which is an object with empty values. Without names, the set becomes empty."""
+    known = inner.get(key)
+    inner[key] = {**(known if names and isinstance(known, dict) else {}), **{name: {} for name in names}}
 
 
 def merged_env(base: Sequence[str], own: Mapping[str, str]) -> list[str]:
@@ -233,7 +245,7 @@ def _check_stop_signal(signal: str) -> None:
 
 
 def _check_healthcheck(healthcheck: Mapping[str, Any]) -> None:
-    unknown = set(healthcheck) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
+    unknown = set(map(str, healthcheck)) - {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"}
     if unknown:
         raise InvalidValueError(f"'{printable(sorted(unknown)[0], 50)}' is not a key of a healthcheck")
     test = healthcheck.get("Test", [])
@@ -265,8 +277,17 @@ def _check_raw(raw: Mapping[str, Any]) -> None:
         document = load_json(json.dumps(raw, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValueError("the patch is not JSON", cause=str(error)) from None
+    if not _has_text_keys(raw):
+        raise InvalidValueError("the patch is not JSON", cause="a key is not a string")
     if "config" in document and document["config"] is not None and not isinstance(document["config"], dict):
         raise InvalidValueError("the `config` of the patch is not an object")
+
+
+def _has_text_keys(value: Any) -> bool:
+    """Return whether all keys of objects in a JSON value are strings. Python writes others as strings."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _has_text_keys(item) for key, item in value.items())
+    return not isinstance(value, (list, tuple)) or all(map(_has_text_keys, value))
 
 
 def check_text(text: str, label: str, field: str = "") -> None:

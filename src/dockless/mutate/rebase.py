@@ -36,7 +36,7 @@ def rebase(
             cause="its lowest layers are not those of that base",
             hint="name the base that the image was built on",
         )
-    if not new.platform.matches(image.platform):
+    if not new.platform.runs_on(image.platform):
         raise InvalidValueError(f"the new base is for {new.platform}, the image for {image.platform}")
     lower = (
         new.layers if new.image_format == image.image_format else [in_format(x, image.image_format) for x in new.layers]

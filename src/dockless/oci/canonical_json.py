@@ -90,6 +90,8 @@ def parse_document(data: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> di
     def constant(text: str) -> NoReturn:
         fail(f"{text} is not JSON")
 
+    if not isinstance(data, (bytes, bytearray)):
+        fail(f"the document is {type(data).__name__}, not bytes")
     if len(data) > limit:
         fail(f"the document has {len(data)} bytes; the limit is {limit}")
     if data.startswith(b"\xef\xbb\xbf"):

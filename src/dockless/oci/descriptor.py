@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from dockless.oci.platform import Platform
 
 # Go's int64, the type of `size` in other tools. A larger value is an error or an attack (oras GHSA-f36w-mj3v-6jqv).
 _MAX_SIZE = 2**63 - 1
+# descriptor.md, "Digests": the grammar of digests of any algorithm.
+_ANY_DIGEST = re.compile(r"(?P<algorithm>[a-z0-9]+(?:[.+_-][a-z0-9]+)*):[A-Za-z0-9=_-]+\Z")
+_MAX_DIGEST = 255
 
 
 class Descriptor(NamedTuple):
@@ -52,7 +56,7 @@ class Descriptor(NamedTuple):
             raise InvalidDocumentError(f"{label} has an invalid digest", cause=str(error)) from None
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
             raise InvalidDocumentError(f"{label} has an invalid size", cause=f"the size is {size!r:.50}")
-        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in without_nulls(urls)):
             raise InvalidDocumentError(f"{label} has `urls` that are not a list of strings")
         if not isinstance(artifact_type, str):
             raise InvalidDocumentError(f"{label} has an artifactType that is not a string")
@@ -64,7 +68,7 @@ class Descriptor(NamedTuple):
             media_type=media_type,
             digest=digest,
             size=size,
-            urls=tuple(urls),
+            urls=tuple(without_nulls(urls)),
             annotations=string_map(annotations, f"{label}: annotations") if annotations is not None else None,
             platform=named,
             artifact_type=artifact_type,
@@ -92,8 +96,32 @@ class Descriptor(NamedTuple):
         return {**value, **extra}
 
 
+class UnsupportedEntry(NamedTuple):
+    """An entry of an index whose digest has an algorithm that Dockless does not support, such as sha512."""
+
+    digest: str
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def from_json(cls, value: Any, label: str) -> UnsupportedEntry | None:
+        """Return the entry; None if its digest is supported or invalid. Raises InvalidDocumentError."""
+        digest = value.get("digest") if isinstance(value, dict) else None
+        found = _ANY_DIGEST.match(digest) if isinstance(digest, str) and len(digest) <= _MAX_DIGEST else None
+        if digest is None or found is None or found["algorithm"] == "sha256":
+            return None
+        return cls(digest, string_map(value.get("annotations") or {}, f"{label}: annotations"))
+
+
+def without_nulls(items: list[Any]) -> list[Any]:
+    """Return the items of a JSON list that are not null."""
+    return [item for item in items if item is not None]
+
+
 def string_map(value: Any, label: str) -> dict[str, str]:
-    """Return `value` if it maps strings to strings. Raises InvalidDocumentError, which names the value `label`."""
-    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+    """Return `value` if it maps strings to strings; null is an empty string, as for readers in Go.
+
+    Raises InvalidDocumentError, which names the value `label`.
+    """
+    if not isinstance(value, dict) or not all(item is None or isinstance(item, str) for item in value.values()):
         raise InvalidDocumentError(f"{label} is not a map of strings")
-    return value
+    return {key: item or "" for key, item in value.items()}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci.canonical_json import parse_document, write_document
-from dockless.oci.descriptor import string_map
+from dockless.oci.descriptor import string_map, without_nulls
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
 
@@ -56,9 +56,12 @@ class ImageConfig(NamedTuple):
 
     @classmethod
     def from_bytes(cls, raw: bytes, label: str) -> ImageConfig:
-        """Parse a config and check the keys that Dockless uses. Raises InvalidDocumentError, which names it `label`."""
-        document = parse_document(raw, label)
-        rootfs = document.get("rootfs")
+        """Parse a config and check the keys that Dockless uses. Raises InvalidDocumentError, which names it `label`.
+
+        Null is read as by readers in Go: as an absent list or object, an empty string, or an empty entry.
+        """
+        document = _with_values(parse_document(raw, label))
+        rootfs = document["rootfs"]
         if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
             raise InvalidDocumentError(f"{label} has no rootfs.diff_ids", cause="the document is not an image config")
         for key, items in (("diff IDs", rootfs["diff_ids"]), ("entries in its history", document.get("history"))):
@@ -71,9 +74,8 @@ class ImageConfig(NamedTuple):
                 Digest(diff_id)
             except InvalidValueError as error:
                 raise InvalidDocumentError(f"{label} has an invalid diff ID", cause=str(error)) from None
-        for key in ("architecture", "os"):
-            if not isinstance(document.get(key), str) or not document[key]:
-                raise InvalidDocumentError(f"{label} has no {key}")
+        # OS and architecture may be missing: signatures, buildpacks and other artifacts have neither.
+        Platform.from_json(document, label)
         features = document.get("os.features")
         if features is not None and not (
             isinstance(features, list)
@@ -102,8 +104,13 @@ class ImageConfig(NamedTuple):
 
     @property
     def platform(self) -> Platform:
-        """The platform that the image is for."""
+        """The platform that the image is for. OS and architecture are empty if the config does not name them."""
         return Platform.from_json(dict(self.document), "config")
+
+    def with_platform(self, platform: Platform) -> ImageConfig:
+        """Return the config with the keys of `platform` that its own platform has not."""
+        missing = {key: value for key, value in platform.to_json().items() if not self.document.get(key)}
+        return ImageConfig({**self.document, **missing}) if missing else self
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
@@ -127,6 +134,27 @@ class ImageConfig(NamedTuple):
         """Return the config with other layers, lowest first, and their history, created at `created`."""
         rootfs = {**self.document["rootfs"], "type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
         return ImageConfig({**self.document, "rootfs": rootfs, "history": list(history), "created": created})
+
+
+def _with_values(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with a value for each null in its lists and objects that Dockless reads."""
+    rootfs = document.get("rootfs")
+    if rootfs is None:
+        document["rootfs"] = {"type": "layers", "diff_ids": []}
+    elif isinstance(rootfs, dict) and rootfs.get("diff_ids") is None:
+        document["rootfs"] = {**rootfs, "diff_ids": []}
+    if isinstance(document.get("history"), list):
+        document["history"] = [{} if entry is None else entry for entry in document["history"]]
+    if isinstance(document.get("os.features"), list):
+        document["os.features"] = without_nulls(document["os.features"])
+    inner = document.get("config")
+    if isinstance(inner, dict):
+        if isinstance(inner.get("Env"), list):
+            # An empty entry sets no variable, and runtimes reject it.
+            inner["Env"] = without_nulls(inner["Env"])
+        if isinstance(inner.get("Labels"), dict):
+            inner["Labels"] = {name: "" if value is None else value for name, value in inner["Labels"].items()}
+    return document
 
 
 def is_time(text: str) -> bool:

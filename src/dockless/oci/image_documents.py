@@ -16,6 +16,10 @@ from dockless.oci.platform import Platform
 _MAX_LAYERS = 127
 
 
+class NotAnImageError(InvalidDocumentError):
+    """A manifest is that of an artifact, such as a signature or a chart, and not of an image."""
+
+
 class ImageLayer(NamedTuple):
     """A layer of an image: the descriptor of its blob, its diff ID, and the `created_by` of its history entry."""
 
@@ -35,8 +39,8 @@ class ImageDocuments(NamedTuple):
     def read(cls, manifest: Manifest, config_bytes: bytes, label: str) -> ImageDocuments:
         """Combine a manifest and its config; errors name the image `label`.
 
-        Raises InvalidDocumentError for a config with another digest or size than in the manifest, for the config of an
-        artifact, and if the numbers of diff IDs and layers differ.
+        Raises NotAnImageError for the manifest of an artifact, and InvalidDocumentError for a config with another
+        digest or size than in the manifest, and if the numbers of diff IDs and layers differ.
         """
         digest = Digest.of(config_bytes)
         if digest != manifest.config.digest or len(config_bytes) != manifest.config.size:
@@ -46,11 +50,25 @@ class ImageDocuments(NamedTuple):
                 f"the config has {digest} and {len(config_bytes)} bytes",
             )
         if manifest.config.media_type not in media_types.CONFIGS.values():
-            raise InvalidDocumentError(
+            raise NotAnImageError(
                 f"{label} is an artifact, not an image", cause=f"its config is of the type {manifest.config.media_type}"
             )
+        if not config_bytes.strip():
+            raise NotAnImageError(f"{label} is an artifact, not an image", cause="its config is empty")
         config = ImageConfig.from_bytes(config_bytes, f"the config {digest} of {label}")
-        if len(config.diff_ids) != len(manifest.layers):
+        is_rooted = len(config.diff_ids) == len(manifest.layers)
+        is_layered = all(media_types.is_layer(layer.media_type) for layer in manifest.layers)
+        if not (config.document.get("os") and config.document.get("architecture")) and not (is_rooted and is_layered):
+            raise NotAnImageError(
+                f"{label} is an artifact, not an image",
+                cause="its config names no OS and architecture, and "
+                + ("not all of its layers are archives" if is_rooted else "no diff IDs of its layers"),
+            )
+        if manifest.layers and not config.diff_ids:
+            raise InvalidDocumentError(
+                f"the config {digest} of {label} has no rootfs.diff_ids", cause="the document is not an image config"
+            )
+        if not is_rooted:
             raise InvalidDocumentError(
                 f"the documents of {label} are inconsistent",
                 cause=f"its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)} diff IDs",
@@ -76,8 +94,9 @@ class ImageDocuments(NamedTuple):
     def descriptor(self) -> Descriptor:
         """The descriptor of the manifest with the platform, as in an index."""
         features = self.config.document.get("os.features")
+        platform = self.platform if any(self.platform) else None
         return self.manifest.descriptor._replace(
-            platform=self.platform, extra={"platform": {"os.features": features}} if features else None
+            platform=platform, extra={"platform": {"os.features": features}} if features else None
         )
 
     @property

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document, write_document
-from dockless.oci.descriptor import Descriptor, string_map
+from dockless.oci.descriptor import Descriptor, UnsupportedEntry, string_map
 from dockless.oci.digest import Digest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, choose
 
 # Layers of a manifest, and manifests of an index. The largest seen have some hundreds.
 MAX_DESCRIPTORS = 10_000
@@ -56,11 +56,15 @@ class Manifest(NamedTuple):
 
 
 class Index(NamedTuple):
-    """An image index: several images, usually one for each platform. `raw` is hashed, stored and sent as it is."""
+    """An image index: several images, usually one for each platform. `raw` is hashed, stored and sent as it is.
+
+    `unsupported` are the entries that Dockless cannot read.
+    """
 
     raw: bytes
     media_type: str
     manifests: tuple[Descriptor, ...]
+    unsupported: tuple[UnsupportedEntry, ...] = ()
 
     @classmethod
     def from_bytes(cls, raw: bytes, label: str, *, media_type: str = "") -> Index:
@@ -86,39 +90,50 @@ class Index(NamedTuple):
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
     def select(self, platform: Platform, label: str) -> Descriptor:
-        """Return the first manifest for `platform`.
+        """Return the manifest that suits `platform` best, by the platforms that the index names.
 
         Raises InvalidDocumentError, which lists the available platforms.
         """
-        for child in self.manifests:
-            if child.platform is not None and child.platform.matches(platform):
-                return child
-        # BuildKit lists its attestations with the platform unknown/unknown.
-        available = sorted(str(c.platform) for c in self.manifests if c.platform and c.platform.os != "unknown")
-        raise InvalidDocumentError(
-            f"{label} has no image for {platform}", cause=f"it has {', '.join(available) or 'no platform'}"
-        )
+        listed = [child for child in self.manifests if child.platform is not None and child.platform.is_complete]
+        chosen = choose(listed, lambda child: child.platform or platform, platform)
+        if chosen is None:
+            available = ", ".join(sorted(str(child.platform) for child in listed)) or "no platform"
+            raise InvalidDocumentError(f"{label} has no image for {platform}", cause=f"it has {available}")
+        return chosen
 
 
 def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest | Index:
     """Parse a manifest or an index, which was served or described as `media_type`; errors name it `label`.
 
-    `media_type` is used if the document has no `mediaType`. Raises InvalidDocumentError, also for a document whose
+    `media_type` is used if the document has no `mediaType`. As for readers in Go, null stands for an absent value, and
+    an absent list is empty. Raises InvalidDocumentError, also for a document whose
     `mediaType` differs from `media_type` or that reads as both kinds (CVE-2021-41190), and for more than 10,000
     descriptors.
     """
     document = parse_document(raw, label)
+    if not isinstance(media_type, str):
+        raise InvalidDocumentError(f"{label} was served as {media_type!r:.100}, which is not a media type")
     kind = _media_type(document, media_type.split(";")[0].strip(), label)
     check_referrer(document, label)
     if kind in media_types.INDEXES:
-        return Index(raw, kind, _descriptors(document, "manifests", label))
-    if document.get("artifactType") and "config" not in document:
+        items = _items(document, "manifests", label)
+        unsupported = [(item, UnsupportedEntry.from_json(item, f"{label}: manifests")) for item in items]
+        return Index(
+            raw,
+            kind,
+            # An entry that is null has no digest for readers in Go, which can use the other entries.
+            _descriptors([None if other else item for item, other in unsupported], "manifests", label, skip_null=True),
+            tuple(other for _, other in unsupported if other),
+        )
+    if document.get("artifactType") and document.get("config") is None:
         raise InvalidDocumentError(f"{label} is an artifact, not an image")
+    if document.get("config") is None:
+        raise InvalidDocumentError(f"{label} has no config")
     return Manifest(
         raw,
         kind,
         Descriptor.from_json(document.get("config"), f"{label}: config"),
-        _descriptors(document, "layers", label),
+        _descriptors(_items(document, "layers", label), "layers", label),
     )
 
 
@@ -189,7 +204,9 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
         )
     if schema != 2:
         raise InvalidDocumentError(f"{label} is not a manifest", cause="its schemaVersion is not 2")
-    if "layers" in document and "manifests" in document:
+    is_manifest = any(document.get(key) is not None for key in ("config", "layers"))
+    is_index = document.get("manifests") is not None
+    if document.get("layers") is not None and is_index:
         raise InvalidDocumentError(
             f"{label} reads as a manifest and as an index", cause="it has both layers and manifests"
         )
@@ -201,24 +218,34 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
     kind = declared or served
     if not kind:
         # umoci 0.4 and others omit mediaType, which OCI allows.
-        kind = media_types.OCI_INDEX if "manifests" in document else media_types.OCI_MANIFEST
+        is_index = is_index or (not is_manifest and "manifests" in document)
+        kind = media_types.OCI_INDEX if is_index else media_types.OCI_MANIFEST
     if kind not in known:
         raise InvalidDocumentError(f"{label} has the unknown mediaType {kind}")
-    if (kind in media_types.INDEXES) != ("manifests" in document):
-        raise InvalidDocumentError(
-            f"{label} has the mediaType {kind}",
-            cause="its content is an index" if "manifests" in document else "its content is an image manifest",
-        )
+    if kind in media_types.INDEXES and is_manifest and not is_index:
+        raise InvalidDocumentError(f"{label} has the mediaType {kind}", cause="its content is an image manifest")
+    if kind not in media_types.INDEXES and is_index:
+        raise InvalidDocumentError(f"{label} has the mediaType {kind}", cause="its content is an index")
     return kind
 
 
-def _descriptors(document: dict[str, Any], key: str, label: str) -> tuple[Descriptor, ...]:
+def _items(document: dict[str, Any], key: str, label: str) -> list[Any]:
     items: Any = document.get(key)
+    if items is None:
+        return []
     if not isinstance(items, list):
         raise InvalidDocumentError(f"{label} has no list of {key}")
     if len(items) > MAX_DESCRIPTORS:
         raise InvalidDocumentError(f"{label} has {len(items)} {key}", cause=f"the limit is {MAX_DESCRIPTORS}")
-    found = tuple(Descriptor.from_json(item, f"{label}: {key}[{n}]") for n, item in enumerate(items))
+    return items
+
+
+def _descriptors(items: list[Any], key: str, label: str, *, skip_null: bool = False) -> tuple[Descriptor, ...]:
+    found = tuple(
+        Descriptor.from_json(item, f"{label}: {key}[{n}]")
+        for n, item in enumerate(items)
+        if not (skip_null and item is None)
+    )
     if (
         sum(len(item.urls) + len(item.annotations or ()) for item in found) > _MAX_PROPERTIES
         or sum(len(str(item.extra)) for item in found if item.extra) > _MAX_EXTRA

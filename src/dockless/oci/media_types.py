@@ -63,6 +63,11 @@ def layer_in_format(media_type: str, image_format: str) -> str:
         ) from None
 
 
+def is_layer(media_type: str) -> bool:
+    """Return whether this is the type of an image's layer, also with a suffix for an encryption or a compression."""
+    return media_type.startswith((OCI_LAYER, DOCKER_LAYER)) or is_foreign(media_type)
+
+
 def is_foreign(media_type: str) -> bool:
     """Return whether a layer of this type need not be pushed (image spec, layer.md, "Non-Distributable Layers")."""
     return ".nondistributable." in media_type or ".foreign." in media_type

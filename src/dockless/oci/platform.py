@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
 
 from dockless.errors import InvalidDocumentError, InvalidValueError, printable
+
+T = TypeVar("T")
 
 # As containerd normalizes platforms (its package `platforms`), so that Dockless and a runtime choose the same image.
 _OS = {"macos": "darwin"}
@@ -17,6 +20,10 @@ _ARCHITECTURES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
+# Architectures whose variants are levels: a processor of one level runs programs of lower levels. The value is the
+# level of an image without a variant.
+_LEVELS = {"amd64": "v1", "arm": "v7"}
+_LEVEL = re.compile(r"v([0-9]{1,2})\Z")
 # The platform of a config becomes a part of each index that lists the image.
 _MAX_VALUE = 255
 _COMPONENT = re.compile(r"[A-Za-z0-9_.-]+\Z")
@@ -94,7 +101,8 @@ class Platform(NamedTuple):
         """
         if not isinstance(value, dict):
             raise InvalidDocumentError(f"{label} has a platform that is not an object")
-        values = [value.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
+        found = [value.get(key) for key in ("os", "architecture", "variant", "os.version")]
+        values = ["" if item is None else item for item in found]
         if not all(isinstance(item, str) for item in values):
             raise InvalidDocumentError(f"{label} has a platform whose values are not strings")
         if any(len(item) > _MAX_VALUE for item in values):
@@ -124,8 +132,18 @@ class Platform(NamedTuple):
             variant = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}.get(variant, variant)
         return Platform(_OS.get(os, os), architecture, variant, self.os_version)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether OS and architecture are known. Configs of artifacts have neither; BuildKit writes `unknown`."""
+        return all(part not in ("", "unknown") for part in (self.os, self.architecture))
+
+    def filled(self, default: Platform) -> Platform:
+        """Return the platform with the OS and the architecture of `default` where it has none."""
+        architecture, variant = (self if self.architecture else default)[1:3]
+        return self._replace(os=self.os or default.os, architecture=architecture, variant=variant)
+
     def matches(self, requested: Platform | None) -> bool:
-        """Return whether an image of this platform can be used for `requested`; None is any platform.
+        """Return whether this is the platform `requested`; None is any platform.
 
         The OS version is compared only if `requested` has one.
         """
@@ -134,8 +152,51 @@ class Platform(NamedTuple):
         own, other = self.normalized(), requested.normalized()
         return own[:3] == other[:3] and other.os_version in ("", own.os_version)
 
+    def runs_on(self, requested: Platform | None) -> bool:
+        """Return whether an image of this platform can be used for `requested`; None is any platform."""
+        return requested is None or self.preference(requested) is not None
+
+    def preference(self, requested: Platform) -> int | None:
+        """Return how well an image of this platform suits `requested`: the larger the better, None if it does not run.
+
+        As in containerd, an image for `arm/v6` is used for `arm/v7` if there is none for `arm/v7`, and one for `amd64`
+        for `amd64/v2`. Unlike in containerd, the architecture never changes: an image for `386` is not used for
+        `amd64`. An OS or architecture that an image does not name is that of `requested`.
+        """
+        own, other = self.filled(requested).normalized(), requested.normalized()
+        if own[:2] != other[:2] or other.os_version not in ("", own.os_version):
+            return None
+        if not self.os or not self.architecture:
+            return -1
+        level, limit = _level(own), _level(other)
+        if level is None or limit is None:
+            return 0 if own.variant == other.variant else None
+        return level if level <= limit else None
+
     def __str__(self) -> str:
         return "/".join(part for part in self[:3] if part)
+
+
+def to_platform(platform: str | Platform | None) -> Platform | None:
+    """Return `platform`, parsed if it is text. Raises InvalidValueError."""
+    return platform if platform is None or isinstance(platform, Platform) else Platform.parse(platform)
+
+
+def _level(platform: Platform) -> int | None:
+    """Return the level of a normal platform's variant; None if its variants are not levels."""
+    default = _LEVELS.get(platform.architecture)
+    found = _LEVEL.match(platform.variant or default) if default else None
+    return int(found[1]) if found else None
+
+
+def choose(items: Iterable[T], platform_of: Callable[[T], Platform], requested: Platform) -> T | None:
+    """Return the first of the items that suit `requested` best; None if none does."""
+    chosen: tuple[T, int] | None = None
+    for item in items:
+        preference = platform_of(item).preference(requested)
+        if preference is not None and (chosen is None or preference > chosen[1]):
+            chosen = item, preference
+    return chosen[0] if chosen else None
 
 
 DEFAULT_PLATFORM = Platform("linux", "amd64")

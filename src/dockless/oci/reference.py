@@ -24,6 +24,7 @@ _MAX_NAME = 255
 
 def check_registry(text: str) -> str:
     """Return a registry's `host[:port]` (IPv6 in brackets) in lower case. Raises InvalidValueError."""
+    _check_kind("registry", text)
     if "://" in text:
         scheme = text.split("://")[0]
         _fail("registry", text.split("@")[-1], f"remove {printable(scheme, 20)}://")
@@ -39,6 +40,7 @@ def check_registry(text: str) -> str:
 
 def check_repository(text: str) -> str:
     """Return `text` if it is a repository name (distribution spec, `<name>`). Raises InvalidValueError."""
+    _check_kind("repository", text)
     if len(text) > _MAX_NAME:
         _fail("repository", text, f"write at most {_MAX_NAME} characters")
     if not all(_COMPONENT.match(part) for part in text.split("/")):
@@ -54,6 +56,7 @@ def check_repository(text: str) -> str:
 
 def check_tag(text: str) -> str:
     """Return `text` if it is a tag (distribution spec, `<reference>`). Raises InvalidValueError."""
+    _check_kind("tag", text)
     if not _TAG.match(text):
         _fail("tag", text, "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -")
     return text
@@ -77,10 +80,7 @@ class Reference(NamedTuple):
         A reference without a registry is in `default_registry`; None requires a registry. `library/` is added to a
         single name on Docker Hub. A missing tag stays missing. Raises InvalidValueError.
         """
-        if not isinstance(text, str):
-            raise InvalidValueError(
-                f"{text!r:.200} is not a reference but a {type(text).__name__}", hint="write the reference as a string"
-            )
+        _check_kind("reference", text)
         if not text or text != text.strip():
             _fail("reference", text, "write registry/repository:tag, without surrounding spaces")
         if "://" in text:
@@ -118,6 +118,13 @@ class Reference(NamedTuple):
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.name}{tag}@{self.digest}" if self.digest else f"{self.name}{tag}"
+
+
+def _check_kind(kind: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise InvalidValueError(
+            f"{text!r:.200} is not a {kind} but a {type(text).__name__}", hint=f"write the {kind} as a string"
+        )
 
 
 def _fail(kind: str, text: str, hint: str) -> NoReturn:

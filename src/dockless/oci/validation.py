@@ -12,6 +12,7 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_config import is_time
 from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.platform import Platform
 
 _STRINGS, _TEXT, _SETS = "a list of strings", "a string", "an object of empty objects"
 # image spec, config.md, `config`. Tools in Go reject a whole config for one value of the wrong type.
@@ -53,17 +54,22 @@ def find_problems(image: ImageDocuments, listed: Descriptor | None = None) -> It
     for n, layer in enumerate(image.manifest.layers):
         if not _has_its_data(layer):
             yield f"layer {n} has embedded data that does not match its digest"
-        if not _is_layer(layer.media_type):
+        if not media_types.is_layer(layer.media_type):
             yield f"layer {n} has the media type {layer.media_type!r:.100}, which is not that of a layer"
         for url in layer.urls:
             if not is_plain_url(url):
                 yield f"layer {n} has the URL {url!r:.100}, which is not a plain http or https URL"
-    if (
-        listed is not None
-        and listed.platform is not None
-        and not image.platform.matches(listed.platform._replace(os_version=""))
-    ):
+    if listed is not None and listed.platform is not None and not _is_listed_as(image.platform, listed.platform):
         yield f"the index lists the platform {listed.platform}, and the config has {image.platform}"
+
+
+def _is_listed_as(own: Platform, listed: Platform) -> bool:
+    """Return whether an index may list an image as `listed`. Indexes and configs need not name everything."""
+    if not (own.is_complete and listed.is_complete):
+        return True
+    # Many configs for arm/v5 and arm/v6 have no variant.
+    variant = own.variant or listed.variant
+    return own._replace(variant=variant).matches(listed._replace(os_version=""))
 
 
 def _config(found: Mapping[str, Any]) -> Iterator[str]:
@@ -74,7 +80,7 @@ def _config(found: Mapping[str, Any]) -> Iterator[str]:
         valid = (
             isinstance(value, str)
             if kind == _TEXT
-            else isinstance(value, list) and all(isinstance(item, str) for item in value)
+            else isinstance(value, list) and all(item is None or isinstance(item, str) for item in value)
             if kind == _STRINGS
             else isinstance(value, dict) and all(item == {} or item is None for item in value.values())
         )
@@ -95,10 +101,3 @@ def _has_its_data(descriptor: Descriptor) -> bool:
     except (TypeError, ValueError):
         return False
     return len(content) == descriptor.size and Digest.of(content) == descriptor.digest
-
-
-def _is_layer(media_type: str) -> bool:
-    # Encrypted layers and newer compressions add suffixes to the media type.
-    return media_type.startswith((media_types.OCI_LAYER, media_types.DOCKER_LAYER)) or media_types.is_foreign(
-        media_type
-    )

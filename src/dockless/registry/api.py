@@ -169,7 +169,7 @@ class RegistryApi:
 
 def digest_or_tag(version: str) -> Digest | str:
     """Return `version` as a digest or a tag. Raises InvalidValueError."""
-    return Digest(version) if ":" in version else check_tag(version)
+    return Digest(version) if isinstance(version, str) and ":" in version else check_tag(version)
 
 
 def _manifest_path(repository: str, version: str) -> str:

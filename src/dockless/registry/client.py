@@ -8,6 +8,7 @@ from threading import Event
 
 from dockless._concurrency import SingleFlight, check_jobs
 from dockless.blobs import BlobSource, MissingBlobs
+from dockless.errors import InvalidValueError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.reference import check_registry, check_repository
@@ -60,6 +61,9 @@ class RegistryClient:
     ) -> None:
         self.registry = check_registry(registry)
         self.jobs = check_jobs(jobs)
+        for name, path in (("ca_file", ca_file), ("auth_file", auth_file)):
+            if path is not None and not isinstance(path, (str, os.PathLike)):
+                raise InvalidValueError(f"{name} is {path!r:.200}, which is not a path on disk")
         self.retrier = Retrier(retry or RetryPolicy(), clock or Clock())
         environ = os.environ if environ is None else environ
         self._state = UploadState(environ)
@@ -184,6 +188,8 @@ class RegistryClient:
 
     def delete_blob(self, repository: str, digest: Digest) -> None:
         """Delete a blob if the registry allows it."""
+        check_repository(repository)
+        digest = Digest(digest)
         self._uploads.forget((repository, digest))
         self._mounts.remove(digest, repository)
         repeat_deletion(
@@ -204,6 +210,7 @@ class RegistryClient:
         As `ensure_blob`, with retries, but without the content of the blob.
         """
         check_repository(repository)
+        _check_descriptor(descriptor)
         return BlobUploader(
             self._api,
             self.retrier,
@@ -218,7 +225,7 @@ class RegistryClient:
 
     def mount_candidates(self, repository: str, digest: Digest, mount_from: Collection[str] = ()) -> list[str]:
         """Return the repositories from which `ensure_blob` would mount a blob. They need not have the blob any more."""
-        return self._mounts.find(digest, repository, mount_from)
+        return self._mounts.find(Digest(digest), check_repository(repository), mount_from)
 
     def ensure_blob(
         self,
@@ -243,6 +250,7 @@ class RegistryClient:
         error and the seconds until the next attempt. `stop` ends the upload from another thread.
         """
         check_repository(repository)
+        _check_descriptor(descriptor)
         digest = descriptor.digest
 
         def upload() -> BlobResult:
@@ -263,3 +271,8 @@ class RegistryClient:
 
         result, is_own = self._uploads.run((repository, digest), upload, again=not check_first)
         return result if is_own else BlobResult("present", 0)
+
+
+def _check_descriptor(descriptor: Descriptor) -> None:
+    if not isinstance(descriptor, Descriptor):
+        raise InvalidValueError(f"{descriptor!r:.100} is not a Descriptor", hint="write Descriptor(...)")

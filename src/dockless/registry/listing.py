@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -78,16 +78,21 @@ def _get_page(api: RegistryApi, repository: str, path: str, label: str) -> tuple
 
 
 def _next_page(api: RegistryApi, repository: str, response: HttpResponse) -> str | None:
-    """Return the URL of the next page (RFC 8288), which must be the registry's own."""
-    for value in response.headers("Link"):
+    """Return the URL of the next page, which must be the registry's own."""
+    target = linked_page(response.headers("Link"))
+    if target is None:
+        return None
+    url = api.session.referenced_url(response, target, "the next page", within=f"/v2/{repository}/")
+    if origin_of(url) != origin_of(api.base_url):
+        raise ProtocolError(f"{api.registry} names another host for its next page", cause=printable(redact(url), 200))
+    return url
+
+
+def linked_page(headers: Iterable[str]) -> str | None:
+    """Return the target of the first link to a next page in the Link headers (RFC 8288); None if there is none."""
+    for value in headers:
         for link in value[:_MAX_LINK].split("<")[1:]:
             target, _, parameters = link.partition(">")
-            if not _NEXT.search(parameters):
-                continue
-            url = api.session.referenced_url(response, target, "the next page", within=f"/v2/{repository}/")
-            if origin_of(url) != origin_of(api.base_url):
-                raise ProtocolError(
-                    f"{api.registry} names another host for its next page", cause=printable(redact(url), 200)
-                )
-            return url
+            if _NEXT.search(parameters):
+                return target
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from dockless.errors import InvalidValueError
 from dockless.oci.descriptor import Descriptor
 
 
@@ -26,6 +27,13 @@ class ProgressEvent(NamedTuple):
 
 
 Progress = Callable[[ProgressEvent], None]
+
+
+def check_progress(progress: Progress) -> Progress:
+    """Return `progress` if it can be called. Raises InvalidValueError."""
+    if not callable(progress):
+        raise InvalidValueError(f"progress is {progress!r:.200}, not a function", hint="write a function of an event")
+    return progress
 
 
 def silent(event: ProgressEvent) -> None:

@@ -29,6 +29,7 @@ def list_referrers(
     manifests: ManifestStore, repository: str, digest: Digest, artifact_type: str = ""
 ) -> tuple[Descriptor, ...]:
     """Return the descriptors of the manifests that refer to `digest`. See RegistryClient.referrers."""
+    digest = Digest(digest)
     referrers = _from_api(manifests, repository, digest, artifact_type)
     if referrers is None:
         referrers = _from_tag(manifests, repository, digest)
@@ -49,6 +50,8 @@ class Referrer(NamedTuple):
         Raises InvalidDocumentError for properties that would make the index of referrers invalid. It is to be called
         before the manifest is sent.
         """
+        if not isinstance(raw, (bytes, bytearray)):
+            raise InvalidDocumentError(f"the manifest is {type(raw).__name__}, not bytes")
         if b"subject" not in raw and b"\\u" not in raw:
             return None
         label = f"the manifest {Digest.of(raw)}"

@@ -10,16 +10,16 @@ from dockless.blobs import BlobSource, DirectoryBlobs
 from dockless.errors import InvalidValueError
 from dockless.image_tree import ImageTree, read_image
 from dockless.oci.manifest import Manifest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, to_platform
 from dockless.registry.http.addresses import is_loopback
 from dockless.registry.http.url_policy import split_host
-from dockless.registry.progress import Progress, silent
+from dockless.registry.progress import Progress, check_progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
 from dockless.transfer.layer_sources import SourceLocation, mount_repositories
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location, to_destination, to_location
 from dockless.transfer.open import open_image, select_manifest
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.save import check_tags, image_names, save_tree
 
 
@@ -45,10 +45,10 @@ def copy_image(
     source, destination = to_location(source), to_destination(destination)
     tags = check_tags(tags)
     image_names(destination, tags)
-    if isinstance(platform, str):
-        platform = Platform.parse(platform)
+    platform = to_platform(platform)
+    check_progress(progress)
     with ExitStack() as stack:
-        access = stack.enter_context(access or RegistryAccess())
+        access = stack.enter_context(to_access(access))
         image = stack.enter_context(open_image(source, access))
         root = image.root if all_platforms else select_manifest(image, platform)
         blobs: BlobSource = image.source
@@ -74,6 +74,7 @@ def copy_image(
             mount_from=mount_repositories(dict.fromkeys(tree.blobs, SourceLocation(source, access)), destination),
             force_upload=force_upload,
             keep_foreign_layers=keep_foreign_layers,
+            loaded_as=source.reference,
             progress=progress,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -10,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Union
 
+from dockless._files import open_regular
 from dockless.blobs import BlobSource, DirectoryBlobs, MissingBlobs, RoutedBlobs
 from dockless.oci.digest import Digest
 from dockless.transfer.locations import Location
@@ -32,6 +34,22 @@ class BuildDirectory:
         self.path = tempfile.mkdtemp(prefix="dockless-")
         # `tempfile.TemporaryDirectory` would warn: nothing closes the directory, because images share it.
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def __getstate__(self) -> dict[str, bytes]:
+        """Return the content of the files. The directory may be gone when the pickle is loaded, by another process."""
+        content = {}
+        for name in os.listdir(self.path):
+            with open_regular(os.path.join(self.path, name), follow_symlinks=False) as file:
+                content[name] = file.read()
+        return content
+
+    def __setstate__(self, content: dict[str, bytes]) -> None:
+        """Write the files to a new directory."""
+        BuildDirectory.__init__(self)
+        for name, data in content.items():
+            # A pickle runs code of its author: it is loaded only if it can be trusted, and so can the names.
+            with open(os.path.join(self.path, name), "xb") as file:
+                file.write(data)
 
 
 # Layers by the digest of their blobs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 from dockless.errors import InvalidValueError, printable
@@ -38,7 +39,7 @@ class Location:
         As in skopeo, a path on disk has no colon: the image's name follows the first one. A reference without a
         registry belongs to `default_registry`; if that is None, it is an error. Raises InvalidValueError.
         """
-        kind, colon, rest = text.partition(":")
+        kind, colon, rest = _text(text).partition(":")
         if colon and kind in _ON_DISK:
             path, _, name = rest.partition(":")
             if not path or "\0" in rest:
@@ -76,14 +77,22 @@ class Location:
         return f"{self.kind}:{self.path}:{self.name}" if self.name else f"{self.kind}:{self.path}"
 
 
+def check_path(path: str | os.PathLike[str], label: str = "the path") -> str:
+    """Return a path on disk as text. Raises InvalidValueError for a value of another type, and for a NUL byte."""
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidValueError(f"{label} is {path!r:.200}, which is not a path on disk", hint="write a path as text")
+    return text
+
+
 def to_location(location: str | Location) -> Location:
     """Return `location`, parsed if it is text. Raises InvalidValueError."""
-    return location if isinstance(location, Location) else Location.parse(_text(location))
+    return location if isinstance(location, Location) else Location.parse(location)
 
 
 def to_destination(location: str | Location) -> Location:
     """Return the same as `to_location`, but require a registry: nothing is sent to Docker Hub by default."""
-    return location if isinstance(location, Location) else Location.parse(_text(location), default_registry=None)
+    return location if isinstance(location, Location) else Location.parse(location, default_registry=None)
 
 
 def _text(location: object) -> str:

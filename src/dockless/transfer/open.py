@@ -12,8 +12,11 @@ from dockless.errors import InvalidDocumentError
 from dockless.image_tree import read_image, read_manifest
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.image_documents import NotAnImageError
 from dockless.oci.manifest import Index, Manifest
-from dockless.oci.platform import DEFAULT_PLATFORM, Platform
+from dockless.oci.platform import Platform
+from dockless.oci.selection import select_image
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, Location
 from dockless.transfer.registry_access import RegistryAccess
 
@@ -72,7 +75,7 @@ def open_image(location: Location, access: RegistryAccess) -> Iterator[OpenImage
 
 
 def select_manifest(image: OpenImage, platform: Platform | None) -> Manifest:
-    """Return the manifest for `platform`; None selects the only one, else linux/amd64.
+    """Return the manifest for `platform`; None selects the only one, else linux/amd64. See `select_image`.
 
     Raises InvalidDocumentError, with the platforms that the image has.
     """
@@ -80,17 +83,21 @@ def select_manifest(image: OpenImage, platform: Platform | None) -> Manifest:
     if isinstance(root, Manifest):
         if platform is not None:
             own = read_image(image.source, root, label).platform
-            if not own.matches(platform):
+            if not own.runs_on(platform):
                 raise InvalidDocumentError(f"{label} has no image for {platform}", cause=f"its platform is {own}")
         return root
-    manifests = [child for child in root.manifests if child.platform is None or child.platform.os != "unknown"]
-    if platform is None and len(manifests) == 1:
-        child = manifests[0]
-    else:
-        child = root.select(platform or DEFAULT_PLATFORM, label)
-    manifest = read_manifest(image.source, child, f"{label} ({child.digest})")
+
+    def read(child: Descriptor) -> Manifest | Index:
+        return read_manifest(image.source, child, f"{label} ({child.digest})")
+
+    def read_platform(manifest: Manifest) -> Platform | None:
+        try:
+            return read_image(image.source, manifest, label).platform
+        except NotAnImageError:
+            return None
+
+    child = select_image(root, platform, label, read, read_platform)
+    manifest = read(child)
     if isinstance(manifest, Index):
-        raise InvalidDocumentError(
-            f"{label} has no image for {platform or DEFAULT_PLATFORM}", cause=f"{child.digest} is an index"
-        )
+        raise InvalidDocumentError(f"{label} lists {child.digest} as a manifest", cause="it is an index")
     return manifest

@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockless._concurrency import check_jobs
 from dockless.errors import CredentialsError, InvalidValueError, RegistryError
 from dockless.oci.reference import DOCKER_HUB, Reference, check_registry
 from dockless.registry.auth.credentials import CredentialProvider, Credentials
+from dockless.transfer.locations import check_path
 
 if TYPE_CHECKING:
     from dockless.registry.client import RegistryClient
@@ -32,7 +33,7 @@ class RegistryAccess:
     jobs         the maximum number of concurrent requests to each registry
     retry        how often and how long failed requests are retried; None: the defaults of RetryPolicy
 
-    Raises InvalidValueError.
+    A pickle of this object contains `credentials`. Raises InvalidValueError.
     """
 
     def __init__(
@@ -46,6 +47,16 @@ class RegistryAccess:
         retry: RetryPolicy | None = None,
     ) -> None:
         self.jobs = check_jobs(jobs)
+        if not isinstance(insecure, bool) and (
+            isinstance(insecure, (str, bytes)) or not isinstance(insecure, Collection)
+        ):
+            raise InvalidValueError(
+                f"insecure is {insecure!r:.200}, neither a bool nor a list of registries",
+                hint='write ["localhost:5000"]',
+            )
+        for name, path in (("ca_file", ca_file), ("auth_file", auth_file)):
+            if path is not None:
+                check_path(path, name)
         self._insecure = insecure if isinstance(insecure, bool) else frozenset(map(check_registry, insecure))
         self._retry = retry
         self.ca_file = ca_file
@@ -62,11 +73,24 @@ class RegistryAccess:
                 )
         self._credentials = dict(credentials or {}) or None
         self._auth_file = auth_file
+        self._open_nothing()
+
+    def _open_nothing(self) -> None:
         self._used: dict[str, Reference] = {}
         self._clients: dict[str, RegistryClient] = {}
         self._open = ExitStack()
         self._users = 0
         self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arguments, which include credentials that were given. Connections and tokens are not pickled."""
+        names = ("jobs", "ca_file", "_insecure", "_retry", "_credentials", "_auth_file")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the arguments."""
+        self.__dict__.update(state)
+        self._open_nothing()
 
     def __enter__(self) -> RegistryAccess:
         with self._lock:
@@ -82,6 +106,8 @@ class RegistryAccess:
 
     def client(self, reference: Reference) -> RegistryClient:
         """Return the client for a reference's registry. Raises CredentialsError if `auth_file` does not exist."""
+        if not isinstance(reference, Reference):
+            raise InvalidValueError(f"{reference!r:.200} is not a Reference", hint='write Reference.parse("...")')
         if self._auth_file is not None and not os.path.exists(self._auth_file):
             raise CredentialsError(f"the auth file {self._auth_file} does not exist", hint="check the path")
         from dockless.registry.client import RegistryClient
@@ -116,3 +142,10 @@ class RegistryAccess:
         if isinstance(self._insecure, bool):
             return self._insecure and registry != DOCKER_HUB
         return registry in self._insecure
+
+
+def to_access(access: RegistryAccess | None) -> RegistryAccess:
+    """Return `access`, or one with the default arguments. Raises InvalidValueError for a value of another type."""
+    if access is not None and not hasattr(access, "client"):
+        raise InvalidValueError(f"access is {access!r:.200}, not a RegistryAccess", hint="write RegistryAccess(...)")
+    return access or RegistryAccess()

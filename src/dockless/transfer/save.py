@@ -10,18 +10,18 @@ from typing import Callable
 from dockless.blobs import BlobSource, MemoryBlobs
 from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.image_tree import ImageTree, read_image
-from dockless.layout.oci_layout import named
+from dockless.layout.oci_layout import named, with_loaded_name
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference, check_tag
-from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
 from dockless.transfer.layer_sources import LayerSources, mount_repositories, open_layer_sources
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, REGISTRY, Location, to_destination
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 
 
 def save_images(
@@ -40,6 +40,7 @@ def save_images(
     if not destinations:
         raise InvalidValueError("no destination given", hint="name a destination")
     tags = check_tags(tags)
+    check_progress(progress)
     locations = [to_destination(destination) for destination in destinations]
     for location in locations:
         # Names are checked for all destinations before anything is written to the first.
@@ -50,7 +51,7 @@ def save_images(
     tree = ImageTree.of(root, list(documents.values()))
     memory = {digest: data for image in images for digest, data in image.documents.items()}
     with ExitStack() as stack:
-        access = stack.enter_context(access or RegistryAccess())
+        access = stack.enter_context(to_access(access))
         layers = stack.enter_context(open_layer_sources(layer_sources, tree.blobs))
         foreign = ForeignLayerSource(layers, ca_file=access.ca_file)
         stack.callback(foreign.close)
@@ -88,11 +89,13 @@ def save_tree(
     mount_from: Mapping[Digest, Collection[str]] | None = None,
     force_upload: bool = False,
     keep_foreign_layers: bool = True,
+    loaded_as: Reference | None = None,
     progress: Progress = silent,
 ) -> PushResult:
     """Save an image, whose blobs are read from `source`, to `destination` under its own name and `tags`.
 
-    Without either, the image gets the tag `latest` in a registry, and no name on disk. Foreign layers are left out
+    Without either, the image gets the tag `latest` in a registry, and no name on disk. In an oci-archive, an image
+    that comes from the reference `loaded_as` gets this reference when it is loaded. Foreign layers are left out
     with `keep_foreign_layers`, except in archives that `docker load` reads. Raises DocklessError.
     """
     source = MemoryBlobs({digest: document.raw for digest, document in tree.documents.items()}, source)
@@ -113,6 +116,7 @@ def save_tree(
     else:
         from dockless.layout.oci_archive import write_oci_archive
 
+        roots = [with_loaded_name(root, loaded_as) for root in roots]
         write_oci_archive(destination.path, roots, blobs, source, on_bytes=written.on_bytes)
     return written.result(tree.root.digest, [destination.named(name) for name in names or [""]])
 

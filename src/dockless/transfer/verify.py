@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -13,24 +14,26 @@ from dockless._concurrency import WorkerPool
 from dockless._files import open_regular
 from dockless._lines import BoundedLines
 from dockless.blobs import BlobSource
-from dockless.errors import DocklessError, InvalidDocumentError
+from dockless.errors import DocklessError, InvalidDocumentError, LayoutError
 from dockless.image_tree import ImageWalker, TreeNode, read_document
 from dockless.layout.docker_archive_reader import DockerArchive
+from dockless.layout.files import read_small
 from dockless.layout.oci_layout import OciLayout, name_of
 from dockless.oci import media_types
+from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.image_documents import ImageDocuments
+from dockless.oci.image_documents import ImageDocuments, NotAnImageError
 from dockless.oci.manifest import Manifest
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, to_platform
 from dockless.oci.validation import find_problems
-from dockless.registry.progress import Progress, ProgressEvent, silent
+from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location, to_location
 from dockless.transfer.open import open_image, select_manifest
-from dockless.transfer.registry_access import RegistryAccess
+from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.verify_layer import layer_problems
 
-_IN_TOTO = "application/vnd.in-toto+json"
+_BYTES = "application/octet-stream"
 _MAX_DIFF_IDS = 3
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -44,6 +47,8 @@ class VerifyResult:
     blobs          the number of configs and layers that were read
     bytes          the size of everything that was read
     foreign        foreign layers that the source does not have, which were not verified
+    unsupported    the digests of other algorithms than sha256 that a layout lists. The manifest is compared with such
+                   a digest, what it names is not verified
     problems       a line for each problem; empty if there are none. Of many problems of one kind, 20 have a line, and
                    one line has the number of the others
     problem_count  the number of problems
@@ -56,6 +61,7 @@ class VerifyResult:
     foreign: tuple[Digest, ...]
     problems: tuple[str, ...]
     problem_count: int
+    unsupported: tuple[str, ...] = ()
 
 
 def verify_image(
@@ -68,13 +74,13 @@ def verify_image(
     """Read and verify every manifest, config and layer of the image at `source`, or only the image for `platform`.
 
     The verification covers sizes and digests, the diff IDs and tar structure of layers, and the rules of the image
-    specification. Without an image name, all images of a layout or archive are verified, and all blobs of a
-    layout. Raises DocklessError only if the source cannot be opened.
+    specification; for artifacts, only sizes and digests. Without an image name, all images of a layout or archive are
+    verified, and all blobs of a layout. Raises DocklessError only if the source cannot be opened.
     """
     source = to_location(source)
-    access = access or RegistryAccess()
-    if isinstance(platform, str):
-        platform = Platform.parse(platform)
+    access = to_access(access)
+    platform = to_platform(platform)
+    check_progress(progress)
     if source.kind == DOCKER_ARCHIVE and not source.name and platform is None:
         with closing(DockerArchive(source.path)) as archive:
             verification = _Verification(archive, access.jobs, progress)
@@ -92,7 +98,10 @@ def verify_image(
             if source.kind == OCI:
                 for problem in _unnamed_blob_problems(source.path, verification.sizes):
                     verification.problems.add("files that are not valid blobs", problem)
-        return verification.result(listed.digest for listed in layout.index.manifests)
+            for problem in _unsupported_problems(layout):
+                verification.problems.add("documents that cannot be read", problem)
+        unsupported = tuple(entry.digest for entry in layout.index.unsupported)
+        return verification.result((listed.digest for listed in layout.index.manifests), unsupported)
     with open_image(source, access) as opened:
         root = opened.root if platform is None else select_manifest(opened, platform)
         verification = _Verification(opened.source, access.jobs, progress)
@@ -115,7 +124,7 @@ class _Verification:
         # A layer of several images is read once, and compared with the diff IDs of all of them.
         self._layers: dict[Digest, tuple[Descriptor, set[Digest]]] = {}
 
-    def result(self, roots: Iterable[Digest]) -> VerifyResult:
+    def result(self, roots: Iterable[Digest], unsupported: tuple[str, ...] = ()) -> VerifyResult:
         return VerifyResult(
             digests=tuple(dict.fromkeys(roots)),
             manifests=self._manifests,
@@ -124,6 +133,7 @@ class _Verification:
             foreign=tuple(self._foreign),
             problems=self.problems.lines(),
             problem_count=self.problems.count,
+            unsupported=unsupported,
         )
 
     def _add_error(self, error: DocklessError) -> None:
@@ -141,6 +151,9 @@ class _Verification:
     def _add_manifest(self, manifest: Manifest, node: TreeNode) -> None:
         diff_ids = self._verify_config(manifest, node)
         for n, layer in enumerate(manifest.layers):
+            if diff_ids is None:
+                # The content of an artifact is not specified, whatever its media type is.
+                layer = layer._replace(media_type=_BYTES)
             known, known_diff_ids = self._layers.setdefault(layer.digest, (layer, set()))
             if known.size != layer.size:
                 self.problems.add(
@@ -148,36 +161,38 @@ class _Verification:
                     f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
                     f"manifest",
                 )
-            if known.is_foreign and not layer.is_foreign:
+            if (known.is_foreign and not layer.is_foreign) or (known.media_type == _BYTES and diff_ids is not None):
                 self._layers[layer.digest] = layer, known_diff_ids
             if diff_ids:
                 known_diff_ids.add(diff_ids[n])
 
-    def _verify_config(self, manifest: Manifest, node: TreeNode) -> tuple[Digest, ...]:
-        """Return the diff IDs; none if the config cannot be read."""
+    def _verify_config(self, manifest: Manifest, node: TreeNode) -> tuple[Digest, ...] | None:
+        """Return the diff IDs; none of them if the config cannot be read, and None for an artifact."""
         try:
             raw = read_document(self._source, manifest.config, f"the config {manifest.config.digest} of {node.label}")
         except DocklessError as error:
             self._add_error(error)
             return ()
         self.sizes[manifest.config.digest] = len(raw)
-        if manifest.config.media_type not in media_types.CONFIGS.values():
-            # An artifact (an attestation, a chart) is valid: its layers are verified as blobs.
-            return ()
+        if manifest.layers and not any(media_types.is_layer(layer.media_type) for layer in manifest.layers):
+            # Attestations of BuildKit have the config of an image.
+            return None
         try:
             image = ImageDocuments.read(manifest, raw, node.label)
+        except NotAnImageError:
+            # An artifact (a signature, a chart) is valid: its layers are verified as blobs.
+            return None
         except InvalidDocumentError as error:
             self._add_error(error)
-            return ()
-        if manifest.layers and all(layer.media_type == _IN_TOTO for layer in manifest.layers):
-            # Attestations of buildkit have the config of an image.
             return ()
         for rule in find_problems(image, node.listed):
             self.problems.add(f"problems of {node.label}", f"{node.label}: {rule}")
         return image.config.diff_ids
 
     def verify_layers(self) -> None:
-        """Read and verify the layers of all manifests."""
+        """Read and verify the layers of all manifests, and the blobs that indexes list."""
+        for other in self.walker.others.values():
+            self._layers.setdefault(other.digest, (other._replace(media_type=_BYTES), set()))
         problems: dict[Digest, BoundedLines] = {}
 
         def verify(layer: Descriptor, diff_ids: set[Digest]) -> None:
@@ -212,6 +227,22 @@ class _Verification:
 
     def _on_bytes(self, layer: Descriptor, size: int) -> None:
         self._progress(ProgressEvent("bytes", layer, size))
+
+
+def _unsupported_problems(layout: OciLayout) -> Iterator[str]:
+    """Yield the problems of the documents with other digests than sha256, as far as this Python has the algorithm."""
+    for entry in layout.index.unsupported:
+        algorithm, _, encoded = entry.digest.partition(":")
+        if algorithm not in ("sha384", "sha512"):
+            continue
+        try:
+            raw = read_small(layout.files, f"blobs/{algorithm}/{encoded}", DEFAULT_LIMIT)
+        except LayoutError as error:
+            yield f"{layout.where} lacks the blob {entry.digest}: {error.cause or error.problem}"
+            continue
+        found = hashlib.new(algorithm, raw).hexdigest()
+        if found != encoded:
+            yield f"the blob {entry.digest} is damaged: its digest is {algorithm}:{found}"
 
 
 def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterator[str]:

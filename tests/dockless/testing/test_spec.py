@@ -161,7 +161,7 @@ def test_manifests_keep_their_bytes_and_type(call, helpers):
         (lambda d: d["config"].update(size=3), "SIZE_INVALID"),
         (lambda d: d["config"].update(size="2"), "MANIFEST_INVALID"),
         (lambda d: d["layers"].append({}), "MANIFEST_INVALID"),
-        (lambda d: d.update(layers=None), "MANIFEST_INVALID"),
+        (lambda d: d.update(layers={}), "MANIFEST_INVALID"),
         (lambda d: d.pop("config"), "MANIFEST_INVALID"),
         (lambda d: d.update(mediaType="text/plain"), "MANIFEST_INVALID"),
         (lambda d: d.update(schemaVersion=1), "MANIFEST_INVALID"),

@@ -48,7 +48,8 @@ HARMLESS = {
         "Digest.of",
         "LayerSpec.to_json",
     ),
-    *("Layer.from_spec", "Layer.from_tarball", "Platform.matches", "Platform.normalized", "Platform.to_json"),
+    *("Layer.from_spec", "Layer.from_tarball", "Platform.filled", "Platform.matches", "Platform.normalized"),
+    *("Platform.preference", "Platform.runs_on", "Platform.to_json"),
 }
 # The specification or documentation that defines the format or behavior of an object.
 SOURCES = {

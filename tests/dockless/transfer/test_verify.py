@@ -74,7 +74,6 @@ BEFORE = {
     "a diff id that is none": (lambda d: d.config["rootfs"]["diff_ids"].__setitem__(0, "x"), "invalid digest"),
     "no rootfs": (lambda d: d.config.pop("rootfs"), "no rootfs.diff_ids"),
     "another rootfs type": (lambda d: d.config["rootfs"].update(type="tree"), "has the type 'tree', not layers"),
-    "no architecture": (lambda d: d.config.pop("architecture"), "no architecture"),
     "more history than layers": (
         lambda d: d.config.update(history=[{}] * 3),
         "has entries for 3 layers, the image has 2",

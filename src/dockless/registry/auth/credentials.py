@@ -25,6 +25,9 @@ class Credentials(NamedTuple):
         The password of `_json_key` is a service account's key file, of several lines (Artifact Registry, gcr.io).
         """
         for name in ("username", "password", "identity_token", "registry_token"):
+            if not isinstance(getattr(self, name), str):
+                # The value may be a secret.
+                raise CredentialsError(f"the {name.replace('_', ' ')} of {self.source} is not a string")
             may_have_lines = name == "password" and self.username.startswith("_json_key")
             if any(c in getattr(self, name) for c in ("\0" if may_have_lines else "\r\n\0")):
                 raise CredentialsError(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
+from dockless.errors import CredentialsError
 from dockless.registry.auth.credential_helpers import ask_helper
 from dockless.registry.auth.credentials import CredentialProvider, Credentials, ResolvedCredentials
 from dockless.registry.auth.docker_config import config_paths, keys_of, normalized, read_config_file
@@ -35,6 +36,8 @@ def find_credentials(
     Application Default Credentials. Otherwise access is anonymous. Raises CredentialsError for a source that names this
     host and is broken.
     """
+    if not isinstance(host, str) or not isinstance(repository, str):
+        raise CredentialsError(f"{host!r:.100} and {repository!r:.100} are not a host and a repository")
     return find_credentials_with(None, host, repository, given, auth_file, os.environ if environ is None else environ)
 
 
