@@ -52,6 +52,7 @@ class MemberRules:
     def __init__(self, label: str, *, windows: bool = False) -> None:
         self._label = label
         self._windows = windows
+        self._has_windows_directory = False
         # What is known of a path, by the hash of the path: a large layer has a million paths.
         self._paths: dict[int, int] = {}
         self._links: dict[int, str] = {}
@@ -88,13 +89,24 @@ class MemberRules:
                 f"{label} contains the hard link {name!r} to {_text(member.link)!r}, which is outside of the image",
             )
         path = _clean(member.name)
-        if self._windows and member.kind != GLOBAL and path and path.split(b"/")[0] not in _WINDOWS_DIRECTORIES:
-            yield MemberProblem(
-                f"paths outside of Files and Hives in {label}",
-                f"{label} of an image for Windows contains the path {name!r}, which is not in Files or Hives",
-            )
+        if self._windows and member.kind != GLOBAL and path:
+            if path.split(b"/")[0] in _WINDOWS_DIRECTORIES:
+                self._has_windows_directory = True
+            else:
+                yield MemberProblem(
+                    f"paths outside of Files and Hives in {label}",
+                    f"{label} of an image for Windows contains the path {name!r}, which is not in Files or Hives",
+                )
         if len(self._paths) < _MAX_PATHS:
             yield from self._path_problems(member, path, name)
+
+    def problems_at_end(self) -> Iterator[MemberProblem]:
+        """Yield the problems of the layer after its last member."""
+        if self._windows and not self._has_windows_directory:
+            yield MemberProblem(
+                f"problems of {self._label}",
+                f"{self._label} of an image for Windows has neither the directory Files nor the directory Hives",
+            )
 
     def _path_problems(self, member: Member, path: bytes, name: str) -> Iterator[MemberProblem]:
         label, paths = self._label, self._paths

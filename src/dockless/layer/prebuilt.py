@@ -49,12 +49,21 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
     )
 
 
-def _count_entries(tar: HashingReader, path: str) -> int:
+def check_windows_layer(path: str) -> None:
+    """Raise LayerError unless the members of the layer at `path` are those of a layer for Windows."""
+    with open_regular(path) as file:
+        _count_entries(HashingReader(decompress(file, path), path), "the layer", windows=True)
+
+
+def _count_entries(tar: HashingReader, path: str, *, windows: bool = False) -> int:
     """Return the number of members. Raises LayerError for the first problem of a member."""
-    rules = MemberRules(path)
+    rules = MemberRules(path, windows=windows)
+    hint = "" if windows else "create the archive again, for example with tar --format=posix"
     entries = 0
     for member in read_members(tar, path):
         for problem in rules.problems(member):
-            raise LayerError(problem.line, hint="create the archive again, for example with tar --format=posix")
+            raise LayerError(problem.line, hint=hint)
         entries += member.kind != GLOBAL
+    for problem in rules.problems_at_end():
+        raise LayerError(problem.line, hint=hint)
     return entries

@@ -26,6 +26,7 @@ def assemble_image(
     image_format: str | None = None,
     remove_layers: Sequence[str] = (),
     annotations: Mapping[str, str] | None = None,
+    windows_layers: bool = False,
 ) -> ImageDocuments:
     """Return `base` without `remove_layers`, with `layers` (lowest first) on top and `edit` applied to its config.
 
@@ -33,7 +34,8 @@ def assemble_image(
     that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
     the base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
     media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
-    its history entry. `annotations` are merged by name into those of the manifest.
+    its history entry. `annotations` are merged by name into those of the manifest. `windows_layers` says that `layers`
+    were made for Windows, if the image is for Windows.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
     not the base's, a layer media type that has no counterpart in `image_format`.
@@ -45,6 +47,13 @@ def assemble_image(
         target = image_format or "oci"
         lower: tuple[ImageLayer, ...] = ()
         config = ImageConfig.scratch(platform or DEFAULT_PLATFORM)
+        if is_windows(config.platform):
+            raise InvalidValueError(
+                "cannot make an image for Windows without a base",
+                cause="the lowest layers of an image for Windows have the files of Windows",
+                hint="name a base for Windows",
+                field="platform",
+            )
     else:
         if platform is not None and not base.platform.matches(platform):
             raise InvalidValueError(f"the base is for {base.platform}, not for {platform}")
@@ -54,6 +63,8 @@ def assemble_image(
         ):
             return base
         lower, config = base.layers, base.config
+        if new_layers and not windows_layers:
+            refuse_windows(base.platform)
     try:
         removed = _offsets(lower, remove_layers)
     except InvalidValueError as error:
@@ -97,6 +108,25 @@ def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> Imag
         image_format=image.image_format,
         annotations=None,
     )
+
+
+def is_windows(platform: Platform) -> bool:
+    """Return whether images of this platform are for Windows."""
+    return platform.normalized().os == "windows"
+
+
+def refuse_windows(platform: Platform) -> None:
+    """Raise InvalidValueError if the layers of images of this platform cannot be built here.
+
+    Layers for Windows have files in `Files`, registry hives in `Hives`, and pax records with security descriptors and
+    attributes of NTFS. Windows does not import a layer of other paths.
+    """
+    if is_windows(platform):
+        raise InvalidValueError(
+            "cannot add a layer to an image for Windows",
+            cause="layers are built for Linux: they have no directories Files and Hives and no attributes of NTFS",
+            hint="build the layer on Windows, and add its archive with Layer.from_tarball",
+        )
 
 
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:

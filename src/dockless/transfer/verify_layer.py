@@ -49,6 +49,8 @@ def layer_problems(
         for member in read_members(tar, f"the tar in {label}"):
             for problem in rules.problems(member):
                 problems.add(*problem)
+        for problem in rules.problems_at_end():
+            problems.add(*problem)
         tar.drain()
     except LayoutError as error:
         problems.add(kind, str(error))
