@@ -282,7 +282,7 @@ def test_layers_of_windows():
 
 
 @pytest.mark.parametrize(
-    "case", ["a file", "a path below a file", "old GNU sparse", "the type V", "zero block", "zeros"]
+    "case", ["valid", "a file", "a path below a file", "old GNU sparse", "the type V", "zero block", "zeros"]
 )
 def test_podman_refuses_the_layer(tmp_path, case):
     """The rules of this module are those of a real runtime. The control: podman takes the layer `valid`."""
