@@ -191,7 +191,7 @@ class Image:
         """
         built, directory = _build(layer, self.platform)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
-        return self._with(self._assemble([added], windows_layers=True), {built.descriptor.digest: directory})
+        return self._with(self._assemble([added]), {built.descriptor.digest: directory})
 
     def add_remote_layer(
         self,
@@ -227,7 +227,7 @@ class Image:
         if repository:
             location = Location(REGISTRY, reference=Reference.parse(repository))
             layer_sources[added.descriptor.digest] = SourceLocation(location, access or RegistryAccess())
-        return self._with(self._assemble([added], windows_layers=True), layer_sources)
+        return self._with(self._assemble([added]), layer_sources)
 
     def remove_layer(self, digest: str) -> Image:
         """Return the image without the layer of that digest or diff ID, and without the layer's history.

@@ -26,7 +26,6 @@ def assemble_image(
     image_format: str | None = None,
     remove_layers: Sequence[str] = (),
     annotations: Mapping[str, str] | None = None,
-    windows_layers: bool = False,
 ) -> ImageDocuments:
     """Return `base` without `remove_layers`, with `layers` (lowest first) on top and `edit` applied to its config.
 
@@ -34,8 +33,8 @@ def assemble_image(
     that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
     the base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
     media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
-    its history entry. `annotations` are merged by name into those of the manifest. `windows_layers` says that `layers`
-    were made for Windows, if the image is for Windows.
+    its history entry. `annotations` are merged by name into those of the manifest. Whether `layers` are for the operating
+    system of the base is not checked: see `refuse_windows`.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
     not the base's, a layer media type that has no counterpart in `image_format`.
@@ -63,8 +62,6 @@ def assemble_image(
         ):
             return base
         lower, config = base.layers, base.config
-        if new_layers and not windows_layers:
-            refuse_windows(base.platform)
     try:
         removed = _offsets(lower, remove_layers)
     except InvalidValueError as error:
@@ -125,7 +122,7 @@ def refuse_windows(platform: Platform) -> None:
         raise InvalidValueError(
             "cannot add a layer to an image for Windows",
             cause="layers are built for Linux: they have no directories Files and Hives and no attributes of NTFS",
-            hint="build the layer on Windows, and add its archive with Layer.from_tarball",
+            hint="add a layer that was built on Windows, with Layer.from_tarball of the library",
         )
 
 
