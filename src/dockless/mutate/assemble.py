@@ -33,8 +33,8 @@ def assemble_image(
     that nothing here changes are kept, `platform` must be the base's (None: any), and without a change the result is
     the base, byte for byte. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
     media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
-    its history entry. `annotations` are merged by name into those of the manifest. Whether `layers` are for the operating
-    system of the base is not checked: see `refuse_windows`.
+    its history entry. `annotations` are merged by name into those of the manifest. The operating system of
+    `layers` is not checked: see `refuse_windows`.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
     not the base's, a layer media type that has no counterpart in `image_format`.

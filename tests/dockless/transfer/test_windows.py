@@ -12,9 +12,6 @@ from dockless.cli import main
 from dockless.errors import InvalidValueError, LayerError
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
-from dockless.oci.descriptor import Descriptor
-from dockless.oci.digest import Digest
-from dockless.oci.image_documents import ImageLayer
 from dockless.oci.platform import Platform
 
 WINDOWS_TAR = tar_of({"Files/Windows/System32/config/SYSTEM": b"x", "Hives/System_Delta": b"y"})
@@ -41,7 +38,7 @@ def test_a_base_for_windows_is_valid_and_its_config_can_be_edited(tmp_path, base
 
 def test_layers_for_linux_are_refused(tmp_path, base):
     image = Image.load(base)
-    reason = "cannot add a layer to an image for Windows: layers are built for Linux.*; add a layer that was built on Windows"
+    reason = "cannot add a layer to an image for Windows: layers are built for Linux.*; add a layer that"
     for new in (layer(), layer(compression="none"), Layer.from_files({}, whiteouts=["/Files/x"])):
         with pytest.raises(InvalidValueError, match=reason):
             image.add_layer(new)
