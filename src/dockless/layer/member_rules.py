@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ _TYPES = {
 }
 # Layers for Windows have the files in `Files` and the registry in `Hives`; base layers also have `UtilityVM`.
 _WINDOWS_DIRECTORIES = frozenset((b"Files", b"Hives", b"UtilityVM"))
+_UNCLEAN = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)")
 _MEMBER, _PARENT, _FILE = 1, 2, 4
 # Paths that are remembered, with their parent directories. Each takes about 100 bytes. The largest image layers have a
 # million files.
@@ -69,20 +71,19 @@ class MemberRules:
                 f"members of other types in {label}",
                 f"{label} contains {name!r} of the tar type {_text(member.kind)!r} ({what}), which runtimes refuse",
             )
-        parts: list[bytes] = []
-        for each in filter(None, (member.name, member.alias)):
-            parts += each.split(b"/")
+        for each in (member.name, member.alias):
+            # Of almost all names, the parts need not be known.
+            parts = each.split(b"/") if b".." in each or _WHITEOUT in each else ()
             if b".." in parts:
                 yield MemberProblem(
                     f"paths outside of the image in {label}",
                     f"{label} contains the path {_text(each)!r}, which is outside of the image",
                 )
-                break
-        if any(part.startswith(_WHITEOUT) and part[len(_WHITEOUT) :] in (b"", b".", b"..") for part in parts):
-            yield MemberProblem(
-                f"whiteouts that name no file in {label}",
-                f"{label} contains the whiteout {name!r}, which names no file",
-            )
+            if any(part.startswith(_WHITEOUT) and part[len(_WHITEOUT) :] in (b"", b".", b"..") for part in parts):
+                yield MemberProblem(
+                    f"whiteouts that name no file in {label}",
+                    f"{label} contains the whiteout {_text(each)!r}, which names no file",
+                )
         if member.kind == b"1" and b".." in member.link.split(b"/"):
             yield MemberProblem(
                 f"hard links to paths outside of the image in {label}",
@@ -160,4 +161,7 @@ def _text(name: bytes) -> str:
 
 def _clean(name: bytes) -> bytes:
     """Return the path in the image, as runtimes clean it, without a slash at the beginning or end."""
+    name = name[:-1] if name.endswith(b"/") else name
+    if not _UNCLEAN.search(name):
+        return name
     return posixpath.normpath(b"/" + name.lstrip(b"/"))[1:]

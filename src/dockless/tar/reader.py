@@ -28,9 +28,11 @@ _OCTAL = re.compile(rb"[0-7]*\Z")
 _USUAL_NUMBERS = re.compile(rb"(?:[0-7]{6}[0-7 ][ \0]){3}(?:[0-7]{11}[ \0]){2}")
 _NUMBERS = {"mode": (100, 108), "UID": (108, 116), "GID": (116, 124), "time": (136, 148)}
 _DEVICE_NUMBERS = {"device number": (329, 337), "minor device number": (337, 345)}
+_STAR_NUMBERS = {"access time": (476, 488), "change time": (488, 500)}
 _USUAL_DEVICE_NUMBERS = (b"\0" * 16, b"0000000\0" * 2)
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
 _NAMES = {b"path": "name", b"GNU.sparse.name": "name", b"linkpath": "link", b"size": "size"}
+_EXTENT = b"GNU.sparse.offset", b"GNU.sparse.numbytes"
 # Types of GNU tar's long names and links.
 _GNU_LONG = {b"L": b"path", b"K": b"linkpath"}
 _EXTENDED = frozenset((b"x", GLOBAL, *_GNU_LONG))
@@ -86,14 +88,16 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
     a single zero block, and a number, name or count beyond its bound.
     """
     at = records = 0
-    # The records of the extended headers that precede the next member, their types, and why readers differ about them.
-    extended: dict[bytes, bytes] = {}
+    # The extended headers that precede the next member: the records of the last pax header, GNU's long names, the types
+    # of all headers, and why readers differ about them.
+    pax_records: dict[bytes, bytes] = {}
+    long_names: dict[bytes, bytes] = {}
     kinds: set[bytes] = set()
     problem = ""
     while True:
         block = _take(stream, 512)
         # Some writers, such as umoci 0.4, omit the zero blocks at the end.
-        if block == _ZERO or (not block and at and not extended):
+        if block == _ZERO or (not block and at and not (pax_records or long_names)):
             if _take(stream, 512).strip(b"\0"):
                 # Go's archive/tar refuses the archive, and GNU tar reads on.
                 raise LayoutError(f"{label} is damaged", cause=f"other content follows the zero block at byte {at}")
@@ -139,14 +143,20 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                     )
             # Go uses the last of two pax headers, prefers GNU's names, and forgets extended headers before a global
             # one; Python merges pax headers, and only some readers obey global headers.
-            if (kinds or values) if kind == GLOBAL else kind in kinds or not extended.keys().isdisjoint(values):
+            known = {*pax_records, *long_names}
+            if (kinds or values) if kind == GLOBAL else kind in kinds or not known.isdisjoint(values):
                 problem = f"readers differ about the extended tar header at byte {begin}"
             if kind == GLOBAL:
                 yield Member(_names(block)[0], kind, b"", at, 0, problem=problem)
+                pax_records, long_names, kinds = {}, {}, set()
                 continue
             kinds.add(kind)
-            extended.update(values)
+            if kind in _GNU_LONG:
+                long_names.update(values)
+            else:
+                pax_records = values
             continue
+        extended = {**pax_records, **{key: value for key, value in long_names.items() if value}}
         name, alias = _names(block)
         if extended.get(b"path"):
             name, alias = extended[b"path"], b""
@@ -172,7 +182,7 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
             blocks = _skip_sparse_map(block, stream, label, begin)
             at, records = at + 512 * blocks, records + blocks
         yield Member(name, kind, link, at, size, alias, problem, sparse)
-        extended, kinds, problem = {}, set(), ""
+        pax_records, long_names, kinds, problem = {}, {}, set(), ""
         stream.skip(size - taken)
         # umoci 0.4 ends an archive after the last byte of the last file, without padding.
         at += size + len(_take(stream, -size % 512))
@@ -224,7 +234,7 @@ def _names(block: bytes) -> tuple[bytes, bytes]:
         # GNU's format has times where USTAR has the prefix. Go before 1.8, and therefore Docker before 1.13, wrote a
         # prefix there, which Go still reads.
         prefix = block[345:500].partition(b"\0")[0]
-        if prefix.isascii():
+        if prefix and prefix.isascii():
             return prefix + b"/" + name, name
     return name, b""
 
@@ -245,6 +255,8 @@ def _check_numbers(block: bytes, label: str, at: int) -> None:
         fields.update(_NUMBERS)
     if block[329:345] not in _USUAL_DEVICE_NUMBERS and (block[257:263] == _USTAR_MAGIC or block[257:265] == _GNU_MAGIC):
         fields.update(_DEVICE_NUMBERS)
+    if block[508:] == _STAR_TRAILER and block[257:263] == _USTAR_MAGIC:
+        fields.update(_STAR_NUMBERS)
     for name, (begin, end) in fields.items():
         if not _is_number(block[begin:end]):
             raise LayoutError(f"{label} is damaged", cause=f"the tar header at byte {at} has an invalid {name}")
@@ -267,7 +279,11 @@ def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[bytes, bytes]]:
             value = data[record.end() : end - 1]
             if b"\0" in value:
                 raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a value with a NUL")
-            if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+            if key in _EXTENT:
+                if key != _EXTENT[len(extents) % 2] or b"," in value:
+                    raise LayoutError(
+                        f"{label} is damaged", cause=f"the pax header at byte {at} has a broken sparse map"
+                    )
                 extents.append(value)
             else:
                 found[key] = value
@@ -286,7 +302,12 @@ def _octal(field: bytes) -> int:
 
 
 def _is_number(field: bytes) -> bool:
-    return bool(field[0] & 0x80) or _is_octal(field)
+    if not field[0] & 0x80:
+        return _is_octal(field)
+    # Base 256, whose second bit is the sign. Numbers have at most 64 bits.
+    return -(1 << 63) <= int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1)) < 1 << 63 or (
+        bool(field[0] & 0x40) and int.from_bytes(field, "big", signed=True) >= -(1 << 63)
+    )
 
 
 def _number(field: bytes, label: str, at: int) -> int:

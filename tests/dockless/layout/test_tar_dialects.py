@@ -201,6 +201,15 @@ REFUSED = {
     ),
     "a global header with a path": (pax((b"path", b"b"), kind=b"g") + FILE_A, "readers differ"),
     "two pax headers": (pax((b"path", b"b")) + pax((b"comment", b"b")) + FILE_A, "readers differ"),
+    # Go uses the second size, and reads on after 512 bytes.
+    "two pax headers with sizes": (
+        pax((b"size", b"5000")) + pax((b"size", b"9")) + member(b"a", b"0", b"x" * 9),
+        "diff",
+    ),
+    "a size before a global header": (
+        pax((b"size", b"5000")) + pax((b"comment", b"x"), kind=b"g") + member(b"a", b"0", b"x" * 9),
+        "readers differ",
+    ),
 }
 
 
@@ -221,6 +230,8 @@ def test_dialects_that_runtimes_refuse(tmp_path, tar, reason):
         (108, b"1 1    \0", "UID"),
         (116, b"-1     \0", "GID"),
         (136, b"yesterday  \0", "time"),
+        (136, b"\x80" + b"\1" * 11, "time"),
+        (136, b"\xfe" + b"\1" * 11, "time"),
         (329, b"x", "device number"),
         (337, b"x", "minor device number"),
     ],
@@ -230,6 +241,12 @@ def test_invalid_numbers(field, data, reason):
     with pytest.raises(LayoutError, match=f"is damaged: the tar header at byte 1024 has an invalid {reason}"):
         names(FILE_A + member(b"a", fields=[(field, data)]) + END)
     assert names(member(b"a", magic=b"", fields=[(329, b"xyz")]) + END) == [b"a"]
+
+
+@pytest.mark.parametrize("key, value", [(b"offset", b"1,2"), (b"numbytes", b"1")])
+def test_extents_of_a_pax_header_that_are_not_pairs(key, value):
+    with pytest.raises(LayoutError, match="the pax header at byte 0 has a broken sparse map"):
+        names(pax((b"GNU.sparse." + key, value)) + FILE_A + END)
 
 
 @pytest.mark.parametrize(
