@@ -182,8 +182,8 @@ def tar_with(members):
 
 BAD = {
     "paths outside of the image": lambda n: (f"../{n}", tarfile.REGTYPE, ""),
-    "whiteouts that name no file": lambda n: (f"{n}/.wh.", tarfile.REGTYPE, ""),
-    "hard links to paths outside of the image": lambda n: (f"{n}", tarfile.LNKTYPE, "../x"),
+    "whiteouts that name no file": lambda n: (f"w{n}/.wh.", tarfile.REGTYPE, ""),
+    "hard links to paths outside of the image": lambda n: (f"l{n}", tarfile.LNKTYPE, "../x"),
 }
 
 

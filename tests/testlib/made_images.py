@@ -102,6 +102,15 @@ def make_image(
     return MadeImage(ImageDocuments.read(Manifest.from_bytes(raw, "made"), config_bytes, "made"), blobs)
 
 
+def image_with_layer(tar, blob=None, kind=media_types.OCI_LAYER + "+gzip", **config):
+    """Returns an image whose only layer has this tar and this blob (default: the compressed tar)."""
+    blob = gzip.compress(tar, 1, mtime=0) if blob is None else blob
+    blobs = Blobs()
+    layer = {"mediaType": kind, "digest": str(blobs.put(blob)), "size": len(blob)}
+    rootfs = {"type": "layers", "diff_ids": [str(Digest.of(tar))]}
+    return make_image(blobs=blobs, config={"rootfs": rootfs, **config}, manifest={"layers": [layer]})
+
+
 def layout_of(directory, *roots, blobs, names=None):
     """Writes an OCI layout. `roots` are descriptors, `names` their names."""
     directory = Path(directory)

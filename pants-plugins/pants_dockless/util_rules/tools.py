@@ -88,6 +88,7 @@ EXPORT_MODULES = (
     "dockless.tar.header",
     "dockless.tar.index",
     "dockless.tar.reader",
+    "dockless.tar.sparse",
     "dockless.tar.writer",
 )
 # The layers of a base may have any compression.

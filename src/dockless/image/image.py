@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from dockless.errors import InvalidValueError
 from dockless.image.arguments import check_created_by, check_name, layer_urls, strings
 from dockless.image_tree import read_image
 from dockless.layer.builder import BuiltLayer
-from dockless.mutate.assemble import assemble_image, replace_layer
+from dockless.layer.layer import Layer
+from dockless.layer.prebuilt import check_windows_layer
+from dockless.mutate.assemble import assemble_image, is_windows, refuse_windows, replace_layer
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
 from dockless.oci import media_types
@@ -78,7 +81,10 @@ class Image:
 
     @classmethod
     def scratch(cls, platform: str = "linux/amd64", *, image_format: str = "oci") -> Image:
-        """Return an image without layers; `image_format` is `oci` or `docker`. Raises InvalidValueError."""
+        """Return an image without layers; `image_format` is `oci` or `docker`.
+
+        Raises InvalidValueError, also for Windows: an image for Windows needs a base.
+        """
         return cls(assemble_image(Platform.parse(platform), (), ConfigEdit(), image_format=image_format), {})
 
     @classmethod
@@ -196,10 +202,11 @@ class Image:
     def add_layer(self, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
         """Return the image with one more layer on top, which is built now. Raises LayerError.
 
-        `created_by` is the layer's text in the history.
+        `created_by` is the layer's text in the history. Layers for Windows cannot be built: an image for Windows takes
+        only archives of such layers (`Layer.from_tarball`). Raises InvalidValueError for other layers.
         """
         check_created_by(created_by)
-        built, directory = _build(layer)
+        built, directory = _build(layer, self.platform)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(self._assemble([added]), {built.descriptor.digest: directory})
 
@@ -246,7 +253,7 @@ class Image:
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
         """Return the image with `layer` instead of the layer of that digest. Raises InvalidValueError, LayerError."""
         check_created_by(created_by)
-        built, directory = _build(layer)
+        built, directory = _build(layer, self.platform)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: directory})
 
@@ -372,13 +379,17 @@ class Image:
         return Image(documents, {**self._layer_sources, **(layer_sources or {})}, self._requested)
 
 
-def _build(layer: Buildable) -> tuple[BuiltLayer, BuildDirectory]:
+def _build(layer: Buildable, platform: Platform) -> tuple[BuiltLayer, BuildDirectory]:
     if not hasattr(layer, "build"):
         raise InvalidValueError(
             f"{layer!r:.100} is not a layer", hint="write Layer.from_files({path in the image: path on disk})"
         )
+    if isinstance(layer, Layer) and layer.tarball is None:
+        refuse_windows(platform)
     directory = BuildDirectory()
     built = layer.build(directory.path)
+    if is_windows(platform):
+        check_windows_layer(os.path.join(directory.path, built.descriptor.digest.hex))
     for warning in built.warnings:
         logger.warning(warning)
     return built, directory

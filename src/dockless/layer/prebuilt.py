@@ -8,17 +8,19 @@ from dockless._files import open_regular
 from dockless._hashing import HashingFile, HashingReader
 from dockless.errors import LayerError, LayoutError
 from dockless.layer.builder import BuiltLayer, remove_staged, staged_path
+from dockless.layer.member_rules import MemberRules
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.tar.decompress import decompress, detect_format
-from dockless.tar.reader import read_members
+from dockless.tar.reader import GLOBAL, read_members
 
 
 def add_tarball(path: str, directory: str) -> BuiltLayer:
     """Copy the tar, tar.gz or tar.zst at `path` to `directory`, named by the hex digits of its digest.
 
     No byte is changed. The archive is read to its end: one that is truncated, damaged, compressed differently or not a
-    tar raises LayerError and leaves nothing. Memory is bounded whatever the archive holds.
+    tar, or that contains what runtimes refuse, raises LayerError and leaves nothing. Memory is bounded whatever the
+    archive holds.
     """
     staged = staged_path(directory)
     try:
@@ -26,7 +28,7 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
             blob = HashingFile(source, sink.write)
             compression = detect_format(blob.peek())
             tar = HashingReader(decompress(blob, path), path)
-            entries = sum(1 for _ in read_members(tar, path))
+            entries = _count_entries(tar, path)
             tar.drain()
             # A decompressor may stop before the end of the file; the rest is part of the blob.
             blob.drain()
@@ -45,3 +47,23 @@ def add_tarball(path: str, directory: str) -> BuiltLayer:
         entries,
         tar.size,
     )
+
+
+def check_windows_layer(path: str) -> None:
+    """Raise LayerError unless the members of the layer at `path` are those of a layer for Windows."""
+    with open_regular(path) as file:
+        _count_entries(HashingReader(decompress(file, path), path), "the layer", windows=True)
+
+
+def _count_entries(tar: HashingReader, path: str, *, windows: bool = False) -> int:
+    """Return the number of members. Raises LayerError for the first problem of a member."""
+    rules = MemberRules(path, windows=windows)
+    hint = "" if windows else "create the archive again, for example with tar --format=posix"
+    entries = 0
+    for member in read_members(tar, path):
+        for problem in rules.problems(member):
+            raise LayerError(problem.line, hint=hint)
+        entries += member.kind != GLOBAL
+    for problem in rules.problems_at_end():
+        raise LayerError(problem.line, hint=hint)
+    return entries

@@ -21,7 +21,7 @@ from dockless.oci.image_config import ImageConfig
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import make_manifest
 from dockless.oci.reference import Reference
-from dockless.tar.decompress import detect_format
+from dockless.tar.decompress import decompress, decompressed_file, detect_format
 from dockless.tar.index import TarFiles
 
 _LIST = "manifest.json"
@@ -44,7 +44,8 @@ class DockerArchive:
         """Read manifest.json. Raises LayoutError if `path` is not a docker-archive."""
         self.where = path
         self._files = TarFiles(path)
-        self._blobs: dict[Digest, str] = {}
+        # The member with a layer, and whether the layer is decompressed when it is read.
+        self._blobs: dict[Digest, tuple[str, bool]] = {}
         # manifest.json may name a file many times: each is read once.
         self._configs: dict[str, tuple[ImageConfig, bytes]] = {}
         self._layers: dict[str, tuple[str, Digest | None, int]] = {}
@@ -94,7 +95,9 @@ class DockerArchive:
             return io.BytesIO(self._documents[descriptor.digest])
         if descriptor.digest not in self._blobs:
             raise LayoutError(f"{self.where} lacks the blob {descriptor.digest}")
-        return self._files.open(self._blobs[descriptor.digest])
+        path, is_decompressed = self._blobs[descriptor.digest]
+        file = self._files.open(path)
+        return decompressed_file(file, f"{self.where}: {path}") if is_decompressed else file
 
     def _config(self, name: str) -> tuple[ImageConfig, bytes]:
         name = self._files.resolved(name)
@@ -104,25 +107,34 @@ class DockerArchive:
         return self._configs[name]
 
     def _layer(self, name: str, diff_id: Digest) -> Descriptor:
-        """Return the descriptor of a layer as the archive has it: mostly a plain tar, whose digest is the diff ID."""
-        name = self._files.resolved(name)
-        if name not in self._layers:
-            self._layers[name] = self._read_layer(name)
-        kind, digest, size = self._layers[name]
+        """Return the descriptor of a layer as the archive has it: mostly a plain tar, whose digest is the diff ID.
+
+        No manifest can name a layer that is compressed with bzip2 or xz: such a layer is decompressed when it is read.
+        """
+        path = self._files.resolved(name)
+        if path not in self._layers:
+            self._layers[path] = self._read_layer(path, name)
+        kind, digest, size = self._layers[path]
         digest = digest or diff_id
-        self._blobs[digest] = name
+        self._blobs[digest] = path, kind not in media_types.LAYER_FORMATS
+        kind = kind if kind in media_types.LAYER_FORMATS else "none"
         return Descriptor(media_types.layer_media_type(kind, "docker"), digest, size)
 
-    def _read_layer(self, name: str) -> tuple[str, Digest | None, int]:
-        """Return the compression of a layer, the digest of a compressed one, and the size of the file in bytes."""
-        size = self._files.size(name)
+    def _read_layer(self, path: str, name: str) -> tuple[str, Digest | None, int]:
+        """Return the compression of a layer, the digest of a compressed one, and the size in bytes.
+
+        The layer is called `name` in manifest.json.
+        """
+        size = self._files.size(path)
         if size is None:
             raise LayoutError(f"{self.where} lacks the layer {name}", cause=f"{_LIST} names it")
-        with self._files.open(name) as file:
+        with self._files.open(path) as file:
             blob = HashingFile(file)
             kind = detect_format(blob.peek(512))
             if kind == "none":
                 return kind, None, size
+            if kind not in media_types.LAYER_FORMATS:
+                return kind, None, sum(map(len, decompress(blob, f"{self.where}: {name}", size, archive=True)))
             blob.drain()
         return kind, blob.digest, size
 

@@ -34,7 +34,8 @@ def assemble_image(
     the base, byte for byte. If the config of the base names no OS or architecture, the image gets that of `platform`,
     else of linux/amd64. `image_format` is `oci` or `docker` (None: that of the base, else `oci`) and decides the
     media types of all layers. `remove_layers` are digests or diff IDs; every layer with one of them is removed, with
-    its history entry. `annotations` are merged by name into those of the manifest.
+    its history entry. `annotations` are merged by name into those of the manifest. The operating system of
+    `layers` is not checked: see `refuse_windows`.
 
     Raises InvalidValueError: a rule broken in `edit`, a layer to remove that the base does not have, a platform that is
     not the base's, a layer media type that has no counterpart in `image_format`.
@@ -46,6 +47,13 @@ def assemble_image(
         target = image_format or "oci"
         lower: tuple[ImageLayer, ...] = ()
         config = ImageConfig.scratch(platform or DEFAULT_PLATFORM)
+        if is_windows(config.platform):
+            raise InvalidValueError(
+                "cannot make an image for Windows without a base",
+                cause="the lowest layers of an image for Windows have the files of Windows",
+                hint="name a base for Windows",
+                field="platform",
+            )
     else:
         if platform is not None and not base.platform.runs_on(platform):
             raise InvalidValueError(f"the base is for {base.platform}, not for {platform}")
@@ -98,6 +106,25 @@ def replace_layer(image: ImageDocuments, digest: str, layer: ImageLayer) -> Imag
         image_format=image.image_format,
         annotations=None,
     )
+
+
+def is_windows(platform: Platform) -> bool:
+    """Return whether images of this platform are for Windows."""
+    return platform.normalized().os == "windows"
+
+
+def refuse_windows(platform: Platform) -> None:
+    """Raise InvalidValueError if the layers of images of this platform cannot be built here.
+
+    Layers for Windows have files in `Files`, registry hives in `Hives`, and pax records with security descriptors and
+    attributes of NTFS. Windows does not import a layer of other paths.
+    """
+    if is_windows(platform):
+        raise InvalidValueError(
+            "cannot add a layer to an image for Windows",
+            cause="layers are built for Linux: they have no directories Files and Hives and no attributes of NTFS",
+            hint="add a layer that was built on Windows, with Layer.from_tarball of the library",
+        )
 
 
 def in_format(layer: ImageLayer, image_format: str) -> ImageLayer:

@@ -25,6 +25,7 @@ CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _DOCKER_LAYERS = {"none": DOCKER_LAYER, "gzip": DOCKER_LAYER_GZIP, "zstd": DOCKER_LAYER_ZSTD}
+LAYER_FORMATS = frozenset(_OCI_SUFFIXES)
 FORMATS = ("oci", "docker")
 # Layers of Docker's Windows bases until 2023, and their OCI names (layer.md, "Non-Distributable Layers").
 FOREIGN_LAYER = "application/vnd.oci.image.layer.nondistributable.v1.tar"

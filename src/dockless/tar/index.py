@@ -11,22 +11,25 @@ from typing import BinaryIO
 from dockless._files import open_regular
 from dockless.errors import LayoutError
 from dockless.tar.decompress import decompress, detect_format
-from dockless.tar.reader import Member, read_members
+from dockless.tar.reader import GLOBAL, Member, read_members
 
 # An archive of an image has some dozens of members; an index of millions would fill the memory.
 _MAX_MEMBERS = 200_000
 # Bytes of all names and link targets.
 _MAX_NAMES = 32 * 1024 * 1024
-_MAX_LINKS = 8
+# Linux follows 40 symlinks in a path.
+_MAX_LINKS = 40
+_CHUNK = 1 << 20
 _LINKS = frozenset((b"1", b"2"))
 
 
 class TarFiles:
     """The files of a tar archive, indexed when the archive is opened. A context manager, which closes the archive.
 
-    A compressed archive (`docker save | gzip`) is decompressed to an unnamed file first. Links to other members, as
-    `docker save` writes them, are followed. Raises LayoutError for a file that is missing, damaged, not a tar archive
-    or a decompression bomb.
+    A compressed archive (`docker save | gzip`) is decompressed to an unnamed file first: gzip, bzip2, xz or zstd, which
+    `docker load` reads. Links to other members, as `docker save` writes them, are followed, also those of directories.
+    A file may occur twice if the content is the same: Docker reads the last one, podman the first one. Raises
+    LayoutError for a file that is missing, damaged, not a tar archive or a decompression bomb.
     """
 
     def __init__(self, path: str) -> None:
@@ -43,7 +46,7 @@ class TarFiles:
             if detect_format(head) != "none":
                 self._file = self._decompressed()
             self._size = os.fstat(self._file.fileno()).st_size
-            self._members, self._duplicates = self._index()
+            self._members, self._others = self._index()
         except OSError as error:
             self._file.close()
             raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
@@ -71,42 +74,90 @@ class TarFiles:
         return io.BufferedReader(Part(self._file.fileno(), member.offset, member.size, self.where), 1 << 16)
 
     def size(self, name: str) -> int | None:
-        """Return the size of a member's content in bytes, or None if there is no such member."""
-        try:
-            return self._find(name).size
-        except LayoutError:
-            return None
+        """Return the size of a file in bytes, or None if there is no such file.
+
+        Raises LayoutError for a file that occurs twice with different contents, a sparse file, and a loop of links.
+        """
+        member = self._members.get(self.resolved(name))
+        return None if member is None or member.is_directory else self._find(name).size
 
     def resolved(self, name: str) -> str:
-        """Return the name of the file that `name` is or links to. Raises LayoutError for a loop."""
-        for _ in range(_MAX_LINKS):
-            member = self._members.get(name)
+        """Return the name of the member that `name` is or links to. Raises LayoutError for a loop.
+
+        As Docker does, links are followed within the archive: none leads out of it.
+        """
+        found = ""
+        parts = _normalized(name).split("/")[::-1]
+        links = 0
+        while parts:
+            part = parts.pop()
+            if part == "..":
+                found = posixpath.dirname(found)
+                continue
+            path = f"{found}/{part}" if found else part
+            member = self._members.get(path)
             if member is None or member.kind not in _LINKS:
-                return name
+                found = path
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise LayoutError(f"{self.where}: {name} is a link that leads to itself")
+            self._check_same(path)
             link = os.fsdecode(member.link)
             # The target of a hard link is relative to the root, that of a symlink to the link's directory.
-            name = _normalized(link if member.kind == b"1" else posixpath.join(posixpath.dirname(name), link))
-        raise LayoutError(f"{self.where}: {name} is a link that leads to itself")
+            if member.kind == b"1" or link.startswith("/"):
+                found = ""
+            parts += [part for part in link.split("/") if part not in ("", ".")][::-1]
+        return found
 
     def _find(self, name: str) -> Member:
-        name = self.resolved(_normalized(name))
-        member = self._members.get(name)
-        if member is None or not member.is_file:
+        path = self.resolved(name)
+        member = self._members.get(path)
+        if member is None:
             raise LayoutError(f"{self.where} has no file {name}")
-        if name in self._duplicates:
-            # Readers differ in which member they take: the member that is checked may not be the one that is run.
-            raise LayoutError(f"{self.where} has {name} twice")
+        if member.is_sparse:
+            raise LayoutError(
+                f"{self.where}: {name} is a sparse file of tar", hint="create the archive without the option --sparse"
+            )
+        if not member.is_file:
+            kind = member.kind.decode("latin-1")
+            raise LayoutError(f"{self.where} has no file {name}", cause=f"the member has the tar type {kind!r}")
+        self._check_same(path)
         return member
 
-    def _index(self) -> tuple[dict[str, Member], set[str]]:
+    def _check_same(self, path: str) -> None:
+        """Raise LayoutError if a member occurs twice with different contents."""
+        member = self._members[path]
+        for other in self._others.get(path, ()):
+            if member[1:3] != other[1:3] or member.size != other.size or not self._have_same_content(member, other):
+                # Readers differ in which member they take: the member that is checked may not be the one that is run.
+                raise LayoutError(f"{self.where} has {path} twice, with different contents")
+        # Each member is compared once.
+        self._others.pop(path, None)
+
+    def _have_same_content(self, one: Member, other: Member) -> bool:
+        for at in range(0, one.size, _CHUNK):
+            size = min(_CHUNK, one.size - at)
+            one_data, other_data = (os.pread(self._file.fileno(), size, each.offset + at) for each in (one, other))
+            if one_data != other_data:
+                return False
+        return True
+
+    def _index(self) -> tuple[dict[str, Member], dict[str, list[Member]]]:
+        """Return the first member of each name, and the other members with the names of files and links."""
         members: dict[str, Member] = {}
-        duplicates = set()
+        others: dict[str, list[Member]] = {}
         names = 0
         for count, member in enumerate(read_members(self, self.where), 1):
-            name = _normalized(os.fsdecode(member.name))
-            if name in members and member.is_file:
-                duplicates.add(name)
-            members[name] = member
+            if member.problem:
+                raise LayoutError(f"{self.where} is ambiguous", cause=member.problem)
+            if member.kind == b"X":
+                raise LayoutError(f"{self.where} has an extended tar header of Solaris")
+            if member.kind != GLOBAL:
+                name = _normalized(os.fsdecode(member.name))
+                known = members.setdefault(name, member)
+                if known is not member and not (known.is_directory and member.is_directory):
+                    others.setdefault(name, []).append(member)
             names += len(member.name) + len(member.link)
             if names > _MAX_NAMES:
                 raise LayoutError(
@@ -116,7 +167,7 @@ class TarFiles:
                 raise LayoutError(
                     f"{self.where} has more than {_MAX_MEMBERS} members", cause="the archive is not an image"
                 )
-        return members, duplicates
+        return members, others
 
     def read(self, size: int) -> bytes:
         return self._file.read(size)
@@ -132,7 +183,7 @@ class TarFiles:
 
         plain = tempfile.TemporaryFile(prefix="dockless-")  # noqa: SIM115
         try:
-            for piece in decompress(self._file, self.where):
+            for piece in decompress(self._file, self.where, archive=True):
                 plain.write(piece)
             plain.flush()
             plain.seek(0)

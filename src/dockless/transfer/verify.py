@@ -19,6 +19,7 @@ from dockless.image_tree import ImageWalker, TreeNode, read_document
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.files import read_small
 from dockless.layout.oci_layout import OciLayout, name_of
+from dockless.mutate.assemble import is_windows
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -123,6 +124,8 @@ class _Verification:
         self._foreign: dict[Digest, None] = {}
         # A layer of several images is read once, and compared with the diff IDs of all of them.
         self._layers: dict[Digest, tuple[Descriptor, set[Digest]]] = {}
+        # The layers of images for Windows.
+        self._windows_layers: set[Digest] = set()
 
     def result(self, roots: Iterable[Digest], unsupported: tuple[str, ...] = ()) -> VerifyResult:
         return VerifyResult(
@@ -187,6 +190,8 @@ class _Verification:
             return ()
         for rule in find_problems(image, node.listed):
             self.problems.add(f"problems of {node.label}", f"{node.label}: {rule}")
+        if is_windows(image.platform):
+            self._windows_layers.update(layer.digest for layer in manifest.layers)
         return image.config.diff_ids
 
     def verify_layers(self) -> None:
@@ -218,7 +223,8 @@ class _Verification:
             problems.add("layers with several diff IDs", f"the layer {layer.digest} has several diff IDs: {several}")
         try:
             with file:
-                problems.merge(layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes))
+                windows = layer.digest in self._windows_layers
+                problems.merge(layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes, windows=windows))
         except DocklessError as error:
             problems.add("layers that cannot be read", str(error))
         self.sizes[layer.digest] = layer.size

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import BinaryIO
 
 from dockless._hashing import HashingFile, HashingReader
 from dockless._lines import BoundedLines
 from dockless.errors import LayoutError
+from dockless.layer.member_rules import MemberRules
 from dockless.layout.blob_copy import OnBytes, ignore_bytes
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -15,13 +15,20 @@ from dockless.tar.decompress import decompress, detect_format
 from dockless.tar.reader import read_members
 
 _FORMATS = {"+gzip": "gzip", ".gzip": "gzip", "+zstd": "zstd", ".zstd": "zstd", ".tar": "none"}
-_WHITEOUT = b".wh."
 
 
 def layer_problems(
-    file: BinaryIO, layer: Descriptor, diff_id: Digest | None, on_bytes: OnBytes = ignore_bytes
+    file: BinaryIO,
+    layer: Descriptor,
+    diff_id: Digest | None,
+    on_bytes: OnBytes = ignore_bytes,
+    *,
+    windows: bool = False,
 ) -> BoundedLines:
-    """Return the problems of the layer whose blob is `file`. Raises what reading `file` raises."""
+    """Return the problems of the layer whose blob is `file`. Raises what reading `file` raises.
+
+    `windows` says whether the layer belongs to an image for Windows.
+    """
     problems = BoundedLines()
     label = f"the layer {layer.digest}"
     kind = f"problems of {label}"
@@ -38,7 +45,12 @@ def layer_problems(
         problems.add(kind, f"{label} has the media type {layer.media_type}, but its compression is {detected}")
     tar = HashingReader(decompress(blob, label, layer.size), f"the tar in {label}")
     try:
-        _check_members(tar, label, problems)
+        rules = MemberRules(label, windows=windows)
+        for member in read_members(tar, f"the tar in {label}"):
+            for problem in rules.problems(member):
+                problems.add(*problem)
+        for problem in rules.problems_at_end():
+            problems.add(*problem)
         tar.drain()
     except LayoutError as error:
         problems.add(kind, str(error))
@@ -64,25 +76,3 @@ def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) ->
         problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {expected_size}")
     elif blob.digest != digest:
         problems.add("damaged blobs", f"the blob {digest} is damaged: its digest is {blob.digest}")
-
-
-def _check_members(tar: HashingReader, label: str, problems: BoundedLines) -> None:
-    for member in read_members(tar, f"the tar in {label}"):
-        name = os.fsdecode(member.alias or member.name)[:200]
-        parts = [part for each in (member.name, member.alias) for part in each.split(b"/")]
-        if b".." in parts:
-            problems.add(
-                f"paths outside of the image in {label}",
-                f"{label} contains the path {name!r}, which is outside of the image",
-            )
-        if any(part.startswith(_WHITEOUT) and part[len(_WHITEOUT) :] in (b"", b".", b"..") for part in parts):
-            problems.add(
-                f"whiteouts that name no file in {label}",
-                f"{label} contains the whiteout {name!r}, which names no file",
-            )
-        if member.kind == b"1" and b".." in member.link.split(b"/"):
-            target = os.fsdecode(member.link)[:200]
-            problems.add(
-                f"hard links to paths outside of the image in {label}",
-                f"{label} contains the hard link {name!r} to {target!r}, which is outside of the image",
-            )

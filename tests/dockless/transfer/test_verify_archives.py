@@ -63,6 +63,10 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
     assert re.search(reason, message), message
 
 
+def other_names(files):
+    files["list"][0]["RepoTags"] = ["other:1"]
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -71,7 +75,12 @@ def test_a_damaged_docker_archive(tmp_path, change, reason):
         (lambda data: b"", "is truncated"),
         (lambda data: gzip.compress(data)[:-9], "no end|truncated"),
         (lambda data: gzip.compress(data) + b"evil", "other bytes after"),
-        (lambda data: b"".join((data.rstrip(b"\0"), bytes(-len(data.rstrip(b"\0")) % 512), data)), "twice"),
+        (
+            lambda data: b"".join(
+                (data.rstrip(b"\0"), bytes(-len(data.rstrip(b"\0")) % 512), docker_archive(other_names))
+            ),
+            "twice",
+        ),
     ],
     ids=["half", "header", "empty", "gzip cut off", "gzip and more", "members twice"],
 )
