@@ -66,6 +66,8 @@ BY_REASON = {
     "upload too long": RETRY,
     "chunk not complete": RETRY,
     "no usable token": Verdict(True, 2),
+    # Of UnauthorizedError: a new token was rejected, although an earlier one was accepted for the same purpose.
+    "token ended": Verdict(True, 4),
 }
 # The content was damaged on its way to the registry: of a manifest, and of a blob.
 DAMAGED_MANIFEST = Verdict(True, 2)
@@ -77,7 +79,7 @@ REFUSED_CHUNK = RETRY
 
 def classify(error: RegistryError) -> Verdict:
     """Return whether a request that failed with `error` is worth another attempt."""
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError) and not error.reason:
         if error.method == "PUT" and "/manifests/" in error.path and "DIGEST_INVALID" in error.codes:
             return DAMAGED_MANIFEST
         is_refusal = error.status in (401, 403)
