@@ -252,9 +252,7 @@ class RegistrySession:
     def _check(self, url: str, base: str, label: str) -> None:
         check_destination(url, base, label, registry_addresses=self._addresses.registry_addresses)
 
-    def _authorization(
-        self, scopes: tuple[str, ...], rejected: str | None, *, unshared: bool = False
-    ) -> str | None:
+    def _authorization(self, scopes: tuple[str, ...], rejected: str | None, *, unshared: bool = False) -> str | None:
         """Return the Authorization header that the last challenge asks for; None without challenge or credentials.
 
         `rejected` is the header that a 401 answered, empty if there was none: another one is returned if there is any.
