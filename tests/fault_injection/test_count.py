@@ -13,10 +13,11 @@ COUNTS = {
     "test_lost_replies": 27,
     "test_lost_sessions": 12,
     "test_mounts": 17,
+    "test_periodic": 29,
     "test_races": 21,
     "test_resets": 38,
-    "test_throttling": 32,
-    "test_tokens": 41,
+    "test_throttling": 33,
+    "test_tokens": 55,
 }
 
 

@@ -48,7 +48,30 @@ def limited(n):
     return broken("upload *", 413, (), over=n, request_bytes=10)
 
 
+def silence(budget):
+    """The registry does not respond: each wait takes at most 0.5 s, all together `budget`."""
+
+    def prepare(run):
+        run.patch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.5)
+        run.patch.setattr("dockless.registry.retry.RetryPolicy.__new__.__defaults__", (6, 0.05, 0.1, budget, 60.0, 4))
+
+    return prepare
+
+
+def tag_puts(least, most):
+    def check(run, result):
+        assert least <= len([request for request in run.proxy.requests if request.operation == "manifest put"]) <= most
+
+    return check
+
+
 CASES = {
+    "no response to the manifest": Case(
+        (Trouble(on="manifest put", delay=10.0),),
+        prepare=silence(3.0),
+        error="PUT .*/manifests/v1: the response timed out",
+        check=tag_puts(2, 6),
+    ),
     "a proxy that takes 20 kB at a time": Case((limited(20_000),), most=40),
     "a proxy that takes 2 kB at a time": Case((limited(2_000),), error="413.*refuses uploads of this size", most=8),
     "a proxy that takes 70 kB at a time, and a session that is lost": Case(

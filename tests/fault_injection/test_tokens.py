@@ -50,6 +50,25 @@ def only_posts(run, result):
     assert {request.method for request in run.tokens.requests} == {"POST"}
 
 
+def revoked_within(nth, **more):
+    """The token is revoked while the big blob is sent: the registry has half of it, and answers 401."""
+    challenge = 'Bearer realm="{realm}",service="test-registry",error="invalid_token"'
+    return Trouble(
+        on="upload put",
+        digest=BIG,
+        nth=nth,
+        request_bytes=SIZES[BIG] // 2,
+        expire_tokens=True,
+        status=401,
+        headers={"WWW-Authenticate": challenge},
+        **more,
+    )
+
+
+def the_password_was_sent_once(run, result):
+    assert len(run.tokens.requests) == 1 and run.sleeps == []
+
+
 def short_wait(run):
     run.patch.setattr("dockless.registry.http.session.READ_TIMEOUT", 0.3)
 
@@ -69,6 +88,23 @@ CASES = {
     ),
     "expired before the tag, and the token server is gone": Case(
         (expired("manifest put"),), at_tokens=(answers("", 503, nth=tuple(range(2, 30))),), error="/token: 503"
+    ),
+    "valid for three requests": Case(prepare=server(uses=3), most=20),
+    "valid for two requests": Case(prepare=server(uses=2), most=20),
+    "valid for one request": Case(prepare=server(uses=1), most=30),
+    "valid for two requests, of an index": Case(prepare=server(uses=2), index=True, most=40),
+    "pull: valid for two requests": Case(prepare=server(uses=2), pull=True, most=20),
+    "pull: valid for one request": Case(prepare=server(uses=1), pull=True, most=20),
+    "mount: valid for two requests": Case(prepare=server(uses=2), mount=True, most=30),
+    "chunks, and valid for two requests": Case((BROKEN,), prepare=server(uses=2), most=30),
+    "a new token ends the earlier ones": Case(prepare=server(one_at_a_time=True), most=20),
+    "identity token, and tokens valid for two requests": Case(
+        prepare=lambda run: (server(uses=2)(run), run.log_in("", identitytoken=IDENTITY)), most=20, check=only_posts
+    ),
+    "revoked in the middle of an upload": Case((revoked_within(1),), check=token_requests(2, 3)),
+    "revoked in the middle of an upload three times": Case((revoked_within((1, 2, 3)),), most=10),
+    "revoked in the middle of every upload": Case(
+        (revoked_within(()),), error="PUT .*: 401.*rejects the tokens of its token server", most=20
     ),
     "refused to all threads": Case(
         at_tokens=(answers("", 403, nth=()),), error="/token: 403.*log in to", check=token_requests(1, 1)
@@ -123,6 +159,11 @@ CASES = {
         prepare=entry("ann", "wrong"),
         error="/token: 401: .*wrong user or password; used .* as user ann",
         check=token_requests(1, 2),
+    ),
+    "wrong password, and the tokens are valid for two requests": Case(
+        prepare=lambda run: (server(uses=2)(run), run.log_in("ann", "wrong")),
+        error="/token: 401: .*wrong user or password",
+        check=the_password_was_sent_once,
     ),
     "no password at all": Case(user="", error="/v2/.*: 401.*no credentials were found", check=no_blob_was_sent),
     "may only pull": Case(user="reader", error="/blobs/uploads/: 401.*used .* as user reader", check=no_blob_was_sent),

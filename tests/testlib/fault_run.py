@@ -41,8 +41,8 @@ class Case:
     `prepare` before the command; `check` is called after the command with the Run and the result. `mount`: the image
     comes from another repository of the registry. `error`: a pattern of the expected error; if empty, the command
     must succeed. `kill`: the command runs in a separate process, which must end with this status. `most`: the maximum
-    number of equal requests. `last`: the digests that the tag may have after a successful command (default: that of
-    the image). `on_sleep` is called with the Run and the number of the pause.
+    number of equal requests. `jobs`: that of the command. `last`: the digests that the tag may have after a successful
+    command (default: that of the image). `on_sleep` is called with the Run and the number of the pause.
     """
 
     troubles: tuple = ()
@@ -62,6 +62,7 @@ class Case:
     on_sleep: Callable = None
     kill: int = 0
     most: int = 8
+    jobs: int = 4
     last: tuple = ()
 
 
@@ -216,6 +217,7 @@ class Run:
         if self.case.mount:
             there = f"{self.host}/{self.repository}/base:v1"
         argv = ["copy", name, f"oci:{self.directory}/out:v1"] if self.case.pull else ["copy", there, name]
+        argv += ["--jobs", str(self.case.jobs)]
         argv += ["--all-platforms"] if self.case.index else []
         return argv + (["--ca-file", str(self.bench.ca)] if self.case.https else [])
 

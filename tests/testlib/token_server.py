@@ -5,6 +5,7 @@ import datetime
 import json
 import secrets
 import time
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ class TokenServer(FaultyServer):
 
     `lifetime`: seconds that a token is valid, from `skew` seconds from now on. `expires_in`: the lifetime in the
     response, none for 0. `field`: the name of the field with the token. `takes_post`: whether the server supports
-    OAuth2. `issued` are all tokens so far.
+    OAuth2. `issued` are all tokens so far. `uses`: the number of requests that a token is valid for, 0 for any number.
+    `one_at_a_time`: whether a new token ends all earlier ones.
     """
 
     def __init__(self, directory, accounts):
@@ -57,6 +59,9 @@ class TokenServer(FaultyServer):
         self.field = "token"
         self.takes_post = True
         self.issued = []
+        self.uses = 0
+        self.one_at_a_time = False
+        self._used = Counter()
         self._expired = {}
 
     @property
@@ -69,7 +74,9 @@ class TokenServer(FaultyServer):
 
     def expire(self):
         """Expires all tokens that were issued."""
-        for token in self.issued:
+        for token in list(self.issued):
+            if token in self._expired:
+                continue
             claims = json.loads(_unpacked(token.split(".")[1]))
             claims.update(exp=int(time.time()) - LEEWAY - 60, nbf=int(time.time()) - 3600)
             self._expired[token] = self._sign(claims)
@@ -77,6 +84,12 @@ class TokenServer(FaultyServer):
     def with_expired_token(self, authorization):
         """Returns an Authorization header in which the token has expired."""
         scheme, _, token = authorization.partition(" ")
+        with self._lock:
+            self._used[token] += 1
+            used_up = token in self.issued and 0 < self.uses < self._used[token]
+        if used_up:
+            claims = json.loads(_unpacked(token.split(".")[1]))
+            return f"{scheme} {self._sign({**claims, 'exp': int(time.time()) - LEEWAY - 60, 'nbf': 0})}"
         return f"{scheme} {self._expired[token]}" if token in self._expired else authorization
 
     def handle(self, request):
@@ -100,6 +113,8 @@ class TokenServer(FaultyServer):
             "jti": secrets.token_hex(8),
             "access": [self._access(name, scope) for scope in " ".join(form.all("scope")).split()],
         }
+        if self.one_at_a_time:
+            self.expire()
         token = self._sign(claims)
         self.issued.append(token)
         document = {self.field: token}

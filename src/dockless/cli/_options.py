@@ -76,7 +76,7 @@ def _add_registry_options(common: Any) -> None:
         "--retry-time",
         metavar="SECONDS",
         type=_seconds,
-        help="retry transient failures for up to this time (default: 6 attempts, about 12 s)",
+        help="give up after this time without progress (default: 6 attempts, about 12 s of pauses)",
     )
 
 
@@ -153,7 +153,7 @@ class _ExplainedAccess:
             from dockless.registry.retry import RetryPolicy
 
             # Attempts are not limited: the time ends the retries.
-            retry = RetryPolicy(attempts=1_000_000, budget=arguments.retry_time)
+            retry = RetryPolicy(attempts=1_000_000, attempts_to_connect=1_000_000, budget=arguments.retry_time)
         self._explain = arguments.explain_auth
         self._access = RegistryAccess(
             insecure=arguments.insecure or arguments.insecure_registry,

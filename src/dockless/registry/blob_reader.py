@@ -89,6 +89,7 @@ class _BlobReader(io.RawIOBase):
         if self._is_hashed:
             self._hash.update(data)
         self._position += len(data)
+        self._attempts.moved(len(data))
         if self._position - self._progress >= _BUFFER_SIZE:
             self._progress = self._position
             self._attempts.progressed()
@@ -101,12 +102,14 @@ class _BlobReader(io.RawIOBase):
         super().close()
 
     def _repeat(self, operation: Callable[[], T]) -> T:
-        while True:
-            try:
-                return operation()
-            except RegistryError as error:
-                self._disconnect()
-                self._attempts.wait(error)
+        # An upload that reads this blob has a limit of its own.
+        with self._attempts.limit(is_nested=False):
+            while True:
+                try:
+                    return operation()
+                except RegistryError as error:
+                    self._disconnect()
+                    self._attempts.wait(error)
 
     def _read(self, n: int) -> bytes:
         if self._response is not None and self._position == self._response_end:

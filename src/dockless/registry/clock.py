@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
 
@@ -23,3 +25,24 @@ class Clock(NamedTuple):
             stop.wait(seconds)
         else:
             self.sleep(seconds)
+
+
+# For each thread, the functions that return the seconds left of the operations that it executes.
+_limits = threading.local()
+
+
+@contextmanager
+def time_limit(left: Callable[[], float], *, is_nested: bool = True) -> Iterator[None]:
+    """Limit the waits of this thread to the seconds that `left` returns, and with `is_nested` to the present limits."""
+    outer: tuple[Callable[[], float], ...] = getattr(_limits, "active", ())
+    _limits.active = (*outer, left) if is_nested else (left,)
+    try:
+        yield
+    finally:
+        _limits.active = outer
+
+
+def time_left() -> float:
+    """Return the seconds for which a request of this thread may wait; infinity without a limit."""
+    limits: tuple[Callable[[], float], ...] = getattr(_limits, "active", ())
+    return min((left() for left in limits), default=float("inf"))

@@ -49,14 +49,23 @@ class RegistryConnectionError(RegistryRequestError):
     """There was no response to a request of `method`: no connection, an interrupted one, or a timeout.
 
     `reason` is `unreachable`, `refused`, `restarting`, `certificate`, `plain http` (where TLS was tried), `proxy`, or
-    `interrupted`.
+    `interrupted`. `is_stale`: the connection had been used before, and ended before a byte of the response: the server
+    closed it while it was idle, most probably.
     """
 
     def __init__(
-        self, problem: str, *, cause: str = "", hint: str = "", reason: str = "interrupted", method: str = ""
+        self,
+        problem: str,
+        *,
+        cause: str = "",
+        hint: str = "",
+        reason: str = "interrupted",
+        method: str = "",
+        is_stale: bool = False,
     ) -> None:
         super().__init__(problem, cause=cause, hint=hint, reason=reason)
         self.method = method
+        self.is_stale = is_stale
 
 
 class ProtocolError(RegistryRequestError):

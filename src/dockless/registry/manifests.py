@@ -15,6 +15,8 @@ from dockless.registry.retry import Retrier
 
 # Registries that do not support HEAD.
 _UNSUPPORTED = (405, 501)
+# Of the time for storing a manifest: the rest is for asking whether it was stored although there was no response.
+_PUT_SHARE = 0.95
 
 
 class ManifestStore:
@@ -73,7 +75,7 @@ class ManifestStore:
                 )
             return bool(stored.subject)
 
-        return self.retrier.run(put, stop=stop)
+        return self.retrier.run(put, stop=stop, share=_PUT_SHARE)
 
     def delete(self, repository: str, version: str) -> None:
         """Delete a manifest by digest, or a tag."""

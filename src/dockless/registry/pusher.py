@@ -159,6 +159,10 @@ class _Push:
         return digest
 
     def _put(self, document: Manifest | Index, version: str) -> None:
+        with self._client.retrier.limit():
+            self._put_in_time(document, version)
+
+    def _put_in_time(self, document: Manifest | Index, version: str) -> None:
         try:
             self._client.put_manifest(
                 self._repository, version, document.raw, document.media_type, stop=self._workers.stop

@@ -32,6 +32,7 @@ from dockless.registry.retry import classify
 _MAX_ERROR_BODY = 64 * 1024
 _PING_TIMEOUT = 30.0
 _DOCKER_HUB_HOST = "registry-1.docker.io"
+_SAFE_METHODS = ("GET", "HEAD")
 
 
 class RegistrySession:
@@ -68,6 +69,8 @@ class RegistrySession:
         self._challenge: Challenge | None = None
         self._credentials: dict[str, ResolvedCredentials] = {}
         self._token_sources: dict[int | Credentials | None, TokenSource] = {}
+        # Repositories, and whether the request would change something, of requests whose tokens were accepted.
+        self._accepted: set[tuple[str, bool]] = set()
         self._lock = threading.RLock()
 
     @property
@@ -202,28 +205,39 @@ class RegistrySession:
         return ProtocolError(problem, cause=cause, hint="check the name and the port")
 
     def _send_authorized(self, request: HttpRequest, scopes: tuple[str, ...]) -> HttpResponse:
-        """Send with the credentials that the last challenge asked for, and after a 401 once more with new ones."""
+        """Send with the credentials that the last challenge asked for, and after a 401 with new ones.
+
+        A token may end at any time, some after a few requests. The token that replaces a rejected one may be used up by
+        other threads before this one sends it; a third token is for this request alone.
+        """
         repository = repository_of(scopes)
         is_own = origin_of(request.url) == origin_of(self.base_url)
         authorization = self._authorization(scopes, rejected=None) if is_own else None
         response, left = self._follow(request, authorization, self.base_url, repository)
-        # Other hosts, and the hosts that they redirect to, get no credentials.
-        if response.status != 401 or left:
-            return response
-        challenge = choose_challenge(parse_challenges(response.headers("WWW-Authenticate")))
-        if challenge is not None:
-            # Only scopes of the repositories in this request: the server must not choose others.
-            scopes = (*scopes, *of_same_resources(challenge.parameters.get("scope", "").split(), scopes))
-            self._challenge = challenge
-        try:
-            renewed = self._authorization(scopes, rejected=authorization or "")
-        except BaseException:
-            response.close()
-            raise
-        if renewed is None or renewed == authorization:
-            return response
-        response.read_start(_MAX_ERROR_BODY)
-        return self._follow(request, renewed, self.base_url, repository).response
+        for is_second in (False, True):
+            # Other hosts, and the hosts that they redirect to, get no credentials.
+            if response.status != 401 or left:
+                break
+            challenge = _challenge_of(response)
+            if is_second and (_is_forbidden(challenge) or not self._is_shared(authorization, repository)):
+                break
+            if challenge is not None:
+                # Only scopes of the repositories in this request: the server must not choose others.
+                scopes = (*scopes, *of_same_resources(challenge.parameters.get("scope", "").split(), scopes))
+                self._challenge = challenge
+            try:
+                renewed = self._authorization(scopes, rejected=authorization or "", unshared=is_second)
+            except BaseException:
+                response.close()
+                raise
+            if renewed is None or renewed == authorization:
+                break
+            response.read_start(_MAX_ERROR_BODY)
+            authorization = renewed
+            response, left = self._follow(request, authorization, self.base_url, repository)
+        if authorization and response.status not in (401, 403) and self._is_issued(authorization, repository):
+            self._accepted.add((repository, request.method not in _SAFE_METHODS))
+        return response
 
     def _follow(self, request: HttpRequest, authorization: str | None, base: str, repository: str) -> Followed:
         return send_following_redirects(
@@ -238,10 +252,11 @@ class RegistrySession:
     def _check(self, url: str, base: str, label: str) -> None:
         check_destination(url, base, label, registry_addresses=self._addresses.registry_addresses)
 
-    def _authorization(self, scopes: tuple[str, ...], rejected: str | None) -> str | None:
+    def _authorization(self, scopes: tuple[str, ...], rejected: str | None, *, unshared: bool = False) -> str | None:
         """Return the Authorization header that the last challenge asks for; None without challenge or credentials.
 
         `rejected` is the header that a 401 answered, empty if there was none: another one is returned if there is any.
+        With `unshared`, a token is new, and used for one request only.
         """
         challenge = self._challenge
         if challenge is None:
@@ -257,12 +272,18 @@ class RegistrySession:
             return basic(renewed or credentials)
         tokens = self._token_source(resolved)
         try:
-            return "Bearer " + tokens.get(challenge, merge(scopes), credentials, rejected)
+            return "Bearer " + tokens.get(challenge, merge(scopes), credentials, rejected, unshared=unshared)
         except UnauthorizedError as error:
             renewed = resolved.renewed()
             if renewed is None or renewed == credentials:
                 raise error.replace(hint=f"{resolved.explain()}; log in to {self.registry}") from None
-            return "Bearer " + tokens.get(challenge, merge(scopes), renewed, rejected)
+            return "Bearer " + tokens.get(challenge, merge(scopes), renewed, rejected, unshared=unshared)
+
+    def _is_issued(self, authorization: str, repository: str) -> bool:
+        return self._token_source(self._resolve_credentials(repository)).is_issued(authorization)
+
+    def _is_shared(self, authorization: str | None, repository: str) -> bool:
+        return self._token_source(self._resolve_credentials(repository)).is_shared(authorization or "")
 
     def _token_source(self, resolved: ResolvedCredentials) -> TokenSource:
         """Return the source of tokens for the credentials. Different credentials never share tokens."""
@@ -290,6 +311,21 @@ class RegistrySession:
             return response_error(response, ResponseError, hint=hint, signed=True, limit=limit)
         if response.status not in (401, 403):
             return response_error(response, ResponseError, limit=limit)
-        explanation = self._resolve_credentials(repository_of(scopes)).explain()
+        repository = repository_of(scopes)
+        is_accepted = (repository, response.method not in _SAFE_METHODS) in self._accepted
+        if response.status == 401 and is_accepted and not _is_forbidden(_challenge_of(response)):
+            # For example a replica whose clock is late, or a token that was revoked while a blob was sent.
+            hint = "the registry rejects the tokens of its token server; compare their clocks, or try again later"
+            return response_error(response, UnauthorizedError, hint=hint, limit=limit).replace(reason="token ended")
+        explanation = self._resolve_credentials(repository).explain()
         hint = f"{explanation}; log in to {self.registry} as a user who is allowed to do this"
         return response_error(response, UnauthorizedError, hint=hint, limit=limit)
+
+
+def _challenge_of(response: HttpResponse) -> Challenge | None:
+    return choose_challenge(parse_challenges(response.headers("WWW-Authenticate")))
+
+
+def _is_forbidden(challenge: Challenge | None) -> bool:
+    """Return whether a challenge says that the token is valid, but not for this request (RFC 6750, section 3.1)."""
+    return challenge is not None and challenge.parameters.get("error") == "insufficient_scope"

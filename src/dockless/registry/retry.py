@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 from typing import NamedTuple, TypeVar
 
 from dockless._concurrency import CancelledError
-from dockless.registry.clock import Clock
-from dockless.registry.errors import RegistryError, RegistryRequestError, ResponseError
+from dockless.registry.clock import Clock, time_left, time_limit
+from dockless.registry.errors import RegistryConnectionError, RegistryError, RegistryRequestError, ResponseError
+from dockless.registry.http.minimum_rate import MIN_RATE
 
 logger = logging.getLogger("dockless.registry")
 
@@ -19,8 +21,10 @@ T = TypeVar("T")
 class RetryPolicy(NamedTuple):
     """At most `attempts` attempts; the pause after the nth is up to `base * 2**(n - 1)` seconds, at most `cap`.
 
-    `budget` limits the seconds from the first failure to the start of the last attempt. A registry's Retry-After is
-    obeyed up to `longest_wait` seconds; a longer one makes the error final.
+    `attempts_to_connect` is the number for hosts that cannot be reached. `budget` limits the seconds without progress,
+    from the start of an operation to its end: attempts, pauses, and waits for a response. Only a body that is being
+    sent is not interrupted. With a budget of 0 there is one attempt. A registry's Retry-After is obeyed up to
+    `longest_wait` seconds; a longer one makes the error final.
     """
 
     attempts: int = 6
@@ -28,6 +32,8 @@ class RetryPolicy(NamedTuple):
     cap: float = 30.0
     budget: float = 300.0
     longest_wait: float = 60.0
+    # Most hosts that cannot be reached are misspelled: further attempts are for a registry that is being restarted.
+    attempts_to_connect: int = 4
 
 
 class Verdict(NamedTuple):
@@ -40,16 +46,19 @@ class Verdict(NamedTuple):
 FINAL = Verdict(False)
 RETRY = Verdict(True)
 
+# While other operations succeed, an operation may fail so many times more often.
+_MAX_SHARED = 4
+# Seconds for the last attempt before the end of the budget.
+_LAST_ATTEMPT = 10.0
+
 # What is retryable. Statuses 499 and 520 to 524 are used by proxies and CDNs for failures of the registry behind them.
 RETRYABLE_STATUS = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524))
 # For registries that send these with another status.
 RETRYABLE_CODES = frozenset(("TOOMANYREQUESTS", "UNAVAILABLE"))
-# Most hosts that cannot be reached are misspelled: further attempts are for a registry that is being restarted.
-ATTEMPTS_TO_CONNECT = 4
 BY_REASON = {
     # Of RegistryConnectionError.
-    "unreachable": Verdict(True, ATTEMPTS_TO_CONNECT),
-    "refused": Verdict(True, ATTEMPTS_TO_CONNECT),
+    "unreachable": RETRY,
+    "refused": RETRY,
     # Refused, but reachable a moment ago.
     "restarting": RETRY,
     "interrupted": RETRY,
@@ -66,6 +75,8 @@ BY_REASON = {
     "upload too long": RETRY,
     "chunk not complete": RETRY,
     "no usable token": Verdict(True, 2),
+    # Of UnauthorizedError: a new token was rejected, although an earlier one was accepted for the same purpose.
+    "token ended": Verdict(True, 4),
 }
 # The content was damaged on its way to the registry: of a manifest, and of a blob.
 DAMAGED_MANIFEST = Verdict(True, 2)
@@ -77,7 +88,7 @@ REFUSED_CHUNK = RETRY
 
 def classify(error: RegistryError) -> Verdict:
     """Return whether a request that failed with `error` is worth another attempt."""
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError) and not error.reason:
         if error.method == "PUT" and "/manifests/" in error.path and "DIGEST_INVALID" in error.codes:
             return DAMAGED_MANIFEST
         is_refusal = error.status in (401, 403)
@@ -87,33 +98,51 @@ def classify(error: RegistryError) -> Verdict:
     return BY_REASON.get(error.reason, FINAL) if isinstance(error, RegistryRequestError) else FINAL
 
 
-class Retrier(NamedTuple):
-    """Repeats operations by one policy."""
+class Retrier:
+    """Repeats operations by one policy.
 
-    policy: RetryPolicy
-    clock: Clock
+    Operations that run at the same time share a count of what was achieved: while others of them succeed, interrupted
+    connections are a fault that comes and goes, and no reason to give up.
+    """
+
+    def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
+        self.policy = policy
+        self.clock = clock
+        self._achieved = [0]
 
     def attempts(
         self, *, stop: Event | None = None, on_retry: Callable[[RegistryError, float], None] | None = None
     ) -> Attempts:
         """Return a new count of attempts. See Attempts."""
-        return Attempts(self.policy, self.clock, stop=stop, on_retry=on_retry)
+        return Attempts(self.policy, self.clock, stop=stop, on_retry=on_retry, achieved=self._achieved)
 
-    def run(self, operation: Callable[[], T], *, stop: Event | None = None) -> T:
-        """Return the result of an idempotent operation, which is repeated while its RegistryError is retryable."""
+    def run(self, operation: Callable[[], T], *, stop: Event | None = None, share: float = 1.0) -> T:
+        """Return the result of an idempotent operation, which is repeated while its RegistryError is retryable.
+
+        It takes at most `share` of the time that the policy allows.
+        """
         attempts = self.attempts(stop=stop)
-        while True:
-            try:
-                return operation()
-            except RegistryError as error:
-                attempts.wait(error)
+        attempts.share = share
+        with attempts.limit():
+            while True:
+                try:
+                    result = operation()
+                    attempts.progressed()
+                    return result
+                except RegistryError as error:
+                    attempts.wait(error)
+
+    def limit(self) -> AbstractContextManager[None]:
+        """Limit all operations in the context together to the time that the policy allows for one."""
+        return self.attempts().limit()
 
 
 class Attempts:
     """Counts the attempts at one operation. Progress resets the count: a long transfer may fail any number of times.
 
     `stop` ends the attempts from another thread. `on_retry` is called with each retryable error and the pause in
-    seconds that follows.
+    seconds that follows. `achieved` is the common count of operations that run at the same time. `share` is the part of
+    the policy's budget that may be used.
     """
 
     def __init__(
@@ -123,17 +152,51 @@ class Attempts:
         *,
         stop: Event | None = None,
         on_retry: Callable[[RegistryError, float], None] | None = None,
+        achieved: list[int] | None = None,
     ) -> None:
+        self.share = 1.0
         self._policy = policy
         self._clock = clock
         self._stop = stop
         self._on_retry = on_retry
+        self._achieved = [0] if achieved is None else achieved
+        self._achieved_before = 0
+        # Failures since this or another operation achieved something, and since this operation did.
         self._failures = 0
-        self._first_failure = 0.0
+        self._own_failures = 0
+        self._was_stale = False
+        self._is_last = False
+        # The start of the time without progress, and the end of the last `limit`.
+        self._since = self._left_at = clock.monotonic()
 
     def progressed(self) -> None:
         """Record that something was achieved which the next attempt need not repeat."""
-        self._failures = 0
+        self.advanced()
+        self._since = self._clock.monotonic()
+        self._is_last = False
+
+    def advanced(self) -> None:
+        """Record that the operation went one step further than before. The step may have to be repeated."""
+        self._failures = self._own_failures = 0
+        self._was_stale = False
+        self._achieved[0] += 1
+
+    def moved(self, count: int) -> None:
+        """Record that `count` bytes were transferred for the first time: moving them is no time without progress."""
+        self._since = min(self._since + count / MIN_RATE, self._clock.monotonic())
+
+    @contextmanager
+    def limit(self, *, is_nested: bool = True) -> Iterator[None]:
+        """Limit the waits of requests in the context to the time that is left. See `time_limit`.
+
+        The time between two such contexts does not count.
+        """
+        self._since += self._clock.monotonic() - self._left_at
+        try:
+            with time_limit(self._time_left, is_nested=is_nested):
+                yield
+        finally:
+            self._left_at = self._clock.monotonic()
 
     def wait(self, error: RegistryError, verdict: Verdict | None = None) -> None:
         """Pause before the next attempt, or raise `error` if there is to be none.
@@ -142,22 +205,37 @@ class Attempts:
         """
         self.check()
         policy = self._policy
-        self._failures += 1
-        now = self._clock.monotonic()
-        if self._failures == 1:
-            self._first_failure = now
         retryable, limit = verdict or classify(error)
+        if not retryable:
+            raise error
+        connection_error = error if isinstance(error, RegistryConnectionError) else None
+        if connection_error and connection_error.is_stale and not self._was_stale:
+            # No attempt: the registry has most probably not seen the request.
+            self._was_stale = True
+            logger.info("%s; again at once", error)
+            if self._on_retry:
+                self._on_retry(error, 0.0)
+            return
+        reason = connection_error.reason if connection_error else ""
+        if reason in ("unreachable", "refused"):
+            limit = policy.attempts_to_connect
         attempts = min(policy.attempts, limit or policy.attempts)
-        if not retryable or self._failures >= attempts:
+        left = min(self._time_left(), time_left())
+        is_worthwhile = self._count(attempts, is_interrupted=reason == "interrupted")
+        if not is_worthwhile or not policy.budget or left <= 0:
             raise error
         retry_after = (error.retry_after if isinstance(error, RegistryRequestError) else None) or 0.0
         if retry_after > policy.longest_wait and isinstance(error, RegistryRequestError):
             raise error.replace(hint=f"the registry asks to wait {retry_after:.0f} s; try again after that")
         # With jitter, so that many builders that failed together do not return together.
         pause = min(policy.cap, policy.base * 2 ** min(self._failures - 1, 30)) * (0.5 + self._clock.random() / 2)
-        pause = max(pause, retry_after)
-        if now - self._first_failure + pause > policy.budget:
+        if retry_after >= left:
             raise error
+        if pause >= left:
+            # The last attempt gets a part of the time that is left.
+            self._is_last = True
+            pause = max(left / 2, left - _LAST_ATTEMPT)
+        pause = max(pause, retry_after)
         logger.info("%s; attempt %d of %d in %.1f s", error, self._failures + 1, attempts, pause)
         if self._on_retry:
             self._on_retry(error, pause)
@@ -168,3 +246,19 @@ class Attempts:
         """Raise CancelledError if another thread has ended the attempts."""
         if self._stop is not None and self._stop.is_set():
             raise CancelledError
+
+    def _count(self, attempts: int, *, is_interrupted: bool) -> bool:
+        """Count a failure. Return whether another attempt may follow."""
+        if is_interrupted and self._achieved[0] != self._achieved_before:
+            self._failures = 0
+        self._achieved_before = self._achieved[0]
+        self._failures += 1
+        self._own_failures += 1
+        return self._failures < attempts and self._own_failures < attempts * _MAX_SHARED and not self._is_last
+
+    def _time_left(self) -> float:
+        """Return the seconds until the operation is given up; infinity for a budget of 0, which allows one attempt."""
+        policy = self._policy
+        if not policy.budget:
+            return float("inf")
+        return policy.budget * self.share - (self._clock.monotonic() - self._since)

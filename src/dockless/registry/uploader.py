@@ -23,6 +23,7 @@ from dockless.registry.mount_sources import MountSources
 from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
+from dockless.registry.upload_progress import UploadProgress
 from dockless.registry.upload_state import MIN_SIZE, UploadState
 
 # What is lost when a chunk is interrupted at a registry that keeps only complete ones. ECR requires 5 MiB at least.
@@ -34,8 +35,6 @@ _MAX_CHUNK_DIVISOR = 16
 _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
 # After so many chunks whose sessions were lost, chunks are taken to be unsupported.
 _MAX_LOST_CHUNKS = 2
-# Bytes that count as progress.
-_PROGRESS = 1 << 20
 # Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
 # request (a store that a HEAD was redirected to). The check only saves an upload.
 _NOT_TOLD = frozenset((400, 403, 404, 405, 501))
@@ -79,21 +78,20 @@ class BlobUploader:
         self._must_wait = may_mount
         self._lock = ExitStack()
         self._mount_repeated = False
-        self._on_bytes = on_bytes
         self._attempts = retrier.attempts(stop=stop, on_retry=on_retry)
+        self._progress = UploadProgress(descriptor.size, self._attempts, on_bytes)
         # Without a location: no session is open.
         self._session = api.upload_session(repository)
         # The number of bytes that the session has; None if the registry must be asked.
         self._offset: int | None = 0
-        self._max_offset = 0
         # The rest is sent in one request until one is interrupted, and always if chunks are not supported.
         self._chunk_size = 0
         self._chunks_unsupported = False
         self._lost_chunks = 0
         # How the blob may have come to exist by a request whose response was lost.
         self._tried = ""
-        self._reported = 0
-        self._sent = 0
+        # Whether such a request was sent after the last check.
+        self._must_check = False
 
     def run(self, *, check_first: bool, resume: bool) -> BlobResult:
         """Return when the blob exists. `check_first`: ask the registry first. `resume`: continue an earlier upload.
@@ -101,7 +99,8 @@ class BlobUploader:
         Raises RegistryError, also that of a source; LayoutError if the source's own copy is damaged.
         """
         try:
-            result = self._run(check_first, resume)
+            with self._attempts.limit():
+                result = self._run(check_first, resume)
             self._mounts.add(self._descriptor, self._repository)
             return result
         except BlobSourceError as error:
@@ -117,7 +116,8 @@ class BlobUploader:
     def find(self) -> str:
         """Return `present`, `mounted`, or an empty string if the blob has to be sent. Raises RegistryError."""
         try:
-            found = self._find()
+            with self._attempts.limit():
+                found = self._find()
             if found:
                 self._mounts.add(self._descriptor, self._repository)
             return found
@@ -141,33 +141,34 @@ class BlobUploader:
         size = self._descriptor.size
         resumable = resume and size >= MIN_SIZE
         while True:
-            before = self._max_offset
+            self._progress.begin_attempt()
             verdict: Verdict | None = None
+            is_repeated = False
             try:
                 if check and self._exists():
                     self._drop_state()
-                    return BlobResult(self._tried or "present", self._sent)
-                check = False
+                    return BlobResult(self._tried or "present", self._progress.sent)
+                check = self._must_check = False
+                self._progress.reached(1)
                 if resumable:
                     resumable = False
                     self._resume()
                 if self._attempt():
-                    return BlobResult("mounted", self._sent)
+                    return BlobResult("mounted", self._progress.sent)
                 self._drop_state()
-                return BlobResult("sent", self._sent)
+                return BlobResult("sent", self._progress.sent)
             except ResponseError as refusal:
                 error: RegistryError = refusal
                 verdict = self._handle(refusal)
             except RegistryError as failure:
                 error = failure
-                self._offset = None
+                is_repeated = self._progress.repeats_request(failure)
+                self._offset = self._offset if is_repeated else None
                 if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":
                     self._forget_session()
-            # A registry that accepts a byte per attempt must not cause endless attempts.
-            if self._max_offset - before >= min(_PROGRESS, max(1, size // 100)):
-                self._attempts.progressed()
+            self._progress.end_attempt()
             self._attempts.wait(error, verdict)
-            check = check or bool(self._tried)
+            check = check or (self._must_check and not is_repeated)
 
     def _attempt(self) -> bool:
         """Do all that is left. Return True if the blob was mounted."""
@@ -271,7 +272,7 @@ class BlobUploader:
         mounts = self._mount_from
         while mounts:
             self._attempts.check()
-            self._tried = "mounted"
+            self._tried, self._must_check = "mounted", True
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except RegistryRequestError as error:
@@ -306,6 +307,7 @@ class BlobUploader:
 
     def _session_opened(self) -> None:
         self._offset = 0
+        self._progress.reached(2)
         self._keep_state()
         if self._chunk_size:
             self._chunk_size = max(self._chunk_size, self._session.chunk_minimum)
@@ -358,7 +360,7 @@ class BlobUploader:
         if start or not length:
             # The registry may have bytes that an earlier process sent.
             self._open_blob.hash_up_to(start)
-        self._tried = "sent"
+        self._tried, self._must_check = "sent", True
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
         stored = response.header("Docker-Content-Digest")
         is_other = stored.startswith("sha256:") and stored != digest
@@ -375,20 +377,11 @@ class BlobUploader:
 
     def _set_offset(self, offset: int) -> None:
         self._offset = offset
-        self._max_offset = max(self._max_offset, offset)
+        self._progress.acknowledged(offset)
 
     def _part(self, start: int, length: int) -> BlobPart:
-        if self._on_bytes and self._reported != start:
-            self._on_bytes(start - self._reported)
-        self._reported = start
-        return BlobPart(self._open_blob, start, length, self._count)
-
-    def _count(self, n: int) -> None:
-        self._attempts.check()
-        self._sent += n
-        self._reported += n
-        if self._on_bytes:
-            self._on_bytes(n)
+        self._progress.begin_part(start)
+        return BlobPart(self._open_blob, start, length, self._progress.count)
 
     def _keep_state(self) -> None:
         if self._descriptor.size >= MIN_SIZE:

@@ -23,7 +23,7 @@ def test_the_numbers():
     policy = RetryPolicy()
     pauses = [policy.base * 2**n for n in range(policy.attempts - 1)]
     assert f"{policy.attempts} attempts, pauses of up to {', '.join(f'{p:g}' for p in pauses)} s" in PAGE
-    assert f"{retry.ATTEMPTS_TO_CONNECT} attempts if the host cannot be reached" in PAGE
+    assert f"{policy.attempts_to_connect} attempts if the host cannot be reached" in PAGE
     assert f"obeyed up to {policy.longest_wait:g} s" in PAGE
     assert f"in any case after {policy.budget:g} s" in PAGE
     assert f"chunks of {uploader.CHUNK_SIZE >> 20} MiB" in PAGE

@@ -93,7 +93,7 @@ def test_few_mounts_are_tried(connect, image, blob):
 def test_a_refused_mount_is_not_an_error(fault, connect, image, blob):
     with Registry() as registry:
         registry.put_blob("base", image.source.blobs[blob.digest])
-        registry.faults = [Fault(on="upload post", nth=1 if fault.get("status", 500) < 500 else (1, 2), **fault)]
+        registry.faults = [Fault(on="upload post", nth=1 if fault.get("status", 500) < 500 else (1, 2, 3, 4), **fault)]
         result = connect(registry.host).ensure_blob("app", blob, image.source, mount_from=["base"])
         assert result.how == "sent"
 
@@ -267,7 +267,7 @@ def test_progress_adds_up(connect, image, blob, chunks):
             on_retry=lambda error, pause: retried.append((error, pause)),
         )
     assert sum(moved) == blob.size and min(moved) < 0
-    assert len(retried) == 2 and all(pause > 0 for _, pause in retried)
+    assert [pause > 0 for _, pause in retried] == [False, True]
 
 
 def test_progress_events(connect, image):

@@ -5,15 +5,16 @@ import time
 
 import pytest
 from raw_server import raw_server
+from requests import ReadTimeout
 
 from dockless._concurrency import CancelledError
 from dockless.errors import RegistryError
-from dockless.registry import Clock, RetryPolicy, push
+from dockless.registry import Clock, RegistryBlobSource, RetryPolicy, push
 from dockless.registry.errors import ProtocolError, RegistryConnectionError
 from dockless.registry.http.minimum_rate import MinimumRate, TransferTooSlowError
 from dockless.registry.http.response import parse_retry_after
 from dockless.registry.registry_session import RegistrySession
-from dockless.registry.retry import Attempts
+from dockless.registry.retry import Attempts, Retrier
 from dockless.testing import Fault, Registry
 
 
@@ -149,6 +150,126 @@ def test_pauses_with_many_attempts(manual):
         while True:
             retries.wait(ProtocolError("x", reason="truncated blob"))
     assert len(manual.sleeps) > 30_000 and max(manual.sleeps) == 22.5
+
+
+class Silence:
+    """Replaces the sending of requests whose paths contain `path`: no response arrives within the timeouts."""
+
+    def __init__(self, client, manual, path):
+        self.timeouts = []
+        self._session, self._manual, self._path = client._session._http._session, manual, path
+        self._send, self._session.send = self._session.send, self.send
+
+    def send(self, request, *, timeout, **options):
+        if self._path not in request.url:
+            return self._send(request, timeout=timeout, **options)
+        _, read = timeout if isinstance(timeout, tuple) else (0, timeout.read_timeout)
+        if callable(getattr(request.body, "read", None)):
+            while request.body.read(1 << 20):
+                pass
+        self.timeouts.append(read)
+        self._manual.time += read
+        raise ReadTimeout(request=request) from TimeoutError("timed out")
+
+
+@pytest.mark.parametrize("budget", [300.0, 150.0, 20.0, 1.0])
+def test_a_manifest_without_a_response_is_given_up_in_time(budget, connect, image, manual):
+    """All attempts, their pauses, and the question whether the tag was moved anyway."""
+    with Registry() as registry:
+        client = connect(registry.host, retry=RetryPolicy(budget=budget))
+        for digest, data in image.source.blobs.items():
+            if digest != image.digest:
+                registry.put_blob("app", data)
+        silence, begin = Silence(client, manual, "/manifests/"), manual.time
+        with pytest.raises(RegistryError, match="PUT .*: the response timed out"):
+            push(image.root, image.source, client, "app", ["v1"], known=dict.fromkeys(image.source.blobs, True))
+    assert 0.9 * budget <= manual.time - begin <= budget + 1
+    # No attempt is shorter than necessary.
+    assert silence.timeouts[0] == min(60.0, 0.95 * budget)
+
+
+def test_a_retry_time_is_used_to_its_end(connect, manual):
+    """The last pause is shortened, so that there is an attempt at the end."""
+    retries = Attempts(RetryPolicy(attempts=1000, budget=100.0), manual.clock())
+    begin = manual.time
+    with pytest.raises(ProtocolError):
+        while True:
+            retries.wait(ProtocolError("x", reason="truncated blob"))
+    assert 90.0 <= manual.time - begin <= 100.0
+
+
+def test_a_retry_time_of_0_is_one_attempt_with_all_its_time(connect, manual):
+    client = connect("127.0.0.1:1", retry=RetryPolicy(attempts=1000, budget=0.0))
+    client._session._scheme = "http"
+    silence = Silence(client, manual, "/manifests/")
+    with pytest.raises(RegistryError, match="the response timed out"):
+        client.get_manifest("app", "v1")
+    assert silence.timeouts == [60.0]
+
+
+def test_hosts_that_cannot_be_reached_are_retried_for_the_retry_time(manual):
+    policy = RetryPolicy(attempts=1000, attempts_to_connect=1000, budget=100.0)
+    for retries in (Attempts(policy, manual.clock()), Attempts(RetryPolicy(), manual.clock())):
+        with pytest.raises(RegistryConnectionError):
+            while True:
+                retries.wait(RegistryConnectionError("x", reason="refused"))
+    assert 90.0 <= sum(manual.sleeps[:-3]) <= 100.0 and manual.sleeps[-3:] == [0.375, 0.75, 1.5]
+
+
+def test_sending_a_body_is_no_time_without_progress(connect, manual, make):
+    """A body that moves is not interrupted: the wait for the response is as long as without a body."""
+    image = make(5, 3 << 20)
+    (blob,) = image.root.layers
+    with Registry(repositories=["app"]) as registry:
+        client = connect(registry.host, retry=RetryPolicy(budget=30.0))
+        silence = Silence(client, manual, "digest=")
+        with pytest.raises(RegistryError, match="the response timed out"):
+            client.ensure_blob("app", blob, image.source, on_bytes=lambda n: setattr(manual, "time", manual.time + 100))
+    assert 30.0 <= silence.timeouts[0] <= 31.0
+
+
+def test_time_between_reads_does_not_count(connect, manual, image, keep):
+    """A reader of a blob that is used slowly has the same time for its attempts."""
+    with Registry() as registry:
+        keep(registry, "app", image, "v1")
+        registry.faults = [Fault("blob get", nth=1, response_bytes=100_000, drop=True)]
+        reader = RegistryBlobSource(connect(registry.host), "app").open(image.root.layers[0]).raw
+        assert len(reader.read(10)) == 10
+        manual.time += 1000
+        assert len(reader.read(300_000)) + 10 < 200_000
+        while reader.read(300_000):
+            pass
+    assert manual.sleeps
+
+
+def test_interruptions_while_others_succeed_are_not_counted(manual):
+    """But not without a limit, and other errors are counted as usual."""
+    retrier = Retrier(RetryPolicy(), manual.clock())
+    retries, other = retrier.attempts(), retrier.attempts()
+    with pytest.raises(RegistryConnectionError):
+        while True:
+            other.progressed()
+            retries.wait(RegistryConnectionError("x"))
+    assert len(manual.sleeps) == 23 and max(manual.sleeps) == 0.375
+    manual.sleeps.clear()
+    retries = retrier.attempts()
+    with pytest.raises(ProtocolError):
+        while True:
+            other.progressed()
+            retries.wait(ProtocolError("x", reason="truncated blob"))
+    assert len(manual.sleeps) == 5
+
+
+def test_a_stale_connection_is_no_attempt(manual):
+    """One after the other is: a server that closes all connections must not be asked forever."""
+    retries = Attempts(RetryPolicy(), manual.clock())
+    with pytest.raises(RegistryConnectionError):
+        while True:
+            retries.wait(RegistryConnectionError("x", is_stale=True))
+    assert len(manual.sleeps) == 5
+    retries.progressed()
+    retries.wait(RegistryConnectionError("x", is_stale=True))
+    assert len(manual.sleeps) == 5
 
 
 def test_permanent_errors_are_not_retried(manual):

@@ -28,6 +28,8 @@ _MIN_LIFETIME = 60.0
 _MAX_LIFETIME = 86400.0
 _RENEW_BEFORE_EXPIRY = 15.0
 _DENIAL_LIFETIME = 30.0
+# Tokens of which it is remembered whether several requests used them.
+_MAX_REMEMBERED = 64
 
 
 class Token(NamedTuple):
@@ -49,11 +51,22 @@ class TokenSource:
         # Denials, and until when they hold: if each thread asked again, the user's account might be locked.
         self._denials: dict[tuple[tuple[str, ...], Credentials | None], tuple[TokenDeniedError, float]] = {}
         self._refresh_token = ""
+        # The last tokens, and whether each was returned to more than one caller.
+        self._is_shared: dict[str, bool] = {}
 
     def get(
-        self, challenge: Challenge, scopes: tuple[str, ...], credentials: Credentials | None, rejected: str | None
+        self,
+        challenge: Challenge,
+        scopes: tuple[str, ...],
+        credentials: Credentials | None,
+        rejected: str | None,
+        *,
+        unshared: bool = False,
     ) -> str:
-        """Return a token for `scopes` other than that in the Authorization header `rejected`. Raises RegistryError."""
+        """Return a token for `scopes` other than that in the Authorization header `rejected`. Raises RegistryError.
+
+        With `unshared`, the token is new, and no other caller gets it.
+        """
         with self._lock:
             bad = (rejected or "")[len("Bearer ") :]
             served = next((served for served, token in self._tokens.items() if bad and token.value == bad), None)
@@ -63,8 +76,10 @@ class TokenSource:
                 # The next token should be valid for all that the rejected one was valid for.
                 if covers(served, scopes):
                     scopes = served
-            token = self._current(scopes)
-            if token is None:
+            token = None if unshared else self._current(scopes)
+            if token is not None:
+                self._is_shared[token.value] = True
+            else:
                 denial, until = self._denials.get((scopes, credentials), (None, 0.0))
                 if denial is not None and self._clock.monotonic() < until:
                     raise denial.replace()
@@ -75,8 +90,20 @@ class TokenSource:
                         until = self._clock.monotonic() + _DENIAL_LIFETIME
                         self._denials[scopes, credentials] = error.replace(), until
                     raise
-                self._tokens[scopes] = token
+                self._is_shared[token.value] = False
+                while len(self._is_shared) > _MAX_REMEMBERED:
+                    self._is_shared.pop(next(iter(self._is_shared)))
+                if not unshared:
+                    self._tokens[scopes] = token
             return token.value
+
+    def is_issued(self, authorization: str) -> bool:
+        """Return whether an Authorization header contains one of the last tokens of this source."""
+        return authorization[len("Bearer ") :] in self._is_shared
+
+    def is_shared(self, authorization: str) -> bool:
+        """Return whether several requests may have used the token of an Authorization header."""
+        return self._is_shared.get(authorization[len("Bearer ") :], False)
 
     def _current(self, scopes: tuple[str, ...]) -> Token | None:
         """Return a token that is valid for the scopes and does not expire soon."""

@@ -1,12 +1,14 @@
 """Connections and pools of urllib3 with what a push needs. All overrides of urllib3's private names are here.
 
-Overridden private names: `_new_conn`, `_dns_host`, `_tunnel`, `_tunnel_scheme` of connections; `_make_request`,
-`_put_conn`, `_validate_conn` of pools. The tests run with the oldest and the newest urllib3 of the supported range.
+Overridden private names: `_new_conn`, `_dns_host`, `_tunnel`, `_tunnel_scheme` of connections; `_get_conn`,
+`_make_request`, `_put_conn`, `_validate_conn` of pools. The tests run with the oldest and the newest urllib3 of the
+supported range.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import logging
 import socket
@@ -19,6 +21,7 @@ from typing import Any
 import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError, ProxyError
+from urllib3.util import Timeout
 
 from dockless.registry.clock import Clock
 from dockless.registry.errors import ProtocolError
@@ -31,11 +34,23 @@ from dockless.registry.http.strict_response import StrictResponse
 CONNECT_TIMEOUT = 20.0
 # A TLS record that was only partly sent has to be sent again from its start: large ones would be repeated often.
 _SEND_SIZE = 64 * 1024
-# After so many reused connections in a row that turned out to be dead, connections to the host are no longer reused.
-_MAX_DEAD_REUSES = 2
+
+__all__ = [
+    "HTTPPool",
+    "HTTPSPool",
+    "StaleConnectionError",
+    "Timeout",
+    "new_connections",
+    "socks_pools",
+]
 
 _LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
 _exchange = threading.local()
+
+
+class StaleConnectionError(Exception):
+    """A reused connection ended before a byte of the response arrived."""
+
 
 # The type of `self` in a mixin: whatever urllib3's class has.
 _Mixin: Any = object
@@ -61,6 +76,8 @@ class _Connection(_Mixin):  # type: ignore[misc]
         self._body_incomplete = False
         # Set by StrictResponse when bytes followed the response: they must not be read as the next response.
         self.out_of_step = False
+        # Set by StrictResponse when the first byte of a response has arrived.
+        self.response_began = False
         self.response_class: Any = partial(StrictResponse, clock=clock)
 
     def _new_conn(self) -> socket.socket:
@@ -70,6 +87,9 @@ class _Connection(_Mixin):  # type: ignore[misc]
             if self._addresses is not None:
                 self._addresses.connected(host, port, str(sock.getpeername()[0]))
         except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                # The peer accepted the connection, and has closed it already.
+                error = ConnectionResetError(errno.ECONNRESET, "the connection was reset")
             raise NewConnectionError(self, "cannot connect") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
@@ -114,7 +134,7 @@ class _Connection(_Mixin):  # type: ignore[misc]
         if self.sock is not None:
             # A reused connection still has the read timeout of its last response.
             self.sock.settimeout(self.timeout)
-        self._body_incomplete, self._head_sent = True, False
+        self._body_incomplete, self._head_sent, self.response_began = True, False, False
         # A peer that closed its end may have sent its reason before: 413 for a blob that is too large, for example.
         with contextlib.suppress(EarlyResponseError, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             super().request(method, url, body, headers, **options)
@@ -161,7 +181,7 @@ class _HTTPSConnection(_Connection, urllib3.connection.HTTPSConnection):
 
 
 class _Pool(_Mixin):  # type: ignore[misc]
-    """Mixin for urllib3's pools. Sends request targets unchanged, and does not reuse connections that keep dying."""
+    """Mixin for urllib3's pools. Sends request targets unchanged, and tells which connections were dead."""
 
     connection_class: Any
     ConnectionCls: Any
@@ -171,7 +191,6 @@ class _Pool(_Mixin):  # type: ignore[misc]
     ) -> None:
         super().__init__(*args, **options)
         self.ConnectionCls = partial(self.connection_class, clock=clock, addresses=addresses, for_token=for_token)
-        self._dead_reuses = 0
 
     def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
         with _unlogged():
@@ -182,16 +201,19 @@ class _Pool(_Mixin):  # type: ignore[misc]
         reused = not conn.is_closed
         target = options.pop("target")
         try:
-            response = super()._make_request(conn, method, target, *args, **options)
-        except (ConnectionError, ssl.SSLEOFError):
-            self._dead_reuses += reused
+            return super()._make_request(conn, method, target, *args, **options)
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            if reused and not conn.response_began:
+                raise error from StaleConnectionError()
             raise
-        self._dead_reuses = 0 if reused else self._dead_reuses
-        return response
+
+    def _get_conn(self, timeout: Any = None) -> Any:
+        conn = super()._get_conn(timeout)
+        if getattr(_exchange, "is_new", False):
+            conn.close()
+        return conn
 
     def _put_conn(self, conn: Any) -> None:
-        if conn is not None and self._dead_reuses >= _MAX_DEAD_REUSES:
-            conn.close()
         with _unlogged():
             super()._put_conn(conn)
 
@@ -230,6 +252,17 @@ def socks_pools() -> tuple[type, type]:
         connection_class = SocksHTTPSConnection
 
     return SocksHTTPPool, SocksHTTPSPool
+
+
+@contextlib.contextmanager
+def new_connections() -> Iterator[None]:
+    """Let requests of this thread use no connection that was used before."""
+    before = getattr(_exchange, "is_new", False)
+    _exchange.is_new = True
+    try:
+        yield
+    finally:
+        _exchange.is_new = before
 
 
 @contextlib.contextmanager

@@ -19,7 +19,14 @@ with warnings.catch_warnings():
     from requests.structures import CaseInsensitiveDict
 
 from dockless.registry.clock import Clock
-from dockless.registry.http._urllib3 import HTTPPool, HTTPSPool, socks_pools
+from dockless.registry.http._urllib3 import (
+    HTTPPool,
+    HTTPSPool,
+    StaleConnectionError,
+    Timeout,
+    new_connections,
+    socks_pools,
+)
 from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.proxies import proxy_authorization
 
@@ -29,8 +36,11 @@ __all__ = [
     "ProxySupportError",
     "Response",
     "Session",
+    "StaleConnectionError",
+    "Timeout",
     "make_document_session",
     "make_session",
+    "new_connections",
 ]
 
 # Bytes of a body that are read, sent and counted at a time.

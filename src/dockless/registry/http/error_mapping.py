@@ -12,11 +12,11 @@ import ssl
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
-from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError, ReadTimeoutError
 
 from dockless.errors import DocklessError, printable
 from dockless.registry.errors import ProtocolError, RegistryConnectionError
-from dockless.registry.http.adapter import ProxySupportError
+from dockless.registry.http.adapter import ProxySupportError, StaleConnectionError
 from dockless.registry.http.minimum_rate import TransferTooSlowError
 from dockless.registry.http.url_policy import origin_of, redact
 
@@ -101,8 +101,9 @@ def _translated(chain: _Chain, shown: str, method: str, url: str, proxy: str | N
         failure = _unconnected(chain, origin_of(url)[1])
     failure = failure or _interrupted(chain)
     if failure is not None:
+        is_stale = failure.reason == "interrupted" and chain.has(StaleConnectionError)
         return RegistryConnectionError(
-            shown, cause=failure.cause, hint=failure.hint, reason=failure.reason, method=method
+            shown, cause=failure.cause, hint=failure.hint, reason=failure.reason, method=method, is_stale=is_stale
         )
     malformed = chain.text(_MALFORMED)
     if malformed:
@@ -211,8 +212,8 @@ def _interrupted(chain: _Chain) -> _Failure | None:
 
 
 def _timed_out(chain: _Chain) -> bool:
-    # Not urllib3's own: it counts NewConnectionError among the timeouts.
-    return chain.has(TimeoutError, socket.timeout)
+    # Of urllib3's own only the one without a cause, when no time is left: NewConnectionError is a timeout to urllib3.
+    return chain.has(TimeoutError, socket.timeout, ReadTimeoutError)
 
 
 def _innermost(chain: _Chain) -> str:

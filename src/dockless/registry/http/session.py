@@ -14,14 +14,16 @@ from urllib.parse import quote, urlsplit
 
 from dockless._concurrency import CancelledError
 from dockless.errors import DocklessError
-from dockless.registry.clock import Clock
+from dockless.registry.clock import Clock, time_left
 from dockless.registry.errors import RegistryConnectionError
 from dockless.registry.http.adapter import (
     CaseInsensitiveDict,
     PreparedRequest,
     Session,
+    Timeout,
     make_document_session,
     make_session,
+    new_connections,
 )
 from dockless.registry.http.addresses import AddressPolicy
 from dockless.registry.http.error_mapping import translate
@@ -36,6 +38,9 @@ logger = logging.getLogger("dockless.registry")
 SEND_TIMEOUT = 60.0
 READ_TIMEOUT = 60.0
 # Characters that a URL may contain as they are (RFC 3986, section 3.3), and the escape character itself.
+_REPEATABLE = ("GET", "HEAD", "POST", "PUT")
+# The least seconds of a wait: a request that begins in the last moment fails like any other that takes too long.
+_MIN_WAIT = 0.1
 _SAFE = "%/?:@!$&'()*+,;=~"
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -81,6 +86,8 @@ class HttpSession:
         self._environ = environ
         self._slots = _Slots(jobs)
         self._max_idle = 2 * jobs + 2
+        # Whether a body could not be sent over a reused connection: the next ones are sent over new connections.
+        self._had_stale_body = False
         self._session, self._token_session = self._make_session(), self._make_session(for_token=True)
 
     def send(self, request: HttpRequest) -> HttpResponse:
@@ -91,11 +98,11 @@ class HttpSession:
         proxy = choose_proxy(request.url, self._environ)
         with contextlib.nullcontext() if request.for_token else self._slots:
             try:
-                return self._send(request, proxy)
+                return self._send_once_more(request, proxy)
             except RegistryConnectionError as error:
                 if error.reason != "certificate" or not self._trust.add_system_cas():
                     raise
-            return self._send(request, proxy)
+            return self._send_once_more(request, proxy)
 
     def plain_session(self, *, direct: Collection[str] = ()) -> Session:
         """Return a new requests session with the TLS contexts and proxies of this one, for libraries that need one.
@@ -124,9 +131,26 @@ class HttpSession:
             max_idle=self._max_idle,
         )
 
+    def _send_once_more(self, request: HttpRequest, proxy: str | None) -> HttpResponse:
+        """Send a request; if a reused connection turns out to be closed, again on a new connection.
+
+        The peer may have executed the request: those that must not be repeated blindly are left to the caller.
+        """
+        has_stream = callable(request.body)
+        with new_connections() if has_stream and self._had_stale_body else contextlib.nullcontext():
+            try:
+                return self._send(request, proxy)
+            except RegistryConnectionError as error:
+                self._had_stale_body = self._had_stale_body or (error.is_stale and has_stream)
+                if not error.is_stale or has_stream or request.method not in _REPEATABLE:
+                    raise
+                logger.debug("%s; once more on a new connection", error)
+        with new_connections():
+            return self._send(request, proxy)
+
     def _send(self, request: HttpRequest, proxy: str | None) -> HttpResponse:
         method, url = request.method, request.url
-        timeout = (SEND_TIMEOUT, READ_TIMEOUT if request.read_timeout is None else request.read_timeout)
+        timeout = _timeout(request)
         # The exception that the caller is handling, if any: Python makes it the context of errors raised here.
         handled = sys.exc_info()[1]
         logger.debug("%s %s", method, redact(url))
@@ -143,6 +167,21 @@ class HttpSession:
             raise translated from translated.__cause__
         logger.debug("%s %s: %d", method, redact(url), response.status_code)
         return HttpResponse(response, method, url, self._clock, proxy)
+
+
+def _timeout(request: HttpRequest) -> Any:
+    """Return the timeouts of a request, which end within the time that its operation has left.
+
+    A body that is read while it is sent takes as long as it moves: its time does not count.
+    """
+    left = max(time_left(), _MIN_WAIT)
+    read = READ_TIMEOUT if request.read_timeout is None else request.read_timeout
+    # The time that a registry needs for a large blob is no time without an answer.
+    read = min(read, left + max(0.0, read - READ_TIMEOUT))
+    connect = min(SEND_TIMEOUT, left)
+    if callable(request.body) or left == float("inf"):
+        return (connect, read)
+    return Timeout(connect=connect, read=read, total=left)
 
 
 def _opened(body: Any) -> AbstractContextManager[Any]:

@@ -39,6 +39,7 @@ class _RateLimitedReader(io.RawIOBase):
         self._rate = MinimumRate()
         self._started = False
         self._sealed = False
+        self.has_data = bool(received)
         self._left: int | None = _MAX_HEAD
         self.ended = False
 
@@ -73,6 +74,7 @@ class _RateLimitedReader(io.RawIOBase):
         if self._started:
             self._rate.check(count, self._clock.monotonic() - begin, "the response")
         self._started = True
+        self.has_data = self.has_data or bool(count)
         self.ended = self.ended or not count
         return count
 
@@ -123,7 +125,11 @@ class StrictResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head of the response. Raises HTTPException if the head is truncated or invalid."""
-        super().begin()
+        try:
+            super().begin()
+        finally:
+            if self._connection is not None:
+                self._connection.response_began = self._reader.has_data
         # http.client takes the end of the connection for the empty line after the headers, of which some may be lost.
         if self._reader.ended:
             raise ConnectionResetError("the response head was truncated")
