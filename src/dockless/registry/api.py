@@ -45,6 +45,9 @@ class RegistryApi:
     def __init__(self, session: RegistrySession) -> None:
         self.session = session
         self.registry = session.registry
+        # Whether the registry refused the content of a blob in a PUT, and accepted the content in a PATCH. Uploads of
+        # the same client then begin with PATCH.
+        self.put_refuses_content = False
 
     @property
     def base_url(self) -> str:

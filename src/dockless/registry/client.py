@@ -15,6 +15,7 @@ from dockless.registry.api import RegistryApi
 from dockless.registry.auth.keychain import GivenCredentials
 from dockless.registry.auth.scopes import PULL
 from dockless.registry.blob_locations import BlobLocations
+from dockless.registry.blob_presence import blob_size
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
@@ -161,7 +162,7 @@ class RegistryClient:
 
         A failed request is not retried.
         """
-        return self._api.head_blob(repository, digest)
+        return blob_size(self._api, repository, digest)
 
     def get_blob(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> HttpResponse:
         """Return a response with the bytes of a blob from `start` up to, but not including, `stop`.

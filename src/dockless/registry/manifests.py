@@ -9,12 +9,10 @@ from dockless.errors import InvalidValueError, printable
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi, digest_or_tag
 from dockless.registry.auth.scopes import PULL, PUSH
+from dockless.registry.blob_presence import forbids_head
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.remote_manifest import RemoteManifest, check_manifest_size
 from dockless.registry.retry import Retrier
-
-# Registries that do not support HEAD.
-_UNSUPPORTED = (405, 501)
 
 
 class ManifestStore:
@@ -42,7 +40,7 @@ class ManifestStore:
         try:
             head = self.retrier.run(lambda: self.api.head_manifest(repository, version, actions=actions))
         except ResponseError as error:
-            if error.status not in _UNSUPPORTED:
+            if not forbids_head(error):
                 raise
         else:
             if head.digest is not None or not head.exists:

@@ -17,7 +17,6 @@ from dockless.registry.errors import (
     ProtocolError,
     RegistryConnectionError,
     RegistryError,
-    RegistryRequestError,
     ResponseError,
     UnauthorizedError,
 )
@@ -133,7 +132,7 @@ class RegistrySession:
             raise error.replace(reason="restarting") from error.__cause__
         if response.status in expect:
             return response
-        raise self._error(response, scopes)
+        raise self._error(response, scopes).replace(is_redirected=response.url != url)
 
     def referenced_url(self, response: HttpResponse, reference: str, label: str, *, within: str) -> str:
         """Return the URL that a Location or Link header refers to. See `resolve_reference`."""
@@ -281,7 +280,7 @@ class RegistrySession:
                 )
             return self._credentials[repository]
 
-    def _error(self, response: HttpResponse, scopes: tuple[str, ...]) -> RegistryRequestError:
+    def _error(self, response: HttpResponse, scopes: tuple[str, ...]) -> ResponseError:
         # docker-registry 2.8 answers a range that it does not have with the blob's length, and sends no body.
         limit = 0 if response.status == 416 and response.method == "GET" else _MAX_ERROR_BODY
         if origin_of(response.url) != origin_of(self.base_url):

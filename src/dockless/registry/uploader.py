@@ -10,6 +10,7 @@ from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PUSH
+from dockless.registry.blob_presence import blob_size
 from dockless.registry.errors import (
     BlobSourceError,
     ProtocolError,
@@ -36,8 +37,12 @@ _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE
 _MAX_LOST_CHUNKS = 2
 # Bytes that count as progress.
 _PROGRESS = 1 << 20
+# Some registries and proxies accept the content of a blob in a PATCH only: the statuses and codes with which they refuse
+# a PUT that has content.
+_CONTENT_REFUSED = frozenset((405, 411, 415, 501))
+_CONTENT_CODES = _SESSION_CODES | {"BLOB_UNKNOWN", "UNSUPPORTED", "UNKNOWN"}
 # Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
-# request (a store that a HEAD was redirected to). The check only saves an upload.
+# request (a store that a GET was redirected to). The check only saves an upload.
 _NOT_TOLD = frozenset((400, 403, 404, 405, 501))
 
 
@@ -90,6 +95,10 @@ class BlobUploader:
         self._chunk_size = 0
         self._chunks_unsupported = False
         self._lost_chunks = 0
+        # Whether the content is sent by PATCH, and the PUT that ends the session is empty.
+        self._is_put_empty = api.put_refuses_content
+        self._put_length = 0
+        self._refused_puts = 0
         # How the blob may have come to exist by a request whose response was lost.
         self._tried = ""
         self._reported = 0
@@ -175,11 +184,18 @@ class BlobUploader:
             self._ask_offset()
         if not self._session.location and self._open():
             return True
-        size = self._descriptor.size
-        while self._chunk_size and self._offset is not None and size - self._offset > self._chunk_size:
-            self._send_chunk(self._offset, self._chunk_size)
+        while (length := self._chunk_length()) and self._offset is not None:
+            self._send_chunk(self._offset, length)
         self._commit(self._offset or 0)
+        self._api.put_refuses_content = self._api.put_refuses_content or self._is_put_empty
         return False
+
+    def _chunk_length(self) -> int:
+        """Return the length of the next PATCH; 0 if the rest belongs into the PUT."""
+        left = self._descriptor.size - (self._offset or 0)
+        if self._chunk_size and left > self._chunk_size:
+            return self._chunk_size
+        return left if self._is_put_empty else 0
 
     def _handle(self, refusal: ResponseError) -> Verdict:
         """Update the session after an error response. Return whether to try again."""
@@ -194,9 +210,16 @@ class BlobUploader:
             # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
             self._offset = None
             return REFUSED_CHUNK
+        if self._refuses_content(refusal):
+            self._is_put_empty = True
+            self._forget_session()
+            return REFUSED_CHUNK
         if refusal.method == "PATCH" and not verdict.retryable and refusal.status not in (401, 403, 404):
             if self._is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
+            elif self._is_put_empty:
+                # The content was refused in both requests.
+                return verdict
             else:
                 # GAR accepts one chunk only, GHCR none over 4 MiB (416); both accept a whole blob of any size.
                 self._chunks_unsupported = True
@@ -211,6 +234,19 @@ class BlobUploader:
         else:
             self._offset = None
         return verdict
+
+    def _refuses_content(self, refusal: ResponseError) -> bool:
+        """Return whether a PUT was refused because it had content."""
+        if refusal.method != "PUT" or self._is_put_empty or not self._put_length:
+            return False
+        if refusal.status in _CONTENT_REFUSED:
+            return True
+        if refusal.status not in (400, 404) or not _CONTENT_CODES.issuperset(refusal.codes):
+            return False
+        # A session that was lost is refused with the same codes, but not each time.
+        self._refused_puts += 1
+        is_probably_lost = "BLOB_UPLOAD_UNKNOWN" in refusal.codes or self._put_length < self._descriptor.size
+        return "BLOB_UNKNOWN" in refusal.codes or not is_probably_lost or self._refused_puts > 1
 
     def _is_lost(self, refusal: ResponseError) -> bool:
         return refusal.status == 416 or bool(_SESSION_CODES.intersection(refusal.codes))
@@ -234,7 +270,7 @@ class BlobUploader:
     def _exists(self) -> bool:
         self._attempts.check()
         try:
-            size = self._api.head_blob(self._repository, self._descriptor.digest, actions=PUSH)
+            size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH)
         except ResponseError as error:
             if error.status not in _NOT_TOLD:
                 raise
@@ -334,7 +370,8 @@ class BlobUploader:
         self._attempts.check()
         # Before the request, during which the registry would have to wait.
         self._open_blob.hash_up_to(start)
-        offset = self._session.send(lambda: self._part(start, length), start, length)
+        is_whole = length == self._descriptor.size
+        offset = self._session.send(lambda: self._part(start, length), start, length, is_whole=is_whole)
         if offset is not None and offset > start + length:
             # The registry already had the chunk, and appended it again (docker-registry 2.8 ignores Content-Range).
             self._forget_session()
@@ -359,6 +396,7 @@ class BlobUploader:
             # The registry may have bytes that an earlier process sent.
             self._open_blob.hash_up_to(start)
         self._tried = "sent"
+        self._put_length = length
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
         stored = response.header("Docker-Content-Digest")
         is_other = stored.startswith("sha256:") and stored != digest
