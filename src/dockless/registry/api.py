@@ -12,6 +12,7 @@ from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.web_page import HINT, describe_page, is_page
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
 from dockless.registry.upload_session import UploadSession
@@ -65,10 +66,11 @@ class RegistryApi:
         raw = response.read(DEFAULT_LIMIT, f"the manifest {version}")
         digest = Digest.of(raw)
         label = f"{self.registry}/{repository}{'@' if ':' in version else ':'}{version}"
+        check_no_page(raw, label)
         if isinstance(requested, Digest) and digest != requested:
             raise ProtocolError(
                 f"{label} is another manifest than was requested",
-                cause=f"requested {requested}, received {digest}",
+                cause=f"requested the digest {requested}, received {digest}",
                 hint="do not use it: the registry, or a proxy in front of it, changed the manifest",
                 reason="damaged manifest",
             )
@@ -168,6 +170,13 @@ class RegistryApi:
     def _delete(self, path: str, repository: str, may_be_absent: bool) -> None:
         expect = (*_DELETED, 404) if may_be_absent else _DELETED
         self._request("DELETE", path, repository, actions=DELETE, expect=expect).close()
+
+
+def check_no_page(body: bytes, label: str) -> None:
+    """Raise ProtocolError for a web page in the place of the document `label`."""
+    if is_page(body):
+        problem = f"{label} cannot be read: the registry does not respond as a registry"
+        raise ProtocolError(problem, cause=describe_page(body), hint=HINT, reason="web page")
 
 
 def digest_or_tag(version: str) -> Digest | str:

@@ -65,7 +65,7 @@ class ManifestStore:
             if (stored.status != 201 or actual.startswith("sha256:")) and actual != digest:
                 raise ProtocolError(
                     f"{self.api.registry}/{repository} stored another manifest than was sent for {version}",
-                    cause=f"sent {digest}, stored {printable(actual, 80)}",
+                    cause=f"sent the digest {digest}, stored {printable(actual, 80)}",
                     hint="check which image the tag refers to",
                     reason="other content stored",
                 )

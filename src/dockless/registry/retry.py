@@ -59,6 +59,8 @@ BY_REASON = {
     # Of ProtocolError.
     "damaged manifest": Verdict(True, 2),
     "damaged blob": RETRY,
+    # Instead of a document.
+    "web page": Verdict(True, 2),
     "truncated blob": RETRY,
     "wrong range": RETRY,
     "other content stored": Verdict(True, 3),

@@ -407,7 +407,7 @@ class BlobUploader:
             self._forget_session()
             raise ProtocolError(
                 f"{self._api.registry}/{self._repository} did not store the blob that was sent",
-                cause=f"sent {digest}, the response is {response.status} {stored:.80}".rstrip(),
+                cause=f"sent the digest {digest}, the response is {response.status} {stored:.80}".rstrip(),
                 reason="other content stored",
             )
 
