@@ -29,11 +29,10 @@ class ManifestHead(NamedTuple):
 
 
 class StoredManifest(NamedTuple):
-    """The response to a stored manifest: its status, and the headers Docker-Content-Digest and OCI-Subject."""
+    """The response to a stored manifest: its status, and the header Docker-Content-Digest."""
 
     status: int
     digest: str
-    subject: str
 
 
 class RegistryApi:
@@ -59,10 +58,11 @@ class RegistryApi:
         """Check that this is a registry, and that the credentials are valid (spec, "Determining Support")."""
         self.session.request("GET", "/v2/", (), expect=(200,)).close()
 
-    def get_manifest(self, repository: str, version: str) -> RemoteManifest:
+    def get_manifest(self, repository: str, version: str, *, actions: str = PULL) -> RemoteManifest:
         """Return a manifest or index, whose digest is verified."""
         requested = digest_or_tag(version)
-        response = self._request("GET", _manifest_path(repository, version), repository, headers={"Accept": ACCEPT})
+        path = _manifest_path(repository, version)
+        response = self._request("GET", path, repository, actions=actions, headers={"Accept": ACCEPT})
         raw = response.read(DEFAULT_LIMIT, f"the manifest {version}")
         digest = Digest.of(raw)
         label = f"{self.registry}/{repository}{'@' if ':' in version else ':'}{version}"
@@ -115,7 +115,7 @@ class RegistryApi:
             body=raw,
         )
         response.close()
-        return StoredManifest(response.status, response.header("Docker-Content-Digest"), response.header("OCI-Subject"))
+        return StoredManifest(response.status, response.header("Docker-Content-Digest"))
 
     def delete_manifest(self, repository: str, version: str, *, may_be_absent: bool = False) -> None:
         """Delete a manifest or a tag."""

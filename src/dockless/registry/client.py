@@ -15,13 +15,13 @@ from dockless.registry.api import RegistryApi
 from dockless.registry.auth.keychain import GivenCredentials
 from dockless.registry.auth.scopes import PULL
 from dockless.registry.blob_locations import BlobLocations
-from dockless.registry.blob_presence import blob_size
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.presence import blob_size
 from dockless.registry.push_result import BlobResult
 from dockless.registry.referrers import Referrer, list_referrers, register_referrer
 from dockless.registry.registry_session import RegistrySession
@@ -104,17 +104,20 @@ class RegistryClient:
 
     # Manifests
 
-    def get_manifest(self, repository: str, version: str) -> RemoteManifest:
-        """Return the manifest or index of a tag or digest: verified, and with the bytes that the registry sent."""
-        return self._manifests.get(repository, version)
+    def get_manifest(self, repository: str, version: str, *, actions: str = PULL) -> RemoteManifest:
+        """Return the manifest or index of a tag or digest: verified, and with the bytes that the registry sent.
 
-    def head_manifest(self, repository: str, version: str, *, actions: str = PULL) -> Digest | None:
+        `actions` are those of the token that is requested: a push needs one token for all its requests.
+        """
+        return self._manifests.get(repository, version, actions=actions)
+
+    def head_manifest(self, repository: str, version: str, *, actions: str = PULL, retry: bool = True) -> Digest | None:
         """Return the digest of a tag or digest according to the registry; None if there is no such manifest.
 
-        The digest is not verified: use it to avoid work, not to trust content. `actions` are those of the token that is
-        requested: a push needs one token for all its requests.
+        The digest is not verified: use it to avoid work, not to trust content. `actions` are those of `get_manifest`.
+        Without `retry`, a failed request is final.
         """
-        return self._manifests.digest_of(repository, version, actions=actions)
+        return self._manifests.digest_of(repository, version, actions=actions, retry=retry)
 
     def put_manifest(
         self, repository: str, version: str, raw: bytes, media_type: str, *, stop: Event | None = None
@@ -126,7 +129,8 @@ class RegistryClient:
         annotations or artifact type are invalid, before it is sent.
         """
         referrer = Referrer.of(raw, media_type)
-        if not self._manifests.put(repository, version, raw, media_type, stop=stop) and referrer is not None:
+        self._manifests.put(repository, version, raw, media_type, stop=stop)
+        if referrer is not None:
             register_referrer(self._manifests, repository, referrer)
         return Digest.of(raw)
 

@@ -10,7 +10,6 @@ from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PUSH
-from dockless.registry.blob_presence import blob_size
 from dockless.registry.errors import (
     BlobSourceError,
     ProtocolError,
@@ -21,6 +20,7 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.presence import blob_size
 from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
@@ -267,14 +267,14 @@ class BlobUploader:
         self._offset = 0
         self._drop_state()
 
-    def _exists(self) -> bool:
+    def _exists(self, *, if_not_told: bool = False) -> bool:
         self._attempts.check()
         try:
             size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH)
         except ResponseError as error:
             if error.status not in _NOT_TOLD:
                 raise
-            return False
+            return if_not_told
         # A server that responds to every request with 200 sends a page of another size.
         return size in (-1, self._descriptor.size)
 
@@ -400,10 +400,10 @@ class BlobUploader:
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
         stored = response.header("Docker-Content-Digest")
         is_other = stored.startswith("sha256:") and stored != digest
-        # The specification requires 201. Another status may mean something else, and another host, which the upload was
-        # redirected to, cannot tell what the registry has.
+        # The specification requires 201. Another status may mean something else, another host, which the upload was
+        # redirected to, cannot tell what the registry has, and without the digest the server may store nothing.
         is_certain = response.status == 201 and origin_of(response.url) == origin_of(self._api.base_url)
-        if is_other or not (is_certain or self._exists()):
+        if is_other or not ((is_certain and stored) or self._exists(if_not_told=is_certain)):
             self._forget_session()
             raise ProtocolError(
                 f"{self._api.registry}/{self._repository} did not store the blob that was sent",

@@ -1,4 +1,4 @@
-"""Whether a repository has a blob: HEAD, and GET for registries and stores that do not permit HEAD."""
+"""Whether a repository has something: HEAD, and GET for registries and stores that do not permit HEAD."""
 
 from __future__ import annotations
 
