@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
+from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
-from dockless.registry.auth.scopes import PULL
+from dockless.registry.auth.scopes import PULL, PUSH
 from dockless.registry.errors import ResponseError
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
 # A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400 or 401).
 _NOT_SIGNED = (400, 401, 403)
+# Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
+# request (a store that a GET was redirected to).
+_NOT_TOLD = frozenset((400, 403, 404, 405, 501))
 _TOTAL = re.compile(r"bytes (?:[0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18})\Z")
 
 
@@ -46,3 +50,18 @@ def blob_size(api: RegistryApi, repository: str, digest: Digest, *, actions: str
         total = _TOTAL.match(response.header("Content-Range"))
         return int(total[1]) if total else -1
     return -1 if response.length is None else response.length
+
+
+def has_blob(api: RegistryApi, repository: str, descriptor: Descriptor, *, if_not_told: bool) -> bool:
+    """Return whether a repository has a blob, before or after an upload; `if_not_told` if the registry does not tell.
+
+    Raises RegistryError. Nothing is retried.
+    """
+    try:
+        size = blob_size(api, repository, descriptor.digest, actions=PUSH)
+    except ResponseError as error:
+        if error.status not in _NOT_TOLD:
+            raise
+        return if_not_told
+    # A server that responds to every request with 200 sends a page of another size.
+    return size in (-1, descriptor.size)

@@ -20,7 +20,6 @@ from dockless.registry.client import RegistryClient
 from dockless.registry.errors import ProtocolError, ResponseError, TokenDeniedError
 from dockless.registry.retry import classify
 
-
 # Reasons of ProtocolError. Whatever the tag refers to, the push replaces it.
 _NO_MANIFEST = ("damaged manifest", "web page")
 

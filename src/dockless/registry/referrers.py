@@ -23,8 +23,9 @@ from dockless.registry.manifests import ManifestStore
 
 # Statuses of registries that do not have the API.
 _UNSUPPORTED = frozenset((400, 404, 405, 501))
-# An index under a tag is read, changed and written. Of several clients that do so at once, the last one wins: each reads
-# the index again after pauses of these seconds, and adds its entry again, until it was there so many times in a row.
+# An index under a tag is read, changed and written. Of several clients that do so at once, the last one wins: each
+# reads the index again after pauses of these seconds, and adds its entry again, until the entry was there so many times
+# in a row.
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
 _CONFIRMATIONS = 3
 _MAX_ROUNDS = 40

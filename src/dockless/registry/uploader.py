@@ -9,7 +9,6 @@ from threading import Event
 from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
 from dockless.registry.api import RegistryApi
-from dockless.registry.auth.scopes import PUSH
 from dockless.registry.errors import (
     BlobSourceError,
     ProtocolError,
@@ -20,30 +19,19 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
-from dockless.registry.presence import blob_size
+from dockless.registry.presence import has_blob
 from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
+from dockless.registry.upload_refusals import is_content_refused, is_lost, smaller_chunk
 from dockless.registry.upload_state import MIN_SIZE, UploadState
 
 # What is lost when a chunk is interrupted at a registry that keeps only complete ones. ECR requires 5 MiB at least.
 CHUNK_SIZE = 16 * 1024 * 1024
-# Chunks that a proxy refuses for their size are divided by 4, down to a 16th: nginx accepts 1 MiB by default.
-_CHUNK_DIVISOR = 4
-_MAX_CHUNK_DIVISOR = 16
-# Besides 404 and 416: the session does not exist, or its offset is another one (docker-registry 2.8, ECR, Harbor).
-_SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
 # After so many chunks whose sessions were lost, chunks are taken to be unsupported.
 _MAX_LOST_CHUNKS = 2
 # Bytes that count as progress.
 _PROGRESS = 1 << 20
-# Some registries and proxies accept the content of a blob in a PATCH only: the statuses and codes with which they refuse
-# a PUT that has content.
-_CONTENT_REFUSED = frozenset((405, 411, 415, 501))
-_CONTENT_CODES = _SESSION_CODES | {"BLOB_UNKNOWN", "UNSUPPORTED", "UNKNOWN"}
-# Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
-# request (a store that a GET was redirected to). The check only saves an upload.
-_NOT_TOLD = frozenset((400, 403, 404, 405, 501))
 
 
 class BlobUploader:
@@ -206,16 +194,21 @@ class BlobUploader:
             check_source(self._source, self._descriptor)
             self._forget_session()
             return DAMAGED_UPLOAD
-        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and self._reduce_chunks():
+        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and not self._chunks_unsupported:
             # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
-            self._offset = None
-            return REFUSED_CHUNK
-        if self._refuses_content(refusal):
-            self._is_put_empty = True
-            self._forget_session()
-            return REFUSED_CHUNK
+            size = smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)
+            if size:
+                self._chunk_size, self._offset = size, None
+                return REFUSED_CHUNK
+        if refusal.method == "PUT" and self._put_length and not self._is_put_empty:
+            self._refused_puts += 1
+            is_whole = self._put_length == self._descriptor.size
+            if is_content_refused(refusal, is_whole=is_whole, is_first=self._refused_puts == 1):
+                self._is_put_empty = True
+                self._forget_session()
+                return REFUSED_CHUNK
         if refusal.method == "PATCH" and not verdict.retryable and refusal.status not in (401, 403, 404):
-            if self._is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
+            if is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
             elif self._is_put_empty:
                 # The content was refused in both requests.
@@ -228,39 +221,12 @@ class BlobUploader:
             return REFUSED_CHUNK
         if "NAME_UNKNOWN" in refusal.codes:
             self._forget_session()
-        elif refusal.status == 404 or self._is_lost(refusal):
+        elif refusal.status == 404 or is_lost(refusal):
             self._forget_session()
             return LOST_SESSION
         else:
             self._offset = None
         return verdict
-
-    def _refuses_content(self, refusal: ResponseError) -> bool:
-        """Return whether a PUT was refused because it had content."""
-        if refusal.method != "PUT" or self._is_put_empty or not self._put_length:
-            return False
-        if refusal.status in _CONTENT_REFUSED:
-            return True
-        if refusal.status not in (400, 404) or not _CONTENT_CODES.issuperset(refusal.codes):
-            return False
-        # A session that was lost is refused with the same codes, but not each time.
-        self._refused_puts += 1
-        is_probably_lost = "BLOB_UPLOAD_UNKNOWN" in refusal.codes or self._put_length < self._descriptor.size
-        return "BLOB_UNKNOWN" in refusal.codes or not is_probably_lost or self._refused_puts > 1
-
-    def _is_lost(self, refusal: ResponseError) -> bool:
-        return refusal.status == 416 or bool(_SESSION_CODES.intersection(refusal.codes))
-
-    def _reduce_chunks(self) -> bool:
-        """Reduce the chunk size below the size that was refused. Return False if that would be too small."""
-        refused = self._chunk_size or self._descriptor.size
-        size = CHUNK_SIZE
-        while size >= refused:
-            size //= _CHUNK_DIVISOR
-        if self._chunks_unsupported or size < CHUNK_SIZE // _MAX_CHUNK_DIVISOR:
-            return False
-        self._chunk_size = size
-        return True
 
     def _forget_session(self) -> None:
         self._session.location = ""
@@ -269,14 +235,7 @@ class BlobUploader:
 
     def _exists(self, *, if_not_told: bool = False) -> bool:
         self._attempts.check()
-        try:
-            size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH)
-        except ResponseError as error:
-            if error.status not in _NOT_TOLD:
-                raise
-            return if_not_told
-        # A server that responds to every request with 200 sends a page of another size.
-        return size in (-1, self._descriptor.size)
+        return has_blob(self._api, self._repository, self._descriptor, if_not_told=if_not_told)
 
     def _resume(self) -> None:
         """Continue the session of an interrupted push, if there is one and it is usable."""
