@@ -39,6 +39,8 @@ class RegistryClient:
     credentials  for the whole registry, or by `host/path`; None: searched as `find_credentials` describes
     auth_file    a Docker or Podman config file to use instead of the usual config files
     insecure     allow plain HTTP and unverified certificates; plain HTTP is always allowed for loopback hosts
+    insecure_hosts
+                 further hosts (`host[:port]`) whose certificates are not verified, such as the registry's token server
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
     jobs         the maximum number of concurrent requests
     retry        when failed requests are repeated; None: RetryPolicy's defaults
@@ -53,6 +55,7 @@ class RegistryClient:
         credentials: GivenCredentials = None,
         auth_file: str | None = None,
         insecure: bool = False,
+        insecure_hosts: Collection[str] = (),
         ca_file: str | None = None,
         jobs: int = 4,
         clock: Clock | None = None,
@@ -71,6 +74,7 @@ class RegistryClient:
             credentials=credentials,
             auth_file=auth_file,
             insecure=insecure,
+            insecure_hosts=tuple(map(check_registry, insecure_hosts)),
             ca_file=ca_file,
             jobs=jobs,
             clock=self.retrier.clock,

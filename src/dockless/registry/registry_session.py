@@ -43,6 +43,7 @@ class RegistrySession:
         credentials: GivenCredentials,
         auth_file: str | None,
         insecure: bool,
+        insecure_hosts: Collection[str],
         ca_file: str | None,
         jobs: int,
         clock: Clock,
@@ -55,7 +56,7 @@ class RegistrySession:
         self._environ = environ
         self._host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
         self._addresses = AddressPolicy(split_registry(self._host))
-        trust = Trust(self._host, insecure, ca_file, environ)
+        trust = Trust(self._host, insecure, ca_file, environ, insecure_hosts=insecure_hosts)
         self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=environ, addresses=self._addresses)
         # Registries on loopback mostly speak HTTP; others that may be insecure mostly speak HTTPS.
         is_local = is_loopback(split_host(registry))
