@@ -51,7 +51,7 @@ HEADS = {
     "5000 times 102": (b"HTTP/1.1 102 X\r\n\r\n" * 5000, "more than 20 informational responses"),
     "gzip without a request for gzip": (
         OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
-        "responded with the encoding gzip",
+        "is another manifest",
     ),
     "HTTP/0.9": (b"{}", "a/b"),
     "HTTP/3": (b"HTTP/3.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", "a/b"),

@@ -155,3 +155,37 @@ def test_unknown_certificate(ca, authority, tmp_path, connect, clean):
         client.close()
     clean(caught.value)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("named", ["", "vm.test", "auth.test", "auth.test:1"])
+@pytest.mark.parametrize("insecure", [True, False])
+def test_certificate_of_a_token_server(named, insecure, authority, clean, environ, monkeypatch):
+    """`insecure` is for the registry. The password goes to a token server of an unknown certificate only if named."""
+    resolve_names(monkeypatch, {"vm.test": ["127.0.0.1"], "auth.test": ["127.0.0.1"]})
+    monkeypatch.setenv("HOME", environ["HOME"])
+    token = response(200, {}, b'{"token": "t0ken"}')
+    with hostile_server(lambda *_: token, server_context(authority)) as tokens:
+        port = tokens.host.partition(":")[2]
+        challenge = f'Bearer realm="https://auth.test:{port}/token",service="x"'
+
+        def answer(request, connection):
+            return INDEX if request.headers.get("authorization") else response(401, {"WWW-Authenticate": challenge})
+
+        with hostile_server(answer, server_context(authority)) as server:
+            registry = server.host.replace("127.0.0.1", "vm.test")
+            host = f"{named}:{port}" if named and ":" not in named else named
+            hosts = [host] if host else []
+            access = (
+                RegistryAccess(insecure=True, insecure_hosts=hosts)
+                if insecure
+                else RegistryAccess(insecure=[registry, *hosts])
+            )
+            with access:
+                client = access.client(Reference.parse(f"{registry}/a/b:1"))
+                if named == "auth.test":
+                    client.head_manifest("a/b", "v1")
+                    assert tokens.requests
+                else:
+                    with pytest.raises(DocklessError) as caught:
+                        client.head_manifest("a/b", "v1")
+                    assert "not signed by a trusted CA" in clean(caught.value) and tokens.requests == []

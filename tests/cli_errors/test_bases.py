@@ -85,7 +85,7 @@ def test_a_digest_that_the_registry_serves_other_bytes_for(refused, registry, ke
     where = f"{registry.host}/b16@{GOOD.manifest.digest}"
     message = (
         f"{registry.host}/b16@{GOOD.manifest.digest} is another manifest than was requested: "
-        f"requested {GOOD.manifest.digest}, received {Digest.of(forged)}; "
+        f"requested the digest {GOOD.manifest.digest}, received {Digest.of(forged)}; "
         "do not use it: the registry, or a proxy in front of it, changed the manifest"
     )
     assert refused("build", "oci:out", "--base", where) == message
@@ -143,7 +143,7 @@ def test_an_index_that_lists_itself(refused, registry, keep):
     index = make_index([Descriptor(media_types.OCI_INDEX, Digest.of(b"x"), 1)])
     registry.faults = [Fault(on="manifest get", status=200, body=index.raw, headers={"Content-Type": index.media_type})]
     line = refused("copy", f"{registry.host}/b19b:1", "oci:out", "--all-platforms")
-    assert f"requested {Digest.of(b'x')}, received {index.digest}" in line
+    assert f"requested the digest {Digest.of(b'x')}, received {index.digest}" in line
 
 
 @pytest.mark.parametrize(

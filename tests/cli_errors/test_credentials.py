@@ -77,7 +77,8 @@ def no_credentials_error(registry, tmp_path, docker="absent"):
         f"{tmp_path}/home/.dockercfg (absent)"
     )
     return (
-        f"HEAD {registry.url}/v2/app/manifests/1: 401; no credentials were found; looked in {looked}; "
+        f"GET {registry.url}/v2/app/manifests/1: 401: UNAUTHORIZED authentication required; "
+        f"no credentials were found; looked in {looked}; "
         f"log in to {registry.host} as a user who is allowed to do this"
     )
 
@@ -307,7 +308,7 @@ def test_a_wrong_password(push_fails, refused, config, tmp_path, kind):
         line = push_fails(registry=registry)
         tries = [r for r in registry.requests if r.headers.get("Authorization", "").startswith("Basic")]
         assert 1 <= len(tries) <= 2
-        begin = "HEAD {}/v2/app/manifests/1: 401" if kind is BasicAuth else "GET {}/token"
+        begin = "GET {}/v2/app/manifests/1: 401" if kind is BasicAuth else "GET {}/token"
         assert line.startswith(begin.format(registry.url))
         assert f"used {path} (auths of {registry.host}) as user ann" in line
         assert f"log in to {registry.host}" in line

@@ -315,7 +315,7 @@ def test_servers_that_are_not_registries(refused, registry, fault, why):
             "B67", "right", b'{"errors":[{"code":"X","message":"because","detail":"of this"}]}', "X because (of this)"
         ),
         case("B67", "no UTF-8", b"\xff\xfe", "\ufffd\ufffd"),
-        case("B67", "page", b"<html>\n<b>no</b>\r\n</html>", "<html> <b>no</b> </html>"),
+        case("B67", "page", b"<html>\n<b>no</b>\r\n</html>", "the response is a web page (HTML): 'no'"),
         case("B67", "empty", b"", None),
         case("B67", "escapes", b"\x1b]0;owned\x07 \x1b[31mred", r"\x1b]0;owned\x07 \x1b[31mred"),
         case("B67", "escapes in JSON", rb'{"errors":[{"code":"X","message":"\u001b[2J"}]}', r"X \x1b[2J"),

@@ -37,7 +37,7 @@ def down_for_a_while(run, pauses):
 
 CASES = {
     "killed at the first word": killed("ping get"),
-    "killed at the check of the tag": killed("manifest head"),
+    "killed at the check of the tag": killed("manifest get"),
     "killed before a session is opened": killed("upload post"),
     "killed when a session was opened": killed("upload post", AFTER),
     "killed before the big blob": killed("upload put", digest=BIG),
@@ -62,7 +62,7 @@ CASES = {
     ),
     "pull: stopped by SIGTERM before a blob": killed("blob get", number=signal.SIGTERM, reference=BIG),
     "registry killed at the first word": registry_killed("ping get"),
-    "registry killed at the check of the tag": registry_killed("manifest head"),
+    "registry killed at the check of the tag": registry_killed("manifest get"),
     "registry killed before a session": registry_killed("upload post"),
     "registry killed when a session was opened": registry_killed("upload post", AFTER),
     "registry killed in the middle of the big blob": registry_killed("upload put", Place("request", HALF), digest=BIG),

@@ -33,7 +33,7 @@ def tag_put_at_most(times):
 
 CASES = {
     "to the ping": Case((lost("ping get"),)),
-    "to the check of the tag": Case((lost("manifest head", reset=True),)),
+    "to the check of the tag": Case((lost("manifest get", reset=True),)),
     "to the check of a blob": Case((lost("blob head"),)),
     "to every first check of a blob": Case((lost("blob head", (1, 2, 3, 4), reset=True),)),
     "to a session opened": Case((lost("upload post"),)),

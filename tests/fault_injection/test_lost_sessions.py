@@ -49,7 +49,7 @@ CASES = {
     "before the big blob": Case((lose("upload put", digest=BIG),)),
     "before each of the first blobs": Case((lose("upload put", (1, 2, 3, 4)),)),
     "after each session was opened, always": Case(
-        (lose("upload post", (), at=AFTER),), error="(POST|PUT) .*/blobs/uploads/.*: (404|500)"
+        (lose("upload post", (), at=AFTER),), error="(POST|PUT|PATCH) .*/blobs/uploads/.*: (404|500)"
     ),
     "between chunks": Case((BROKEN, lose("upload patch", 3))),
     "before the end of the chunks": Case((BROKEN, lose("upload put", 2, digest=BIG))),

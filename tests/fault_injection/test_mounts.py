@@ -50,7 +50,7 @@ CASES = {
     "mount with a page": mount(status=200, body="<html>", headers={"Content-Type": "text/html"}, check=sent(1)),
     "mount with a token that ended": mount(expire_tokens=True, check=sent(0)),
     "mount of what is gone meanwhile": mount(
-        on="manifest head", hook=gone_from_base, error="GET .*/base/blobs/.*: 404", check=there_again
+        on="manifest get", nth=2, hook=gone_from_base, error="GET .*/base/blobs/.*: 404", check=there_again
     ),
     "copied, and a byte changes on the way": Case(
         (REFUSED, Trouble(on="blob get", reference=BIG, nth=1, corrupt=100_000)), mount=True

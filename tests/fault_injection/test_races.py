@@ -82,7 +82,7 @@ def waited(run, result):
 
 CASES = {
     "another moves the tag before us": Case((meanwhile("manifest put", other_tags(THIRD)),)),
-    "another moves the tag while we look": Case((meanwhile("manifest head", other_tags(THIRD), at=AFTER),)),
+    "another moves the tag while we look": Case((meanwhile("manifest get", other_tags(THIRD), at=AFTER),)),
     "another moves the tag after us": Case(
         (meanwhile("manifest put", other_tags(THIRD), at=AFTER),), last=(THIRD.manifest.digest,)
     ),
@@ -97,9 +97,9 @@ CASES = {
     "another pushes the same blob when our session is open": Case(
         (meanwhile("upload post", lambda run: run.store.put_blob(run.repository, NEW.blobs[BIG]), at=AFTER),)
     ),
-    "two push the same image at once": Case((meanwhile("manifest head", other_starts(NEW)),), check=other_ends),
+    "two push the same image at once": Case((meanwhile("manifest get", other_starts(NEW)),), check=other_ends),
     "two push two images to one tag at once": Case(
-        (meanwhile("manifest head", other_starts(THIRD)),),
+        (meanwhile("manifest get", other_starts(THIRD)),),
         check=other_ends,
         last=(NEW.manifest.digest, THIRD.manifest.digest),
     ),

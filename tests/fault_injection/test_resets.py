@@ -24,7 +24,7 @@ CASES = {
         broken_connections=dict.fromkeys(range(1, 100), 0), error="GET .*/v2/: the connection was reset"
     ),
     "ping, before the registry reads it": push("ping get", reset=True),
-    "check of the tag, before the registry reads it": push("manifest head", drop=True),
+    "check of the tag, before the registry reads it": push("manifest get", drop=True),
     "check of a blob, before the registry reads it": push("blob head", reset=True),
     "every first check of a blob": push("blob head", (1, 2, 3, 4), drop=True),
     "session opened, before the registry reads it": push("upload post", reset=True),
@@ -53,7 +53,7 @@ CASES = {
         (Trouble(on="manifest put", request_bytes=300, reset=True),),
         error="PUT .*/manifests/v1: the connection was reset",
     ),
-    "head of the reply to the check of the tag": push("manifest head", head_bytes=20, drop=True),
+    "head of the reply to the check of the tag": push("manifest get", head_bytes=20, drop=True),
     "head of the reply to a session opened": push("upload post", head_bytes=100, reset=True),
     "head of the reply to a blob": push("upload put", digest=BIG, head_bytes=20, reset=True),
     "head of the reply to the manifest": push("manifest put", head_bytes=60, drop=True),

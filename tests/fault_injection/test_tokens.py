@@ -74,7 +74,7 @@ def short_wait(run):
 
 
 CASES = {
-    "expired before the check of the tag": Case((expired("manifest head"),), check=token_requests(2, 2)),
+    "expired before the check of the tag": Case((expired("manifest get"),), check=token_requests(2, 2)),
     "expired before a check of a blob": Case((expired("blob head", 2),), check=token_requests(2, 2)),
     "expired before a session": Case((expired("upload post", 1),), check=token_requests(2, 2)),
     "expired before the big blob": Case((expired("upload put", digest=BIG),), check=token_requests(2, 2)),

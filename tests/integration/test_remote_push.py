@@ -89,7 +89,7 @@ def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(
         )
         assert proxy.received < 100_000
     heads = [request.operation for request in registry.requests if request.operation != "ping get"]
-    assert heads == ["manifest head"] * IMAGES
+    assert heads == ["manifest get"] * IMAGES
     assert len(registry.requests) == IMAGES + (1 if goal == "push" else IMAGES)
 
 

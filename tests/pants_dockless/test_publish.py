@@ -154,7 +154,7 @@ def test_an_image_that_exists_is_not_read(backend, publish, one):
     assert (code, output.count("2 blobs sent")) == (0, 1), output
     one.reset_requests()
     (again,) = publish()
-    assert sorted(request.operation for request in one.requests) == ["manifest head"] * 2 + ["ping get"]
+    assert sorted(request.operation for request in one.requests) == ["manifest get"] * 2 + ["ping get"]
     process = getattr(again.process, "process", again.process)
     assert process.input_digest == EMPTY_DIGEST
     assert f"{one.host}/image@{again.data['digest']}: already present" in process.argv

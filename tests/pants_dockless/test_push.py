@@ -83,7 +83,7 @@ def test_images_that_exist_cost_one_request_for_each_tag(push, registry):
     registry.reset_requests()
     result = push()
     assert (result.exit_code, result.stderr.count("already present")) == (0, 3)
-    assert sorted(request.operation for request in registry.requests) == ["manifest head"] * 4 + ["ping get"]
+    assert sorted(request.operation for request in registry.requests) == ["manifest get"] * 4 + ["ping get"]
 
 
 def test_dry_run(push, registry, backend):

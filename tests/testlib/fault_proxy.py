@@ -281,7 +281,8 @@ class _Stumbling(io.BytesIO):
 class Stranger(FaultProxy):
     """An unrelated host, which must not get credentials. It serves `files` (path -> bytes), or sends a challenge.
 
-    With a `target`, the host redirects to that registry.
+    With a `target`, the host forwards to that registry. With `get_only`, every other method is 403, as at a store that
+    signs its URLs for GET.
     """
 
     def __init__(self):
@@ -291,8 +292,11 @@ class Stranger(FaultProxy):
         super().restore()
         self.files = {}
         self.target = ""
+        self.get_only = False
 
     def handle(self, request):
+        if self.get_only and request.method != "GET":
+            return Response.make(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")
         if self.target:
             return super().handle(request)
         for _ in pieces(request.body):

@@ -63,7 +63,8 @@ def _add_registry_options(common: Any) -> None:
         metavar="HOST",
         action="append",
         default=[],
-        help="allow plain HTTP and unverified TLS certificates for this registry only (repeatable)",
+        help="allow plain HTTP and unverified TLS certificates for this registry only, or an unverified TLS certificate"
+        " for this token server (repeatable)",
     )
     common.add_argument("--ca-file", metavar="FILE", help="a PEM file of CAs to trust, in addition to the usual ones")
     common.add_argument(
@@ -157,6 +158,7 @@ class _ExplainedAccess:
         self._explain = arguments.explain_auth
         self._access = RegistryAccess(
             insecure=arguments.insecure or arguments.insecure_registry,
+            insecure_hosts=arguments.insecure_registry,
             ca_file=arguments.ca_file,
             auth_file=arguments.auth_file,
             jobs=getattr(arguments, "jobs", 4),

@@ -12,6 +12,7 @@ from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.web_page import HINT, describe_page, is_page
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
 from dockless.registry.upload_session import UploadSession
@@ -28,11 +29,10 @@ class ManifestHead(NamedTuple):
 
 
 class StoredManifest(NamedTuple):
-    """The response to a stored manifest: its status, and the headers Docker-Content-Digest and OCI-Subject."""
+    """The response to a stored manifest: its status, and the header Docker-Content-Digest."""
 
     status: int
     digest: str
-    subject: str
 
 
 class RegistryApi:
@@ -45,6 +45,9 @@ class RegistryApi:
     def __init__(self, session: RegistrySession) -> None:
         self.session = session
         self.registry = session.registry
+        # Whether the registry refused the content of a blob in a PUT, and accepted the content in a PATCH. Uploads of
+        # the same client then begin with PATCH.
+        self.put_refuses_content = False
 
     @property
     def base_url(self) -> str:
@@ -55,17 +58,19 @@ class RegistryApi:
         """Check that this is a registry, and that the credentials are valid (spec, "Determining Support")."""
         self.session.request("GET", "/v2/", (), expect=(200,)).close()
 
-    def get_manifest(self, repository: str, version: str) -> RemoteManifest:
+    def get_manifest(self, repository: str, version: str, *, actions: str = PULL) -> RemoteManifest:
         """Return a manifest or index, whose digest is verified."""
         requested = digest_or_tag(version)
-        response = self._request("GET", _manifest_path(repository, version), repository, headers={"Accept": ACCEPT})
+        path = _manifest_path(repository, version)
+        response = self._request("GET", path, repository, actions=actions, headers={"Accept": ACCEPT})
         raw = response.read(DEFAULT_LIMIT, f"the manifest {version}")
         digest = Digest.of(raw)
         label = f"{self.registry}/{repository}{'@' if ':' in version else ':'}{version}"
+        check_no_page(raw, label)
         if isinstance(requested, Digest) and digest != requested:
             raise ProtocolError(
                 f"{label} is another manifest than was requested",
-                cause=f"requested {requested}, received {digest}",
+                cause=f"requested the digest {requested}, received {digest}",
                 hint="do not use it: the registry, or a proxy in front of it, changed the manifest",
                 reason="damaged manifest",
             )
@@ -110,7 +115,7 @@ class RegistryApi:
             body=raw,
         )
         response.close()
-        return StoredManifest(response.status, response.header("Docker-Content-Digest"), response.header("OCI-Subject"))
+        return StoredManifest(response.status, response.header("Docker-Content-Digest"))
 
     def delete_manifest(self, repository: str, version: str, *, may_be_absent: bool = False) -> None:
         """Delete a manifest or a tag."""
@@ -165,6 +170,13 @@ class RegistryApi:
     def _delete(self, path: str, repository: str, may_be_absent: bool) -> None:
         expect = (*_DELETED, 404) if may_be_absent else _DELETED
         self._request("DELETE", path, repository, actions=DELETE, expect=expect).close()
+
+
+def check_no_page(body: bytes, label: str) -> None:
+    """Raise ProtocolError for a web page in the place of the document `label`."""
+    if is_page(body):
+        problem = f"{label} cannot be read: the registry does not respond as a registry"
+        raise ProtocolError(problem, cause=describe_page(body), hint=HINT, reason="web page")
 
 
 def digest_or_tag(version: str) -> Digest | str:

@@ -13,7 +13,9 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.client import RegistryClient
 from dockless.registry.errors import DamagedBlobError, ProtocolError, RegistryError, ResponseError
+from dockless.registry.http.content_encoding import START, DecodedBody, decoder_for
 from dockless.registry.http.response import HttpResponse
+from dockless.registry.http.web_page import HINT, describe_page, is_page
 
 T = TypeVar("T")
 
@@ -56,8 +58,10 @@ class _BlobReader(io.RawIOBase):
         self._position = 0
         # Where the last progress was counted.
         self._progress = 0
-        self._response: HttpResponse | None = None
+        self._response: HttpResponse | DecodedBody | None = None
         self._response_end = 0
+        # The first bytes of the last response that began with the blob's first byte, for errors.
+        self._start = b""
         # A missing blob is reported when it is opened, not in the middle of an upload.
         self._repeat(self._connect)
 
@@ -86,6 +90,8 @@ class _BlobReader(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         data = self._repeat(lambda: self._read(min(len(view), size - self._position)))
         view[: len(data)] = data
+        if not self._position:
+            self._start = data[:_MIN_PART]
         if self._is_hashed:
             self._hash.update(data)
         self._position += len(data)
@@ -120,7 +126,7 @@ class _BlobReader(io.RawIOBase):
             raise self._truncated()
         return data
 
-    def _connect(self) -> HttpResponse:
+    def _connect(self) -> HttpResponse | DecodedBody:
         """Request the rest of the blob, and check that the response is the rest."""
         digest, size = self._descriptor.digest, self._descriptor.size
         try:
@@ -141,22 +147,50 @@ class _BlobReader(io.RawIOBase):
                 response.close()
                 raise ProtocolError(f"{self._label} was sent in another range than requested", reason="wrong range")
             start = self._position
-        elif response.length not in (None, size):
-            length = response.length
-            response.close()
-            raise ProtocolError(f"{self._label} has the wrong size", cause=f"{length} bytes, not {size}")
-        self._response, self._response_end = response, end
+        body = self._decoded(response) if response.status == 200 and response.length != size else response
+        self._response, self._response_end = body, end
         skip = self._position - start
         while skip:
             # Ranges are not supported: the bytes that were read already are received again.
-            data = response.read_some(min(skip, _BUFFER_SIZE))
+            data = body.read_some(min(skip, _BUFFER_SIZE))
             if not data:
                 raise self._truncated()
             skip -= len(data)
-        return response
+        return body
+
+    def _decoded(self, response: HttpResponse) -> HttpResponse | DecodedBody:
+        """Return the body of a response that does not have the blob's length: a proxy may have compressed it.
+
+        Raises ProtocolError for a body that has another length.
+        """
+        if response.length is None and not response.encoding:
+            return response
+        start = b""
+        may_be_other = response.encoding or response.header("Content-Type").startswith("text/html")
+        while may_be_other and len(start) < START and (data := response.read_some(START - len(start))):
+            start += data
+        is_gzip = self._descriptor.media_type.endswith(("gzip", ".gz"))
+        decoder = decoder_for(response.encoding, start, is_gzip=is_gzip)
+        if self._descriptor.digest in self._damaged:
+            # The bytes may be those of the blob after all.
+            decoder = None
+        if decoder is None and response.length is not None:
+            length = response.length
+            response.close()
+            if is_page(start):
+                raise self._is_page(start)
+            raise ProtocolError(
+                f"{self._label} has the wrong size", cause=f"{length} bytes, not {self._descriptor.size}"
+            )
+        return DecodedBody(response, start, decoder)
+
+    def _is_page(self, start: bytes) -> ProtocolError:
+        problem = f"{self._label} cannot be read: the registry does not respond as a registry"
+        return ProtocolError(problem, cause=describe_page(start), hint=HINT, reason="web page")
 
     def _truncated(self) -> ProtocolError:
-        cause = f"{self._position} of {self._descriptor.size} bytes were received"
+        page = f": {describe_page(self._start)}" if is_page(self._start) else ""
+        cause = f"{self._position} of {self._descriptor.size} bytes were received{page}"
         return ProtocolError(f"{self._label} was truncated", cause=cause, reason="truncated blob")
 
     def _verify(self) -> None:
@@ -167,9 +201,10 @@ class _BlobReader(io.RawIOBase):
             # Damaged in transit or in the registry: callers that can start again may do so once.
             damaged_once = expected not in self._damaged
             self._damaged.add(expected)
+            page = f": {describe_page(self._start)}" if is_page(self._start) else ""
             raise DamagedBlobError(
                 f"{self._label} is damaged",
-                cause=f"its digest is {actual}",
+                cause=f"its digest is {actual}{page}",
                 hint="do not use this image: the registry, or a proxy in front of it, changed the blob",
                 damaged_once=damaged_once,
             )

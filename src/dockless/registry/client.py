@@ -22,6 +22,7 @@ from dockless.registry.http.response import HttpResponse
 from dockless.registry.listing import list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.presence import blob_size
 from dockless.registry.push_result import BlobResult
 from dockless.registry.referrers import Referrer, list_referrers, register_referrer
 from dockless.registry.registry_session import RegistrySession
@@ -39,6 +40,8 @@ class RegistryClient:
     credentials  for the whole registry, or by `host/path`; None: searched as `find_credentials` describes
     auth_file    a Docker or Podman config file to use instead of the usual config files
     insecure     allow plain HTTP and unverified certificates; plain HTTP is always allowed for loopback hosts
+    insecure_hosts
+                 further hosts (`host[:port]`) whose certificates are not verified, such as the registry's token server
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
     jobs         the maximum number of concurrent requests
     retry        when failed requests are repeated; None: RetryPolicy's defaults
@@ -53,6 +56,7 @@ class RegistryClient:
         credentials: GivenCredentials = None,
         auth_file: str | None = None,
         insecure: bool = False,
+        insecure_hosts: Collection[str] = (),
         ca_file: str | None = None,
         jobs: int = 4,
         clock: Clock | None = None,
@@ -74,6 +78,7 @@ class RegistryClient:
             credentials=credentials,
             auth_file=auth_file,
             insecure=insecure,
+            insecure_hosts=tuple(map(check_registry, insecure_hosts)),
             ca_file=ca_file,
             jobs=jobs,
             clock=self.retrier.clock,
@@ -107,17 +112,20 @@ class RegistryClient:
 
     # Manifests
 
-    def get_manifest(self, repository: str, version: str) -> RemoteManifest:
-        """Return the manifest or index of a tag or digest: verified, and with the bytes that the registry sent."""
-        return self._manifests.get(repository, version)
+    def get_manifest(self, repository: str, version: str, *, actions: str = PULL) -> RemoteManifest:
+        """Return the manifest or index of a tag or digest: verified, and with the bytes that the registry sent.
 
-    def head_manifest(self, repository: str, version: str, *, actions: str = PULL) -> Digest | None:
+        `actions` are those of the token that is requested: a push needs one token for all its requests.
+        """
+        return self._manifests.get(repository, version, actions=actions)
+
+    def head_manifest(self, repository: str, version: str, *, actions: str = PULL, retry: bool = True) -> Digest | None:
         """Return the digest of a tag or digest according to the registry; None if there is no such manifest.
 
-        The digest is not verified: use it to avoid work, not to trust content. `actions` are those of the token that is
-        requested: a push needs one token for all its requests.
+        The digest is not verified: use it to avoid work, not to trust content. `actions` are those of `get_manifest`.
+        Without `retry`, a failed request is final.
         """
-        return self._manifests.digest_of(repository, version, actions=actions)
+        return self._manifests.digest_of(repository, version, actions=actions, retry=retry)
 
     def put_manifest(
         self, repository: str, version: str, raw: bytes, media_type: str, *, stop: Event | None = None
@@ -129,7 +137,8 @@ class RegistryClient:
         annotations or artifact type are invalid, before it is sent.
         """
         referrer = Referrer.of(raw, media_type)
-        if not self._manifests.put(repository, version, raw, media_type, stop=stop) and referrer is not None:
+        self._manifests.put(repository, version, raw, media_type, stop=stop)
+        if referrer is not None:
             register_referrer(self._manifests, repository, referrer)
         return Digest.of(raw)
 
@@ -165,7 +174,7 @@ class RegistryClient:
 
         A failed request is not retried.
         """
-        return self._api.head_blob(repository, digest)
+        return blob_size(self._api, repository, digest)
 
     def get_blob(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> HttpResponse:
         """Return a response with the bytes of a blob from `start` up to, but not including, `stop`.

@@ -93,7 +93,8 @@ class ResponseError(RegistryRequestError):
     """A response with an error status to a request of `method` for `path` (without its query).
 
     `codes` are those of the distribution spec ("Error Codes"), in upper case; `body` is the start of the response body.
-    The cause is the registry's message.
+    The cause is the registry's message. `is_redirected`: the response is that of another URL, which the registry
+    redirected the request to.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class ResponseError(RegistryRequestError):
         self.status = status
         self.codes = codes
         self.body = body
+        self.is_redirected = False
 
 
 class UnauthorizedError(ResponseError):

@@ -10,7 +10,7 @@ from typing import Any
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
-from dockless.registry.api import RegistryApi
+from dockless.registry.api import RegistryApi, check_no_page
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
@@ -74,6 +74,7 @@ def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label:
 def _get_page(api: RegistryApi, repository: str, path: str, label: str) -> tuple[HttpResponse, int, dict[str, Any]]:
     response = api.get_page(repository, path)
     raw = response.read(_MAX_PAGE, label)
+    check_no_page(raw, f"{label} of {api.registry}/{repository}")
     return response, len(raw), parse_document(raw, f"{label} of {repository}", limit=_MAX_PAGE)
 
 

@@ -17,8 +17,11 @@ from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import ResponseError, TokenDeniedError
+from dockless.registry.errors import ProtocolError, ResponseError, TokenDeniedError
 from dockless.registry.retry import classify
+
+# Reasons of ProtocolError. Whatever the tag refers to, the push replaces it.
+_NO_MANIFEST = ("damaged manifest", "web page")
 
 
 class PushPlan(NamedTuple):
@@ -112,14 +115,21 @@ def pushed_blobs(tree: ImageTree, *, keep_foreign_layers: bool) -> dict[Digest, 
 def read_tag(client: RegistryClient, repository: str, tag: str) -> tuple[Digest | None, bool]:
     """Return the digest that a tag refers to, or None, and whether the registry forbids the request.
 
-    Artifactory forbids the request if the password is wrong, ECR without a permission that a push does not need.
-    Raises RegistryError.
+    The digest is that of the manifest itself: if a wrong response to HEAD were trusted, nothing would be pushed.
+    Artifactory forbids the request if the password is wrong, ECR without a permission that a push does not need. Raises
+    RegistryError.
     """
     try:
-        return client.head_manifest(repository, tag, actions=PUSH), False
+        return client.get_manifest(repository, tag, actions=PUSH).digest, False
     except InvalidDocumentError:
         return None, False
+    except ProtocolError as error:
+        if error.reason not in _NO_MANIFEST:
+            raise
+        return None, False
     except ResponseError as error:
+        if error.status == 404:
+            return None, False
         # Without a token, no other request would succeed.
         if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):
             raise

@@ -13,22 +13,32 @@ from functools import partial
 
 from dockless._concurrency import WorkerPool
 from dockless.blobs import BlobSource
+from dockless.errors import InvalidDocumentError
 from dockless.image_tree import ImageTree
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest
 from dockless.oci.reference import Reference, check_repository, check_tag
+from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
-from dockless.registry.errors import RegistryConnectionError, RegistryError, RegistryRequestError, ResponseError
+from dockless.registry.errors import (
+    ProtocolError,
+    RegistryConnectionError,
+    RegistryError,
+    RegistryRequestError,
+    ResponseError,
+)
 from dockless.registry.progress import Progress, ProgressEvent, silent
 from dockless.registry.push_plan import pushed_blobs, read_tag
 from dockless.registry.push_result import PushResult
 from dockless.registry.remote_manifest import check_manifest_size
-from dockless.registry.retry import classify
+from dockless.registry.retry import MISSING_CONTENT, classify
 
 # Bytes of a config or a layer that is uploaded before the large layers.
 _SMALL = 64 * 1024
 _TAG_REFUSED = frozenset((400, 403, 405, 409, 412))
+# How often the registry is asked for what it misses before that is sent again in any case.
+_MAX_CHECKS = 2
 _MISSING = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"))
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
@@ -71,6 +81,7 @@ def push(
     task.put_children()
     for version in checked_tags or (root.digest,):
         task.put(root, version)
+    task.check_stored(root, checked_tags)
     return task.result(root, checked_tags)
 
 
@@ -97,18 +108,27 @@ class _Push:
         self._workers = WorkerPool(client.jobs)
         self._counts = {"sent": 0, "mounted": 0, "present": 0}
         self._bytes_sent = 0
+        # The blobs that were sent.
+        self._sent: list[Digest] = []
+        # The digest that each tag referred to before, as far as known.
+        self._before: dict[str, Digest | None] = {}
         self._lock = threading.Lock()
         # Whether `read_tag` was forbidden.
         self._is_forbidden = False
 
     def is_tagged(self, tags: Iterable[str], digest: Digest) -> bool:
         """Return whether all tags refer to the image already, so that nothing has to be done."""
-        return all(self._tagged_digest(tag) == digest for tag in tags)
+        for tag in tags:
+            self._before[tag] = self._tagged_digest(tag)
+            if self._before[tag] != digest:
+                return False
+        return True
 
     def ensure_blobs(self, *, missing: Collection[Digest] | None = None) -> None:
         """Make all blobs exist. Those that the registry reported as `missing` are sent without asking again."""
         # The largest first, because it takes longest; but small ones, which wait for round trips, before all.
-        ordered = sorted(self.blobs.values(), key=lambda blob: (blob.size > _SMALL, -blob.size))
+        wanted = [blob for blob in self.blobs.values() if missing is None or blob.digest in missing]
+        ordered = sorted(wanted, key=lambda blob: (blob.size > _SMALL, -blob.size))
         tasks = [partial(self._ensure, blob, missing) for blob in ordered]
         if self._is_forbidden:
             # If the password is wrong, one thread finds out, and not all of them: the account might be locked.
@@ -125,20 +145,87 @@ class _Push:
                 self.put(child, child.digest)
 
     def put(self, document: Manifest | Index, version: str) -> None:
-        """Store a manifest. If the registry misses blobs that it reported to have, they are sent again."""
-        try:
-            self._put(document, version)
-        except ResponseError as error:
-            if not _MISSING.intersection(error.codes):
-                raise
-            self.ensure_blobs(missing={Digest(digest.decode()) for digest in _DIGEST.findall(error.body)})
-            if isinstance(document, Index):
-                for child in self.children:
-                    self._put(child, child.digest)
-            self._put(document, version)
+        """Store a manifest. If the registry misses what the manifest names, that is checked, and then sent again."""
+        attempts = self._client.retrier.attempts(stop=self._workers.stop)
+        refusals = 0
+        while True:
+            try:
+                self._put(document, version)
+                break
+            except ResponseError as error:
+                if not _MISSING.intersection(error.codes):
+                    raise
+                refusals += 1
+                # A registry of several servers may need time to find what it has received.
+                attempts.wait(error, MISSING_CONTENT)
+                self._supply(document, error, send=refusals > _MAX_CHECKS)
         if version != document.digest:
             reference = str(Reference(self._client.registry, self._repository, version))
             self._progress(ProgressEvent("tagged", document.descriptor, reference=reference))
+
+    def check_stored(self, root: Manifest | Index, tags: Sequence[str]) -> None:
+        """Ask for the tags and for a blob that was sent, and put everything again that the registry lacks.
+
+        A registry refuses an image that is not complete. Other servers may accept everything and store nothing. Raises
+        ProtocolError for these.
+        """
+        attempts = self._client.retrier.attempts(stop=self._workers.stop)
+        is_sent_again = False
+        while lost := self._lost(root, tags):
+            name = f"{self._client.registry}/{self._repository}"
+            error = ProtocolError(
+                f"{name} does not have {lost[0]}, although it reported to have stored that",
+                hint="the registry, or a proxy in front of it, loses what it is sent",
+                reason="nothing stored",
+            )
+            attempts.wait(error)
+            if is_sent_again:
+                self.ensure_blobs(missing=self._sent)
+                self.put_children()
+                for version in tags or (root.digest,):
+                    self.put(root, version)
+            is_sent_again = True
+
+    def _lost(self, root: Manifest | Index, tags: Sequence[str]) -> list[str]:
+        """Return tags and digests that were put and that the registry lacks. What it does not tell is not lost."""
+        lost: list[str] = []
+
+        def check(version: str) -> None:
+            try:
+                if version in self.blobs:
+                    is_lost = self._client.blob_size(self._repository, Digest(version)) is None
+                else:
+                    found = self._client.head_manifest(self._repository, version, actions=PUSH, retry=False)
+                    # Another push may have moved a tag since.
+                    is_lost = found is None or (found != root.digest and found == self._before.get(version))
+            except (RegistryError, InvalidDocumentError):
+                return
+            if is_lost:
+                lost.append(version)
+
+        largest = sorted(self._sent, key=lambda digest: -self.blobs[digest].size)[:1]
+        self._workers.run([partial(check, version) for version in (*(tags or (root.digest,)), *largest)])
+        return lost
+
+    def _supply(self, document: Manifest | Index, refusal: ResponseError, *, send: bool) -> None:
+        """Make exist what the registry misses according to `refusal`. `send`: also what it has according to HEAD."""
+        named = {Digest(digest.decode()) for digest in _DIGEST.findall(refusal.body)}
+        # A registry that does not tell what it misses may miss anything.
+        missing = named.intersection((*self.blobs, *(child.digest for child in self.children))) or set(self.blobs)
+        if not send:
+            absent: set[Digest] = set()
+
+            def check(blob: Descriptor) -> None:
+                if not self._client.find_blob(self._repository, blob, stop=self._workers.stop):
+                    absent.add(blob.digest)
+
+            self._workers.run([partial(check, blob) for digest, blob in self.blobs.items() if digest in missing])
+            missing = absent
+        if missing:
+            self.ensure_blobs(missing=missing)
+        if isinstance(document, Index):
+            for child in self.children:
+                self._put(child, child.digest)
 
     def result(self, root: Manifest | Index, tags: Iterable[str]) -> PushResult:
         """Return the result, in which tags, or without tags the digest, refer to the image."""
@@ -199,8 +286,7 @@ class _Push:
                 self._counts["present"] += 1
             self._progress(ProgressEvent("present", blob))
             return
-        # A registry that does not tell which blobs it misses may miss any.
-        is_missing = missing is not None and (not missing or blob.digest in missing)
+        is_missing = missing is not None and blob.digest in missing
         result = self._client.ensure_blob(
             self._repository,
             blob,
@@ -216,6 +302,8 @@ class _Push:
             self._bytes_sent += result.bytes_sent
             if missing is None:
                 self._counts[result.how] += 1
+            if result.how == "sent":
+                self._sent.append(blob.digest)
         self._progress(ProgressEvent(result.how, blob))
 
 

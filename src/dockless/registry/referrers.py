@@ -23,6 +23,12 @@ from dockless.registry.manifests import ManifestStore
 
 # Statuses of registries that do not have the API.
 _UNSUPPORTED = frozenset((400, 404, 405, 501))
+# An index under a tag is read, changed and written. Of several clients that do so at once, the last one wins: each
+# reads the index again after pauses of these seconds, and adds its entry again, until the entry was there so many times
+# in a row.
+_MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
+_CONFIRMATIONS = 3
+_MAX_ROUNDS = 40
 
 
 def list_referrers(
@@ -74,20 +80,41 @@ class Referrer(NamedTuple):
 
 
 def register_referrer(manifests: ManifestStore, repository: str, referrer: Referrer) -> None:
-    """Register a stored manifest as a referrer of its subject, if the registry has not done so.
+    """Register a stored manifest as a referrer of its subject, if the registry does not do so.
 
-    If two clients do so at the same time, one registration may be lost, as the specification admits. Raises
-    InvalidDocumentError if the index of referrers would become too large.
+    Whether it does is asked once for each repository: ECR sent the header OCI-Subject before it had the API. Raises
+    InvalidDocumentError if the index of referrers would become too large, ProtocolError if it never keeps the entry.
     """
     subject, entry = referrer
-    if _from_api(manifests, repository, subject) is not None:
+    if manifests.has_referrers_api.get(repository):
         return
-    others = _from_tag(manifests, repository, subject)
-    if all(other.digest != entry.digest for other in others):
-        index = make_index([*others, entry])
-        # An index with too many entries or too many bytes would hide the other referrers.
-        Index.from_bytes(index.raw, f"the index of the referrers of {subject}, with {entry.digest} added,")
-        manifests.put(repository, _tag(subject), index.raw, media_types.OCI_INDEX)
+    if repository not in manifests.has_referrers_api and _from_api(manifests, repository, subject) is not None:
+        return
+    with manifests.referrer_locks.hold((repository, subject), lambda: None):
+        _add_to_tag(manifests, repository, subject, entry)
+
+
+def _add_to_tag(manifests: ManifestStore, repository: str, subject: Digest, entry: Descriptor) -> None:
+    clock = manifests.retrier.clock
+    is_written, seen = False, 0
+    for _ in range(_MAX_ROUNDS):
+        others = _from_tag(manifests, repository, subject)
+        if any(other.digest == entry.digest for other in others):
+            seen += 1
+            if not is_written or seen == _CONFIRMATIONS:
+                return
+        else:
+            index = make_index([*others, entry])
+            # An index with too many entries or too many bytes would hide the other referrers.
+            Index.from_bytes(index.raw, f"the index of the referrers of {subject}, with {entry.digest} added,")
+            manifests.put(repository, _tag(subject), index.raw, media_types.OCI_INDEX)
+            is_written, seen = True, 0
+        clock.pause(_MIN_PAUSE + (_MAX_PAUSE - _MIN_PAUSE) * clock.random(), None)
+    raise ProtocolError(
+        f"{manifests.api.registry}/{repository}:{_tag(subject)} does not keep the entry for {entry.digest}",
+        cause="other clients write the same index all the time, or the registry loses it",
+        hint="try again later",
+    )
 
 
 def _from_api(
@@ -97,15 +124,24 @@ def _from_api(
     query = "?" + urlencode({"artifactType": artifact_type}) if artifact_type else ""
     path = f"/v2/{check_repository(repository)}/referrers/{digest}{query}"
     label = f"the referrers of {digest}"
-    referrers: list[Descriptor] = []
     try:
-        for document in pages(manifests.api, manifests.retrier, repository, path, label):
-            referrers += Index.from_bytes(json.dumps(document).encode(), label).manifests
+        documents = list(pages(manifests.api, manifests.retrier, repository, path, label))
     except ResponseError as error:
         if error.status not in _UNSUPPORTED:
             raise
+        documents = []
+    except InvalidDocumentError:
+        documents = []
+    except ProtocolError as error:
+        # Some registries answer an unknown path with a login page.
+        if error.reason != "web page":
+            raise
+        documents = []
+    manifests.has_referrers_api[repository] = bool(documents)
+    if not documents:
         return None
-    return tuple(referrers)
+    indexes = [Index.from_bytes(json.dumps(document).encode(), label) for document in documents]
+    return tuple(referrer for index in indexes for referrer in index.manifests)
 
 
 def _from_tag(manifests: ManifestStore, repository: str, digest: Digest) -> tuple[Descriptor, ...]:

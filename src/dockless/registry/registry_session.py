@@ -17,7 +17,6 @@ from dockless.registry.errors import (
     ProtocolError,
     RegistryConnectionError,
     RegistryError,
-    RegistryRequestError,
     ResponseError,
     UnauthorizedError,
 )
@@ -45,6 +44,7 @@ class RegistrySession:
         credentials: GivenCredentials,
         auth_file: str | None,
         insecure: bool,
+        insecure_hosts: Collection[str],
         ca_file: str | None,
         jobs: int,
         clock: Clock,
@@ -57,7 +57,7 @@ class RegistrySession:
         self._environ = environ
         self._host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
         self._addresses = AddressPolicy(split_registry(self._host))
-        trust = Trust(self._host, insecure, ca_file, environ)
+        trust = Trust(self._host, insecure, ca_file, environ, insecure_hosts=insecure_hosts)
         self._http = HttpSession(jobs=jobs, trust=trust, clock=clock, environ=environ, addresses=self._addresses)
         # Registries on loopback mostly speak HTTP; others that may be insecure mostly speak HTTPS.
         is_local = is_loopback(split_host(registry))
@@ -136,7 +136,7 @@ class RegistrySession:
             raise error.replace(reason="restarting") from error.__cause__
         if response.status in expect:
             return response
-        raise self._error(response, scopes)
+        raise self._error(response, scopes).replace(is_redirected=response.url != url)
 
     def referenced_url(self, response: HttpResponse, reference: str, label: str, *, within: str) -> str:
         """Return the URL that a Location or Link header refers to. See `resolve_reference`."""
@@ -302,7 +302,7 @@ class RegistrySession:
                 )
             return self._credentials[repository]
 
-    def _error(self, response: HttpResponse, scopes: tuple[str, ...]) -> RegistryRequestError:
+    def _error(self, response: HttpResponse, scopes: tuple[str, ...]) -> ResponseError:
         # docker-registry 2.8 answers a range that it does not have with the blob's length, and sends no body.
         limit = 0 if response.status == 416 and response.method == "GET" else _MAX_ERROR_BODY
         if origin_of(response.url) != origin_of(self.base_url):

@@ -68,9 +68,13 @@ BY_REASON = {
     # Of ProtocolError.
     "damaged manifest": Verdict(True, 2),
     "damaged blob": RETRY,
+    # Instead of a document.
+    "web page": Verdict(True, 2),
     "truncated blob": RETRY,
     "wrong range": RETRY,
     "other content stored": Verdict(True, 3),
+    # According to HEAD after a push, although the response to each PUT was 201.
+    "nothing stored": Verdict(True, 4),
     "upload without location": Verdict(True, 2),
     "upload too long": RETRY,
     "chunk not complete": RETRY,
@@ -81,6 +85,8 @@ BY_REASON = {
 # The content was damaged on its way to the registry: of a manifest, and of a blob.
 DAMAGED_MANIFEST = Verdict(True, 2)
 DAMAGED_UPLOAD = Verdict(True, 4)
+# A manifest that was refused because the registry lacks what the manifest names, or does not know that it has it.
+MISSING_CONTENT = Verdict(True, 4)
 # An upload session that no longer exists; one whose chunks are refused, for their size or at all.
 LOST_SESSION = Verdict(True, 4)
 REFUSED_CHUNK = RETRY

@@ -61,17 +61,18 @@ class UploadSession:
             self._move_to_location(response)
         return _uploaded_bytes(response) or 0
 
-    def send(self, body: Body, start: int, length: int) -> int | None:
-        """Send a chunk: `length` bytes from `start`. Return how many bytes the registry then has, if it tells."""
+    def send(self, body: Body, start: int, length: int, *, is_whole: bool = False) -> int | None:
+        """Send a chunk: `length` bytes from `start`. Return how many bytes the registry then has, if it tells.
+
+        A chunk that `is_whole` is all of the blob. Some registries limit the size of chunks with a Content-Range.
+        """
+        content_range = {} if is_whole else {"Content-Range": f"{start}-{start + length - 1}"}
         response = self._request(
             "PATCH",
             self.location,
             # ECR responds with 201.
             expect=(200, 201, 202, 204),
-            headers={
-                "Content-Type": "application/octet-stream",
-                "Content-Range": f"{start}-{start + length - 1}",
-            },
+            headers={"Content-Type": "application/octet-stream", **content_range},
             body=body,
         )
         response.close()

@@ -9,7 +9,6 @@ from threading import Event
 from dockless.blobs import BlobSource, DamagedError
 from dockless.oci.descriptor import Descriptor
 from dockless.registry.api import RegistryApi
-from dockless.registry.auth.scopes import PUSH
 from dockless.registry.errors import (
     BlobSourceError,
     ProtocolError,
@@ -20,24 +19,18 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
+from dockless.registry.presence import has_blob
 from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_progress import UploadProgress
+from dockless.registry.upload_refusals import is_content_refused, is_lost, smaller_chunk
 from dockless.registry.upload_state import MIN_SIZE, UploadState
 
 # What is lost when a chunk is interrupted at a registry that keeps only complete ones. ECR requires 5 MiB at least.
 CHUNK_SIZE = 16 * 1024 * 1024
-# Chunks that a proxy refuses for their size are divided by 4, down to a 16th: nginx accepts 1 MiB by default.
-_CHUNK_DIVISOR = 4
-_MAX_CHUNK_DIVISOR = 16
-# Besides 404 and 416: the session does not exist, or its offset is another one (docker-registry 2.8, ECR, Harbor).
-_SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
 # After so many chunks whose sessions were lost, chunks are taken to be unsupported.
 _MAX_LOST_CHUNKS = 2
-# Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
-# request (a store that a HEAD was redirected to). The check only saves an upload.
-_NOT_TOLD = frozenset((400, 403, 404, 405, 501))
 
 
 class BlobUploader:
@@ -88,6 +81,10 @@ class BlobUploader:
         self._chunk_size = 0
         self._chunks_unsupported = False
         self._lost_chunks = 0
+        # Whether the content is sent by PATCH, and the PUT that ends the session is empty.
+        self._is_put_empty = api.put_refuses_content
+        self._put_length = 0
+        self._refused_puts = 0
         # How the blob may have come to exist by a request whose response was lost.
         self._tried = ""
         # Whether such a request was sent after the last check.
@@ -176,11 +173,18 @@ class BlobUploader:
             self._ask_offset()
         if not self._session.location and self._open():
             return True
-        size = self._descriptor.size
-        while self._chunk_size and self._offset is not None and size - self._offset > self._chunk_size:
-            self._send_chunk(self._offset, self._chunk_size)
+        while (length := self._chunk_length()) and self._offset is not None:
+            self._send_chunk(self._offset, length)
         self._commit(self._offset or 0)
+        self._api.put_refuses_content = self._api.put_refuses_content or self._is_put_empty
         return False
+
+    def _chunk_length(self) -> int:
+        """Return the length of the next PATCH; 0 if the rest belongs into the PUT."""
+        left = self._descriptor.size - (self._offset or 0)
+        if self._chunk_size and left > self._chunk_size:
+            return self._chunk_size
+        return left if self._is_put_empty else 0
 
     def _handle(self, refusal: ResponseError) -> Verdict:
         """Update the session after an error response. Return whether to try again."""
@@ -191,13 +195,25 @@ class BlobUploader:
             check_source(self._source, self._descriptor)
             self._forget_session()
             return DAMAGED_UPLOAD
-        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and self._reduce_chunks():
+        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and not self._chunks_unsupported:
             # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
-            self._offset = None
-            return REFUSED_CHUNK
+            size = smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)
+            if size:
+                self._chunk_size, self._offset = size, None
+                return REFUSED_CHUNK
+        if refusal.method == "PUT" and self._put_length and not self._is_put_empty:
+            self._refused_puts += 1
+            is_whole = self._put_length == self._descriptor.size
+            if is_content_refused(refusal, is_whole=is_whole, is_first=self._refused_puts == 1):
+                self._is_put_empty = True
+                self._forget_session()
+                return REFUSED_CHUNK
         if refusal.method == "PATCH" and not verdict.retryable and refusal.status not in (401, 403, 404):
-            if self._is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
+            if is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
+            elif self._is_put_empty:
+                # The content was refused in both requests.
+                return verdict
             else:
                 # GAR accepts one chunk only, GHCR none over 4 MiB (416); both accept a whole blob of any size.
                 self._chunks_unsupported = True
@@ -206,42 +222,21 @@ class BlobUploader:
             return REFUSED_CHUNK
         if "NAME_UNKNOWN" in refusal.codes:
             self._forget_session()
-        elif refusal.status == 404 or self._is_lost(refusal):
+        elif refusal.status == 404 or is_lost(refusal):
             self._forget_session()
             return LOST_SESSION
         else:
             self._offset = None
         return verdict
 
-    def _is_lost(self, refusal: ResponseError) -> bool:
-        return refusal.status == 416 or bool(_SESSION_CODES.intersection(refusal.codes))
-
-    def _reduce_chunks(self) -> bool:
-        """Reduce the chunk size below the size that was refused. Return False if that would be too small."""
-        refused = self._chunk_size or self._descriptor.size
-        size = CHUNK_SIZE
-        while size >= refused:
-            size //= _CHUNK_DIVISOR
-        if self._chunks_unsupported or size < CHUNK_SIZE // _MAX_CHUNK_DIVISOR:
-            return False
-        self._chunk_size = size
-        return True
-
     def _forget_session(self) -> None:
         self._session.location = ""
         self._offset = 0
         self._drop_state()
 
-    def _exists(self) -> bool:
+    def _exists(self, *, if_not_told: bool = False) -> bool:
         self._attempts.check()
-        try:
-            size = self._api.head_blob(self._repository, self._descriptor.digest, actions=PUSH)
-        except ResponseError as error:
-            if error.status not in _NOT_TOLD:
-                raise
-            return False
-        # A server that responds to every request with 200 sends a page of another size.
-        return size in (-1, self._descriptor.size)
+        return has_blob(self._api, self._repository, self._descriptor, if_not_told=if_not_told)
 
     def _resume(self) -> None:
         """Continue the session of an interrupted push, if there is one and it is usable."""
@@ -336,7 +331,8 @@ class BlobUploader:
         self._attempts.check()
         # Before the request, during which the registry would have to wait.
         self._open_blob.hash_up_to(start)
-        offset = self._session.send(lambda: self._part(start, length), start, length)
+        is_whole = length == self._descriptor.size
+        offset = self._session.send(lambda: self._part(start, length), start, length, is_whole=is_whole)
         if offset is not None and offset > start + length:
             # The registry already had the chunk, and appended it again (docker-registry 2.8 ignores Content-Range).
             self._forget_session()
@@ -361,17 +357,18 @@ class BlobUploader:
             # The registry may have bytes that an earlier process sent.
             self._open_blob.hash_up_to(start)
         self._tried, self._must_check = "sent", True
+        self._put_length = length
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
         stored = response.header("Docker-Content-Digest")
         is_other = stored.startswith("sha256:") and stored != digest
-        # The specification requires 201. Another status may mean something else, and another host, which the upload was
-        # redirected to, cannot tell what the registry has.
+        # The specification requires 201. Another status may mean something else, another host, which the upload was
+        # redirected to, cannot tell what the registry has, and without the digest the server may store nothing.
         is_certain = response.status == 201 and origin_of(response.url) == origin_of(self._api.base_url)
-        if is_other or not (is_certain or self._exists()):
+        if is_other or not ((is_certain and stored) or self._exists(if_not_told=is_certain)):
             self._forget_session()
             raise ProtocolError(
                 f"{self._api.registry}/{self._repository} did not store the blob that was sent",
-                cause=f"sent {digest}, the response is {response.status} {stored:.80}".rstrip(),
+                cause=f"sent the digest {digest}, the response is {response.status} {stored:.80}".rstrip(),
                 reason="other content stored",
             )
 

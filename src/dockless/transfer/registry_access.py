@@ -27,7 +27,10 @@ class RegistryAccess:
     credentials  `HOST[/PATH]` -> credentials. The longest key whose components match applies, so that projects of one
                  registry may have different credentials. For other registries, see `find_credentials`
     insecure     allow plain HTTP and unverified certificates: for these registries (`host[:port]`), or, if True, for
-                 all but Docker Hub
+                 all but Docker Hub. Of the hosts that a registry refers to, such as its token server, those that are
+                 listed here are not verified
+    insecure_hosts
+                 the same for hosts that are no registries, in addition to those of `insecure`
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
     auth_file    a Docker or Podman config file to use instead of the usual config files
     jobs         the maximum number of concurrent requests to each registry
@@ -41,6 +44,7 @@ class RegistryAccess:
         *,
         credentials: Mapping[str, Credentials | CredentialProvider] | None = None,
         insecure: bool | Collection[str] = False,
+        insecure_hosts: Collection[str] = (),
         ca_file: str | None = None,
         auth_file: str | None = None,
         jobs: int = DEFAULT_JOBS,
@@ -58,6 +62,8 @@ class RegistryAccess:
             if path is not None:
                 check_path(path, name)
         self._insecure = insecure if isinstance(insecure, bool) else frozenset(map(check_registry, insecure))
+        named = () if isinstance(self._insecure, bool) else self._insecure
+        self._insecure_hosts = frozenset((*named, *map(check_registry, insecure_hosts)))
         self._retry = retry
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
@@ -120,6 +126,7 @@ class RegistryAccess:
                         reference.registry,
                         credentials=self._credentials,
                         insecure=self._is_insecure(reference.registry),
+                        insecure_hosts=self._insecure_hosts,
                         ca_file=self.ca_file,
                         auth_file=self._auth_file,
                         jobs=self.jobs,

@@ -42,7 +42,7 @@ def test_images_that_exist_cost_one_request_each(dockless, registry, images):
     dockless("copy", *operands(registry.host))
     registry.reset_requests()
     assert dockless("copy", *operands(registry.host)).status == 0
-    assert sorted(request.operation for request in registry.requests) == ["manifest head"] * 3 + ["ping get"]
+    assert sorted(request.operation for request in registry.requests) == ["manifest get"] * 3 + ["ping get"]
 
 
 def test_json_lists_the_images(dockless, registry, images):

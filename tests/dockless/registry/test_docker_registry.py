@@ -86,7 +86,7 @@ def test_push_pull_and_push_again(plain, connect, multi_platform):
 
     plain.forget()
     push(multi_platform.root, multi_platform.source, connect(plain.host), "app", ["v1"])
-    assert plain.requests() == ["GET /v2/", "HEAD /v2/app/manifests/v1"]
+    assert plain.requests() == ["GET /v2/", "GET /v2/app/manifests/v1"]
 
     again = connect(plain.host)
     plain.forget()
@@ -239,7 +239,8 @@ def test_a_push_that_was_killed_at_any_request_is_completed_by_the_next(plain, c
         if code == 0:
             break
         assert code == -signal.SIGKILL
-        assert tagged is None
+        # The last requests of a push only check what is stored.
+        assert tagged is None or (tagged == image.digest and not pushed.blobs_sent)
         # A request that was in flight may have completed since.
         assert pushed.blobs_sent <= 4 - len(stored)
         # Not from the access log, where the last request of the killed push may appear late.

@@ -1,6 +1,8 @@
 """Downloads of blobs: verification, resumption, and responses that do not match the request."""
 
+import gzip
 import tracemalloc
+import zlib
 
 import pytest
 
@@ -158,12 +160,66 @@ def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch
         fetch()
 
 
-def test_a_content_encoding_is_not_decoded(registry, fetch):
-    """Each request has `Accept-Encoding: identity`. A decompression bomb would otherwise be decompressed."""
-    registry.faults = [Fault("blob get", headers={"Content-Encoding": "gzip"})]
-    with pytest.raises(ProtocolError, match="responded with the encoding gzip, not requested"):
-        fetch()
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "br", "aws-chunked", "gzip, gzip"])
+@pytest.mark.parametrize("length", [{}, {"Content-Length": None}], ids=["length", "no length"])
+@pytest.mark.parametrize("content", [DATA, gzip.compress(DATA)], ids=["tar", "gzip"])
+def test_a_claimed_encoding(encoding, length, content, registry, fetch):
+    """The digest of the bytes is right, so the header is wrong."""
+    registry.put_blob("app", content)
+    registry.faults = [Fault("blob get", headers={"Content-Encoding": encoding, **length})]
+    kind = media_types.OCI_LAYER + ("" if content is DATA else "+gzip")
+    assert fetch(Descriptor(kind, Digest.of(content), len(content))) == content
     assert all(request.headers["Accept-Encoding"] == "identity" for request in registry.requests)
+
+
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize("length", [{}, {"Content-Length": None}], ids=["length", "no length"])
+@pytest.mark.parametrize("content", [DATA, gzip.compress(DATA)], ids=["tar", "gzip"])
+def test_a_real_encoding(encoding, compress, length, content, registry, fetch):
+    """A proxy compressed the body, although the request does not permit that."""
+    registry.put_blob("app", content)
+    body = compress(content)
+    registry.faults = [Fault("blob get", status=200, body=body, headers={"Content-Encoding": encoding, **length})]
+    kind = media_types.OCI_LAYER + ("" if content is DATA else "+gzip")
+    assert fetch(Descriptor(kind, Digest.of(content), len(content))) == content
+
+
+def test_an_encoding_of_other_content(registry, fetch):
+    registry.faults = [
+        Fault("blob get", status=200, body=gzip.compress(DATA[:-1] + b"x"), headers={"Content-Encoding": "gzip"})
+    ]
+    with pytest.raises(ProtocolError, match="is damaged: its digest is sha256:"):
+        fetch()
+
+
+def test_an_encoding_that_is_cut(registry, fetch, manual):
+    """The response cannot be resumed: its bytes are not those of the blob."""
+    body = gzip.compress(DATA)
+    cut = Fault(
+        "blob get", nth=1, status=200, body=body, headers={"Content-Encoding": "gzip"}, response_bytes=5000, drop=True
+    )
+    registry.faults = [cut]
+    assert fetch() == DATA
+    assert len(gets(registry)) == 2
+
+
+def test_a_decompression_bomb(registry, fetch):
+    """No more is decompressed than the size of the blob."""
+    bomb = gzip.compress(DATA + bytes(64 * MIB), 1)
+    registry.faults = [Fault("blob get", status=200, body=bomb, headers={"Content-Encoding": "gzip"})]
+    tracemalloc.start()
+    try:
+        assert fetch() == DATA
+        assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_document_that_is_a_decompression_bomb(registry, connect):
+    bomb = gzip.compress(bytes(16 * MIB), 1)
+    registry.faults = [Fault("manifest get", status=200, body=bomb, headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(ProtocolError, match="is too large: more than 4194304 bytes"):
+        connect(registry.host).get_manifest("app", "v1")
 
 
 def test_memory_does_not_grow_with_the_blob(registry, connect):
@@ -236,7 +292,7 @@ def test_a_pinned_manifest_with_another_digest(connect, image, make, keep):
                 headers={"Docker-Content-Digest": str(image.digest), "Content-Type": media_types.OCI_MANIFEST},
             )
         ]
-        with pytest.raises(ProtocolError, match=f"requested {image.digest}, received {other.digest}"):
+        with pytest.raises(ProtocolError, match=f"requested the digest {image.digest}, received {other.digest}"):
             connect(registry.host).get_manifest("app", image.digest)
 
 

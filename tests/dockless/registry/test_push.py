@@ -56,7 +56,7 @@ def test_unchanged_costs_two_requests(profile, connect, image):
         again = push(image.root, image.source, connect(registry.host), "app", ["v1"])
         assert (again.blobs_sent, again.references) == (0, (f"{registry.host}/app:v1",))
         requested = [operation for operation in operations(registry) if operation != "token get"]
-        assert requested == ["ping get", "manifest head"]
+        assert requested == ["ping get", "manifest get"]
 
 
 def test_one_token_serves_the_whole_push(connect, image):
@@ -321,18 +321,18 @@ def test_a_wrong_password_that_gets_403_is_tried_by_one_thread(connect, make):
     """Artifactory and Nexus lock accounts. ECR sends 403 also for checks that a push does not need."""
     image = make(50, *[1000] * 20)
     with Registry() as registry:
-        registry.faults = [Fault(on, status=403) for on in ("manifest head", "blob head", "upload post")]
+        registry.faults = [Fault(on, status=403) for on in ("manifest get", "blob head", "upload post")]
         with pytest.raises(ResponseError, match="POST .*: 403"):
             push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1"])
         assert len([request for request in registry.requests if request.path != "/v2/"]) == 3
-        registry.faults = [Fault("manifest head", status=403)]
+        registry.faults = [Fault("manifest get", status=403)]
         assert push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1"]).blobs_sent == 21
 
 
 def test_a_wrong_password_that_gets_403_is_tried_once_by_a_plan(connect, make):
     image = make(51, *[1000] * 20)
     with Registry() as registry:
-        registry.faults = [Fault("manifest head", status=403)]
+        registry.faults = [Fault("manifest get", status=403)]
         plan = plan_push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1", "v2"])
         assert (len(plan.missing), plan.known, plan.is_complete) == (21, {}, False)
-        assert [request.operation for request in registry.requests if request.path != "/v2/"] == ["manifest head"]
+        assert [request.operation for request in registry.requests if request.path != "/v2/"] == ["manifest get"]

@@ -1,13 +1,14 @@
 """Referrers of an image: from the API, in pages, or from the referrers tag."""
 
 import json
+import threading
 
 import pytest
 
 from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.manifest import make_manifest, parse_manifest
-from dockless.registry import push
+from dockless.registry import RegistryClient, push
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.testing import PROFILES, Fault, Registry
 
@@ -88,7 +89,7 @@ def test_other_error_statuses_are_errors(status, connect, image):
 def test_a_response_that_is_not_an_index(connect, image):
     with Registry() as registry:
         pushed(connect(registry.host), registry, image)
-        for body in ("[]", "{}", '{"schemaVersion": 2, "manifests": [7]}'):
+        for body in ("{}", '{"schemaVersion": 2, "manifests": [7]}'):
             registry.faults = [Fault(on="referrers get", status=200, body=body)]
             with pytest.raises(InvalidDocumentError, match=f"the referrers of {image.digest}"):
                 connect(registry.host).referrers("app", image.digest)
@@ -119,3 +120,72 @@ def test_the_referrers_tag_is_updated_if_the_manifest_response_is_lost(connect, 
         image.source.blobs[root.digest] = raw
         push(root, image.source, connect(registry.host), "app", ["s1"])
         assert [found.digest for found in connect(registry.host).referrers("app", image.digest)] == [root.digest]
+
+
+def register(client, image, n):
+    client.put_manifest("app", f"a-tag{n}", sbom(image, f"application/x{n}"), media_types.OCI_MANIFEST)
+
+
+@pytest.mark.parametrize("subject", ["sha256:" + "0" * 64, "x"])
+def test_the_subject_header_of_a_registry_without_the_api(subject, connect, image):
+    """ECR sent OCI-Subject before it had the API."""
+    with Registry(profile="docker-registry") as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        registry.faults = [Fault(on="manifest put", headers={"OCI-Subject": subject})]
+        register(client, image, 1)
+        assert [found.artifact_type for found in client.referrers("app", image.digest)] == ["application/x1"]
+
+
+@pytest.mark.parametrize("body", ["<!DOCTYPE html><title>Sign in</title>", "no such page", "[]"])
+def test_a_web_page_in_the_place_of_the_api(body, connect, image):
+    """Artifact Registry answered unknown paths with a page. The registry does not have the API."""
+    with Registry(profile="docker-registry") as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        registry.faults = [Fault(on="referrers get", status=200, body=body)]
+        register(client, image, 1)
+        assert len(client.referrers("app", image.digest)) == 1
+
+
+def test_the_api_is_asked_once_for_each_repository(connect, image):
+    with Registry() as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        for n in range(3):
+            register(client, image, n)
+        assert [request.operation for request in registry.requests].count("referrers get") == 1
+        assert len(client.referrers("app", image.digest)) == 3
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_concurrent_clients_lose_no_entry(shared, connect, image, environ):
+    """The index under the tag is written by clients. Each reads it again until its entry stays."""
+    with Registry(profile="docker-registry") as registry:
+        pushed(connect(registry.host), registry, image)
+        one = RegistryClient(registry.host, environ=environ)
+        clients = [one if shared else RegistryClient(registry.host, environ=environ) for _ in range(5)]
+        threads = [threading.Thread(target=register, args=(client, image, n)) for n, client in enumerate(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = {found.artifact_type for found in one.referrers("app", image.digest)}
+        assert found == {f"application/x{n}" for n in range(5)}
+        registry.reset_requests()
+        register(one, image, 4)
+        # Nothing is written the second time.
+        assert "sha256-" + image.digest.hex not in {r.reference for r in registry.requests if r.method == "PUT"}
+        for client in clients:
+            client.close()
+
+
+def test_an_entry_that_is_never_kept(connect, image, manual):
+    with Registry(profile="docker-registry") as registry:
+        client = connect(registry.host)
+        pushed(client, registry, image)
+        answer = {"Docker-Content-Digest": None}
+        registry.faults = [Fault(on="manifest get", reference="sha256-*", status=404, headers=answer)]
+        with pytest.raises(ProtocolError, match="does not keep the entry for sha256:"):
+            register(client, image, 1)
+        assert sum(manual.sleeps) < 30

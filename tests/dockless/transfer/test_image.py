@@ -65,7 +65,7 @@ def test_saving_again_sends_nothing(registry):
     registry.reset_requests()
     second = built.save(f"{registry.host}/app:1")
     assert (first.digest, second.bytes_sent) == (second.digest, 0)
-    assert {r.operation for r in registry.requests} - {"ping get"} == {"manifest head"}
+    assert {r.operation for r in registry.requests} - {"ping get"} == {"manifest get"}
 
 
 def test_the_default_tag(registry):

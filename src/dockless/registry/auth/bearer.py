@@ -18,6 +18,7 @@ from dockless.registry.errors import ProtocolError, ResponseError, TokenDeniedEr
 from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.url_policy import check_destination, redact
+from dockless.registry.http.web_page import HINT, describe_page, is_page
 from dockless.registry.retry import classify
 
 _CLIENT_ID = "dockless"
@@ -167,9 +168,11 @@ class TokenSource:
         values: Mapping[str, Any] = document if isinstance(document, dict) else {}
         value = values.get("token") or values.get("access_token")
         if not isinstance(value, str) or not value.isascii() or any(c.isspace() or not c.isprintable() for c in value):
+            is_html = is_page(body)
             raise ProtocolError(
                 f"{redact(realm)} responded without a usable token",
-                hint="the registry's token server has a problem; try again later",
+                cause=describe_page(body) if is_html else "",
+                hint=HINT if is_html else "the registry's token server has a problem; try again later",
                 reason="no usable token",
             )
         if refreshed and values.get("refresh_token") and isinstance(values["refresh_token"], str):

@@ -8,6 +8,7 @@ from typing import Any
 from dockless.errors import printable
 from dockless.oci.canonical_json import load_json
 from dockless.registry.http.redaction import hide
+from dockless.registry.http.web_page import describe_page, is_page
 
 _MAX_SHOWN = 200
 
@@ -19,6 +20,8 @@ def parse_error_body(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[st
     """
     if not body:
         return (), ""
+    if is_page(body):
+        return (), hide(describe_page(body), secrets)
     text = body.decode("utf-8", "replace").strip()
     try:
         document: Any = load_json(text)

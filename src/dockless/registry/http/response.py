@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dockless.errors import RegistryError, printable
+from dockless.errors import RegistryError
 from dockless.registry.clock import Clock
 from dockless.registry.errors import ProtocolError, RegistryConnectionError, ResponseError
+from dockless.registry.http.content_encoding import decoded
 from dockless.registry.http.error_body import hint_for, parse_error_body
 from dockless.registry.http.error_mapping import translate
 from dockless.registry.http.redaction import query_values, secrets_sent
@@ -62,13 +63,21 @@ class HttpResponse:
         return parse_retry_after(self.header("Retry-After"), self._clock)
 
     @property
+    def encoding(self) -> str:
+        """The Content-Encoding, which was not requested and may be wrong."""
+        return self.header("Content-Encoding")
+
+    @property
     def length(self) -> int | None:
         """The Content-Length in bytes, if the header is usable."""
         text = self.header("Content-Length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
     def read(self, limit: int, label: str) -> bytes:
-        """Return the whole body. Raises RegistryError, also for a body of more than `limit` bytes."""
+        """Return the whole document. Raises RegistryError, also for a document of more than `limit` bytes.
+
+        A document that was compressed on its way is decompressed.
+        """
         length = self.length
         if length is not None and length > limit and self.method != "HEAD":
             self.abandon()
@@ -76,6 +85,8 @@ class HttpResponse:
                 f"{label} at {redact(self.url)} is too large", cause=f"{length} bytes, more than {limit}"
             )
         body = b"".join(self._blocks(limit + 1))
+        if len(body) <= limit:
+            body = decoded(body, self.encoding, limit + 1)
         if len(body) > limit:
             self.abandon()
             raise ProtocolError(f"{label} at {redact(self.url)} is too large", cause=f"more than {limit} bytes")
@@ -91,18 +102,15 @@ class HttpResponse:
             pass
         finally:
             self.close()
-        return b"".join(blocks)
+        return decoded(b"".join(blocks), self.encoding, limit)
 
     def read_some(self, n: int) -> bytes:
-        """Return up to `n` bytes as they arrive; none at the end of the body. Raises RegistryError."""
+        """Return up to `n` bytes as they arrive; none at the end of the body. Raises RegistryError.
+
+        The bytes are not decoded, whatever the Content-Encoding is.
+        """
         if self._ended:
             return b""
-        encoding = self.header("Content-Encoding").lower()
-        if encoding not in ("", "identity"):
-            self.abandon()
-            raise ProtocolError(
-                f"{redact(self.url)} responded with the encoding {printable(encoding, 50)}, not requested"
-            )
         handled = sys.exc_info()[1]
         try:
             data: bytes = self._raw.read1(n, decode_content=False)

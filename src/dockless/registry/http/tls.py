@@ -7,7 +7,7 @@ import os
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from dockless._files import open_regular
@@ -27,14 +27,23 @@ class Trust:
     Trusted are the CAs of `ca_file` and those of certifi, so that a copy can read from Docker Hub and write to a
     private registry. Without `ca_file`: those of REQUESTS_CA_BUNDLE or SSL_CERT_FILE only; else those of
     `certs.d/REGISTRY/ca.crt` and certifi, also for the hosts that the registry refers to, such as its token server (as
-    in podman). With `insecure`, the registry's own host and port are not verified; all others are. `client.cert` and
+    in podman). With `insecure`, the registry's own host and port are not verified, nor are those of `insecure_hosts`,
+    such as its token server; all others are. `client.cert` and
     `client.key` of `certs.d` are presented to the registry's own host and port only. Raises RegistryError for a file
     that cannot be used.
     """
 
-    def __init__(self, registry: str, insecure: bool, ca_file: str | None, environ: Mapping[str, str]) -> None:
-        own = urlsplit(f"//{registry}")
-        self._own = own.hostname or "", own.port
+    def __init__(
+        self,
+        registry: str,
+        insecure: bool,
+        ca_file: str | None,
+        environ: Mapping[str, str],
+        *,
+        insecure_hosts: Collection[str] = (),
+    ) -> None:
+        self._own = _split(registry)
+        self._insecure_hosts = frozenset(map(_split, insecure_hosts))
         # Reading CAs takes 20 ms: each file is read once, certifi's only when needed, and none without TLS.
         self._contexts: dict[tuple[bool | str, bool], ssl.SSLContext] = {}
         # Contexts that trust only the CAs of a file so far.
@@ -51,8 +60,10 @@ class Trust:
     def context(self, host: str, port: int) -> ssl.SSLContext:
         """Return the context for connections to a host and port. Raises RegistryError for an invalid PEM file."""
         # `insecure` allows HTTP on port 80 and HTTPS on port 443 for a registry without a port.
-        is_own = host == self._own[0] and port == (self._own[1] or DEFAULT_PORTS["https"])
+        is_own = (host, port) == self._own
         verify = self._verify_own if is_own else self._verify_others
+        if (host, port) in self._insecure_hosts:
+            verify = False
         key = (verify, is_own and bool(self._client_certificate))
         with self._lock:
             if key not in self._contexts:
@@ -107,6 +118,11 @@ class Trust:
         is_no_pem = isinstance(error, ssl.SSLError)
         cause = "the file contains no PEM certificate" if is_no_pem else error.strerror or str(error)
         return RegistryError(f"cannot use {self._named_by[path]} {path}", cause=cause, hint="name a PEM file")
+
+
+def _split(host: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "", parts.port or DEFAULT_PORTS["https"]
 
 
 def _read(path: str) -> bytes:

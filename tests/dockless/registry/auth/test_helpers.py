@@ -89,7 +89,19 @@ def test_a_helper_without_credentials_means_anonymous_access(message, helper, co
     ("script", "why"),
     [
         ("echo 'the vault is sealed'; exit 1", "exit status 1: the vault is sealed"),
-        ("echo loud >&2; exit 3", "exit status 3: no output"),
+        ("echo loud >&2; exit 3", "exit status 3: loud"),
+        (
+            "echo 'sealed'; printf 'error:\\n\\033[31mno vault\\n' >&2; exit 1",
+            "exit status 1: sealed; error: \\x1b[31mno vault",
+        ),
+        ("echo 'token=S3CR3T-Kanary is too old' >&2; exit 1", "exit status 1: token=(hidden) is too old"),
+        ("echo 'Authorization: Bearer S3CR3T-Kanary' >&2; exit 1", "exit status 1: Authorization: (hidden)"),
+        (
+            'echo \'{"Secret": "S3CR3T-Kanary"}\'; echo "S3CR3T-Kanary is too old" >&2; exit 1',
+            "exit status 1: (output not shown); (hidden) is too old",
+        ),
+        ("echo 'no; such vault' >&2", "the output is not JSON: no; such vault"),
+        ("yes x | head -c 100000 >&2; echo ' the end' >&2; exit 1", f"exit status 1: ... {'x ' * 96}the end"),
         ('echo \'{"Secret": "S3CR3T-Kanary"}\'; exit 1', "exit status 1: (output not shown)"),
         ("printf 'a\\033[31mred\\n'; exit 1", "exit status 1: a\\x1b[31mred"),
         ("kill -9 $$", "exit status -9: no output"),
@@ -113,6 +125,17 @@ def test_stderr_of_a_helper_is_shown_to_the_user(helper, environ, capfd):
     helper("loud", "echo 'touch the key now' >&2; " + answer("ann", "pw"))
     assert ask_helper("loud", HOST, environ).username == "ann"
     assert capfd.readouterr().err == "touch the key now\n"
+
+
+def test_stderr_of_a_helper_that_hangs_is_in_the_error(helper, environ):
+    helper("slow", "echo 'waiting for a touch' >&2; sleep 300")
+    with pytest.raises(CredentialsError, match="no output within 0.5 s; waiting for a touch"):
+        ask_helper("slow", HOST, environ, timeout=0.5)
+
+
+def test_a_helper_that_says_on_stderr_that_it_has_nothing(helper, environ):
+    helper("keep", "echo 'credentials not found in native keychain' >&2; exit 1")
+    assert ask_helper("keep", HOST, environ) is None
 
 
 def test_a_helper_that_hangs_is_killed_with_its_children(helper, environ, tmp_path):
