@@ -43,11 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.cli._output import print_document, print_json
     from dockless.image_tree import read_image
     from dockless.oci.manifest import Index
-    from dockless.transfer.locations import Location
+    from dockless.transfer.locations import to_location
     from dockless.transfer.open import open_image, select_manifest
 
     platform = platform_of(arguments)
-    with access_of(arguments) as access, open_image(Location.parse(arguments.source), access) as opened:
+    with access_of(arguments) as access, open_image(to_location(arguments.source), access) as opened:
         whole = platform is None and not arguments.config
         root = opened.root if whole else select_manifest(opened, platform)
         if arguments.raw:

@@ -35,12 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless._units import format_count, format_size
     from dockless.cli._output import print_json, print_line
     from dockless.cli._progress import progress_of
-    from dockless.transfer.locations import Location
+    from dockless.transfer.locations import to_location
     from dockless.transfer.verify import verify_image
 
     with access_of(arguments) as access:
         result = verify_image(
-            Location.parse(arguments.source),
+            to_location(arguments.source),
             access=access,
             platform=platform_of(arguments),
             progress=progress_of(arguments),
