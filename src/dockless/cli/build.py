@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockless.cli import _option_values as option_values
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform
+
+if TYPE_CHECKING:
+    from dockless.transfer.locations import Location
 
 _DESCRIPTION = """\
 Build an image from a base, a layer for each --add, and config options, and save it.
@@ -37,6 +40,12 @@ def add_to(commands: Commands) -> None:
         "read .gitignore patterns from files with this name, in every directory",
         option_values.ignore_file,
     )
+    add(
+        "--directory",
+        "PATH[:MODE[:UID:GID]]",
+        "add this directory, such as /tmp:1777, which an image without a base does not have (default: 0755:0:0)",
+        option_values.directory,
+    )
     add("--whiteout", "PATH", "remove this absolute path of the base", option_values.whiteout)
     content.add_argument(
         "--owner",
@@ -45,6 +54,7 @@ def add_to(commands: Commands) -> None:
         type=option_values.owner,
         help="owner of the files (default: 0:0)",
     )
+    content.add_argument("--allow-empty", action="store_true", help="allow an image without a base and without content")
     content.add_argument(
         "--compression",
         metavar="C",
@@ -56,12 +66,15 @@ def add_to(commands: Commands) -> None:
     config_value = option_values.config_value
     config.add_argument(
         "--entrypoint",
-        metavar="JSON",
-        type=option_values.json_list("entrypoint"),
-        help="the program, as a list of strings",
+        metavar="ARGS",
+        type=option_values.arguments("entrypoint"),
+        help="the program: one word, or a JSON list of strings; without --cmd, the cmd of the base is removed",
     )
     config.add_argument(
-        "--cmd", metavar="JSON", type=option_values.json_list("cmd"), help="the arguments, as a list of strings"
+        "--cmd",
+        metavar="ARGS",
+        type=option_values.arguments("cmd"),
+        help="the arguments of the program, or the program: one word, or a JSON list of strings",
     )
     add = _repeatable(config)
     add(
@@ -114,9 +127,21 @@ def _repeatable(group: Any) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build an image as the arguments say, save it, and print the references."""
+    if not (arguments.base is not None or arguments.add or arguments.directory or arguments.allow_empty):
+        arguments.usage_error("the image would be empty; give --base, --add or --directory, or --allow-empty")
+    from dockless.errors import DocklessError
+
+    try:
+        return _build(arguments)
+    except DocklessError as error:
+        raise option_values.with_option_names(error) from error
+
+
+def _build(arguments: argparse.Namespace) -> int:
     from dockless.cli._output import print_saved
     from dockless.cli._progress import progress_of
     from dockless.transfer.locations import to_destination
+    from dockless.transfer.save import check_tags, image_names
 
     edit = {
         "entrypoint": arguments.entrypoint,
@@ -129,11 +154,12 @@ def run(arguments: argparse.Namespace) -> int:
         "volumes": arguments.volume or None,
         "stop_signal": arguments.stop_signal,
     }
-    layers = _layers(arguments)
     destination = to_destination(arguments.destination)
+    # Before layers are built, which may take long.
+    image_names(destination, check_tags(arguments.tag))
     with access_of(arguments) as access:
-        image = _base(arguments, access)
-        for layer in layers:
+        image = _base(arguments, destination, access)
+        for layer in _layers(arguments):
             image = image.add_layer(layer)
         # The config is last: every edit sets the creation time.
         image = image.with_annotations(dict(arguments.annotation)).with_config(**edit, created=arguments.created)
@@ -142,12 +168,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _base(arguments: argparse.Namespace, access: Any) -> Any:
+def _base(arguments: argparse.Namespace, destination: Location, access: Any) -> Any:
     from dockless.image.image import Image
+    from dockless.transfer.locations import DOCKER_ARCHIVE, to_location
 
     if arguments.base is None:
         return Image.scratch(arguments.platform or "linux/amd64", image_format=arguments.format or "oci")
-    base = Image.load(arguments.base, platform=arguments.platform, access=access)
+    source = to_location(arguments.base)
+    base = Image.load(source, platform=arguments.platform, access=access)
+    if source.kind == DOCKER_ARCHIVE and destination.kind != DOCKER_ARCHIVE:
+        base = base.with_compressed_layers()
     return base.with_format(arguments.format) if arguments.format else base
 
 
@@ -168,4 +198,22 @@ def _layers(arguments: argparse.Namespace) -> list[Any]:
                 compression=arguments.compression,
             )
         )
+    if arguments.directory:
+        layers.append(
+            Layer.from_files(
+                {},
+                directories={path: mode for path, mode, _ in arguments.directory},
+                owners=_directory_owners(arguments.directory),
+                compression=arguments.compression,
+            )
+        )
     return layers
+
+
+def _directory_owners(directories: list[tuple[str, str, str]]) -> dict[str, str]:
+    """Return the owners of the directories as patterns; none if all directories belong to root."""
+    import re
+
+    if all(owner == "0:0" for _, _, owner in directories):
+        return {}
+    return {re.sub(r"([\\*?\[])", r"\\\1", path): owner for path, _, owner in directories}

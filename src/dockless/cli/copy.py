@@ -94,6 +94,7 @@ def _copy_all(arguments: argparse.Namespace) -> int:
     import sys
     from functools import partial
 
+    from dockless._units import format_count
     from dockless.cli._output import print_json, print_line, print_references, saved_document
     from dockless.transfer.batch import Outcome, Transfer, run_transfers
     from dockless.transfer.copy import check_destinations, registries_of
@@ -122,5 +123,5 @@ def _copy_all(arguments: argparse.Namespace) -> int:
             images.append({"source": source, "destination": destination, **document})
         print_json({"images": images})
     elif not arguments.quiet:
-        print_line(f"{len(pairs) - failed} of {len(pairs)} images copied", sys.stderr)
+        print_line(f"{len(pairs) - failed} of {format_count(len(pairs), 'image')} copied", sys.stderr)
     return 1 if failed else 0

@@ -25,7 +25,7 @@ from dockless.oci.validation import is_plain_url
 from dockless.registry.http.url_policy import redact
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
-from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
+from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation, open_layer_sources
 from dockless.transfer.locations import (
     DOCKER_ARCHIVE,
     OCI,
@@ -288,6 +288,20 @@ class Image:
         Raises InvalidValueError for a layer whose compression that format does not have.
         """
         return self._with(self._assemble((), image_format=image_format))
+
+    def with_compressed_layers(self) -> Image:
+        """Return the image with its uncompressed layers compressed, as `copy_image` does for docker-archives.
+
+        The layers are read and compressed now. Raises LayoutError for a layer that does not match its diff ID.
+        """
+        from dockless.transfer.recompress import compress_layers
+
+        directory = BuildDirectory()
+        with open_layer_sources(self._layer_sources, [layer.descriptor.digest for layer in self.layers]) as source:
+            documents = compress_layers(self._documents, source, directory.path)
+        own = {layer.descriptor.digest for layer in self.layers}
+        compressed = [layer.descriptor.digest for layer in documents.layers if layer.descriptor.digest not in own]
+        return self._with(documents, dict.fromkeys(compressed, directory))
 
     def rebase(self, old: Image, new: Image) -> Image:
         """Return the image on the base `new` instead of its base `old`. No layer is built.
