@@ -10,7 +10,10 @@ HOST = "write host or host:port, such as ghcr.io or localhost:5000"
 TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
 DIGEST = "write `sha256:` and 64 lower-case hex digits"
 NAME_IT = "name the registry, as in registry/repository:tag; the registry of Docker Hub is docker.io"
-ON_DISK = "for an OCI layout write oci:{0}, for an archive of docker save write docker-archive:{0}, of an OCI layout oci-archive:{0}"
+ON_DISK = (
+    "for an OCI layout write oci:{0}, for an archive of docker save write docker-archive:{0}, of an OCI layout "
+    "oci-archive:{0}"
+)
 NO_USER = "remove the user and password, and log in instead"
 LONG = "a" * 256
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockless.cli import _option_values as option_values
 from dockless.cli._options import Commands, access_of, add_command, add_jobs, add_platform
 
 if TYPE_CHECKING:
+    from dockless.layer import Layer
+    from dockless.layer.builder import BuiltLayer
     from dockless.transfer.locations import Location
 
 _DESCRIPTION = """\
@@ -127,8 +129,6 @@ def _repeatable(group: Any) -> Any:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build an image as the arguments say, save it, and print the references."""
-    if not (arguments.base is not None or arguments.add or arguments.directory or arguments.allow_empty):
-        arguments.usage_error("the image would be empty; give --base, --add or --directory, or --allow-empty")
     from dockless.errors import DocklessError
 
     try:
@@ -159,13 +159,47 @@ def _build(arguments: argparse.Namespace) -> int:
     image_names(destination, check_tags(arguments.tag))
     with access_of(arguments) as access:
         image = _base(arguments, destination, access)
-        for layer in _layers(arguments):
+        unused = {"--ignore": arguments.ignore, "--ignore-file": arguments.ignore_file}
+        for layer in _layers(arguments, unused):
             image = image.add_layer(layer)
+        _warn_of(unused)
         # The config is last: every edit sets the creation time.
         image = image.with_annotations(dict(arguments.annotation)).with_config(**edit, created=arguments.created)
+        if arguments.base is None and not (arguments.add or arguments.directory or arguments.allow_empty):
+            # After all values were checked.
+            arguments.usage_error("the image would be empty; give --base, --add or --directory, or --allow-empty")
         pushed = image.save(destination, tags=arguments.tag, access=access, progress=progress_of(arguments))
     print_saved(arguments, pushed, platform=str(image.platform), layers=[x.descriptor.digest for x in image.layers])
     return 0
+
+
+class _Added(NamedTuple):
+    """A layer of --add. Its build removes the patterns and ignore files that have an effect from `unused`."""
+
+    layer: Layer
+    unused: dict[str, list[str]]
+
+    def build(self, directory: str) -> BuiltLayer:
+        built = self.layer.build(directory)
+        for option, values in (("--ignore", built.unused_ignores), ("--ignore-file", built.unused_ignore_files)):
+            self.unused[option] = [value for value in self.unused[option] if value in values]
+        return built
+
+
+def _warn_of(unused: dict[str, list[str]]) -> None:
+    """Log a warning for each pattern and ignore file that had no effect in any layer."""
+    import logging
+
+    from dockless.errors import printable
+
+    causes = {
+        "--ignore": "no path of the sources matches, or other patterns ignore the paths that match; check the pattern",
+        "--ignore-file": "no directory of the sources has a file with this name; check the name",
+    }
+    for option, values in unused.items():
+        for value in dict.fromkeys(values):
+            text = printable(value, 200)
+            logging.getLogger("dockless.cli").warning("%s '%s' has no effect: %s", option, text, causes[option])
 
 
 def _base(arguments: argparse.Namespace, destination: Location, access: Any) -> Any:
@@ -181,23 +215,23 @@ def _base(arguments: argparse.Namespace, destination: Location, access: Any) -> 
     return base.with_format(arguments.format) if arguments.format else base
 
 
-def _layers(arguments: argparse.Namespace) -> list[Any]:
+def _layers(arguments: argparse.Namespace, unused: dict[str, list[str]]) -> list[Any]:
+    """Return the layers, lowest first. The layers of --add remove from `unused` what has an effect."""
     from dockless.layer import Layer
 
-    layers = []
+    layers: list[Any] = []
     if arguments.whiteout:
         # Below the added layers, so that only paths of the base are removed.
         layers.append(Layer.from_files({}, whiteouts=arguments.whiteout, compression=arguments.compression))
     for source, destination in arguments.add:
-        layers.append(
-            Layer.from_files(
-                {destination: source},
-                ignores=arguments.ignore,
-                ignore_files=arguments.ignore_file,
-                owner=arguments.owner,
-                compression=arguments.compression,
-            )
+        layer = Layer.from_files(
+            {destination: source},
+            ignores=arguments.ignore,
+            ignore_files=arguments.ignore_file,
+            owner=arguments.owner,
+            compression=arguments.compression,
         )
+        layers.append(_Added(layer, unused))
     if arguments.directory:
         layers.append(
             Layer.from_files(

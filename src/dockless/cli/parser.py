@@ -40,7 +40,7 @@ _OTHER_COMMANDS = {
     "config": "`dockless inspect SOURCE --config` prints the config",
     "validate": "`dockless verify SOURCE` verifies an image",
     "registry": "`dockless serve` runs a registry for tests, `dockless repositories REGISTRY` lists repositories",
-    "login": "log in with `docker login` or `podman login`, whose credentials are used, or name a file with --auth-file",
+    "login": "log in with `docker login` or `podman login`, whose credentials are used, or give --auth-file",
     "logout": "log out with `docker logout` or `podman logout`, whose credentials are used",
     "rm": "no command deletes: delete images with the web page or the API of the registry, a layout with `rm -r DIR`",
     "run": "no command runs images: load the image, as in: dockless copy SOURCE docker-archive:FILE, then docker load",

@@ -9,8 +9,8 @@ from dockless.cli._options import Commands, access_of, add_command
 _DESCRIPTION = """\
 List the repositories of a registry, one per line, in the order of the registry.
 
-The list is optional for registries: Docker Hub and many other hosted registries refuse the request, or allow it only for
-administrators.
+A registry need not have this list: Docker Hub and many other hosted registries refuse the request, or allow the request
+only to administrators.
 """
 
 

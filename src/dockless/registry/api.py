@@ -149,7 +149,7 @@ class RegistryApi:
         return self._request("GET", path, repository)
 
     def get_catalog_page(self, path: str) -> HttpResponse:
-        """Return a page of the list of repositories. `path` is a path of the registry, or the URL of a following page."""
+        """Return a page of the list of repositories. `path` is a path of the registry, or the URL of a later page."""
         return self.session.request("GET", path, (CATALOG,), expect=(200,))
 
     def _request(

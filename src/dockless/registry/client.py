@@ -140,7 +140,7 @@ class RegistryClient:
     def repositories(self) -> Iterator[str]:
         """Yield the names of all repositories, page by page. Many registries refuse the list.
 
-        Specification: distribution's HTTP API V2, "Listing Repositories"; the list is not part of the OCI specification.
+        Specification: distribution's HTTP API V2, "Listing Repositories", which the OCI specification does not contain.
         """
         return list_repositories(self._api, self.retrier)
 

@@ -57,7 +57,9 @@ def list_repositories(api: RegistryApi, retrier: Retrier) -> Iterator[str]:
         try:
             document = next(documents, None)
         except UnauthorizedError as error:
-            raise error.replace(hint=f"{error.hint}; many registries list their repositories only for administrators")
+            raise error.replace(
+                hint=f"{error.hint}; many registries list their repositories only for administrators"
+            ) from None
         except ResponseError as error:
             if error.status not in _NO_CATALOG and "UNSUPPORTED" not in error.codes:
                 raise
@@ -65,7 +67,7 @@ def list_repositories(api: RegistryApi, retrier: Retrier) -> Iterator[str]:
                 problem=f"{api.registry} does not list its repositories",
                 cause=": ".join(part for part in (error.problem, error.cause) if part),
                 hint="use the web page or the API of the registry, or name a repository",
-            )
+            ) from None
         if document is None:
             return
         names = document.get("repositories") or []

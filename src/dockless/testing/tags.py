@@ -52,9 +52,7 @@ def list_repositories(names: Iterable[str], request: Request) -> Response:
     number = _INTEGER.match(request.query.get("n") or "")
     requested = int(number[0]) if number else -1
     if requested > _CATALOG_MAXIMUM:
-        raise ApiError(
-            400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", detail={"n": requested}
-        )
+        raise ApiError(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", detail={"n": requested})
     count = requested if requested >= 0 else _CATALOG_PAGE
     last = request.query.get("last")
     if last:

@@ -22,7 +22,9 @@ _UNSUPPORTED = frozenset(
     ("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball", "oci-layout", "file", "podman")
 )
 # A name without a slash that is a registry: localhost, a host with a dot, or an IPv6 address.
-_REGISTRY = re.compile(r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:.]+\])(?::[^/@]*)?(?:@sha256:.*)?\Z")
+_REGISTRY = re.compile(
+    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:.]+\])(?::[^/@]*)?(?:@sha256:.*)?\Z"
+)
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 
 
