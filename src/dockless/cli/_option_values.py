@@ -125,7 +125,9 @@ def arguments(field: str) -> Callable[[str], list[str]]:
     def convert(text: str) -> list[str]:
         from dockless.oci.canonical_json import load_json
 
-        values = [text] if text.split() == [text] and text[0] not in "[{\"'" else None
+        # Other JSON, and the output of programs for a missing value, is a mistake.
+        is_word = text.split() == [text] and text[0] not in "[{\"'" and text != "null"
+        values = [text] if is_word else None
         if values is None:
             try:
                 values = load_json(text)

@@ -188,8 +188,10 @@ class _Walk:
                 raise self._special(self.root, mode)
             # Files are opened without following symlinks.
             return Entry(name, FILE, root.mode, self.origin, path=os.path.realpath(self.root))
-        # Files are opened without following symlinks.
-        path = os.path.realpath(self.root) if isinstance(self.tree, DiskTree) else self.root
+        path = self.root
+        if isinstance(self.tree, DiskTree) and os.path.islink(path):
+            # Files are opened without following symlinks.
+            path = os.path.realpath(path)
         return self._leaf(name, root, b"", path)
 
     def _directory(self, found: list[Entry], pending: list[_Directory], directory: _Directory) -> None:

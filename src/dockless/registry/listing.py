@@ -57,9 +57,8 @@ def list_repositories(api: RegistryApi, retrier: Retrier) -> Iterator[str]:
         try:
             document = next(documents, None)
         except UnauthorizedError as error:
-            raise error.replace(
-                hint=f"{error.hint}; many registries list their repositories only for administrators"
-            ) from None
+            hint = f"{error.hint}; many registries list their repositories only for administrators"
+            raise error.replace(hint=hint) from None
         except ResponseError as error:
             if error.status not in _NO_CATALOG and "UNSUPPORTED" not in error.codes:
                 raise
