@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any, NoReturn
 
 from dockless import __version__
-from dockless.cli import build, copy, digest, inspect, repositories, serve, tags, verify
+from dockless.cli import build, completion, copy, digest, inspect, repositories, serve, tags, verify
 
 _DESCRIPTION = """\
 Build, copy and verify container images without Docker.
@@ -116,7 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dockless {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=_Parser)
-    for command in (build, copy, inspect, digest, tags, repositories, verify, serve):
+    for command in (build, copy, inspect, digest, tags, repositories, verify, serve, completion):
         command.add_to(commands)
     parser.command_names = commands.choices
     return parser
