@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from dockless._units import format_count
 from dockless.errors import InvalidValueError
 from dockless.image_tree import read_image
 from dockless.layer.builder import BuiltLayer
@@ -173,7 +174,7 @@ class Image:
         return hash(self.digest)
 
     def __repr__(self) -> str:
-        return f"<Image {self.digest} for {self.platform}, {len(self.layers)} layers>"
+        return f"<Image {self.digest} for {self.platform}, {format_count(len(self.layers), 'layer')}>"
 
     # Edits
 
