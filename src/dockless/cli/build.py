@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from dockless.transfer.locations import Location
 
 _DESCRIPTION = """\
-Build an image from a base, a layer for each --add, and config options, and save it.
+Build an image from a base, a layer for each --add, and config options, and save it. No program of the image is run, and
+Dockerfiles are not read.
 
 The same files and options give the same digest on every machine. Only the manifest and the config of the base are
-read. Its layers are mounted if base and destination are in the same registry, and otherwise copied unless the
-destination has them.
+read. The layers of the base are mounted (used in place) if base and destination are in the same registry, and otherwise
+copied unless the destination has them.
 """
 _EXAMPLE = """\
   dockless build ghcr.io/acme/app --base docker.io/library/python:3.12-slim --add ./src:/app \\
@@ -30,11 +31,23 @@ _EXAMPLE = """\
 def add_to(commands: Commands) -> None:
     """Add the command `build`."""
     parser = add_command(commands, "build", "DESTINATION", "build an image and save it", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
-    parser.add_argument("--base", metavar="SOURCE", help="the base image (default: none)")
+    parser.add_argument(
+        "destination",
+        metavar="DESTINATION",
+        help="where to save the image, such as ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
+    parser.add_argument(
+        "--base", metavar="SOURCE", help="the image to start from (default: none, an image from nothing)"
+    )
     content = parser.add_argument_group("content")
     add = _repeatable(content)
-    add("--add", "SRC:DEST", "add a layer with this file or directory at this path in the image", option_values.added)
+    add(
+        "--add",
+        "SRC:DEST",
+        "add a layer with the content of this directory at this absolute path in the image, or with this file; a path "
+        "that ends with / is the directory of the file",
+        option_values.added,
+    )
     add("--ignore", "GLOB", "exclude files that match this .gitignore pattern", option_values.pattern)
     add(
         "--ignore-file",
@@ -45,10 +58,15 @@ def add_to(commands: Commands) -> None:
     add(
         "--directory",
         "PATH[:MODE[:UID:GID]]",
-        "add this directory, such as /tmp:1777, which an image without a base does not have (default: 0755:0:0)",
+        "add a directory with this mode and owner, such as /tmp:1777 (default: 0755:0:0)",
         option_values.directory,
     )
-    add("--whiteout", "PATH", "remove this absolute path of the base", option_values.whiteout)
+    add(
+        "--whiteout",
+        "PATH",
+        "hide this absolute path of the base, whose layers keep their size",
+        option_values.whiteout,
+    )
     content.add_argument(
         "--owner",
         metavar="UID:GID",
@@ -113,7 +131,7 @@ def add_to(commands: Commands) -> None:
     )
     add = _repeatable(image)
     add("--annotation", "NAME=VALUE", "set an annotation of the manifest", option_values.annotation)
-    add("--tag", "TAG", "add another tag")
+    add("--tag", "TAG", "save the image under this tag too (default: the tag of DESTINATION, or latest in a registry)")
     add_jobs(parser)
     parser.set_defaults(run=run)
 

@@ -21,7 +21,11 @@ _EXAMPLE = """\
 def add_to(commands: Commands) -> None:
     """Add the command `digest`."""
     parser = add_command(commands, "digest", "SOURCE", "print the digest of an image", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE", help="the image; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image, such as alpine:3.20, ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     add_platform(parser, "the platform to select from an image index")
     parser.set_defaults(run=run)
 

@@ -29,7 +29,11 @@ def add_to(commands: Commands) -> None:
         _DESCRIPTION,
         _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SOURCE", help="the image to show; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image, such as alpine:3.20, ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     parser.add_argument("--raw", action="store_true", help="print the manifest or index, byte for byte")
     parser.add_argument("--config", action="store_true", help="print the config, byte for byte")
     add_platform(parser, "the platform to select from an image index")

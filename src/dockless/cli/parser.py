@@ -19,9 +19,15 @@ A SOURCE or DESTINATION is
   oci-archive:FILE[:TAG]               a tar of an OCI layout
   docker-archive:FILE[:REFERENCE]      an archive of docker save and docker load
 
-Credentials of docker login and podman login are used.
+The default registry of a SOURCE is Docker Hub; a DESTINATION in a registry names the registry. Credentials of docker
+login and podman login are used.
 """
 _EPILOG = """\
+examples:
+  dockless build oci:app:1.2.3 --base python:3.12-slim --add ./src:/app --cmd '["python", "/app/main.py"]'
+  dockless copy oci:app:1.2.3 ghcr.io/acme/app:1.2.3
+  dockless copy ghcr.io/acme/app:1.2.3 docker-archive:app.tar:acme/app:1.2.3    # then: docker load -i app.tar
+
 See dockless COMMAND --help.
 Exit status: 0 success, 1 failure, 2 usage error, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP."""
 
@@ -61,6 +67,8 @@ _OTHER_COMMANDS.update(
         for name in names
     }
 )
+# Short options of docker.
+_DOCKER_OPTIONS = {"-t": "--tag", "-e": "--env", "-l": "--label", "-u": "--user", "-w": "--workdir", "-p": "--expose"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +91,10 @@ def _suggestion(unknown: list[str], options: list[str]) -> str:
     import difflib
 
     for argument in unknown:
+        if argument in _DOCKER_OPTIONS and _DOCKER_OPTIONS[argument] in options:
+            return f" (did you mean {_DOCKER_OPTIONS[argument]}?)"
+        if argument in ("-f", "--file") and "--add" in options:
+            return " (Dockerfiles are not read; --add, --env and other options describe the image)"
         # With a lower cutoff, --json would suggest --version.
         similar = difflib.get_close_matches(argument.partition("=")[0], options, 1, 0.75)
         if similar:

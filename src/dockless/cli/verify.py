@@ -24,7 +24,11 @@ _EXAMPLE = "  dockless verify oci:build/app\n"
 def add_to(commands: Commands) -> None:
     """Add the command `verify`."""
     parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image to verify, such as ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     add_platform(parser, "verify only the image for this platform")
     add_jobs(parser, "maximum layers that are verified concurrently (default: 4)")
     parser.set_defaults(run=run)

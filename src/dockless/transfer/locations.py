@@ -18,9 +18,12 @@ _PATHS = ("/", "./", "../", "~")
 # How the names of archives end. Docker Hub has no official image with such a name.
 _ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 # Transports of other tools that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
-_UNSUPPORTED = frozenset(
-    ("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball", "oci-layout", "file", "podman")
-)
+_UNSUPPORTED = {
+    **dict.fromkeys(("dir", "ostree", "sif", "tarball", "file"), _HINT),
+    **dict.fromkeys(("docker-daemon",), "run `docker save -o FILE IMAGE`, and write docker-archive:FILE"),
+    **dict.fromkeys(("containers-storage", "podman"), "run `podman save -o FILE IMAGE`, and write docker-archive:FILE"),
+    "oci-layout": "write oci:DIR[:TAG]",
+}
 # A name without a slash that is a registry: localhost, a host with a dot, or an IPv6 address.
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:.]+\])(?::[^/@]*)?(?:@sha256:.*)?\Z"
@@ -62,7 +65,7 @@ class Location:
         if text.startswith("docker://"):
             text = text[len("docker://") :]
         elif colon and kind in _UNSUPPORTED:
-            raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_HINT)
+            raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_UNSUPPORTED[kind])
         else:
             _refuse_other_names(text)
         if default_registry is None and _names_no_registry(text):

@@ -177,6 +177,33 @@ class TestBuild:
         ] == [layer["diff_id"] for layer in base]
 
     @pytest.mark.parametrize(
+        ("arguments", "unused"),
+        [
+            (["--ignore", "*.nope"], ["--ignore '*.nope'"]),
+            (["--ignore", "*.nope", "--ignore", "*.pyc", "--ignore", "*.nope"], ["--ignore '*.nope'"]),
+            (["--ignore", "*.pyc", "--ignore", "!none.pyc", "--ignore", "# text"], ["--ignore '!none.pyc'"]),
+            (["--ignore", "*.pyc", "--ignore", "!main.pyc"], []),
+            # A pattern and a file name that only one of the sources has.
+            (["--ignore", "secret.pub", "--add", "other:/b", "--ignore", "of-other"], []),
+            (["--ignore-file", ".dockerignore", "--add", "other:/b"], []),
+            (["--ignore-file", ".nope", "--ignore-file", ".dockerignore"], ["--ignore-file '.nope'"]),
+            # Without a directory that the patterns apply to.
+            (["--ignore", "main.py", "--add", "src/main.py:/f"], []),
+        ],
+    )
+    def test_ignore_rules_without_an_effect_are_a_warning(self, dockless, tree, tmp_path, arguments, unused, caplog):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other/of-other").touch()
+        (tmp_path / "other/file").touch()
+        assert dockless("build", "oci:out", "--add", "src:/a", *arguments).status == 0
+        warned = [line.partition(" has no effect: ") for line in caplog.messages]
+        assert [option for option, found, _ in warned if found] == unused
+
+    def test_ignore_rules_have_no_effect_on_a_file_that_is_named(self, dockless, tree, caplog):
+        dockless("build", "oci:out", "--add", "src/main.py:/f", "--ignore", "main.py")
+        assert "--ignore 'main.py' has no effect" in caplog.text
+
+    @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
             (["--env", "PATH=$NOPE"], "invalid --env: $NOPE is not set in the base"),

@@ -17,6 +17,9 @@ DIGEST = "sha256:" + "a" * 64
 USAGE = [
     ("", "required: COMMAND; usage: dockless --help"),
     ("bild", "unknown command 'bild' (did you mean build?); the commands are build, copy, inspect, digest, tags"),
+    ("build oci:n -t 1.0 --add tree:/", "unrecognized arguments: -t 1.0 (did you mean --tag?)"),
+    ("build -f Dockerfile oci:n", "(Dockerfiles are not read; --add, --env and other options describe the image)"),
+    ("tags -t 1.0 REG/app", "unrecognized arguments: -t "),
     ("push oci:o REG/n", "`dockless copy SOURCE DESTINATION` pushes, as in: dockless copy oci:DIR REGISTRY/REPOSITORY"),
     ("pull REG/app", "`dockless copy SOURCE DESTINATION` pulls, as in: dockless copy REGISTRY/REPOSITORY:TAG oci:DIR"),
     ("ls REG", "unknown command 'ls'; `dockless tags REPOSITORY` lists tags, `dockless repositories REGISTRY` lists"),
@@ -86,6 +89,9 @@ FAILURES = [
     ("build https://REG/n --add tree:/app", "remove https://"),
     ("build dir:n --add tree:/app", "unsupported location 'dir:n'; write a registry reference, oci:DIR"),
     ("build oci: --add tree:/app", "has no valid path; write"),
+    ("inspect docker-daemon:n:1", "run `docker save -o FILE IMAGE`, and write docker-archive:FILE"),
+    ("inspect oci-layout:o", "unsupported location 'oci-layout:o'; write oci:DIR[:TAG]"),
+    ("inspect file:o.tar", "unsupported location 'file:o.tar'; write a registry reference, oci:DIR"),
     (
         "build ./n --add tree:/app",
         "'./n' is a path, not a reference; for an OCI layout write oci:./n, for an archive of docker save write",
@@ -302,6 +308,10 @@ def test_a_warning_is_printed_once_and_not_with_quiet(files):
     (line,) = (line for line in result.stderr.splitlines() if "warning" in line)
     assert line.startswith("dockless: warning: ") and "/bin/f is under /bin" in line and "/usr/bin" in line
     assert in_a_shell("dockless build oci:n --add tree:/bin -q").stderr == ""
+    arguments = "oci:n --add tree:/usr --ignore *.nope"
+    (line,) = (line for line in in_a_shell(f"dockless build {arguments}").stderr.splitlines() if "warning" in line)
+    assert line.startswith("dockless: warning: --ignore '*.nope' has no effect: ")
+    assert in_a_shell(f"dockless build {arguments} -q").stderr == ""
 
 
 def test_closed_standard_streams_are_not_reused_for_blobs(files):
