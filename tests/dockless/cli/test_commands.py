@@ -182,7 +182,9 @@ class TestBuild:
             (["--ignore", "*.nope"], ["--ignore '*.nope'"]),
             (["--ignore", "*.nope", "--ignore", "*.pyc", "--ignore", "*.nope"], ["--ignore '*.nope'"]),
             (["--ignore", "*.pyc", "--ignore", "!none.pyc", "--ignore", "# text"], ["--ignore '!none.pyc'"]),
-            (["--ignore", "*.pyc", "--ignore", "!main.pyc"], []),
+            (["--ignore", "*.p*", "--ignore", "!main.pyc"], []),
+            # The second pattern decides about all paths that match the first one.
+            (["--ignore", "*.pyc", "--ignore", "!main.pyc"], ["--ignore '*.pyc'"]),
             # A pattern and a file name that only one of the sources has.
             (["--ignore", "secret.pub", "--add", "other:/b", "--ignore", "of-other"], []),
             (["--ignore-file", ".dockerignore", "--add", "other:/b"], []),
