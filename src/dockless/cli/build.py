@@ -211,7 +211,7 @@ def _warn_of(unused: dict[str, list[str]]) -> None:
     from dockless.errors import printable
 
     causes = {
-        "--ignore": "no path of the sources matches, or other patterns decide about those that match; check the pattern",
+        "--ignore": "no path of the sources matches, or other patterns decide about these paths; check the pattern",
         "--ignore-file": "no directory of the sources has a file with this name; check the name",
     }
     for option, values in unused.items():
