@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from dockless._files import open_regular
 from dockless._hashing import HashingFile
+from dockless._units import format_count
 from dockless.errors import LayoutError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -132,9 +133,9 @@ def rewrite_hint(file: BinaryIO) -> str:
 def damaged(label: str, file: BinaryIO, descriptor: Descriptor, size: int, digest: str) -> DamagedError:
     """Return the error for bytes of `size` and `digest`, read from `file`, that do not match `descriptor`."""
     if size < descriptor.size:
-        cause = f"it has {size} bytes, not {descriptor.size}"
+        cause = f"it has {format_count(size, 'byte')}, not {descriptor.size}"
     elif size > descriptor.size:
-        cause = f"it has more than {descriptor.size} bytes"
+        cause = f"it has more than {format_count(descriptor.size, 'byte')}"
     else:
         cause = f"its digest is {digest}"
     return DamagedError(f"{label} is damaged", cause=cause, hint=rewrite_hint(file))

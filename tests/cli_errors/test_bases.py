@@ -181,7 +181,7 @@ def test_more_layers_than_diff_ids(refused, base):
     config["rootfs"]["diff_ids"].pop()
     raw = json.dumps(config).encode()
     where = base(with_config(raw), raw)
-    message = f"the documents of {where} are inconsistent: its manifest has 2 layers, its config 1 diff IDs"
+    message = f"the documents of {where} are inconsistent: its manifest has 2 layers, its config 1 diff ID"
     assert refused("build", "oci:out", "--base", where) == message
 
 

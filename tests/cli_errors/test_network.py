@@ -351,7 +351,7 @@ def test_an_immutable_tag(refused, works):
         digest = works("copy", "oci:base", where)["digest"]
         # The tag already has this digest.
         assert works("copy", "oci:base", where)["digest"] == digest
-        line = refused("build", where, "--label", "a=b")
+        line = refused("build", where, "--label", "a=b", "--allow-empty")
         assert line == (
             f"the tag 1 of {registry.host}/app was refused: PUT {registry.url}/v2/app/manifests/1: 400: TAG_INVALID "
             "The image tag '1' already exists and cannot be overwritten; "
@@ -379,9 +379,9 @@ def test_immutable_tag_errors_of_several_registries(refused, registry, status, c
 
 @pytest.mark.parametrize("now", [case("B72", "1970", 1.0), case("B72", "2100", 4102444800.0)])
 def test_the_clock_has_no_effect_on_the_digest(works, registry, monkeypatch, now):
-    digest = works("build", f"{registry.host}/b72:1", "--label", "a=b")["digest"]
+    digest = works("build", f"{registry.host}/b72:1", "--label", "a=b", "--allow-empty")["digest"]
     monkeypatch.setattr(time, "time", lambda: now)
-    assert works("build", f"{registry.host}/b72:2", "--label", "a=b")["digest"] == digest
+    assert works("build", f"{registry.host}/b72:2", "--label", "a=b", "--allow-empty")["digest"] == digest
 
 
 @row("B64")

@@ -10,6 +10,10 @@ HOST = "write host or host:port, such as ghcr.io or localhost:5000"
 TAG = "write 1 to 128 characters of A-Z a-z 0-9 _ . - and do not begin with . or -"
 DIGEST = "write `sha256:` and 64 lower-case hex digits"
 NAME_IT = "name the registry, as in registry/repository:tag; the registry of Docker Hub is docker.io"
+ON_DISK = (
+    "for an OCI layout write oci:{0}, for an archive of docker save write docker-archive:{0}, of an OCI layout "
+    "oci-archive:{0}"
+)
 NO_USER = "remove the user and password, and log in instead"
 LONG = "a" * 256
 
@@ -38,13 +42,13 @@ DESTINATIONS = [
         "B09",
         "one name",
         "myimage",
-        f"invalid reference 'myimage'; {NAME_IT}",
+        f"invalid reference 'myimage'; {NAME_IT}; {ON_DISK.format('myimage')}",
     ),
     case(
         "B09",
         "two names",
         "acme/app:1",
-        f"invalid reference 'acme/app:1'; {NAME_IT}",
+        f"invalid reference 'acme/app:1'; {NAME_IT}; {ON_DISK.format('acme/app:1')}",
     ),
 ]
 TAGS = [

@@ -1,6 +1,10 @@
 """The examples of README.md for a repository that uses the backend."""
 
+import gzip
+import io
+import json
 import re
+import tarfile
 from pathlib import Path
 
 from pants.core.goals.publish import PublishProcesses
@@ -13,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 (SECTION,) = re.findall(r"^## In your repository\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
 (PANTS_TOML,) = re.findall(r"^```toml\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)
-BUILD, BUILD_WITH_BASE = re.findall(r"^```python\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)
+BUILD, BUILD_FROM_NOTHING, BUILD_WITH_BASE = re.findall(r"^```python\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)
 
 
 def test_the_example_pants_toml_installs_this_version():
@@ -34,6 +38,21 @@ def test_the_example_targets_are_published_to_the_example_registry(backend):
     (published,) = backend.request(PublishProcesses, [request])
     assert published.names == ("ghcr.io/acme/image:1.2.3", "ghcr.io/acme/image:latest")
     assert backend.get_target(Address("app", target_name="mirror")).alias == "push_image"
+
+
+def test_the_example_from_nothing_has_the_directories(backend):
+    server = 'file(name="server", source="server.pex")\n'
+    backend.write_files({"app/server.pex": "", "app/BUILD": BUILD_FROM_NOTHING + server})
+    files = backend.files(backend.package("app:image"))
+    lowest = json.loads(files["app/image.json"])["layers"][0]["digest"]
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(files[f"app/image/blobs/sha256/{lowest[7:]}"]))) as tar:
+        found = {member.name: (member.mode, member.uid, member.gid) for member in tar if member.isdir()}
+    assert found == {
+        "data": (0o700, 1000, 1000),
+        "run": (0o755, 0, 0),
+        "tmp": (0o1777, 0, 0),
+        "var/tmp": (0o1777, 0, 0),
+    }
 
 
 def test_the_example_with_a_base_needs_the_lockfile(backend):

@@ -174,7 +174,8 @@ async def push_images(
         print_line(console, f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
         if error and state.error:
             print_line(console, f"error: {push.address}: {error}")
-    print_line(console, f"{errors.count(None)} of {len(pushes)} images are in their registries.")
+    images = "1 image is in its" if len(pushes) == 1 else f"{len(pushes)} images are in their"
+    print_line(console, f"{errors.count(None)} of {images} registries.")
     is_written = _write_output(console, subsystem.output, output_data(pushes, states, errors))
     return PushGoal(exit_code=int(any(errors) or not is_written))
 

@@ -51,11 +51,11 @@ class PushProgress:
     def _show(self) -> None:
         if time.monotonic() < self._next:
             return
-        from dockless._units import format_size
+        from dockless._units import format_count, format_size
 
         self._next = time.monotonic() + _INTERVALS[self._is_terminal]
         sent = f"{format_size(max(0, self._sent))} of {format_size(self._size)} sent"
-        line = f"{self._ended} of {self._images} images pushed, {sent}"
+        line = f"{self._ended} of {format_count(self._images, 'image')} pushed, {sent}"
         sys.stderr.write(f"{_ERASE_LINE}{line}" if self._is_terminal else f"{line}\n")
         sys.stderr.flush()
         self._shown = self._is_terminal

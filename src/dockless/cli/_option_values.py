@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockless.cli._options import checked
+
+if TYPE_CHECKING:
+    from dockless.errors import DocklessError
+
+# Fields of the library, and the options of `dockless build` with their values.
+_OPTIONS = {
+    "annotations": "--annotation",
+    "cmd": "--cmd",
+    "compression": "--compression",
+    "created": "--created",
+    "destination": "--add",
+    "directories": "--directory",
+    "entrypoint": "--entrypoint",
+    "env": "--env",
+    "exposed_ports": "--expose",
+    "ignore_files": "--ignore-file",
+    "ignores": "--ignore",
+    "labels": "--label",
+    "owner": "--owner",
+    "owners": "--directory",
+    "stop_signal": "--stop-signal",
+    "tags": "--tag",
+    "user": "--user",
+    "volumes": "--volume",
+    "whiteouts": "--whiteout",
+    "working_dir": "--workdir",
+}
+_NAMED = re.compile(rf"`({'|'.join(_OPTIONS)})`|(?<=\Ainvalid )({'|'.join(_OPTIONS)})(?=: )")
 
 
 def added(text: str) -> tuple[str, str]:
@@ -72,19 +102,41 @@ def config_value(field: str) -> Callable[[str], str]:
     return checked(check)
 
 
-def json_list(field: str) -> Callable[[str], list[str]]:
-    """Return the type of an option with a JSON list of strings for this field of ConfigEdit."""
+def directory(text: str) -> tuple[str, str, str]:
+    """Return the path, the mode and the owner of PATH[:MODE[:UID:GID]]."""
+    from dockless.layer.spec import image_path, parse_mode, parse_owner
+
+    path, _, rest = text.partition(":")
+    mode, colon, owner = rest.partition(":")
+    mode, owner = mode or "0755", owner if colon else "0:0"
+    _absolute(path, f"the path {path!r:.200}")
+    for check in (
+        lambda _: image_path(path, "directories"),
+        lambda _: parse_mode(mode, "directories"),
+        lambda _: parse_owner(owner, "directories"),
+    ):
+        checked(check)(text)
+    return path, mode, owner
+
+
+def arguments(field: str) -> Callable[[str], list[str]]:
+    """Return the type of an option with one word, or a JSON list of strings, for this field of ConfigEdit."""
 
     def convert(text: str) -> list[str]:
         from dockless.oci.canonical_json import load_json
 
-        try:
-            values = load_json(text)
-        except ValueError:
-            values = None
+        # Other JSON, and the output of programs for a missing value, is a mistake.
+        is_word = text.split() == [text] and text[0] not in "[{\"'" and text != "null"
+        values = [text] if is_word else None
+        if values is None:
+            try:
+                values = load_json(text)
+            except ValueError:
+                values = None
         if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
             raise ArgumentTypeError(
-                f"""{text!r:.200} is not a JSON list of strings; write, for example, '["python", "-V"]'"""
+                f"""{text!r:.200} is neither one word nor a JSON list of strings; """
+                """write, for example, python or '["python", "-V"]'"""
             )
         checked(lambda _: _check_config(field, tuple(values)))(text)
         return values
@@ -124,3 +176,12 @@ def _check_config(field: str, value: Any) -> None:
 
     for _, error in ConfigEdit(**{field: value}).check():
         raise error
+
+
+def with_option_names(error: DocklessError) -> DocklessError:
+    """Return the error with the names of options instead of those of the library's fields."""
+    renamed = copy.copy(error)
+    for part in ("problem", "cause", "hint"):
+        text = _NAMED.sub(lambda name: _OPTIONS[name[1] or name[2]], getattr(error, part))
+        setattr(renamed, part, text)
+    return renamed

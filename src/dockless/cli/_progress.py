@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Events that end a blob, and their texts.
 _ENDS = {
     "verified": "verified",
+    "invalid": "is not valid",
     "sent": "sent",
     "written": "written",
     "present": "already present",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Copy images, byte for byte: push, pull, or copy between registries.
 
-Blobs that the destination has are not sent; between repositories of one registry, layers are mounted. Tags are written
-last, after everything that they refer to.
+Blobs that the destination has are not sent; between repositories of one registry, layers are mounted (used in
+place, without a transfer). Tags are written last, after everything that they refer to.
 
 Several images are copied concurrently, with one connection pool for each registry. A blob that several images have is
 sent to a registry once. The failure of one image does not stop the others; the exit status is then 1.
@@ -24,6 +24,7 @@ sent to a registry once. The failure of one image does not stop the others; the 
 _EXAMPLE = """\
   dockless copy ghcr.io/acme/app:1.2.3 registry.example.com/app --tag 1.2.3 --tag latest
   dockless copy docker.io/library/alpine:3.20 oci:alpine:3.20 --all-platforms
+  dockless copy docker-archive:app.tar ghcr.io/acme/app:1.2.3
   xargs dockless copy <images.txt        # a source and a destination in each line
 """
 
@@ -38,8 +39,16 @@ def add_to(commands: Commands) -> None:
         _DESCRIPTION,
         _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SOURCE", help="the image to copy; see dockless --help")
-    parser.add_argument("destination", metavar="DESTINATION", help="where to save the image; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image to copy, such as alpine:3.20, ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
+    parser.add_argument(
+        "destination",
+        metavar="DESTINATION",
+        help="where to save the image, such as ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     parser.add_argument("more", metavar="SOURCE DESTINATION", nargs="*", default=[], help="further images to copy")
     parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="add another tag (repeatable)")
     add_platform(parser)
@@ -49,7 +58,8 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--keep-foreign-layers",
         action="store_true",
-        help="do not copy foreign layers (default: download them from the first of their URLs that works)",
+        help="do not copy foreign layers, which registries do not distribute, such as those of Windows (default: "
+        "download them from the first of their URLs that works)",
     )
     parser.set_defaults(run=run)
 
@@ -94,6 +104,7 @@ def _copy_all(arguments: argparse.Namespace) -> int:
     import sys
     from functools import partial
 
+    from dockless._units import format_count
     from dockless.cli._output import print_json, print_line, print_references, saved_document
     from dockless.transfer.batch import Outcome, Transfer, run_transfers
     from dockless.transfer.copy import check_destinations, registries_of
@@ -122,5 +133,5 @@ def _copy_all(arguments: argparse.Namespace) -> int:
             images.append({"source": source, "destination": destination, **document})
         print_json({"images": images})
     elif not arguments.quiet:
-        print_line(f"{len(pairs) - failed} of {len(pairs)} images copied", sys.stderr)
+        print_line(f"{len(pairs) - failed} of {format_count(len(pairs), 'image')} copied", sys.stderr)
     return 1 if failed else 0

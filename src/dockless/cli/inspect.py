@@ -30,7 +30,11 @@ def add_to(commands: Commands) -> None:
         _DESCRIPTION,
         _EXAMPLE,
     )
-    parser.add_argument("source", metavar="SOURCE", help="the image to show; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image, such as alpine:3.20, ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     parser.add_argument("--raw", action="store_true", help="print the manifest or index, byte for byte")
     parser.add_argument("--config", action="store_true", help="print the config, byte for byte")
     add_platform(parser, "the platform to select from an image index")
@@ -45,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.image_tree import read_document, read_image
     from dockless.oci.image_documents import NotAnImageError
     from dockless.oci.manifest import Index
-    from dockless.transfer.locations import Location
+    from dockless.transfer.locations import to_location
     from dockless.transfer.open import open_image, select_manifest
 
     platform = platform_of(arguments)
-    with access_of(arguments) as access, open_image(Location.parse(arguments.source), access) as opened:
+    with access_of(arguments) as access, open_image(to_location(arguments.source), access) as opened:
         whole = platform is None and not arguments.config
         root = opened.root if whole else select_manifest(opened, platform)
         if arguments.raw:

@@ -25,15 +25,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the tags of a repository."""
     from dockless.cli._output import print_json, print_line
     from dockless.errors import InvalidValueError
-    from dockless.transfer.locations import Location
+    from dockless.transfer.locations import to_location
 
-    host = arguments.repository.partition(":")[0]
-    if "/" not in arguments.repository and (host == "localhost" or "." in host or host.startswith("[")):
-        raise InvalidValueError(f"{arguments.repository!r} has no repository", hint="write REGISTRY/REPOSITORY")
-    reference = Location.parse(arguments.repository).reference
+    reference = to_location(arguments.repository).reference
     if reference is None:
         raise InvalidValueError(
-            f"{arguments.repository} is not in a registry", hint="dockless inspect shows images on disk"
+            f"{arguments.repository} is not in a registry",
+            hint=f"`dockless inspect {arguments.repository}` shows images on disk",
         )
     if reference.tag or reference.digest:
         raise InvalidValueError(

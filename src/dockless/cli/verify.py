@@ -24,7 +24,11 @@ _EXAMPLE = "  dockless verify oci:build/app\n"
 def add_to(commands: Commands) -> None:
     """Add the command `verify`."""
     parser = add_command(commands, "verify", "SOURCE", "verify every byte of an image", _DESCRIPTION, _EXAMPLE)
-    parser.add_argument("source", metavar="SOURCE", help="the image to verify; see dockless --help")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the image to verify, such as ghcr.io/acme/app:1.2.3 or oci:DIR; see dockless --help",
+    )
     add_platform(parser, "verify only the image for this platform")
     add_jobs(parser, "maximum layers that are verified concurrently (default: 4)")
     parser.set_defaults(run=run)
@@ -35,12 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless._units import format_count, format_size
     from dockless.cli._output import print_json, print_line
     from dockless.cli._progress import progress_of
-    from dockless.transfer.locations import Location
+    from dockless.transfer.locations import to_location
     from dockless.transfer.verify import verify_image
 
     with access_of(arguments) as access:
         result = verify_image(
-            Location.parse(arguments.source),
+            to_location(arguments.source),
             access=access,
             platform=platform_of(arguments),
             progress=progress_of(arguments),

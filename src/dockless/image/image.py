@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from dockless._units import format_count
 from dockless.errors import InvalidValueError
 from dockless.image.arguments import check_created_by, check_name, layer_urls, strings
 from dockless.image_tree import read_image
@@ -27,7 +28,7 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
-from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
+from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation, open_layer_sources
 from dockless.transfer.locations import (
     DOCKER_ARCHIVE,
     OCI,
@@ -195,7 +196,7 @@ class Image:
         return self
 
     def __repr__(self) -> str:
-        return f"<Image {self.digest} for {self.platform}, {len(self.layers)} layers>"
+        return f"<Image {self.digest} for {self.platform}, {format_count(len(self.layers), 'layer')}>"
 
     # Edits
 
@@ -311,6 +312,20 @@ class Image:
         Raises InvalidValueError for a layer whose compression that format does not have.
         """
         return self._with(self._assemble((), image_format=image_format))
+
+    def with_compressed_layers(self) -> Image:
+        """Return the image with its uncompressed layers compressed, as `copy_image` does for docker-archives.
+
+        The layers are read and compressed now. Raises LayoutError for a layer that does not match its diff ID.
+        """
+        from dockless.transfer.recompress import compress_layers
+
+        directory = BuildDirectory()
+        with open_layer_sources(self._layer_sources, [layer.descriptor.digest for layer in self.layers]) as source:
+            documents = compress_layers(self._documents, source, directory.path)
+        own = {layer.descriptor.digest for layer in self.layers}
+        compressed = [layer.descriptor.digest for layer in documents.layers if layer.descriptor.digest not in own]
+        return self._with(documents, dict.fromkeys(compressed, directory))
 
     def rebase(self, old: Image, new: Image) -> Image:
         """Return the image on the base `new` instead of its base `old`. No layer is built.

@@ -12,6 +12,7 @@ from dockless.layer.compression import Encoder, find_encoder
 from dockless.layer.compression.compressor import encode_blocks
 from dockless.layer.entries import Entry, warnings_of
 from dockless.layer.hardlinks import link_same_files
+from dockless.layer.ignore import UnusedIgnores
 from dockless.layer.spec import LayerSpec, check_kinds, check_mtime
 from dockless.layer.tar_writer import tar_blocks
 from dockless.layer.walk import collect_entries
@@ -20,9 +21,15 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.tar.header import DIRECTORY
 
+_LISTS = ("warnings", "unused_ignores", "unused_ignore_files")
+
 
 class BuiltLayer(NamedTuple):
-    """A layer that was built. `compression` identifies the encoder and its settings; sizes are in bytes."""
+    """A layer that was built. `compression` identifies the encoder and its settings; sizes are in bytes.
+
+    `unused_ignores` are the patterns in `ignores` that exclude no path, and include none with `!`, except for paths
+    that other patterns decide about; `unused_ignore_files` are the names in `ignore_files` that no file has.
+    """
 
     descriptor: Descriptor
     diff_id: Digest
@@ -30,10 +37,16 @@ class BuiltLayer(NamedTuple):
     entries: int
     uncompressed_size: int
     warnings: tuple[str, ...] = ()
+    unused_ignores: tuple[str, ...] = ()
+    unused_ignore_files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the layer as JSON values."""
-        return {**self._asdict(), "descriptor": self.descriptor.to_json(), "warnings": list(self.warnings)}
+        return {
+            **self._asdict(),
+            "descriptor": self.descriptor.to_json(),
+            **{field: list(getattr(self, field)) for field in _LISTS},
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> BuiltLayer:
@@ -43,7 +56,7 @@ class BuiltLayer(NamedTuple):
                 **value,
                 "descriptor": Descriptor.from_json(value["descriptor"], "the layer"),
                 "diff_id": Digest(value["diff_id"]),
-                "warnings": tuple(value["warnings"]),
+                **{field: tuple(value[field]) for field in _LISTS},
             }
         )
 
@@ -57,11 +70,16 @@ def build_layer(spec: LayerSpec, directory: str, *, threads: int | None = None) 
     check_kinds(spec)
     mtime = check_mtime(spec.mtime)
     encoder = find_encoder(spec.compression)
-    entries = collect_entries(spec)
+    unused = UnusedIgnores(spec.ignores, spec.ignore_files)
+    entries = collect_entries(spec, unused)
     if spec.hardlinks:
         entries = link_same_files(entries)
     built = _write(entries, mtime, encoder, directory, threads)
-    return built._replace(warnings=(*_ignored_sources(spec, entries), *built.warnings))
+    return built._replace(
+        warnings=(*_ignored_sources(spec, entries), *built.warnings),
+        unused_ignores=tuple(unused.patterns),
+        unused_ignore_files=tuple(unused.names),
+    )
 
 
 def _ignored_sources(spec: LayerSpec, entries: Iterable[Entry]) -> tuple[str, ...]:

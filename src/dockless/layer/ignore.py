@@ -48,6 +48,14 @@ class Ignores:
             self._specs = ((0, compile_patterns(map(encoded, patterns), f"`ignores` of {origin}")),)
         self._files = _IgnoreFiles(origin)
 
+    def unused(self) -> tuple[set[bytes], set[bytes]]:
+        """Return the patterns that have decided about no path so far, and the names of which no file was found.
+
+        The patterns are those of the source itself, not those of its ignore files.
+        """
+        patterns = {line for _, patterns in self._specs for line in patterns.unused()}
+        return patterns, {name for name in self._names if name not in self._files.found}
+
     def __bool__(self) -> bool:
         return bool(self._names or self._specs)
 
@@ -66,6 +74,7 @@ class Ignores:
         for name in self._names:
             if name in files:
                 path = os.path.join(directory, name)
+                self._files.found.add(name)
                 depth = len(relative) + 1 if relative else 0
                 specs = ((depth, compile_patterns(self._files.lines(path), os.fsdecode(path))), *specs)
                 check_pattern_count(sum(len(patterns) for _, patterns in specs), os.fsdecode(path))
@@ -87,10 +96,25 @@ class Ignores:
         return False
 
 
+class UnusedIgnores:
+    """The patterns, and names of ignore files, that have no effect in any source of a layer."""
+
+    def __init__(self, patterns: Iterable[str], names: Iterable[str]) -> None:
+        self.patterns = list(dict.fromkeys(patterns))
+        self.names = list(dict.fromkeys(names))
+
+    def remove_used(self, ignores: Ignores) -> None:
+        """Remove what had an effect in a source, whose rules are `ignores`."""
+        patterns, names = ignores.unused()
+        self.patterns = [pattern for pattern in self.patterns if encoded(pattern) in patterns]
+        self.names = [name for name in self.names if encoded(name) in names]
+
+
 class _IgnoreFiles:
     """Reads the ignore files of one source."""
 
     def __init__(self, origin: str) -> None:
+        self.found: set[bytes] = set()
         self._origin = origin
         self._total = 0
 

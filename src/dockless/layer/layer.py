@@ -27,7 +27,8 @@ class Layer(NamedTuple):
         """Return a layer of `files`: path in the image -> a file or directory on disk, or an InlineFile.
 
         The content of a directory is placed in this path. A file has this path; if the path ends with `/`, the file
-        keeps its name and is placed in that directory. `options` are the other fields of LayerSpec: `ignores`,
+        keeps its name and is placed in that directory. A symlink that is given here is replaced by its target, as by
+        COPY in a Dockerfile; symlinks in a directory are kept. `options` are the other fields of LayerSpec: `ignores`,
         `ignore_files`, `modes`, `owner`, `symlinks`, `mtime`, `compression`... Their order does not matter. Raises
         LayerError for a value that is not a path, and TypeError for an unknown option; other errors are raised when
         the layer is built.

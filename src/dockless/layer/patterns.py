@@ -72,6 +72,8 @@ class Patterns:
     def __init__(self, lines: Iterable[bytes], where: str) -> None:
         _check_translation(GitIgnoreSpecPattern.pattern_to_regex)
         for_files, for_directories = [], []
+        self._lines: dict[bytes, _Pattern] = {}
+        self._used: set[_Pattern] = set()
         for line in lines:
             try:
                 text, directories_only = _normalized(line.decode("latin-1"))
@@ -80,7 +82,7 @@ class Patterns:
                     f"{where} has a pattern that cannot be read: {os.fsdecode(line)!r}", cause=str(error)
                 ) from None
             if text:
-                pattern = _pattern(text)
+                pattern = self._lines[line] = _pattern(text)
                 for_directories.append(pattern)
                 check_pattern_count(len(for_directories), where)
                 if not directories_only:
@@ -100,8 +102,13 @@ class Patterns:
         text = path.decode("latin-1")
         for pattern in self._for_directories if is_directory else self._for_files:
             if pattern.literal in text and pattern.matches(text):
+                self._used.add(pattern)
                 return pattern.include
         return None
+
+    def unused(self) -> list[bytes]:
+        """Return the lines of the patterns that have decided about no path. Comments are not patterns."""
+        return [line for line, pattern in self._lines.items() if pattern not in self._used]
 
 
 @lru_cache(maxsize=1)

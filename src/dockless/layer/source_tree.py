@@ -58,14 +58,17 @@ class SourceTree(Protocol):
 
 
 class DiskTree:
-    """A directory, file or symlink on disk, as the file system shows it. A SourceTree."""
+    """A directory or file on disk, as the file system shows it. A SourceTree.
+
+    A symlink to one is followed, as by COPY in a Dockerfile; symlinks below the root are entries.
+    """
 
     def __init__(self, path: bytes) -> None:
         self.root = path
         self._real_root = os.path.realpath(path)
 
     def node(self, location: bytes) -> Node:
-        mode = os.lstat(os.path.join(self.root, location) if location else self.root).st_mode
+        mode = (os.lstat(os.path.join(self.root, location)) if location else os.stat(self.root)).st_mode
         return Node(posixpath.basename(location), _kind(mode))
 
     def children(self, location: bytes) -> list[Node]:

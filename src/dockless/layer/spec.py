@@ -32,13 +32,14 @@ class Listing(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file or directory on disk and its destination in the image.
+    """A file or directory on disk, or a symlink to one, and its destination in the image.
 
     The content of a directory is placed in `destination`. The path of a file is `destination`; if `destination` ends
     with `/`, the file keeps its name and is placed in that directory. `strip_prefix` removes leading directories from
     the paths within a directory. `origin` is the name of the source in errors, such as the address of a target; if it
     is empty, `path` is used. `listing` has the names, executable bits, symlinks and empty
-    directories of the source; without a listing they are read from disk.
+    directories of the source; without a listing they are read from disk, and if `path` is a symlink, its target is
+    packed.
     """
 
     path: str

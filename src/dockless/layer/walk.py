@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dockless.errors import LayerError
 from dockless.layer.entries import WHITEOUTS, Entry, EntryTable, shown, too_long, unreadable
-from dockless.layer.ignore import Ignores
+from dockless.layer.ignore import Ignores, UnusedIgnores
 from dockless.layer.permissions import DIRECTORY_MODE, SYMLINK_MODE, PermissionRules
 from dockless.layer.source_tree import DiskTree, ListedTree, Node, SourceTree
 from dockless.layer.spec import LayerSpec, Source, encoded, image_path, parse_mode, parse_owner
@@ -21,8 +21,11 @@ _OPAQUE = b".wh..wh..opq"
 _MAX_BELOW_SYMLINKS = 1_000_000
 
 
-def collect_entries(spec: LayerSpec) -> list[Entry]:
-    """Return all entries of the layer, sorted. Reads directories and symlinks, but no file. Raises LayerError."""
+def collect_entries(spec: LayerSpec, unused: UnusedIgnores | None = None) -> list[Entry]:
+    """Return all entries of the layer, sorted. Reads directories and symlinks, but no file. Raises LayerError.
+
+    What had no effect in any source stays in `unused`.
+    """
     table = EntryTable()
     uid, gid = parse_owner(spec.owner, "owner")
     modes = PermissionRules({p: parse_mode(mode, "modes") for p, mode in spec.modes.items()}, "modes")
@@ -34,6 +37,8 @@ def collect_entries(spec: LayerSpec) -> list[Entry]:
                 # The destination is not a part of the source: it is a parent like those above it.
                 entry = entry._replace(uid=uid, gid=gid)
             table.add(entry)
+        if walk.ignores is not None and unused is not None:
+            unused.remove_used(walk.ignores)
     for entry in _declared_entries(spec):
         table.add(entry)
     for path in spec.whiteouts:
@@ -144,6 +149,8 @@ class _Walk:
         self.into_directory = source.destination.endswith("/") or not image_path(source.destination, "destination")
         self.base = image_path(source.destination, f"destination of {self.origin}")
         _refuse_whiteouts(self.base, self.origin)
+        # Of a source that is a directory.
+        self.ignores: Ignores | None = None
         self.below_symlinks = 0
         self.strip = image_path(source.strip_prefix, f"strip_prefix of {self.origin}")
 
@@ -155,8 +162,8 @@ class _Walk:
             root = self.tree.node(b"")
             if root.kind == DIRECTORY:
                 found.append(Entry(self.base, DIRECTORY, DIRECTORY_MODE, self.origin))
-                ignores = Ignores(self.spec.ignore_files, self.spec.ignores, self.origin)
-                pending = [_Directory(b"", b"", ignores, ())]
+                self.ignores = Ignores(self.spec.ignore_files, self.spec.ignores, self.origin)
+                pending = [_Directory(b"", b"", self.ignores, ())]
                 while pending:
                     # A stack, not recursion: a tree may be deeper than Python's stack.
                     self._directory(found, pending, pending.pop())
@@ -165,7 +172,11 @@ class _Walk:
                 name = (self.base + b"/" + last if self.base else last) if self.into_directory else self.base
                 found.append(self._single(name, root))
         except OSError as error:
-            raise unreadable(self.origin, self.root if error.filename is None else error.filename, error) from error
+            path = self.root if error.filename is None else os.fsencode(error.filename)
+            if path == self.root and isinstance(error, FileNotFoundError) and os.path.islink(path):
+                target = os.fsdecode(os.readlink(path))
+                raise unreadable(self.origin, path, f"it is a symlink to {target}, which does not exist") from error
+            raise unreadable(self.origin, path, error) from error
         return found
 
     def _single(self, name: bytes, root: Node) -> Entry:
@@ -177,7 +188,11 @@ class _Walk:
                 raise self._special(self.root, mode)
             # Files are opened without following symlinks.
             return Entry(name, FILE, root.mode, self.origin, path=os.path.realpath(self.root))
-        return self._leaf(name, root, b"", self.root)
+        path = self.root
+        if isinstance(self.tree, DiskTree) and os.path.islink(path):
+            # Files are opened without following symlinks.
+            path = os.path.realpath(path)
+        return self._leaf(name, root, b"", path)
 
     def _directory(self, found: list[Entry], pending: list[_Directory], directory: _Directory) -> None:
         """Add the entries of a directory to `found`, and the directories among them to `pending`."""

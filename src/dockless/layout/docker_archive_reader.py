@@ -10,6 +10,7 @@ import io
 from typing import Any, BinaryIO, NamedTuple
 
 from dockless._hashing import HashingFile
+from dockless._units import format_count
 from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError
 from dockless.image_tree import check_total
 from dockless.layout.files import read_small
@@ -78,7 +79,8 @@ class DockerArchive:
             if len(config.diff_ids) != len(listed.layers):
                 raise LayoutError(
                     f"{self.where} is inconsistent",
-                    cause=f"{_LIST} has {len(listed.layers)} layers, {listed.config} {len(config.diff_ids)} diff IDs",
+                    cause=f"{_LIST} has {format_count(len(listed.layers), 'layer')}, "
+                    f"{listed.config} {format_count(len(config.diff_ids), 'diff ID')}",
                 )
             layers = [self._layer(name, diff_id) for name, diff_id in zip(listed.layers, config.diff_ids)]
         except (InvalidDocumentError, InvalidValueError) as error:

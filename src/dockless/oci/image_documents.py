@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dockless._units import format_count
 from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
@@ -71,7 +72,8 @@ class ImageDocuments(NamedTuple):
         if not is_rooted:
             raise InvalidDocumentError(
                 f"the documents of {label} are inconsistent",
-                cause=f"its manifest has {len(manifest.layers)} layers, its config {len(config.diff_ids)} diff IDs",
+                cause=f"its manifest has {format_count(len(manifest.layers), 'layer')}, "
+                f"its config {format_count(len(config.diff_ids), 'diff ID')}",
             )
         return cls(manifest, config, config_bytes)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dockless._units import format_count
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -41,7 +42,8 @@ def find_problems(image: ImageDocuments, listed: Descriptor | None = None) -> It
         yield f"the config's rootfs has the type {document['rootfs'].get('type')!r:.50}, not layers"
     counted = sum(1 for entry in image.config.history if not entry.get("empty_layer"))
     if counted > len(image.layers):
-        yield f"the config's history has entries for {counted} layers, the image has {len(image.layers)}"
+        entries = format_count(counted, "layer")
+        yield f"the config's history has entries for {entries}, the image has {len(image.layers)}"
     for where, created in (
         ("the config", document.get("created")),
         *((f"entry {n} of the history", entry.get("created")) for n, entry in enumerate(image.config.history)),

@@ -9,7 +9,7 @@ from dockless.errors import InvalidValueError, printable
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.digest import Digest
 from dockless.oci.reference import check_repository, check_tag
-from dockless.registry.auth.scopes import DELETE, PULL, PUSH, scope
+from dockless.registry.auth.scopes import CATALOG, DELETE, PULL, PUSH, scope
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.web_page import HINT, describe_page, is_page
@@ -152,6 +152,10 @@ class RegistryApi:
     def get_page(self, repository: str, path: str) -> HttpResponse:
         """Return a page of a listing. `path` is a path of the registry, or the URL of a following page."""
         return self._request("GET", path, repository)
+
+    def get_catalog_page(self, path: str) -> HttpResponse:
+        """Return a page of the list of repositories. `path` is a path of the registry, or the URL of a later page."""
+        return self.session.request("GET", path, (CATALOG,), expect=(200,))
 
     def _request(
         self,

@@ -19,7 +19,7 @@ from dockless.registry.blob_locations import BlobLocations
 from dockless.registry.clock import Clock
 from dockless.registry.errors import RegistryError
 from dockless.registry.http.response import HttpResponse
-from dockless.registry.listing import list_tags
+from dockless.registry.listing import list_repositories, list_tags
 from dockless.registry.manifests import ManifestStore, repeat_deletion
 from dockless.registry.mount_sources import MountSources
 from dockless.registry.presence import blob_size
@@ -149,6 +149,13 @@ class RegistryClient:
     def tags(self, repository: str) -> Iterator[str]:
         """Yield all tags, page by page (distribution spec, "Listing Tags")."""
         return list_tags(self._api, self.retrier, repository)
+
+    def repositories(self) -> Iterator[str]:
+        """Yield the names of all repositories, page by page. Many registries refuse the list.
+
+        Specification: distribution's HTTP API V2, "Listing Repositories", which the OCI specification does not contain.
+        """
+        return list_repositories(self._api, self.retrier)
 
     def referrers(self, repository: str, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """Return the descriptors of the referrers of a manifest, from the referrers API or the referrers tag.

@@ -1,4 +1,4 @@
-"""Paginated lists, and the list of tags (distribution spec, "Content Discovery")."""
+"""Paginated lists: the tags of a repository, and the repositories of a registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dockless.errors import InvalidValueError, printable
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.api import RegistryApi, check_no_page
-from dockless.registry.errors import ProtocolError
+from dockless.registry.errors import ProtocolError, ResponseError, UnauthorizedError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
 from dockless.registry.retry import Retrier
@@ -22,6 +22,8 @@ _MAX_PAGES = 10_000
 _MAX_TOTAL = 64 * 1024 * 1024
 # Short tags have four bytes each. The largest repositories have some hundred thousand tags.
 _MAX_TAGS = 1_000_000
+# Statuses of registries that do not have the catalog.
+_NO_CATALOG = frozenset((404, 405, 501))
 # Seconds of all requests together. Lists of 100,000 tags take minutes.
 _MAX_SECONDS = 3600.0
 _MAX_LINK = 8 * 1024
@@ -29,7 +31,7 @@ _NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 
 
 def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[str]:
-    """Yield all tags of a repository. See RegistryClient.tags."""
+    """Yield all tags of a repository (distribution spec, "Listing Tags"). See RegistryClient.tags."""
     check_repository(repository)
     total = 0
     for document in pages(api, retrier, repository, f"/v2/{repository}/tags/list", "the tags"):
@@ -46,12 +48,49 @@ def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[s
                 raise ProtocolError(f"{api.registry} lists an invalid tag of {repository}", cause=str(error)) from None
 
 
+def list_repositories(api: RegistryApi, retrier: Retrier) -> Iterator[str]:
+    """Yield the names of all repositories of a registry. See RegistryClient.repositories."""
+    # Without `n`: registries have different maximums, and some reject a greater number.
+    documents = pages(api, retrier, "", "/v2/_catalog", "the repositories")
+    total = 0
+    while True:
+        try:
+            document = next(documents, None)
+        except UnauthorizedError as error:
+            hint = f"{error.hint}; many registries list their repositories only for administrators"
+            raise error.replace(hint=hint) from None
+        except ResponseError as error:
+            if error.status not in _NO_CATALOG and "UNSUPPORTED" not in error.codes:
+                raise
+            raise error.replace(
+                problem=f"{api.registry} does not list its repositories",
+                cause=": ".join(part for part in (error.problem, error.cause) if part),
+                hint="use the web page or the API of the registry, or name a repository",
+            ) from None
+        if document is None:
+            return
+        names = document.get("repositories") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ProtocolError(f"the response of {api.registry} contains no list of repositories")
+        total += len(names)
+        if total > _MAX_TAGS:
+            raise ProtocolError(f"{api.registry} lists more than {_MAX_TAGS} repositories")
+        for name in names:
+            try:
+                yield check_repository(name)
+            except InvalidValueError as error:
+                raise ProtocolError(f"{api.registry} lists an invalid repository", cause=str(error)) from None
+
+
 def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label: str) -> Iterator[dict[str, Any]]:
-    """Yield the documents at `path` and at the pages that follow. Raises RegistryError, also for endless lists."""
+    """Yield the documents at `path` and at the pages that follow. An empty `repository` stands for the catalog.
+
+    Raises RegistryError, also for endless lists.
+    """
     seen: set[str] = set()
     total, seconds = 0, 0.0
     clock = retrier.clock
-    listing = f"{api.registry} lists {label} of {repository}"
+    listing = f"{api.registry} lists {_labeled(label, repository)}"
     for _ in range(_MAX_PAGES):
         if path in seen:
             raise ProtocolError(f"{listing} in a loop")
@@ -72,10 +111,14 @@ def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label:
 
 
 def _get_page(api: RegistryApi, repository: str, path: str, label: str) -> tuple[HttpResponse, int, dict[str, Any]]:
-    response = api.get_page(repository, path)
+    response = api.get_page(repository, path) if repository else api.get_catalog_page(path)
     raw = response.read(_MAX_PAGE, label)
-    check_no_page(raw, f"{label} of {api.registry}/{repository}")
-    return response, len(raw), parse_document(raw, f"{label} of {repository}", limit=_MAX_PAGE)
+    check_no_page(raw, f"{label} of {api.registry}/{repository}".rstrip("/"))
+    return response, len(raw), parse_document(raw, _labeled(label, repository), limit=_MAX_PAGE)
+
+
+def _labeled(label: str, repository: str) -> str:
+    return f"{label} of {repository}" if repository else label
 
 
 def _next_page(api: RegistryApi, repository: str, response: HttpResponse) -> str | None:
@@ -83,7 +126,8 @@ def _next_page(api: RegistryApi, repository: str, response: HttpResponse) -> str
     target = linked_page(response.headers("Link"))
     if target is None:
         return None
-    url = api.session.referenced_url(response, target, "the next page", within=f"/v2/{repository}/")
+    within = f"/v2/{repository}/" if repository else "/v2/_catalog"
+    url = api.session.referenced_url(response, target, "the next page", within=within)
     if origin_of(url) != origin_of(api.base_url):
         raise ProtocolError(f"{api.registry} names another host for its next page", cause=printable(redact(url), 200))
     return url

@@ -12,6 +12,8 @@ from dockless.oci.descriptor import Descriptor
 class ProgressEvent(NamedTuple):
     """`kind` is `began`, `bytes`, `retry`, `sent`, `written` (to a file on disk), `present`, `mounted` or `tagged`.
 
+    `verify_image` reports `began`, `bytes`, and `verified` or `invalid`.
+
     bytes      for the kind `bytes`: bytes sent or written since the last event; negative if a part is repeated
     reference  for the kind `tagged`: the new reference to the image
     error      for the kind `retry`: the error that is followed by another attempt

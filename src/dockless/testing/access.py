@@ -22,6 +22,8 @@ from dockless.testing.routes import Route
 _MAX_FORM = 64 * 1024
 # Issued tokens that are valid. Beyond it, the oldest one is not.
 _MAX_TOKENS = 10_000
+# The right to list the repositories, as (name, action), which no repository has.
+_CATALOG = ("registry:catalog", "*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,10 @@ class User:
     def may(self, action: str, repository: str) -> bool:
         """Return whether the user may do an action in a repository."""
         return action in self.actions.split(",") and fnmatchcase(repository, self.repositories)
+
+    def may_list(self) -> bool:
+        """Return whether the user may list the repositories: one who may pull from all of them."""
+        return self.repositories == "*" and "pull" in self.actions.split(",")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +138,12 @@ class Access:
         challenge = {"WWW-Authenticate": self._profile.basic_challenge.format(host=origin.split("://")[1])}
         user = self._basic_user(auth.users, request)
         if user is None:
-            if not request.header("Authorization") and action in auth.anonymous.split(",") and route.repository:
+            is_open = bool(route.repository) or route.noun == "catalog"
+            if not request.header("Authorization") and action in auth.anonymous.split(",") and is_open:
                 return
             raise ApiError(401, "UNAUTHORIZED", "authentication required", headers=challenge)
-        if route.repository and not user.may(action, route.repository):
+        denied = not user.may(action, route.repository) if route.repository else not user.may_list()
+        if denied and route.noun != "ping":
             raise ApiError(403, "DENIED", "requested access to the resource is denied", detail={"action": action})
 
     def _check_token(self, request: Request, route: Route, action: str, origin: str) -> None:
@@ -146,6 +154,8 @@ class Access:
             # The challenge for a push has both actions, so that one token is enough for the push.
             actions = {"push": "pull,push"}.get(action, action)
             challenge += f',scope="repository:{route.repository}:{actions}"'
+        elif route.noun == "catalog":
+            challenge += ',scope="registry:catalog:*"'
         elif self._profile.ping_scope:
             challenge += f',scope="{self._profile.ping_scope}"'
         grant = self._grant(request)
@@ -153,7 +163,8 @@ class Access:
             if request.header("Authorization"):
                 challenge += ',error="invalid_token"'
             raise ApiError(401, "UNAUTHORIZED", "authentication required", headers={"WWW-Authenticate": challenge})
-        if route.repository and (route.repository, action) not in grant.rights:
+        right = _CATALOG if route.noun == "catalog" else (route.repository, action)
+        if route.noun != "ping" and right not in grant.rights:
             challenge += ',error="insufficient_scope"'
             raise ApiError(
                 401,
@@ -172,6 +183,8 @@ class Access:
     def _grant_token(self, auth: TokenAuth, user: User | None, scopes: list[str]) -> Response:
         rights = set()
         for scope in scopes:
+            if scope == ":".join(_CATALOG) and (user.may_list() if user else "pull" in auth.anonymous.split(",")):
+                rights.add(_CATALOG)
             kind, _, rest = scope.partition(":")
             repository, _, actions = rest.rpartition(":")
             for action in ("pull", "push", "delete"):

@@ -11,7 +11,7 @@ from dockless.testing.manifests import Manifests
 from dockless.testing.message import ApiError, Request, Response
 from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
-from dockless.testing.tags import list_referrers, list_tags
+from dockless.testing.tags import list_referrers, list_repositories, list_tags
 from dockless.testing.uploads import Uploads
 
 
@@ -30,6 +30,7 @@ class Api:
         self._operations = {
             "ping get": self._ping,
             "ping head": self._ping,
+            "catalog get": self._catalog,
             "manifest get": manifests.get,
             "manifest head": manifests.get,
             "manifest put": manifests.put,
@@ -71,6 +72,9 @@ class Api:
 
     def _ping(self, request: Request, route: Route) -> Response:
         return Response.make(200, {"Content-Type": "application/json; charset=utf-8"}, b"{}")
+
+    def _catalog(self, request: Request, route: Route) -> Response:
+        return list_repositories(self._storage.repositories(), request)
 
     def _tags(self, request: Request, route: Route) -> Response:
         return list_tags(self._storage, self._profile, request, route)

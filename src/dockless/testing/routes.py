@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dockless.testing.profiles import Profile
 
 # A noun and the method in lower case are the name of an operation: "blob get", "upload patch".
-NOUNS = ("ping", "token", "manifest", "tags", "blob", "upload", "referrers", "storage", "other")
+NOUNS = ("ping", "catalog", "token", "manifest", "tags", "blob", "upload", "referrers", "storage", "other")
 
 _PATHS = (
     ("manifest", re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)\Z")),
@@ -46,6 +46,8 @@ class Routes:
         """Return the route of a request."""
         if path in ("/v2/", "/v2"):
             return Route("ping", method)
+        if path == "/v2/_catalog":
+            return Route("catalog", method)
         if path == self._token_path:
             return Route("token", method)
         if path.startswith("/storage/"):

@@ -1,9 +1,11 @@
-"""Tags and referrers (distribution spec, "Content Discovery")."""
+"""Tags and referrers (distribution spec, "Content Discovery"), and the repositories of a registry."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from dockless.errors import InvalidDocumentError
 from dockless.oci.canonical_json import parse_document
@@ -13,6 +15,11 @@ from dockless.testing.content import Storage, StoredManifest
 from dockless.testing.message import ApiError, Request, Response, parse_number
 from dockless.testing.profiles import Profile
 from dockless.testing.routes import Route
+
+# The entries of a page of the catalog, and the most that a client may request.
+_CATALOG_PAGE = 100
+_CATALOG_MAXIMUM = 1000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 
 
 def list_tags(storage: Storage, profile: Profile, request: Request, route: Route) -> Response:
@@ -36,6 +43,25 @@ def list_tags(storage: Storage, profile: Profile, request: Request, route: Route
             headers["Link"] = f'</v2/{route.repository}/tags/list?{query}>; rel="next"'
         tags = tags[:count]
     return Response.of_json(200, {"name": route.repository, "tags": tags}, headers)
+
+
+def list_repositories(names: Iterable[str], request: Request) -> Response:
+    """Answer GET of the repositories, as docker-registry 2.8.2 does ("Listing Repositories" of its HTTP API V2)."""
+    # A repository is followed by those below it.
+    parts = sorted(name.split("/") for name in names)
+    number = _INTEGER.match(request.query.get("n") or "")
+    requested = int(number[0]) if number else -1
+    if requested > _CATALOG_MAXIMUM:
+        raise ApiError(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", detail={"n": requested})
+    count = requested if requested >= 0 else _CATALOG_PAGE
+    last = request.query.get("last")
+    if last:
+        parts = [each for each in parts if each > last.split("/")]
+    page = ["/".join(each) for each in parts[:count]]
+    headers = {}
+    if page and len(page) < len(parts):
+        headers["Link"] = f'</v2/_catalog?last={quote_plus(page[-1])}&n={count}>; rel="next"'
+    return Response.of_json(200, {"repositories": page}, headers)
 
 
 def list_referrers(storage: Storage, profile: Profile, request: Request, route: Route) -> Response:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 
+from dockless._files import open_regular
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.reference import DOCKER_HUB, Reference
 
@@ -13,8 +15,20 @@ _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
 _HINT = "write a registry reference, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REF]"
 # How a path on disk may begin, and no reference does.
 _PATHS = ("/", "./", "../", "~")
-# Transports of skopeo that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
-_UNSUPPORTED = frozenset(("dir", "docker-daemon", "containers-storage", "ostree", "sif", "tarball"))
+# How the names of archives end. Docker Hub has no official image with such a name.
+_ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+# Transports of other tools that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
+_UNSUPPORTED = {
+    **dict.fromkeys(("dir", "ostree", "sif", "tarball", "file"), _HINT),
+    **dict.fromkeys(("docker-daemon",), "run `docker save -o FILE IMAGE`, and write docker-archive:FILE"),
+    **dict.fromkeys(("containers-storage", "podman"), "run `podman save -o FILE IMAGE`, and write docker-archive:FILE"),
+    "oci-layout": "write oci:DIR[:TAG]",
+}
+# A name without a slash that is a registry: localhost, a host with a dot, or an IPv6 address.
+_REGISTRY = re.compile(
+    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:.]+\])(?::[^/@]*)?(?:@sha256:.*)?\Z"
+)
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,8 @@ class Location:
         """Parse `ghcr.io/acme/app:1`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:REF]`.
 
         As in skopeo, a path on disk has no colon: the image's name follows the first one. A reference without a
-        registry belongs to `default_registry`; if that is None, it is an error. Raises InvalidValueError.
+        registry belongs to `default_registry`; if that is None, it is an error. The name of an archive, such as
+        `hello.tar`, and that of a registry without a repository are errors. Raises InvalidValueError.
         """
         kind, colon, rest = _text(text).partition(":")
         if colon and kind in _ON_DISK:
@@ -50,12 +65,14 @@ class Location:
         if text.startswith("docker://"):
             text = text[len("docker://") :]
         elif colon and kind in _UNSUPPORTED:
-            raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_HINT)
-        elif text.startswith(_PATHS) or text in (".", ".."):
+            raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_UNSUPPORTED[kind])
+        else:
+            _refuse_other_names(text)
+        if default_registry is None and _names_no_registry(text):
             raise InvalidValueError(
-                f"'{printable(text, 200)}' is not a reference",
-                hint=f"for a directory on disk write oci:{printable(text, 200)}, for a file "
-                f"oci-archive:{printable(text, 200)}",
+                f"invalid reference '{printable(text, 300)}'",
+                hint="name the registry, as in registry/repository:tag; the registry of Docker Hub is "
+                f"{DOCKER_HUB}; {_disk_hint(text)}",
             )
         return cls(REGISTRY, reference=Reference.parse(text, default_registry=default_registry))
 
@@ -86,8 +103,13 @@ def check_path(path: str | os.PathLike[str], label: str = "the path") -> str:
 
 
 def to_location(location: str | Location) -> Location:
-    """Return `location`, parsed if it is text. Raises InvalidValueError."""
-    return location if isinstance(location, Location) else Location.parse(location)
+    """Return `location`, parsed if it is text. Raises InvalidValueError, also for the path of an image on disk."""
+    if isinstance(location, Location):
+        return location
+    parsed = Location.parse(_text(location))
+    if parsed.reference is not None and _is_image_on_disk(location):
+        raise _not_a_reference(location)
+    return parsed
 
 
 def to_destination(location: str | Location) -> Location:
@@ -101,3 +123,56 @@ def _text(location: object) -> str:
             f"a location must be text, not {type(location).__name__}: {location!r:.200}", hint=_HINT
         )
     return location
+
+
+def _names_no_registry(text: str) -> bool:
+    name = text.partition("@sha256:")[0]
+    if not name or name != name.strip() or "@" in name or "://" in name:
+        # Invalid in another way, and maybe with a password.
+        return False
+    first, slash, _ = name.partition("/")
+    return not (slash and ("." in first or ":" in first or first == "localhost"))
+
+
+def _refuse_other_names(text: str) -> None:
+    """Raise InvalidValueError for text that Docker would take for a name on Docker Hub, and that is meant otherwise."""
+    # An image name may follow the path of an archive.
+    path = text.partition(":")[0]
+    if text.startswith(_PATHS) or text in (".", ".."):
+        raise _not_a_reference(text)
+    if _names_no_registry(text) and (path.endswith(_ARCHIVES) or text.endswith(_ARCHIVES)):
+        raise _not_a_reference(text)
+    if _REGISTRY.match(text):
+        registry = printable(text.partition("@")[0], 200)
+        raise InvalidValueError(
+            f"'{printable(text, 200)}' names a registry, and no repository",
+            hint=f"write REGISTRY/REPOSITORY[:TAG]; `dockless repositories {registry}` lists the repositories",
+        )
+
+
+def _not_a_reference(text: str) -> InvalidValueError:
+    return InvalidValueError(f"'{printable(text, 200)}' is a path, not a reference", hint=_disk_hint(text))
+
+
+def _disk_hint(text: str) -> str:
+    """Return how the image with the path `text` is written: as one of the kinds that the path can be."""
+    shown = printable(text, 200)
+    of_archive = f"for an archive of docker save write docker-archive:{shown}, of an OCI layout oci-archive:{shown}"
+    of_layout = f"for an OCI layout write oci:{shown}"
+    if os.path.isdir(text):
+        return of_layout
+    if os.path.isfile(text) or text.partition(":")[0].endswith(_ARCHIVES):
+        return of_archive
+    return f"{of_layout}, {of_archive}"
+
+
+def _is_image_on_disk(path: str) -> bool:
+    """Return whether `path` is an OCI layout or a tar: not any file or directory, which may be called like an image."""
+    if os.path.isfile(os.path.join(path, "oci-layout")):
+        return True
+    try:
+        with open_regular(path) as file:
+            start = file.read(512)
+    except (OSError, ValueError):
+        return False
+    return start[257:262] == b"ustar" or start.startswith(_COMPRESSED)

@@ -217,6 +217,7 @@ class _Verification:
                 self._foreign[layer.digest] = None
             else:
                 problems.add("layers that cannot be read", str(error))
+                self._progress(ProgressEvent("invalid", layer))
             return problems
         if len(diff_ids) > 1:
             several = ", ".join(sorted(diff_ids)[:_MAX_DIFF_IDS]) + (", ..." if len(diff_ids) > _MAX_DIFF_IDS else "")
@@ -228,7 +229,7 @@ class _Verification:
         except DocklessError as error:
             problems.add("layers that cannot be read", str(error))
         self.sizes[layer.digest] = layer.size
-        self._progress(ProgressEvent("verified", layer))
+        self._progress(ProgressEvent("invalid" if problems.count else "verified", layer))
         return problems
 
     def _on_bytes(self, layer: Descriptor, size: int) -> None:

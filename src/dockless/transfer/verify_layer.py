@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from dockless._hashing import HashingFile, HashingReader
 from dockless._lines import BoundedLines
+from dockless._units import format_count
 from dockless.errors import LayoutError
 from dockless.layer.member_rules import MemberRules
 from dockless.layout.blob_copy import OnBytes, ignore_bytes
@@ -71,8 +72,13 @@ def layer_problems(
 def _check_blob(blob: HashingFile, layer: Descriptor, problems: BoundedLines) -> None:
     digest, expected_size = layer.digest, f"its descriptor says {layer.size}"
     if blob.size > layer.size:
-        problems.add("blobs of other sizes", f"the blob {digest} has more than {layer.size} bytes, {expected_size}")
+        problems.add(
+            "blobs of other sizes",
+            f"the blob {digest} has more than {format_count(layer.size, 'byte')}, {expected_size}",
+        )
     elif blob.size < layer.size:
-        problems.add("blobs of other sizes", f"the blob {digest} has {blob.size} bytes, {expected_size}")
+        problems.add(
+            "blobs of other sizes", f"the blob {digest} has {format_count(blob.size, 'byte')}, {expected_size}"
+        )
     elif blob.digest != digest:
         problems.add("damaged blobs", f"the blob {digest} is damaged: its digest is {blob.digest}")

@@ -11,7 +11,7 @@ from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index
-from dockless.testing import BasicAuth, Registry, User
+from dockless.testing import BasicAuth, Fault, Registry, TokenAuth, User
 
 
 @pytest.fixture
@@ -105,8 +105,14 @@ class TestBuild:
             (["--add", "src"], "argument --add: 'src' is not SRC:DEST; write, for example, ./src:/app"),
             (["--add", "src:app"], "the destination 'app' is not absolute"),
             (["--add", "nothere:/app"], "nothere"),
-            (["--entrypoint", "python"], "is not a JSON list of strings"),
-            (["--cmd", "[1]"], "is not a JSON list of strings"),
+            (["--entrypoint", "python main.py"], "is neither one word nor a JSON list of strings"),
+            (["--cmd", "[1]"], "is neither one word nor a JSON list of strings"),
+            (["--compression", "bz2"], "'bz2' is not a compression"),
+            (["--owner", "root"], "'root' is not an owner"),
+            (["--ignore", "a" * 5000], "longer than 4096 bytes"),
+            (["--directory", "tmp"], "the path 'tmp' is not absolute"),
+            (["--directory", "/tmp:1999"], "'1999' is not a mode"),
+            (["--directory", "/tmp:1777:root"], "'root' is not an owner"),
             (["--cmd", "[" * 5000 + "]" * 5000], "write, for example,"),
             (["--env", "PORT"], "has no '='"),
             (["--env", "PATH=$NOPE"], "$NOPE is not set"),
@@ -126,6 +132,148 @@ class TestBuild:
         assert usage or result.err.startswith("dockless: error: ")
         assert len(result.err.splitlines()) == 1
         assert not os.path.exists("out")
+
+    def test_an_empty_image_must_be_allowed(self, dockless, image):
+        assert dockless("build", "oci:out", "--label", "a=b").status == 2
+        assert dockless("build", "oci:out", "--label", "a=b", "--allow-empty", "--json").json["layers"] == []
+        assert dockless("build", "oci:out", "--base", "oci:base").status == 0
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [("python3", ["python3"]), ("/app/server", ["/app/server"]), ('["a b", "c"]', ["a b", "c"]), ("[]", [])],
+    )
+    def test_arguments_are_one_word_or_a_list(self, dockless, image, text, value):
+        dockless("build", "oci:out", "--base", "oci:base", f"--entrypoint={text}", f"--cmd={text}")
+        config = dockless("inspect", "oci:out", "--json").json["config"]
+        assert (config["Entrypoint"], config["Cmd"]) == (value, value)
+        for bad in ("", " ", "a b", "'a'", '"a"', '{"a": 1}', "[a]"):
+            assert "neither one word nor" in dockless("build", "oci:x", "--base", "oci:base", f"--cmd={bad}").err
+
+    def test_directories(self, dockless, image, tmp_path):
+        arguments = ("--directory", "/tmp:1777", "--directory", "/var/tmp", "--directory", "/d[a]/*:0700:1000:1001")
+        layers = dockless("build", "oci:out", *arguments, "--json").json["layers"]
+        with tarfile.open(tmp_path / "out/blobs/sha256" / layers[0][7:]) as tar:
+            found = {member.name: (member.mode, member.uid, member.gid, member.isdir()) for member in tar}
+        assert found == {
+            "tmp": (0o1777, 0, 0, True),
+            "var/tmp": (0o755, 0, 0, True),
+            "d[a]": (0o755, 0, 0, True),
+            "d[a]/*": (0o700, 1000, 1001, True),
+        }
+
+    def test_the_layers_of_a_docker_archive_are_compressed(self, dockless, registry, image, tree):
+        """As by `copy`: two builds on the same base, one of them copied, share their layers."""
+        dockless("copy", "oci:base:v1", "docker-archive:base.tar")
+        built = dockless("build", f"{registry.host}/app:1", "--base", "docker-archive:base.tar", "--add", "src:/app")
+        assert built.status == 0, built.err
+        dockless("copy", "docker-archive:base.tar", f"{registry.host}/base:1")
+        layers, base = (
+            dockless("inspect", f"{registry.host}/{name}:1", "--json").json["layers"] for name in ("app", "base")
+        )
+        assert layers[:2] == base and {layer["media_type"].rpartition(".")[2] for layer in layers} == {"gzip"}
+        assert dockless("verify", f"{registry.host}/app:1").status == 0
+        assert dockless("build", "docker-archive:n.tar", "--base", "docker-archive:base.tar", "--json").json[
+            "layers"
+        ] == [layer["diff_id"] for layer in base]
+
+    @pytest.mark.parametrize(
+        ("arguments", "unused"),
+        [
+            (["--ignore", "*.nope"], ["--ignore '*.nope'"]),
+            (["--ignore", "*.nope", "--ignore", "*.pyc", "--ignore", "*.nope"], ["--ignore '*.nope'"]),
+            (["--ignore", "*.pyc", "--ignore", "!none.pyc", "--ignore", "# text"], ["--ignore '!none.pyc'"]),
+            (["--ignore", "*.p*", "--ignore", "!main.pyc"], []),
+            # The second pattern decides about all paths that match the first one.
+            (["--ignore", "*.pyc", "--ignore", "!main.pyc"], ["--ignore '*.pyc'"]),
+            # A pattern and a file name that only one of the sources has.
+            (["--ignore", "secret.pub", "--add", "other:/b", "--ignore", "of-other"], []),
+            (["--ignore-file", ".dockerignore", "--add", "other:/b"], []),
+            (["--ignore-file", ".nope", "--ignore-file", ".dockerignore"], ["--ignore-file '.nope'"]),
+            # Without a directory that the patterns apply to.
+            (["--ignore", "main.py", "--add", "src/main.py:/f"], []),
+        ],
+    )
+    def test_ignore_rules_without_an_effect_are_a_warning(self, dockless, tree, tmp_path, arguments, unused, caplog):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other/of-other").touch()
+        (tmp_path / "other/file").touch()
+        assert dockless("build", "oci:out", "--add", "src:/a", *arguments).status == 0
+        warned = [line.partition(" has no effect: ") for line in caplog.messages]
+        assert [option for option, found, _ in warned if found] == unused
+
+    def test_ignore_rules_have_no_effect_on_a_file_that_is_named(self, dockless, tree, caplog):
+        dockless("build", "oci:out", "--add", "src/main.py:/f", "--ignore", "main.py")
+        assert "--ignore 'main.py' has no effect" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (["--env", "PATH=$NOPE"], "invalid --env: $NOPE is not set in the base"),
+            (["--add", "src:/../a"], "--add: the path '/../a' contains '..'"),
+            (["--whiteout", "/a", "--whiteout", "/a"], "two sources for /.wh.a: --whiteout and --whiteout"),
+            (["--add", "src:/.wh.a"], "rename the file, or use --whiteout"),
+            (["--expose", "x"], "argument --expose: 'x' is not a port"),
+            (["--volume", "x"], "argument --volume: the path 'x' is not absolute"),
+        ],
+    )
+    def test_errors_name_options(self, dockless, image, tree, arguments, reason):
+        err = dockless("build", "oci:out", "--base", "oci:base", *arguments).err
+        assert reason in err and "`" not in err.replace("`.wh.`", "")
+
+
+class TestDigest:
+    def test_of_an_image_on_disk_and_in_a_registry(self, dockless, registry, image):
+        assert dockless("digest", "oci:base").out == f"{image.manifest.digest}\n"
+        dockless("copy", "oci:base:v1", f"{registry.host}/app:1")
+        assert dockless("digest", f"{registry.host}/app:1", "--json").json == {
+            "source": f"{registry.host}/app:1",
+            "digest": image.manifest.digest,
+            "media_type": image.manifest.media_type,
+        }
+        registry.reset_requests()
+        dockless("digest", f"{registry.host}/app:1")
+        assert [request.operation for request in registry.requests] == ["ping get", "manifest get"]
+        assert "404" in dockless("digest", f"{registry.host}/app:2").err
+
+    def test_of_an_index_and_of_its_images(self, dockless, tmp_path):
+        blobs = Blobs()
+        images = [make_image(name.encode(), architecture=name, blobs=blobs) for name in ("amd64", "arm64")]
+        index = make_index([image.documents.descriptor for image in images])
+        blobs.put(index.raw)
+        layout_of(tmp_path / "many", index.descriptor, blobs=blobs)
+        assert dockless("digest", "oci:many").out.strip() == index.digest
+        arm = dockless("digest", "oci:many", "--platform", "linux/arm64").out.strip()
+        assert arm == images[1].manifest.digest
+        assert "s390x" in dockless("digest", "oci:many", "--platform", "linux/s390x").err
+
+
+class TestRepositories:
+    def test_all_pages_are_printed_one_name_per_line(self, dockless, registry):
+        names = sorted(f"team-{n % 3}/app{n:03}" for n in range(230))
+        for name in names:
+            registry.put_blob(name, b"x")
+        assert dockless("repositories", registry.host).out.splitlines() == names
+        found = dockless("repositories", f"{registry.host}/", "--json").json
+        assert found == {"registry": registry.host, "repositories": names}
+
+    def test_a_registry_that_does_not_list(self, dockless, registry):
+        registry.faults = [Fault("catalog get", status=404)]
+        err = dockless("repositories", registry.host).err
+        assert err.startswith(f"dockless: error: {registry.host} does not list its repositories: GET http://")
+        assert "/v2/_catalog: 404" in err and err.endswith("or name a repository\n") and err.count("\n") == 1
+
+    def test_a_user_who_may_not_list(self, dockless, tmp_path):
+        users = [User("all", "p"), User("one", "p", repositories="one/*")]
+        for auth in (BasicAuth(users), TokenAuth(users)):
+            with Registry(auth=auth) as registry:
+                registry.put_blob("one/app", b"x")
+                for name in ("all", "one"):
+                    (tmp_path / name).write_text(
+                        json.dumps({"auths": {registry.host: {"username": name, "password": "p"}}})
+                    )
+                assert dockless("repositories", registry.host, "--auth-file", "all").out == "one/app\n"
+                denied = dockless("repositories", registry.host, "--auth-file", "one")
+                assert denied.status == 1 and "only for administrators" in denied.err and denied.err.count("\n") == 1
 
 
 class TestCopy:
@@ -248,6 +396,13 @@ class TestVerify:
         wrong = dockless("verify", "oci:base", "-q")
         assert wrong.status == 1 and f"the blob {image.manifest.layers[0].digest} is damaged" in wrong.out
         assert wrong.err.startswith("dockless: error: oci:base is not valid: 3 problems found")
+        # A layer that is not valid is not called verified.
+        damaged, other = (each.digest for each in image.manifest.layers)
+        lines = dockless("verify", "oci:base").err.splitlines()
+        assert [line for line in lines if line.startswith("sha256:")] == [
+            f"{damaged} is not valid ({len(layer.read_bytes())} B)",
+            f"{other} verified ({image.manifest.layers[1].size} B)",
+        ]
         found = dockless("verify", "oci:base", "--json")
         assert found.status == 1 and found.json["digests"] == [image.manifest.digest] and found.json["problems"]
 

@@ -49,7 +49,7 @@ def test_version_imports_only_the_command_line():
     loaded = loaded_by("--version")
     assert {name for name in loaded if name.startswith("dockless.") and not name.startswith("dockless.cli")} == set()
     assert of_packages(loaded, "requests urllib3 tqdm ssl socket http email json hashlib logging pathlib") == []
-    assert of_packages(loaded, "deflate pathspec") == []
+    assert of_packages(loaded, "deflate pathspec shtab") == []
 
 
 def test_a_build_to_disk_imports_no_network_modules(tmp_path):

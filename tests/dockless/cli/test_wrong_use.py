@@ -16,7 +16,26 @@ DIGEST = "sha256:" + "a" * 64
 # The arguments, with REG for a registry that has `app:1`, and a part of the error line.
 USAGE = [
     ("", "required: COMMAND; usage: dockless --help"),
-    ("bild", "invalid choice: 'bild'"),
+    ("bild", "unknown command 'bild' (did you mean build?); the commands are build, copy, inspect, digest, tags"),
+    ("build oci:n -t 1.0 --add tree:/", "unrecognized arguments: -t 1.0 (did you mean --tag?)"),
+    ("build -f Dockerfile oci:n", "(Dockerfiles are not read; --add, --env and other options describe the image)"),
+    ("tags -t 1.0 REG/app", "unrecognized arguments: -t "),
+    ("push oci:o REG/n", "`dockless copy SOURCE DESTINATION` pushes, as in: dockless copy oci:DIR REGISTRY/REPOSITORY"),
+    ("pull REG/app", "`dockless copy SOURCE DESTINATION` pulls, as in: dockless copy REGISTRY/REPOSITORY:TAG oci:DIR"),
+    ("ls REG", "unknown command 'ls'; `dockless tags REPOSITORY` lists tags, `dockless repositories REGISTRY` lists"),
+    ("list REG", "`dockless tags REPOSITORY` lists tags, `dockless repositories REGISTRY` lists repositories"),
+    (
+        "login REG",
+        "log in with `docker login` or `podman login`, whose credentials are used, or give",
+    ),
+    ("save REG/app", "saves, as in: dockless copy REGISTRY/REPOSITORY:TAG docker-archive:FILE"),
+    ("load -i x.tar", "reads archives, as in: dockless copy docker-archive:FILE REGISTRY/REPOSITORY:TAG"),
+    ("tag REG/app:1 REG/app:2", "tags, as in: dockless copy REGISTRY/REPOSITORY:OLD REGISTRY/REPOSITORY:NEW"),
+    ("rm REG/app:1", "no command deletes: delete images with the web page or the API of the registry, a layout with"),
+    ("", "the following arguments are required: COMMAND"),
+    ("build oci:n", "the image would be empty; give --base, --add or --directory, or --allow-empty; usage: dockless"),
+    ("build oci:n --label a=b --tag v1", "the image would be empty"),
+    ("build oci:n --whiteout /etc/old", "the image would be empty"),
     ("build", "required: DESTINATION; usage: dockless build --help"),
     ("copy oci:o", "required: DESTINATION; usage: dockless copy --help"),
     ("copy oci:o oci:p oci:q", "the source oci:q has no destination; usage: dockless copy --help"),
@@ -30,8 +49,8 @@ USAGE = [
     ("build oci:n --add tree:app", "argument --add: the destination 'app' is not absolute; begin the path with /"),
     ("build oci:n --env A", "argument --env: 'A' has no '='; write NAME=VALUE"),
     (
-        "build oci:n --entrypoint python",
-        "argument --entrypoint: 'python' is not a JSON list of strings; write, for example,",
+        "build oci:n --entrypoint [python]",
+        "argument --entrypoint: '[python]' is neither one word nor a JSON list of strings; write, for example, python",
     ),
     ("build oci:n --expose 99999", "'99999' is not a port; write 1 to 65535"),
     ("build oci:n --workdir w", "argument --workdir: the path 'w' is not absolute; begin the path with /"),
@@ -70,12 +89,18 @@ FAILURES = [
     ("build https://REG/n --add tree:/app", "remove https://"),
     ("build dir:n --add tree:/app", "unsupported location 'dir:n'; write a registry reference, oci:DIR"),
     ("build oci: --add tree:/app", "has no valid path; write"),
+    ("inspect docker-daemon:n:1", "run `docker save -o FILE IMAGE`, and write docker-archive:FILE"),
+    ("inspect oci-layout:o", "unsupported location 'oci-layout:o'; write oci:DIR[:TAG]"),
+    ("inspect file:o.tar", "unsupported location 'file:o.tar'; write a registry reference, oci:DIR"),
     (
         "build ./n --add tree:/app",
-        "'./n' is not a reference; for a directory on disk write oci:./n, for a file oci-archive:",
+        "'./n' is a path, not a reference; for an OCI layout write oci:./n, for an archive of docker save write",
     ),
-    ("copy oci:o /tmp/n", "'/tmp/n' is not a reference; for a directory on disk write oci:/tmp/n, for a file oci-arc"),
-    ("inspect ../o", "'../o' is not a reference; for a directory on disk write oci:../o, for a file oci-archive:../o"),
+    (
+        "copy oci:o /nowhere/n",
+        "'/nowhere/n' is a path, not a reference; for an OCI layout write oci:/nowhere/n, for an",
+    ),
+    ("inspect ../tree", "'../tree' is a path, not a reference; for an OCI layout write oci:../tree, for an archive of"),
     (
         "build oci:tree --add tree:/app",
         "the directory has other content (tree is not an OCI layout); choose another path",
@@ -100,10 +125,22 @@ FAILURES = [
     (f"copy oci:o REG/n@{DIGEST}", "the digest of the image is sha256:"),
     ("inspect REG/app@sha256:12", "invalid digest 'sha256:12'; write `sha256:` and 64 lower-case hex digits"),
     ("inspect user:secret@REG/app", "remove the user and password, and log in instead"),
-    ("tags oci:o", "oci:o is not in a registry; dockless inspect shows images on disk"),
+    ("tags oci:o", "oci:o is not in a registry; `dockless inspect oci:o` shows images on disk"),
     ("tags REG/app:1", "names one image; write REGISTRY/REPOSITORY, such as"),
-    ("tags localhost:5000", "'localhost:5000' has no repository; write REGISTRY/REPOSITORY"),
-    ("tags ghcr.io", "'ghcr.io' has no repository; write REGISTRY/REPOSITORY"),
+    (
+        "tags localhost:5000",
+        "'localhost:5000' names a registry, and no repository; write REGISTRY/REPOSITORY[:TAG]; `dockless repositories",
+    ),
+    ("tags ghcr.io", "`dockless repositories ghcr.io` lists the repositories"),
+    ("tags [::1]:5000", "'[::1]:5000' names a registry, and no repository"),
+    ("inspect localhost", "'localhost' names a registry, and no repository"),
+    ("copy oci:o localhost:5000", "'localhost:5000' names a registry, and no repository"),
+    ("repositories localhost:5000/app", "write the registry alone, localhost:5000; `dockless tags localhost:5000/app`"),
+    ("repositories https://localhost:5000", "; remove https://"),
+    ("repositories user:secret@localhost:5000", "remove the user and password, and log in instead"),
+    ("inspect user.name:secret@REG", "invalid digest"),
+    ("copy user.name:secret@REG/x oci:n", "remove the user and password, and log in instead"),
+    ("copy oci:o user.name:secret@REG", "invalid digest"),
     ("tags REG/none", "NAME_UNKNOWN repository name not known to registry; check the repository name"),
     ("serve --listen 0.0.0.0:0", "listen on 127.0.0.1, or allow it with --any-address"),
     ("serve --listen REG", "Address already in use; choose another port; 0 selects a free one"),
@@ -154,7 +191,7 @@ def test_usage(dockless, filled, line, says):
     assert says in result.err and result.err.endswith(" --help\n")
 
 
-def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, files, filled):
+def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeypatch, files, filled, tmp_path):
     """A name without a registry is a name on Docker Hub. If that fails, the user may have meant a local file."""
     from dockless.errors import RegistryError
     from dockless.registry import RegistryClient
@@ -163,11 +200,63 @@ def test_the_error_for_a_docker_hub_name_mentions_a_local_path(dockless, monkeyp
         raise RegistryError("GET https://docker.io/", cause="404")
 
     monkeypatch.setattr(RegistryClient, "get_manifest", refuse)
-    assert "to read the local directory o, write oci:o\n" in dockless("verify", "o").err
+    (tmp_path / "u").mkdir()
+    assert "to read the local directory u, write oci:u\n" in dockless("verify", "u").err
     assert "; to read the local directory tree" in dockless("build", "oci:n", "--base", "tree").err
     assert "to read the local" not in dockless("verify", "elsewhere").err
-    assert dockless("copy", "oci:o", "oci-archive:a.tar").status == 0
-    assert "write oci-archive:a.tar or docker-archive:a.tar\n" in dockless("inspect", "a.tar").err
+
+
+# The name of the file or directory, whether there is one, and the end of the error.
+AN_ARCHIVE = "for an archive of docker save write docker-archive:{0}, of an OCI layout oci-archive:{0}\n"
+A_LAYOUT = "for an OCI layout write oci:{0}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("hello.tar", None, AN_ARCHIVE),
+        ("hello.tar", b"x", AN_ARCHIVE),
+        ("./x.tar", None, AN_ARCHIVE),
+        ("./x", None, A_LAYOUT[:-1] + ", " + AN_ARCHIVE),
+        ("./x.tar", b"x", AN_ARCHIVE),
+        ("hello.tgz", b"x", AN_ARCHIVE),
+        ("dist/hello.tar.zst", b"x", AN_ARCHIVE),
+        ("hello.tar:1.0", None, AN_ARCHIVE),
+        ("hello:x.tar", None, A_LAYOUT[:-1] + ", " + AN_ARCHIVE),
+        ("hello", b"\0" * 257 + b"ustar", AN_ARCHIVE),
+        ("dist.d/hello", b"\x1f\x8b", AN_ARCHIVE),
+        ("./layout", "layout", A_LAYOUT),
+        ("layout", "layout", A_LAYOUT),
+        ("dist/layout", "layout", A_LAYOUT),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "verify", "digest", "copy", "build"])
+def test_a_path_is_not_looked_for_on_docker_hub(dockless, monkeypatch, tmp_path, name, content, hint, command):
+    monkeypatch.setattr("dockless.registry.client.RegistryClient.get_manifest", lambda *_: pytest.fail("a request"))
+    path = tmp_path / name
+    if content == "layout":
+        path.mkdir(parents=True)
+        (path / "oci-layout").write_text("{}")
+    elif content is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    arguments = {"copy": (name, "oci:n"), "build": ("oci:n", "--base", name)}.get(command, (name,))
+    result = dockless(command, *arguments)
+    assert result.status == 1
+    assert result.err == f"dockless: error: '{name}' is a path, not a reference; {hint.format(name)}"
+
+
+@pytest.mark.parametrize("name", ["python", "acme/app", "alpine:3.20", "docker.io/acme/hello.tar", "ghcr.io/a/b.tar"])
+def test_a_name_is_a_reference_although_a_file_or_directory_has_it(dockless, monkeypatch, tmp_path, name):
+    from dockless.errors import RegistryError
+
+    def refuse(*_):
+        raise RegistryError("a request was sent")
+
+    monkeypatch.setattr("dockless.registry.client.RegistryClient.get_manifest", refuse)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("#!/bin/sh\n")
+    assert "a request was sent" in dockless("inspect", name).err
 
 
 def in_a_shell(line):
@@ -219,6 +308,10 @@ def test_a_warning_is_printed_once_and_not_with_quiet(files):
     (line,) = (line for line in result.stderr.splitlines() if "warning" in line)
     assert line.startswith("dockless: warning: ") and "/bin/f is under /bin" in line and "/usr/bin" in line
     assert in_a_shell("dockless build oci:n --add tree:/bin -q").stderr == ""
+    arguments = "oci:n --add tree:/usr --ignore *.nope"
+    (line,) = (line for line in in_a_shell(f"dockless build {arguments}").stderr.splitlines() if "warning" in line)
+    assert line.startswith("dockless: warning: --ignore '*.nope' has no effect: ")
+    assert in_a_shell(f"dockless build {arguments} -q").stderr == ""
 
 
 def test_closed_standard_streams_are_not_reused_for_blobs(files):

@@ -147,7 +147,7 @@ def test_documents_that_do_not_fit_together(make_base):
         InvalidDocumentError, match=r"does not match the manifest: the manifest says sha256:.* the config has"
     ):
         ImageDocuments.read(base.manifest, base.config_bytes + b" ", "base")
-    with pytest.raises(InvalidDocumentError, match="its manifest has 2 layers, its config 1 diff IDs"):
+    with pytest.raises(InvalidDocumentError, match="its manifest has 2 layers, its config 1 diff ID"):
         make_base({"rootfs": {"type": "layers", "diff_ids": [str(Digest.of(b"x"))]}})
 
 

@@ -96,6 +96,25 @@ def test_followed_symlinks_lose_nothing(build, tree):
     assert built.read("d/same") == b"1"
 
 
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_source_that_is_a_symlink_is_its_target(build, tree, follow):
+    """As with COPY in a Dockerfile; symlinks below the source are not followed."""
+    root = tree({"d/f": "1", "d/inner": ("l", "f"), "to-d": ("l", "d"), "to-f": ("l", "to-d/inner")})
+    for suffix in ("", "/"):
+        members = build((f"{root}/to-d{suffix}", "/app"), follow_symlinks=follow).members
+        assert (members["app/f"].isreg(), members["app/inner"].issym()) == (True, not follow)
+    built = build((root / "to-f", "/app/"), (root / "to-f", "/g"), follow_symlinks=follow)
+    assert built.names == ["app", "app/to-f", "g"] and built.read("app/to-f") == b"1"
+
+
+def test_a_source_that_is_a_symlink_without_a_target(build, tree):
+    root = tree({"dangling": ("l", "nowhere"), "loop": ("l", "loop")})
+    with pytest.raises(LayerError, match="dangling: it is a symlink to nowhere, which does not exist"):
+        build((root / "dangling", "/a"))
+    with pytest.raises(LayerError, match="cannot read .*loop: Too many levels of symbolic links"):
+        build((root / "loop", "/a"))
+
+
 def test_a_source_that_is_a_symlink_can_be_followed(build, tree):
     root = tree({"real": "1", "link": ("l", "real")})
     built = build((root / "link", "/app/"), (root / "link", "/renamed"), follow_symlinks=True)

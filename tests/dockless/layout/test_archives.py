@@ -155,7 +155,7 @@ def test_choice_of_the_image(tmp_path, image):
     ("change", "reason"),
     [
         ({"Layers": ["0/layer.tar", "no"]}, "lacks the layer no"),
-        ({"Layers": ["0/layer.tar"]}, "1 layers, c.json 2 diff IDs"),
+        ({"Layers": ["0/layer.tar"]}, "1 layer, c.json 2 diff IDs"),
         ({"Layers": ["../../../etc/passwd", "0/layer.tar"]}, "lacks the layer ../../../etc/passwd"),
         ({"Config": "no.json"}, "has no file no.json"),
         ({"Config": "0/layer.tar"}, "not a valid JSON"),

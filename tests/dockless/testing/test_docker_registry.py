@@ -249,6 +249,23 @@ def test_manifests_that_are_refused(both, helpers):
     assert both("GET", f"/v2/t/refused/referrers/{helpers.digest(raw)}")[0] == 404
 
 
+def test_the_repositories(both, helpers):
+    """A repository is followed by those below it. The other tests have repositories before `y`."""
+    for name in ("z/x", "z", "z-y", "z/x/z", "z.y"):
+        both.push(name, b"x", helpers)
+    for query in (
+        *("last=y", "n=2&last=y", "n=2&last=z", "n=2&last=z/x/z", "n=2&last=z%2Fx&x=y", "n=4&last=y", "n=5&last=y"),
+        *("n=0&last=y", "n=-1&last=y", "n=x&last=y", "n=&last=y", "n=+2&last=y", "n=1000&last=y", "last=zz"),
+        *("n=1001&last=y", "n=99999999999999999999&last=y"),
+    ):
+        status, _ = both("GET", f"/v2/_catalog?{query}")
+        real, ours = (client("GET", f"/v2/_catalog?{query}") for client in both.clients)
+        assert (status == 400) == ("1001" in query) and (status == 400 or real.json == ours.json)
+    real, ours = (client("GET", "/v2/_catalog").json["repositories"] for client in both.clients)
+    assert [name for name in real if name[0] == "z"] == ours
+    assert both("POST", "/v2/_catalog", b"")[0] == 405
+
+
 def test_a_manifest_over_4_mib(both, helpers):
     big = helpers.make_manifest(b"{}", annotations={"a": "b" * (5 << 20)})
     assert both("PUT", "/v2/t/big/manifests/v1", big, Content_Type=helpers.MANIFEST)[0] == 400

@@ -258,7 +258,7 @@ def test_invalid_base_documents(registry, image, push):
     bad = image.manifest.json
     bad["layers"].pop()
     registry.put_manifest("base", json.dumps(bad).encode(), image.manifest.media_type, "short")
-    with pytest.raises(InvalidDocumentError, match="its manifest has 1 layers, its config 2 diff IDs"):
+    with pytest.raises(InvalidDocumentError, match="its manifest has 1 layer, its config 2 diff IDs"):
         Image.from_registry(f"{registry.host}/base:short")
     bad = {**image.manifest.json, "config": {**image.manifest.json["config"], "size": 200 << 20}}
     registry.put_manifest("base", json.dumps(bad).encode(), image.manifest.media_type, "huge")

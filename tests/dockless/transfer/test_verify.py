@@ -70,7 +70,7 @@ def flip(path, at=-20):
 # Changes of documents before they are written (BEFORE), or of files afterwards (AFTER).
 BEFORE = {
     "diff IDs in another order": (lambda d: d.config["rootfs"]["diff_ids"].reverse(), "does not match its diff ID"),
-    "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff IDs"),
+    "a diff id too few": (lambda d: d.config["rootfs"]["diff_ids"].pop(), "has 2 layers, its config 1 diff ID"),
     "a diff id that is none": (lambda d: d.config["rootfs"]["diff_ids"].__setitem__(0, "x"), "invalid digest"),
     "no rootfs": (lambda d: d.config.pop("rootfs"), "no rootfs.diff_ids"),
     "another rootfs type": (lambda d: d.config["rootfs"].update(type="tree"), "has the type 'tree', not layers"),

@@ -46,7 +46,7 @@ def docker_archive(change=lambda files: None, whole=lambda data: data):
         (lambda f: f.pop("1.tar"), r"lacks the layer 1\.tar"),
         (lambda f: f.pop("d.json"), r"has no file d\.json"),
         (lambda f: f.update({"c.json": b"{"}), r"c\.json.*not a valid JSON"),
-        (lambda f: f["list"][0]["Layers"].pop(), r"1 layers, c\.json 2 diff IDs"),
+        (lambda f: f["list"][0]["Layers"].pop(), r"1 layer, c\.json 2 diff IDs"),
         (lambda f: f["list"][0]["Layers"].reverse(), "is damaged: its digest is"),
         (lambda f: f["list"][0].update(Config="../../etc/passwd"), "has no file"),
         (lambda f: f["list"][0].update(Layers=["/etc/passwd", "1.tar"]), "lacks the layer /etc/passwd"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+# The list of the repositories of a registry.
+CATALOG = "registry:catalog:*"
+
 PULL = "pull"
 PUSH = "pull,push"
 DELETE = "pull,push,delete"
@@ -32,8 +35,10 @@ def of_same_resources(offered: Iterable[str], requested: Iterable[str]) -> tuple
 
 
 def repository_of(scopes: Iterable[str]) -> str:
-    """Return the repository of the first scope; empty if there are no scopes."""
+    """Return the repository of the first scope; `_catalog`, its path, for the catalog; empty if there are no scopes."""
     first = next(iter(scopes), "")
+    if first == CATALOG:
+        return "_catalog"
     return first.split(":", 1)[1].rpartition(":")[0] if first else ""
 
 
