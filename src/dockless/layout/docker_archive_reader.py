@@ -22,7 +22,7 @@ from dockless.oci.image_config import ImageConfig
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.manifest import make_manifest
 from dockless.oci.reference import Reference
-from dockless.tar.decompress import decompress, decompressed_file, detect_format
+from dockless.tar.decompress import decompress, decompressed_file, detect_format, is_bomb
 from dockless.tar.index import TarFiles
 
 _LIST = "manifest.json"
@@ -51,6 +51,7 @@ class DockerArchive:
         self._configs: dict[str, tuple[ImageConfig, bytes]] = {}
         self._layers: dict[str, tuple[str, Digest | None, int]] = {}
         self._documents: dict[Digest, bytes] = {}
+        self._decompressed_size = 0
         try:
             self._listed = self._read_list()
         except LayoutError:
@@ -136,7 +137,11 @@ class DockerArchive:
             if kind == "none":
                 return kind, None, size
             if kind not in media_types.LAYER_FORMATS:
-                return kind, None, sum(map(len, decompress(blob, f"{self.where}: {name}", size, archive=True)))
+                content = sum(map(len, decompress(blob, f"{self.where}: {name}", size, archive=True)))
+                self._decompressed_size += content
+                if is_bomb(self._decompressed_size, self._files.total_size):
+                    raise LayoutError(f"{self.where} is a decompression bomb", cause=f"{name} is one of its layers")
+                return kind, None, content
             blob.drain()
         return kind, blob.digest, size
 

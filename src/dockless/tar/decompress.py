@@ -70,11 +70,16 @@ def decompress(file: Readable, label: str, size: int = 0, *, archive: bool = Fal
     out = 0
     for chunk in chunks(counted, label):
         out += len(chunk)
-        if out > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * max(size, counted.bytes)):
+        if is_bomb(out, max(size, counted.bytes)):
             raise LayoutError(
                 f"{label} is a decompression bomb", cause=f"{counted.bytes} bytes became more than {out - len(chunk)}"
             )
         yield chunk
+
+
+def is_bomb(size: int, compressed_size: int) -> bool:
+    """Return whether so few bytes are not decompressed to so many, by the limits of `decompress`."""
+    return size > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * compressed_size)
 
 
 def decompressed_file(file: BinaryIO, label: str) -> BinaryIO:

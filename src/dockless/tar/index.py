@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from dockless._files import open_regular
@@ -47,6 +47,8 @@ class TarFiles:
                 self._file = self._decompressed()
             self._size = os.fstat(self._file.fileno()).st_size
             self._members, self._others = self._index()
+            # The members to which links lead.
+            self._targets: dict[str, str] = {}
         except OSError as error:
             self._file.close()
             raise LayoutError(f"cannot read {path}", cause=error.strerror or str(error)) from error
@@ -59,6 +61,11 @@ class TarFiles:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def total_size(self) -> int:
+        """The size of the archive in bytes, decompressed."""
+        return self._size
 
     def close(self) -> None:
         """Close the archive."""
@@ -86,29 +93,31 @@ class TarFiles:
 
         As Docker does, links are followed within the archive: none leads out of it.
         """
-        found = ""
-        parts = _normalized(name).split("/")[::-1]
-        links = 0
-        while parts:
-            part = parts.pop()
+        return self._walk("", _normalized(name).split("/"), name, 0)
+
+    def _walk(self, found: str, parts: Iterable[str], name: str, links: int) -> str:
+        """Return the path to which `parts` lead from `found`, on the way to `name`, after a number of links."""
+        for part in parts:
             if part == "..":
                 found = posixpath.dirname(found)
                 continue
-            path = f"{found}/{part}" if found else part
-            member = self._members.get(path)
-            if member is None or member.kind not in _LINKS:
-                found = path
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise LayoutError(f"{self.where}: {name} is a link that leads to itself")
-            self._check_same(path)
-            link = os.fsdecode(member.link)
-            # The target of a hard link is relative to the root, that of a symlink to the link's directory.
-            if member.kind == b"1" or link.startswith("/"):
-                found = ""
-            parts += [part for part in link.split("/") if part not in ("", ".")][::-1]
+            found = f"{found}/{part}" if found else part
+            member = self._members.get(found)
+            if member is not None and member.kind in _LINKS:
+                # Thousands of names may have the same long links on their way.
+                if found not in self._targets:
+                    self._targets[found] = self._target(member, found, name, links + 1)
+                found = self._targets[found]
         return found
+
+    def _target(self, member: Member, path: str, name: str, links: int) -> str:
+        if links > _MAX_LINKS:
+            raise LayoutError(f"{self.where}: {name} is a link that leads to itself")
+        self._check_same(path)
+        link = os.fsdecode(member.link)
+        # The target of a hard link is relative to the root, that of a symlink to the link's directory.
+        begin = "" if member.kind == b"1" or link.startswith("/") else posixpath.dirname(path)
+        return self._walk(begin, (part for part in link.split("/") if part not in ("", ".")), name, links)
 
     def _find(self, name: str) -> Member:
         path = self.resolved(name)

@@ -284,3 +284,30 @@ def test_names_that_leave_the_archive_are_those_of_no_member(tmp_path):
     with TarFiles(str(tmp_path / "t")) as files:
         assert files.size("x") is None
         assert files.size("../d/x") == 1
+
+
+def test_links_that_have_the_same_long_links_on_their_way(tmp_path):
+    """Each link is followed once: 2^30 steps otherwise."""
+    links = [link(b"s%d" % n, b"s%d/../s%d" % (n + 1, n + 1)) for n in range(30)]
+    (tmp_path / "t").write_bytes(b"".join(links) + member(b"s30", b"0", b"x") + END)
+    with TarFiles(str(tmp_path / "t")) as files:
+        assert files.size("s0") == 1
+    links = [link(b"s%d" % n, b"s%d" % (n + 1)) for n in range(60)]
+    (tmp_path / "t").write_bytes(b"".join(links) + member(b"s60", b"0", b"x") + END)
+    with TarFiles(str(tmp_path / "t")) as files, pytest.raises(LayoutError, match="s0 is a link that leads to itself"):
+        files.size("s0")
+
+
+def test_many_layers_that_are_small_and_large(tmp_path, monkeypatch):
+    """Each layer is below the limit of one stream."""
+    monkeypatch.setattr("dockless.tar.decompress._ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr("dockless.tar.decompress._MAX_EXPANSION", 100)
+    layer = bz2.compress(bytes(900_000))
+    config = json.loads(CONFIG)
+    config["rootfs"]["diff_ids"] *= 40
+    item = {"Config": "c.json", "RepoTags": [], "Layers": [f"{n}" for n in range(40)]}
+    files = {"manifest.json": json.dumps([item]).encode(), "c.json": json.dumps(config).encode()}
+    (tmp_path / "a").write_bytes(tar_of({**files, **{f"{n}": layer for n in range(40)}}))
+    reason = "is a decompression bomb: .* is one of its layers"
+    with closing(DockerArchive(str(tmp_path / "a"))) as archive, pytest.raises(LayoutError, match=reason):
+        archive.image()
