@@ -18,7 +18,7 @@ from dockless.testing import Fault, Registry
 from dockless.transfer.copy import copy_image
 from dockless.transfer.verify import verify_image
 
-WRONG_MAPS = [["x"], "x", 5, 0, True, [], {"a": 1}, {"a": None}, {"a": ["b"]}, {"a": {"b": "c"}}, [["a", "b"]]]
+WRONG_MAPS = [["x"], "x", 5, 0, True, [], {"a": 1}, {"a": ["b"]}, {"a": {"b": "c"}}, [["a", "b"]]]
 SUBJECTS = ["x", 5, [], {}, {"digest": "x"}, {**CHILD, "size": -1}, [CHILD], True, {**CHILD, "annotations": ["x"]}]
 
 
@@ -42,6 +42,18 @@ def test_subjects(subject):
 def test_null_is_no_annotation_and_no_subject(document, empty):
     raw = json.dumps({**document, **empty}).encode()
     assert parse_manifest(raw, "x").raw == raw
+
+
+def test_null_is_an_empty_annotation(tmp_path):
+    image = make_image(b"one", manifest={"subject": CHILD, "annotations": {"a": None, "b": "c"}})
+    with Registry(profile="docker-registry", repositories=["app"]) as registry:
+        for data in image.blobs.values():
+            registry.put_blob("app", data)
+        with RegistryClient(registry.host, environ={"HOME": str(tmp_path)}) as client:
+            client.put_manifest("app", "null", image.manifest.raw, media_types.OCI_MANIFEST)
+            assert client.get_manifest("app", "null").raw == image.manifest.raw
+            (referrer,) = client.referrers("app", Digest(DIGEST))
+    assert referrer.annotations == {"a": "", "b": "c"}
 
 
 ARTIFACT_TYPES = [5, ["x"], {"a": "b"}, True]

@@ -29,7 +29,7 @@ def assemble_index(
         platform = image.platform.normalized()
         if platform in seen:
             raise InvalidValueError(
-                f"two images are for {image.platform}",
+                f"two images are for {str(image.platform) or 'no platform'}",
                 cause=f"{seen[platform].manifest.digest} and {image.manifest.digest}",
                 hint="give one image a platform",
             )

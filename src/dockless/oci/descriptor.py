@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dockless.errors import InvalidDocumentError, InvalidValueError
+from dockless.errors import InvalidDocumentError, InvalidValueError, printable
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
 from dockless.oci.platform import Platform
@@ -50,6 +50,10 @@ class Descriptor(NamedTuple):
             raise InvalidDocumentError(f"{label} has no mediaType")
         if not isinstance(digest, str):
             raise InvalidDocumentError(f"{label} has no digest")
+        if UnsupportedEntry.from_json({"digest": digest}, label):
+            raise InvalidDocumentError(
+                f"{label} has the digest {printable(digest, 150)}", cause="only sha256 digests are supported"
+            )
         try:
             digest = Digest(digest)
         except InvalidValueError as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document
-from dockless.oci.descriptor import Descriptor
+from dockless.oci.descriptor import Descriptor, string_map
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, check_referrer, make_index
 from dockless.oci.reference import check_repository
@@ -65,6 +65,7 @@ class Referrer(NamedTuple):
         subject = check_referrer(document, label)
         if subject is None:
             return None
+        annotations = document.get("annotations")
         config = document.get("config")
         artifact_type = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else "")
         if not isinstance(artifact_type or "", str):
@@ -73,7 +74,7 @@ class Referrer(NamedTuple):
             media_type,
             Digest.of(raw),
             len(raw),
-            annotations=document.get("annotations"),
+            annotations=None if annotations is None else string_map(annotations, label),
             artifact_type=artifact_type or "",
         )
         return cls(subject.digest, entry)

@@ -193,6 +193,20 @@ def test_null_is_an_absent_value(dockless, layout, registry, tmp_path, kind):
     assert dockless("verify", f"docker-archive:{tmp_path}/d.tar").status == 0
 
 
+def test_ports_and_volumes_are_added_to_those_of_the_base(dockless, layout, tmp_path):
+    sets = {"ExposedPorts": {"80/tcp": {}}, "Volumes": {"/base": {}}}
+    where = layout.write(layout.image(config={"config": sets}))
+    options = ("--expose", "81", "--expose", "80", "--volume", "/own")
+    assert dockless("build", f"oci:{tmp_path}/o", "--base", where, *options).status == 0
+    config = dockless("inspect", "--json", f"oci:{tmp_path}/o").json["config"]
+    assert config["ExposedPorts"] == {"80/tcp": {}, "81/tcp": {}}
+    assert config["Volumes"] == {"/base": {}, "/own": {}}
+    # The base can be replaced with all of its ports and volumes.
+    built = Image.from_layout(str(tmp_path / "o"))
+    new = Image.load(where).with_config(raw={"config": {"Volumes": {"/base": None, "/new": {}}}})
+    assert sorted(built.rebase(Image.load(where), new).config["config"]["Volumes"]) == ["/new", "/own"]
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -337,8 +351,8 @@ def test_layers_and_configs_with_other_digests_are_refused(dockless, layout):
         layout.manifest(layout.blob(config, media_types.OCI_CONFIG, SHA512), [layer]),
     ):
         for command in (("inspect", layout.write(root)), ("copy", layout.write(root), "oci:o")):
-            assert "only sha256 is supported" in dockless(*command).err
-        assert "only sha256 is supported" in dockless("verify", layout.write(root)).out
+            assert "only sha256 digests are supported" in dockless(*command).err
+        assert "only sha256 digests are supported" in dockless("verify", layout.write(root)).out
 
 
 def test_an_index_that_lists_other_blobs(dockless, layout, registry):
