@@ -15,7 +15,7 @@ from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.web_page import HINT, describe_page, is_page
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
-from dockless.registry.upload_session import UploadSession
+from dockless.registry.upload_session import SUCCESS, UploadSession
 
 _EMPTY = Digest.of(b"")
 _DELETED = (200, 202, 204)
@@ -110,7 +110,7 @@ class RegistryApi:
             _manifest_path(repository, version),
             repository,
             actions=PUSH,
-            expect=(200, 201, 202, 204),
+            expect=SUCCESS,
             headers={"Content-Type": media_type},
             body=raw,
         )

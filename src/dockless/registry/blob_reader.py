@@ -60,6 +60,8 @@ class _BlobReader(io.RawIOBase):
         self._progress = 0
         self._response: HttpResponse | DecodedBody | None = None
         self._response_end = 0
+        # Whether ranges are answered wrongly.
+        self._is_whole = False
         # The first bytes of the last response that began with the blob's first byte, for errors.
         self._start = b""
         # A missing blob is reported when it is opened, not in the middle of an upload.
@@ -130,7 +132,7 @@ class _BlobReader(io.RawIOBase):
         """Request the rest of the blob, and check that the response is the rest."""
         digest, size = self._descriptor.digest, self._descriptor.size
         try:
-            response = self._client.get_blob(self._repository, digest, self._position)
+            response = self._client.get_blob(self._repository, digest, 0 if self._is_whole else self._position)
         except ResponseError as error:
             if error.status != 416 or not self._position:
                 raise
@@ -145,6 +147,8 @@ class _BlobReader(io.RawIOBase):
             is_valid = match and int(match[1]) == self._position and is_part
             if not is_valid or response.length not in (None, end - self._position):
                 response.close()
+                # The next attempt asks for the whole blob, and skips what was read.
+                self._is_whole = True
                 raise ProtocolError(f"{self._label} was sent in another range than requested", reason="wrong range")
             start = self._position
         body = self._decoded(response) if response.status == 200 and response.length != size else response

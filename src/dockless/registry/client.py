@@ -176,12 +176,13 @@ class RegistryClient:
         """Return whether a repository has a blob."""
         return self.retrier.run(lambda: self.blob_size(repository, digest)) is not None
 
-    def blob_size(self, repository: str, digest: Digest) -> int | None:
+    def blob_size(self, repository: str, digest: Digest, *, confirm: bool = False) -> int | None:
         """Return the size of a blob in bytes, -1 if the response has no size, or None if the blob does not exist.
 
-        A failed request is not retried.
+        With `confirm`, a blob does not exist only if the responses to HEAD and GET say so. A failed request is not
+        retried.
         """
-        return blob_size(self._api, repository, digest)
+        return blob_size(self._api, repository, digest, confirm=confirm)
 
     def get_blob(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> HttpResponse:
         """Return a response with the bytes of a blob from `start` up to, but not including, `stop`.

@@ -8,15 +8,14 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PULL, PUSH
-from dockless.registry.errors import ResponseError
+from dockless.registry.errors import ResponseError, TokenDeniedError
+from dockless.registry.retry import RETRYABLE_CODES, RETRYABLE_STATUS
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
 # A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400 or 401).
 _NOT_SIGNED = (400, 401, 403)
-# Statuses of registries that do not tell whether a blob exists: no permission (ECR without BatchGetImage), or no such
-# request (a store that a GET was redirected to).
-_NOT_TOLD = frozenset((400, 403, 404, 405, 501))
+_MAX_FAILURES = 3
 _TOTAL = re.compile(r"bytes (?:[0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18})\Z")
 
 
@@ -25,13 +24,17 @@ def forbids_head(error: ResponseError) -> bool:
     return error.status in _UNSUPPORTED or (error.is_redirected and error.status in _NOT_SIGNED)
 
 
-def blob_size(api: RegistryApi, repository: str, digest: Digest, *, actions: str = PULL) -> int | None:
+def blob_size(
+    api: RegistryApi, repository: str, digest: Digest, *, actions: str = PULL, confirm: bool = False
+) -> int | None:
     """Return the size of a blob in bytes, -1 if the response has no size; None if the blob does not exist.
 
-    Raises RegistryError. Nothing is retried.
+    With `confirm`, a blob is absent only if GET says so, too. Raises RegistryError. Nothing is retried.
     """
     try:
-        return api.head_blob(repository, digest, actions=actions)
+        size = api.head_blob(repository, digest, actions=actions)
+        if size is not None or not confirm:
+            return size
     except ResponseError as error:
         if not forbids_head(error):
             raise
@@ -52,16 +55,34 @@ def blob_size(api: RegistryApi, repository: str, digest: Digest, *, actions: str
     return -1 if response.length is None else response.length
 
 
-def has_blob(api: RegistryApi, repository: str, descriptor: Descriptor, *, if_not_told: bool) -> bool:
-    """Return whether a repository has a blob, before or after an upload; `if_not_told` if the registry does not tell.
+class BlobCheck:
+    """Checks whether a repository has a blob, before and after an upload.
 
-    Raises RegistryError. Nothing is retried.
+    Some registries do not tell: without a permission (ECR: BatchGetImage), or by a status that is neither 200 nor 404.
+    The check before an upload only saves the upload.
     """
-    try:
-        size = blob_size(api, repository, descriptor.digest, actions=PUSH)
-    except ResponseError as error:
-        if error.status not in _NOT_TOLD:
-            raise
-        return if_not_told
-    # A server that responds to every request with 200 sends a page of another size.
-    return size in (-1, descriptor.size)
+
+    def __init__(self, api: RegistryApi, repository: str, descriptor: Descriptor) -> None:
+        self._api = api
+        self._repository = repository
+        self._descriptor = descriptor
+        self._failures = 0
+
+    def exists(self, *, is_sent: bool) -> bool:
+        """Return whether the blob exists; `is_sent`, whether it was just sent, if the registry does not tell.
+
+        Raises RegistryError for an error that may be temporary, and for credentials that are not accepted.
+        """
+        try:
+            size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH, confirm=is_sent)
+        except ResponseError as error:
+            if error.status == 401 or isinstance(error, TokenDeniedError):
+                raise
+            if error.status in RETRYABLE_STATUS or RETRYABLE_CODES.intersection(error.codes):
+                # The check is given up before the upload is: some proxies fail at HEAD only.
+                self._failures += 1
+                if error.status < 500 or self._failures < _MAX_FAILURES:
+                    raise
+            return is_sent
+        # A server that responds to every request with 200 sends a page of another size.
+        return size in (-1, self._descriptor.size)

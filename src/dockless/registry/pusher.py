@@ -193,9 +193,12 @@ class _Push:
         def check(version: str) -> None:
             try:
                 if version in self.blobs:
-                    is_lost = self._client.blob_size(self._repository, Digest(version)) is None
+                    is_lost = self._client.blob_size(self._repository, Digest(version), confirm=True) is None
                 else:
                     found = self._client.head_manifest(self._repository, version, actions=PUSH, retry=False)
+                    if found != root.digest:
+                        # A proxy may answer HEAD wrongly.
+                        found, _ = read_tag(self._client, self._repository, version)
                     # Another push may have moved a tag since.
                     is_lost = found is None or (found != root.digest and found == self._before.get(version))
             except (RegistryError, InvalidDocumentError):

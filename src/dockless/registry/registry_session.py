@@ -179,8 +179,8 @@ class RegistrySession:
             return False
         challenges = response.headers("WWW-Authenticate")
         if response.status == 200:
-            is_page = response.header("Content-Type").startswith("text/html")
-            is_page = is_page or response.read_start(16).lstrip()[:1] == b"<"
+            begin = response.read_start(16).lstrip()[:1]
+            is_page = begin == b"<" or (begin != b"{" and response.header("Content-Type").startswith("text/html"))
             response.close()
             if is_page:
                 raise self._not_a_registry("the response is a web page")

@@ -51,8 +51,11 @@ _MAX_SHARED = 4
 # Seconds for the last attempt before the end of the budget.
 _LAST_ATTEMPT = 10.0
 
-# What is retryable. Statuses 499 and 520 to 524 are used by proxies and CDNs for failures of the registry behind them.
-RETRYABLE_STATUS = frozenset((408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524))
+# What is retryable. Statuses 499, 520 to 530, 598 and 599 are used by proxies and CDNs for failures of the registry
+# behind them, 421 for a connection of another host, 423 for something that another request has locked.
+RETRYABLE_STATUS = frozenset(
+    (408, 421, 423, 425, 429, 499, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598, 599)
+)
 # For registries that send these with another status.
 RETRYABLE_CODES = frozenset(("TOOMANYREQUESTS", "UNAVAILABLE"))
 BY_REASON = {
@@ -82,6 +85,10 @@ BY_REASON = {
     # Of UnauthorizedError: a new token was rejected, although an earlier one was accepted for the same purpose.
     "token ended": Verdict(True, 4),
 }
+# A signed URL whose time is over: the registry makes a new one. A success status that the specification does not have
+# for the request: a proxy or a cache may be restarting.
+NOT_SIGNED = Verdict(True, 2)
+UNEXPECTED_SUCCESS = Verdict(True, 2)
 # The content was damaged on its way to the registry: of a manifest, and of a blob.
 DAMAGED_MANIFEST = Verdict(True, 2)
 DAMAGED_UPLOAD = Verdict(True, 4)
@@ -100,7 +107,9 @@ def classify(error: RegistryError) -> Verdict:
         is_refusal = error.status in (401, 403)
         if error.status in RETRYABLE_STATUS or (not is_refusal and RETRYABLE_CODES.intersection(error.codes)):
             return RETRY
-        return FINAL
+        if error.is_redirected and error.method == "GET" and error.status in (400, 403):
+            return NOT_SIGNED
+        return UNEXPECTED_SUCCESS if 200 <= error.status < 300 else FINAL
     return BY_REASON.get(error.reason, FINAL) if isinstance(error, RegistryRequestError) else FINAL
 
 

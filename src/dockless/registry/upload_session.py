@@ -16,6 +16,8 @@ from dockless.registry.registry_session import RegistrySession
 # Bytes, or a function that opens a reader with a `__len__` each time that the body is sent.
 Body = Union[bytes, Callable[[], Any]]
 
+# Statuses of a success. What was done must be verified if the status is not that of the specification.
+SUCCESS = range(200, 207)
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 # A registry may hash or move a blob before it responds: bytes per second, and the longest wait in seconds.
 _COMMIT_RATE = 10_000_000
@@ -71,12 +73,13 @@ class UploadSession:
             "PATCH",
             self.location,
             # ECR responds with 201.
-            expect=(200, 201, 202, 204),
+            expect=SUCCESS,
             headers={"Content-Type": "application/octet-stream", **content_range},
             body=body,
         )
         response.close()
-        self._move_to_location(response)
+        if response.header("Location"):
+            self._move_to_location(response)
         return _uploaded_bytes(response)
 
     def commit(self, digest: Digest, body: Body, start: int, length: int) -> HttpResponse:
@@ -88,7 +91,7 @@ class UploadSession:
         response = self._request(
             "PUT",
             f"{self.location}{separator}digest={digest}",
-            expect=(200, 201, 202, 204),
+            expect=SUCCESS,
             headers=headers,
             body=body,
             read_timeout=min(_MAX_COMMIT, READ_TIMEOUT + (start + length) / _COMMIT_RATE),

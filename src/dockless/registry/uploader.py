@@ -19,7 +19,7 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
-from dockless.registry.presence import has_blob
+from dockless.registry.presence import BlobCheck
 from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
@@ -63,6 +63,7 @@ class BlobUploader:
         self._state = state
         self._repository = repository
         self._descriptor = descriptor
+        self._check = BlobCheck(api, repository, descriptor)
         self._source = source
         self._open_blob = OpenBlob(source, descriptor)
         self._mounts = mounts
@@ -77,6 +78,8 @@ class BlobUploader:
         self._session = api.upload_session(repository)
         # The number of bytes that the session has; None if the registry must be asked.
         self._offset: int | None = 0
+        # Whether a request for that number failed.
+        self._is_offset_refused = False
         # The rest is sent in one request until one is interrupted, and always if chunks are not supported.
         self._chunk_size = 0
         self._chunks_unsupported = False
@@ -222,7 +225,8 @@ class BlobUploader:
             return REFUSED_CHUNK
         if "NAME_UNKNOWN" in refusal.codes:
             self._forget_session()
-        elif refusal.status == 404 or is_lost(refusal):
+        elif refusal.status in (404, 409) or is_lost(refusal):
+            # Status 409: another client sends the same blob.
             self._forget_session()
             return LOST_SESSION
         else:
@@ -234,9 +238,9 @@ class BlobUploader:
         self._offset = 0
         self._drop_state()
 
-    def _exists(self, *, if_not_told: bool = False) -> bool:
+    def _exists(self, *, is_sent: bool = False) -> bool:
         self._attempts.check()
-        return has_blob(self._api, self._repository, self._descriptor, if_not_told=if_not_told)
+        return self._check.exists(is_sent=is_sent)
 
     def _resume(self) -> None:
         """Continue the session of an interrupted push, if there is one and it is usable."""
@@ -315,7 +319,8 @@ class BlobUploader:
         try:
             offset = self._session.uploaded_bytes()
         except ResponseError as refusal:
-            if classify(refusal).retryable or refusal.status in (401, 403):
+            if classify(refusal).retryable and not self._is_offset_refused:
+                self._is_offset_refused = True
                 raise
             # docker-registry 2.8 cannot continue after an interrupted request: 404, BLOB_UPLOAD_INVALID.
             self._forget_session()
@@ -364,7 +369,7 @@ class BlobUploader:
         # The specification requires 201. Another status may mean something else, another host, which the upload was
         # redirected to, cannot tell what the registry has, and without the digest the server may store nothing.
         is_certain = response.status == 201 and origin_of(response.url) == origin_of(self._api.base_url)
-        if is_other or not ((is_certain and stored) or self._exists(if_not_told=is_certain)):
+        if is_other or not ((is_certain and stored) or self._exists(is_sent=is_certain)):
             self._forget_session()
             raise ProtocolError(
                 f"{self._api.registry}/{self._repository} did not store the blob that was sent",

@@ -55,7 +55,7 @@ class HttpResponse:
 
     def headers(self, name: str) -> list[str]:
         """Return all values of a header that may occur several times."""
-        return list(self._raw.headers.getlist(name))
+        return [value.strip() for value in self._raw.headers.getlist(name)]
 
     @property
     def retry_after(self) -> float | None:
