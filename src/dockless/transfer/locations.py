@@ -136,7 +136,7 @@ def _names_no_registry(text: str) -> bool:
 
 
 def _refuse_paths(text: str) -> None:
-    """Raise InvalidValueError for a path, also for the name of an archive, which Docker would look for on Docker Hub."""
+    """Raise InvalidValueError for a path, also for the name of an archive, which Docker would look for on its Hub."""
     # An image name may follow the path of an archive.
     path = text.partition(":")[0]
     if text.startswith(_PATHS) or text in (".", ".."):
