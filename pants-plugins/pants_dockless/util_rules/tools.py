@@ -68,6 +68,7 @@ EXPORT_MODULES = (
     "dockless._files",
     "dockless._hashing",
     "dockless._printable",
+    "dockless._units",
     "dockless.errors",
     "dockless.image_tree",
     "dockless.layout.blob_copy",

@@ -67,7 +67,8 @@ class Location:
         elif colon and kind in _UNSUPPORTED:
             raise InvalidValueError(f"unsupported location '{printable(text, 200)}'", hint=_UNSUPPORTED[kind])
         else:
-            _refuse_other_names(text)
+            _refuse_paths(text)
+        _refuse_registries(text)
         if default_registry is None and _names_no_registry(text):
             raise InvalidValueError(
                 f"invalid reference '{printable(text, 300)}'",
@@ -134,14 +135,18 @@ def _names_no_registry(text: str) -> bool:
     return not (slash and ("." in first or ":" in first or first == "localhost"))
 
 
-def _refuse_other_names(text: str) -> None:
-    """Raise InvalidValueError for text that Docker would take for a name on Docker Hub, and that is meant otherwise."""
+def _refuse_paths(text: str) -> None:
+    """Raise InvalidValueError for a path, also for the name of an archive, which Docker would look for on its Hub."""
     # An image name may follow the path of an archive.
     path = text.partition(":")[0]
     if text.startswith(_PATHS) or text in (".", ".."):
         raise _not_a_reference(text)
     if _names_no_registry(text) and (path.endswith(_ARCHIVES) or text.endswith(_ARCHIVES)):
         raise _not_a_reference(text)
+
+
+def _refuse_registries(text: str) -> None:
+    """Raise InvalidValueError for a registry alone, which Docker would take for a name and a tag on Docker Hub."""
     if _REGISTRY.match(text):
         registry = printable(text.partition("@")[0], 200)
         raise InvalidValueError(

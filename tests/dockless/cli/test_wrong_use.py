@@ -134,6 +134,7 @@ FAILURES = [
     ("tags ghcr.io", "`dockless repositories ghcr.io` lists the repositories"),
     ("tags [::1]:5000", "'[::1]:5000' names a registry, and no repository"),
     ("inspect localhost", "'localhost' names a registry, and no repository"),
+    ("inspect docker://localhost:5000", "'localhost:5000' names a registry, and no repository"),
     ("copy oci:o localhost:5000", "'localhost:5000' names a registry, and no repository"),
     ("repositories localhost:5000/app", "write the registry alone, localhost:5000; `dockless tags localhost:5000/app`"),
     ("repositories https://localhost:5000", "; remove https://"),
