@@ -30,12 +30,18 @@ _REGISTRY = re.compile(
     r"|(?:[^/]+\.)?gcr\.io|[^/]+\.(?:pkg\.dev|azurecr\.io|amazonaws\.com))/"
 )
 
+# Not in the text of a field, because `help_text` joins lines of different indentation.
 _PLACEHOLDERS = softwrap(
     """
-    The value may contain the placeholders `{name}` (the name of the target), `{directory}` (the name of the
-    directory that contains the BUILD file), `{parent_directory}` (the name of its parent directory), `{full_directory}`
-    (the path of the directory, relative to the build root) and `{pants.hash}` (the 64 hexadecimal digits of the image's
-    digest).
+    The value may contain these placeholders:
+
+      - `{name}`: the name of the target.
+      - `{directory}`: the name of the directory that contains the BUILD file.
+      - `{parent_directory}`: the name of the parent directory of this directory.
+      - `{full_directory}`: the path of the directory, relative to the build root.
+      - `{env.NAME}`: an environment variable. `{env.NAME:default}` has a default for a variable that is not set.
+      - `{git.commit}`, `{git.short_commit}`: the commit that is checked out, and its first 12 digits.
+      - `{pants.hash}`: the 64 hexadecimal digits of the image's digest.
     """
 )
 
@@ -712,13 +718,17 @@ class RepositoryField(StringField):
     """The repository to push to."""
 
     alias = "repository"
-    help = help_text(
-        f"""
-        The repository in the registry, such as `team/{{name}}`. The default is `[dockless].default_repository`. The
-        `repository` of an entry of `[dockless].registries` takes precedence, but the value must be valid.
-
-        {_PLACEHOLDERS}
-        """
+    help = "\n\n".join(
+        (
+            softwrap(
+                """
+                The repository in the registry, such as `team/{name}`. The default is `[dockless].default_repository`;
+                for a `push_image`, the repository of its image. The `repository` of an entry of `[dockless].registries`
+                takes precedence, but the value must be valid.
+                """
+            ),
+            _PLACEHOLDERS,
+        )
     )
 
 
@@ -726,16 +736,41 @@ class ImageTagsField(StringSequenceField):
     """The tags to push."""
 
     alias = "image_tags"
-    default = ("latest",)
-    help = help_text(
-        f"""
-        The tags that `publish` gives to the image. Tags do not change the digest of the image.
+    help = "\n\n".join(
+        (
+            softwrap(
+                """
+                The tags that `publish` gives to the image, together with those in `image_tag_files`. Tags do not change
+                the digest of the image. If neither field is set, the tags are `[dockless].default_image_tags`; for a
+                `push_image`, the tags of its image.
+                """
+            ),
+            _PLACEHOLDERS,
+            softwrap(
+                """
+                Example:
 
-        {_PLACEHOLDERS}
+                    image_tags=["1.2.3", "{git.short_commit}", "build-{env.BUILD_NUMBER:local}"]
+                """
+            ),
+        )
+    )
+
+
+class ImageTagFilesField(SpecialCasedDependencies):
+    """Targets whose files contain tags."""
+
+    alias = "image_tag_files"
+    help = help_text(
+        """
+        Addresses of targets whose files contain further tags, one tag on each line. Empty lines and lines that begin
+        with `#` are ignored. A line may contain the placeholders of `image_tags`. The targets may generate the files,
+        as `shell_command` does.
 
         Example:
 
-            image_tags=["1.2.3", "latest"]
+            file(name="version", source="VERSION")
+            container_image(name="image", image_tag_files=[":version"])
         """
     )
 
@@ -762,7 +797,28 @@ class CopyForeignLayersField(BoolField):
     )
 
 
-PUBLISH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField, CopyForeignLayersField)
+PUBLISH_FIELDS = (
+    RegistriesField,
+    RepositoryField,
+    ImageTagsField,
+    ImageTagFilesField,
+    SkipPushField,
+    CopyForeignLayersField,
+)
+
+
+class ImagesField(SpecialCasedDependencies):
+    """The images of an index."""
+
+    alias = "images"
+    required = True
+    help = help_text(
+        """
+        Addresses of the `container_image` targets in the index, in this order. Each platform may occur once. For an
+        image with several platforms, all of its platforms are in the index. Write the full address of an image with
+        parameters, as in `:image@platforms=amd64`.
+        """
+    )
 
 
 class ImageField(SpecialCasedDependencies):
@@ -770,7 +826,7 @@ class ImageField(SpecialCasedDependencies):
 
     alias = "image"
     required = True
-    help = "The address of the `container_image` to push."
+    help = "The address of the `container_image` or the `image_index` to push."
 
     @classmethod
     def compute_value(  # type: ignore[override]
@@ -860,6 +916,46 @@ class ContainerImageTarget(Target):
     )
 
 
+class ImageIndexTarget(Target):
+    """An index of images with different content."""
+
+    alias = "image_index"
+    core_fields = (
+        *COMMON_TARGET_FIELDS,
+        ImagesField,
+        EnvironmentField,
+        FormatField,
+        AnnotationsField,
+        OutputField,
+        IncludeBaseLayersField,
+        OutputPathField,
+        *PUBLISH_FIELDS,
+    )
+    help = help_text(
+        """
+        An image index: one reference for images of several platforms, each with its own content. From this reference, a
+        container runtime pulls the image for its platform. If only the base differs between platforms, a
+        `container_image` with several `platforms` is enough.
+
+        Example:
+
+            container_image(
+                name="amd64",
+                platforms=["linux/amd64"],
+                contents={"/app/server": ":server-amd64"},
+                skip_push=True,
+            )
+            container_image(
+                name="arm64",
+                platforms=["linux/arm64"],
+                contents={"/app/server": ":server-arm64"},
+                skip_push=True,
+            )
+            image_index(name="image", images=[":amd64", ":arm64"], image_tags=["1.2.3"])
+        """
+    )
+
+
 class PushImageTarget(Target):
     """Another destination of an image."""
 
@@ -867,11 +963,13 @@ class PushImageTarget(Target):
     core_fields = (*COMMON_TARGET_FIELDS, ImageField, OutputPathField, *PUBLISH_FIELDS)
     help = help_text(
         """
-        Another destination of a `container_image`. `publish` pushes the image to this destination. `package` writes a
-        `.json` file with the digest of the image and the references.
+        Another destination of a `container_image` or an `image_index`. `publish` pushes the image to this destination.
+        `package` writes a `.json` file with the digest of the image and the references.
 
-        The fields `registries`, `repository` and `image_tags` of the image do not apply to this target. In
-        `repository` and `image_tags`, `{name}` is the name of this target, not of the image.
+        Without the field `repository`, the repository is that of the image. Without the fields `image_tags` and
+        `image_tag_files`, the tags are those of the image. In fields of this target, `{name}` is the name of this
+        target; in those of the image, `{name}` is the name of the image. The field `registries` of the image does not
+        apply to this target.
 
         Example:
 
@@ -880,7 +978,6 @@ class PushImageTarget(Target):
                 image=":image",
                 registries=["mirror.example.com:5000"],
                 repository="acme/image",
-                image_tags=["1.2.3"],
             )
         """
     )

@@ -219,7 +219,7 @@ def test_skip_push(backend, publish):
 
 @pytest.mark.parametrize("address", ["image", "push"])
 def test_skip_push_before_packaging(backend, address):
-    """In Pants 2.32 and later. Earlier releases package targets with `skip_push`."""
+    """In Pants 2.32 and later. Earlier releases package targets that they skip."""
     publish_kind, package_kind = {
         "image": (PublishContainerImageFieldSet, ContainerImageFieldSet),
         "push": (PublishPushImageFieldSet, PushImageFieldSet),
@@ -233,17 +233,22 @@ def test_skip_push_before_packaging(backend, address):
             }
         )
         target = backend.get_target(package_address(address))
-        return publish_kind.create(target).check_skip_request(package_kind.create(target))
+        request = publish_kind.create(target).check_skip_request(package_kind.create(target))
+        return request and backend.request(publish_goal.CheckSkipResult, [request]).skipped_packages
 
-    assert check(False) is None
-    request = check(True)
     if not hasattr(publish_goal, "CheckSkipResult"):
-        assert request is None
+        assert check(True) is None
         return
-    (skipped,) = backend.request(publish_goal.CheckSkipResult, [request]).skipped_packages
+    assert check(False) == ()
+    (skipped,) = check(True)
     assert skipped.names == (f"app:{address}",)
     assert (skipped.process, skipped.description) == (None, f"(by `skip_push` on app:{address})")
     assert skipped.data["publisher"] == "dockless"
+    backend.set_options(["--dockless-skip-push"], env_inherit={"PATH"})
+    (skipped,) = check(False)
+    assert skipped.description == "(by the option `[dockless].skip_push`)"
+    backend.set_options(["--no-dockless-allow-publish"], env_inherit={"PATH"})
+    assert "option `[dockless].allow_publish`" in backend.error_line(lambda: check(False))
 
 
 def test_no_destination(backend, publish):

@@ -65,7 +65,7 @@ def test_all_images_in_one_run(push, registry, backend):
     assert result.exit_code == 0, result.stderr
     digests = {name: backend.description(f"app:{name}")["digest"] for name in ("a", "b")}
     assert result.stderr.splitlines() == [
-        "- app:skipped skipped (by `skip_push`).",
+        "- app:skipped skipped (by `skip_push` on app:skipped).",
         f"✓ {registry.host}/a:1, {registry.host}/a:2 pushed ({digests['a']}).",
         f"✓ {registry.host}/b:latest pushed ({digests['b']}).",
         f"✓ {registry.host}/team/c:latest pushed ({digests['b']}).",

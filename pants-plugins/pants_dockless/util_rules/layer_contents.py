@@ -25,6 +25,7 @@ from pants_dockless.target_types import (
     ContentsField,
     ImageField,
     ImageLayerDependenciesField,
+    ImagesField,
 )
 
 
@@ -147,7 +148,7 @@ def _check_content_type(requested_by: RequestedBy, target: Target) -> None:
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`", hint="move the address to `layers`"
         )
-    if target.has_field(ContainerImageDependenciesField) or target.has_field(ImageField):
+    if any(map(target.has_field, (ContainerImageDependenciesField, ImagesField, ImageField))):
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`, which cannot be the content of a layer",
             hint="use the addresses of the files and packages in the image",
