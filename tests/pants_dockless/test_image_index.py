@@ -168,7 +168,7 @@ def test_base_layers_stay_in_the_registry(backend, packaged):
         ("", "The 'images' field in target b:bad must be defined."),
         ('images=":a"', "The 'images' field in target b:bad must be an iterable of strings"),
         ('images=["app:amd64"], format="docker"', "b:bad: the image for linux/amd64 has the format oci; build the im"),
-        ('images=["app:amd64"], format="x"', "The 'format' field in target b:bad must be one of"),
+        ('images=["app:amd64"], format="x"', "Values for the 'format' field in target b:bad must be one of"),
         ('images=["app:amd64"], annotations={"": "x"}', "b:bad: field `annotations`: the name of an annotation is "),
         ('images=["app:amd64", "app:arm64"], output="docker-archive"', "b:bad: field `output`: a docker-archive con"),
         ('images=["app:amd64"], registries=["x.y"], image_tags=["a b"]', "b:bad: field `image_tags`: invalid tag 'a b"),
