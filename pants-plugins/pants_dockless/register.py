@@ -13,7 +13,7 @@ from pants_dockless.target_types import (
     ImageLayerTarget,
     PushImageTarget,
 )
-from pants_dockless.util_rules import image_layer, interpreter
+from pants_dockless.util_rules import image_layer, interpreter, lockfile_dependencies
 
 
 def target_types() -> Iterable[type[Target]]:
@@ -27,6 +27,7 @@ def rules() -> Iterable[Any]:
         *interpreter.rules(),
         *image_layer.rules(),
         *generate_lockfiles.rules(),
+        *lockfile_dependencies.rules(),
         *package.rules(),
         *publish.rules(),
         *push.rules(),

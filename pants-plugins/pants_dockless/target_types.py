@@ -723,6 +723,10 @@ class BasePlatformsField(StringSequenceField):
     )
 
 
+class BaseImageDependenciesField(Dependencies):
+    """The dependencies of a base image: the lockfile, which Pants infers."""
+
+
 # -- Publishing: fields of `container_image` and `push_image` --
 
 
@@ -1021,7 +1025,7 @@ class BaseImageTarget(Target):
     """An image of a registry that other images are based on."""
 
     alias = "base_image"
-    core_fields = (*COMMON_TARGET_FIELDS, ReferenceField, BasePlatformsField)
+    core_fields = (*COMMON_TARGET_FIELDS, BaseImageDependenciesField, ReferenceField, BasePlatformsField)
     help = help_text(
         """
         An image in a registry that `container_image` targets are based on. The lockfile `[dockless].lockfile` pins the
