@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from pants.backend.project_info import dependents
-from pants.core.target_types import LockfilesGeneratorTarget, LockfileTarget
+from pants.core import target_types
 from pants.engine.addresses import Address, Addresses
 from pants.engine.rules import QueryRule
 from pants.engine.target import Dependencies, DependenciesRequest
@@ -42,7 +42,8 @@ def backend():
             QueryRule(ChangedAddresses, [ChangedRequest]),
             QueryRule(Addresses, [DependenciesRequest]),
         ],
-        [LockfileTarget, LockfilesGeneratorTarget],
+        # Later releases of Pants have a target for deleted files.
+        [target_types.LockfileTarget, *filter(None, [getattr(target_types, "DeletedTarget", None)])],
     )
 
 
@@ -77,7 +78,7 @@ def selected(backend):
         blocks = {"sources_blocks": FrozenDict()} if "sources_blocks" in ChangedRequest.__dataclass_fields__ else {}
         request = ChangedRequest(sources=("base_images.lock",), dependents=DependentsOption.TRANSITIVE, **blocks)
         addresses = backend.request(ChangedAddresses, [request])
-        return {address.target_name for address in addresses} - {"_base-images_lockfile"}
+        return {address.target_name for address in addresses} - {"_base-images_lockfile", "__deleted"}
 
     return call
 
