@@ -218,6 +218,28 @@ def test_skip_push(backend, publish):
 
 
 @pytest.mark.parametrize("address", ["image", "push"])
+def test_options_that_skip_or_forbid_to_publish(backend, publish, registries, address):
+    backend.write_files(build(""))
+
+    def published(*options):
+        backend.set_options([f"--dockless-registries={registries!r}", *options], env_inherit={"PATH", "HOME"})
+        return publish(address, same_run=True)
+
+    (skipped,) = published("--dockless-skip-push", "--no-dockless-allow-publish")
+    assert (skipped.process, skipped.description) == (None, "(by the option `[dockless].skip_push`)")
+    assert skipped.names
+    assert backend.error_line(lambda: published("--no-dockless-allow-publish")) == (
+        f"app:{address}: option `[dockless].allow_publish`: the option is false, so that no image is published; "
+        "publish in CI, or add --dockless-allow-publish"
+    )
+    # What a target skips is not an error.
+    backend.write_files(build("skip_push=True"))
+    if address == "image":
+        (skipped,) = published("--no-dockless-allow-publish")
+        assert skipped.description == "(by `skip_push` on app:image)"
+
+
+@pytest.mark.parametrize("address", ["image", "push"])
 def test_skip_push_before_packaging(backend, address):
     """In Pants 2.32 and later. Earlier releases package targets that they skip."""
     publish_kind, package_kind = {
