@@ -1,4 +1,4 @@
-"""The fields that `package` reads from a `container_image` and a `push_image`."""
+"""The fields that `package` reads from a `container_image`, an `image_index` and a `push_image`."""
 
 from dataclasses import dataclass, fields
 
@@ -18,15 +18,13 @@ from pants_dockless.target_types import (
     HealthcheckField,
     ImageField,
     ImageLayerDependenciesField,
-    ImageTagsField,
+    ImagesField,
     IncludeBaseLayersField,
     LabelsField,
     LayersField,
     OutputField,
     PlatformsField,
-    RegistriesField,
     RemoveLayersField,
-    RepositoryField,
     SkipPushField,
     StopSignalField,
     UserField,
@@ -60,9 +58,6 @@ class ContainerImageFieldSet(PackageFieldSet):
     output: OutputField
     include_base_layers: IncludeBaseLayersField
     output_path: OutputPathField
-    registries: RegistriesField
-    repository: RepositoryField
-    image_tags: ImageTagsField
     skip_push: SkipPushField
     environment: EnvironmentField
 
@@ -81,6 +76,40 @@ class BuildImageFieldSet(ContainerImageFieldSet):
 
     @classmethod
     def of(cls, field_set: ContainerImageFieldSet) -> "BuildImageFieldSet":
+        """Return the field set with the values of another one."""
+        return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
+
+
+@dataclass(frozen=True)
+class ImageIndexFieldSet(PackageFieldSet):
+    """The fields of an `image_index`."""
+
+    required_fields = (ImagesField,)
+
+    images: ImagesField
+    format: FormatField
+    annotations: AnnotationsField
+    output: OutputField
+    include_base_layers: IncludeBaseLayersField
+    output_path: OutputPathField
+    skip_push: SkipPushField
+    environment: EnvironmentField
+
+
+@dataclass(frozen=True)
+class BuildIndexFieldSet(ImageIndexFieldSet):
+    """The fields of an `image_index`. Its package is the index without the output of the goal `package`.
+
+    No goal selects the field set.
+    """
+
+    @classmethod
+    def opt_out(cls, tgt: Target) -> bool:
+        """Return True for all targets."""
+        return True
+
+    @classmethod
+    def of(cls, field_set: ImageIndexFieldSet) -> "BuildIndexFieldSet":
         """Return the field set with the values of another one."""
         return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
 
@@ -110,7 +139,4 @@ class PushImageFieldSet(PackageFieldSet):
 
     image: ImageField
     output_path: OutputPathField
-    registries: RegistriesField
-    repository: RepositoryField
-    image_tags: ImageTagsField
     skip_push: SkipPushField

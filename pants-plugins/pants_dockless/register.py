@@ -6,13 +6,19 @@ from typing import Any
 from pants.engine.target import Target
 
 from pants_dockless.goals import generate_lockfiles, package, publish, push
-from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
-from pants_dockless.util_rules import image_layer, interpreter
+from pants_dockless.target_types import (
+    BaseImageTarget,
+    ContainerImageTarget,
+    ImageIndexTarget,
+    ImageLayerTarget,
+    PushImageTarget,
+)
+from pants_dockless.util_rules import image_layer, interpreter, lockfile_dependencies
 
 
 def target_types() -> Iterable[type[Target]]:
     """Return the target types of the backend."""
-    return [BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget]
+    return [BaseImageTarget, ContainerImageTarget, ImageIndexTarget, ImageLayerTarget, PushImageTarget]
 
 
 def rules() -> Iterable[Any]:
@@ -21,6 +27,7 @@ def rules() -> Iterable[Any]:
         *interpreter.rules(),
         *image_layer.rules(),
         *generate_lockfiles.rules(),
+        *lockfile_dependencies.rules(),
         *package.rules(),
         *publish.rules(),
         *push.rules(),

@@ -104,7 +104,7 @@ class Dockless(Subsystem):
             target) and `{{default_repository}}` (the value of that option).
 
             If `skip_push` is true, `publish` does not push to the registry. `extra_image_tags` are pushed in addition
-            to the tags of each target.
+            to the tags of each target, and may contain the placeholders of the field `image_tags`.
 
             If `insecure` is true, plain HTTP and TLS certificates that cannot be verified are accepted. Plain HTTP is
             always accepted for loopback addresses.
@@ -116,12 +116,30 @@ class Dockless(Subsystem):
         default="{name}",
         help=softwrap(
             """
-            The repository of images that do not set the `repository` field.
-
-            The value may contain the placeholders `{name}` (the name of the target), `{directory}` (the name
-            of the directory that contains the BUILD file), `{parent_directory}` (the name of its parent directory) and
-            `{full_directory}` (the path of the directory, relative to the build root). For example:
-            `{parent_directory}/{name}`.
+            The repository of images that do not set the `repository` field, such as `{parent_directory}/{name}`. The
+            value may contain the placeholders of this field.
+            """
+        ),
+    )
+    default_image_tags = StrListOption(
+        default=["latest"],
+        help=softwrap(
+            """
+            The tags of images that set neither `image_tags` nor `image_tag_files`. The values may contain the
+            placeholders of `image_tags`.
+            """
+        ),
+    )
+    skip_push = BoolOption(
+        default=False,
+        help="If true, `publish` and `push` skip all images, as if each target had `skip_push=True`.",
+    )
+    allow_publish = BoolOption(
+        default=True,
+        help=softwrap(
+            """
+            If false, `publish` and `push` of an image are an error. Set the option to false in `pants.toml` and to true
+            in the configuration of CI, so that images are only pushed from CI. `push --dry-run` is always possible.
             """
         ),
     )

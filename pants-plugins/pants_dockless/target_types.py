@@ -13,38 +13,64 @@ from pants.engine.target import (
     DictStringToStringField,
     InvalidFieldException,
     InvalidFieldTypeException,
+    SequenceField,
     SpecialCasedDependencies,
     StringField,
     StringSequenceField,
     Target,
 )
+from pants.util.frozendict import FrozenDict
 from pants.util.strutil import help_text, softwrap
 
 from dockless.errors import printable
 from pants_dockless._compat import EnvironmentField
 from pants_dockless.subsystem import ALL_DEFAULT_REGISTRIES
 
+# Strings that are an address or a reference, such as `python:3.12`.
+_MAY_BE_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._/-]*(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?\Z")
 # Strings that cannot be the first component of an address: a host with a port, and well-known registries.
 _REGISTRY = re.compile(
     r"[^/:]+:[0-9]+/|(?:localhost|docker\.io|ghcr\.io|quay\.io|mcr\.microsoft\.com|public\.ecr\.aws|registry\.k8s\.io"
     r"|(?:[^/]+\.)?gcr\.io|[^/]+\.(?:pkg\.dev|azurecr\.io|amazonaws\.com))/"
 )
 
+# Not in the text of a field, because `help_text` joins lines of different indentation.
 _PLACEHOLDERS = softwrap(
     """
-    The value may contain the placeholders `{name}` (the name of the target), `{directory}` (the name of the
-    directory that contains the BUILD file), `{parent_directory}` (the name of its parent directory), `{full_directory}`
-    (the path of the directory, relative to the build root) and `{pants.hash}` (the 64 hexadecimal digits of the image's
-    digest).
+    The value may contain these placeholders:
+
+      - `{name}`: the name of the target.
+      - `{directory}`: the name of the directory that contains the BUILD file.
+      - `{parent_directory}`: the name of the parent directory of this directory.
+      - `{full_directory}`: the path of the directory, relative to the build root.
+      - `{env.NAME}`: an environment variable. `{env.NAME:default}` has a default for a variable that is not set.
+      - `{git.commit}`, `{git.short_commit}`: the commit that is checked out, and its first 12 digits.
+      - `{pants.hash}`: the 64 hexadecimal digits of the image's digest.
     """
 )
 
 
-def single_address(field: type[SpecialCasedDependencies], raw_value: Any, address: Address) -> Optional[tuple[str]]:
-    """Return the value of a field that is one string as a sequence, which SpecialCasedDependencies expects."""
-    if raw_value is not None and not isinstance(raw_value, str):
-        raise InvalidFieldTypeException(address, field.alias, raw_value, expected_type="a string")
-    return None if raw_value is None else (raw_value,)
+class SingleAddressField(SpecialCasedDependencies):
+    """One address, in a field type that `dependencies` and `dependents` know. The value is a string."""
+
+    value: Optional[str]  # type: ignore[assignment]
+
+    @classmethod
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
+        """Check that the value is a string."""
+        if raw_value is not None and not isinstance(raw_value, str):
+            raise InvalidFieldTypeException(address, cls.alias, raw_value, expected_type="a string")
+        # Not the check of SpecialCasedDependencies, whose value is a sequence.
+        value: Optional[str] = super(SequenceField, cls).compute_value(raw_value, address)
+        return value
+
+    def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
+        """Return the address."""
+        return UnparsedAddressInputs(
+            () if self.value is None else (self.value,),
+            owning_address=self.address,
+            description_of_origin=f"the `{self.alias}` from the target {self.address}",
+        )
 
 
 # -- The content of a layer: fields of `image_layer` and `container_image` --
@@ -85,8 +111,9 @@ class ContainerImageDependenciesField(ContentDependenciesField):
 
 
 class ContentsField(SpecialCasedDependencies):
-    """A dictionary of path -> address. The value is a sequence of `PATH <- ADDRESS`, the form that Pants expects."""
+    """A dictionary of path -> address."""
 
+    value: Optional[FrozenDict[str, str]]  # type: ignore[assignment]
     alias = "contents"
     help = help_text(
         """
@@ -113,22 +140,27 @@ class ContentsField(SpecialCasedDependencies):
     @classmethod
     def compute_value(  # type: ignore[override]
         cls, raw_value: Optional[Mapping[str, str]], address: Address
-    ) -> Optional[tuple[str, ...]]:
-        """Check the dictionary and convert each entry to `PATH <- ADDRESS`."""
-        if raw_value is None:
-            return super().compute_value(None, address)
-        if not isinstance(raw_value, Mapping) or not all(
-            isinstance(x, str) for pair in raw_value.items() for x in pair
-        ):
-            raise InvalidFieldTypeException(
-                address, cls.alias, raw_value, expected_type="a dictionary of path -> address"
-            )
-        return super().compute_value([f"{path} <- {raw_value[path]}" for path in sorted(raw_value)], address)
+    ) -> Optional[FrozenDict[str, str]]:
+        """Check the dictionary."""
+        if raw_value is not None:
+            if not isinstance(raw_value, Mapping) or not all(
+                isinstance(x, str) for pair in raw_value.items() for x in pair
+            ):
+                raise InvalidFieldTypeException(
+                    address, cls.alias, raw_value, expected_type="a dictionary of path -> address"
+                )
+            raw_value = FrozenDict(raw_value)
+        # Not the check of SpecialCasedDependencies, whose value is a sequence.
+        value: Optional[FrozenDict[str, str]] = super(SequenceField, cls).compute_value(
+            raw_value,
+            address,
+        )
+        return value
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The path and the address of each entry, as written in the BUILD file."""
-        return tuple((path, address) for path, _, address in (item.rpartition(" <- ") for item in self.value or ()))
+        """The path and the address of each entry, sorted by path."""
+        return tuple(sorted((self.value or {}).items()))
 
     def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
         """Return the addresses of all entries."""
@@ -342,10 +374,10 @@ class WhiteoutsField(StringSequenceField):
 
 
 class MtimeField(StringField):
-    """The modification time of all entries."""
+    """The modification time of all entries: a string or an integer."""
 
     alias = "mtime"
-    value: str
+    value: Union[str, int]  # type: ignore[assignment]
     default = "0"
     help = help_text(
         """
@@ -355,10 +387,12 @@ class MtimeField(StringField):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Union[str, int, None], address: Address) -> Optional[str]:
+    def compute_value(  # type: ignore[override]
+        cls, raw_value: Union[str, int, None], address: Address
+    ) -> Union[str, int, None]:
         """Accept an integer as well as a string."""
         if isinstance(raw_value, int) and not isinstance(raw_value, bool):
-            raw_value = str(raw_value)
+            return raw_value
         return super().compute_value(raw_value, address)  # type: ignore[arg-type]
 
 
@@ -415,7 +449,7 @@ class LayersField(SpecialCasedDependencies):
     )
 
 
-class BaseField(SpecialCasedDependencies):
+class BaseField(SingleAddressField):
     """The base of the image: an address or a reference. Only an address is a dependency."""
 
     alias = "base"
@@ -436,16 +470,14 @@ class BaseField(SpecialCasedDependencies):
     )
 
     @classmethod
-    def compute_value(  # type: ignore[override]
-        cls, raw_value: Optional[str], address: Address
-    ) -> Optional[tuple[str, ...]]:
+    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
         """Reject references without a digest."""
-        value = super().compute_value(single_address(cls, raw_value, address), address)
-        if value and "@sha256:" not in value[0] and _REGISTRY.match(value[0]):
+        value = super().compute_value(raw_value, address)
+        if value and "@sha256:" not in value and _REGISTRY.match(value):
             raise InvalidFieldException(
                 printable(
-                    f"{address}: field `base`: {value[0]!r} is a reference without a digest; add the target "
-                    f"`base_image(reference={value[0]!r})` and use its address, or write "
+                    f"{address}: field `base`: {value!r} is a reference without a digest; add the target "
+                    f"`base_image(reference={value!r})` and use its address, or write "
                     "registry/repository@sha256:...",
                     None,
                 )
@@ -455,14 +487,18 @@ class BaseField(SpecialCasedDependencies):
     @property
     def reference(self) -> str:
         """The reference, or an empty string if the value is an address."""
-        return self.value[0] if self.value and "@sha256:" in self.value[0] else ""
+        return self.value if self.value and "@sha256:" in self.value else ""
 
     def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
         """Return the address, or nothing if the value is a reference."""
+        origin = f"the `{self.alias}` from the target {self.address}"
+        if self.value is not None and _MAY_BE_REFERENCE.match(self.value):
+            # Pants reports addresses that do not exist, with this text.
+            origin += f" (for an image of a registry, use the address of a `base_image(reference={self.value!r})`)"
         return UnparsedAddressInputs(
-            () if self.reference else self.value or (),
+            () if self.reference or self.value is None else (self.value,),
             owning_address=self.address,
-            description_of_origin=f"the `{self.alias}` from the target {self.address}",
+            description_of_origin=origin,
         )
 
 
@@ -698,6 +734,10 @@ class BasePlatformsField(StringSequenceField):
     )
 
 
+class BaseImageDependenciesField(Dependencies):
+    """The dependencies of a base image: the lockfile, which Pants infers."""
+
+
 # -- Publishing: fields of `container_image` and `push_image` --
 
 
@@ -723,13 +763,17 @@ class RepositoryField(StringField):
     """The repository to push to."""
 
     alias = "repository"
-    help = help_text(
-        f"""
-        The repository in the registry, such as `team/{{name}}`. The default is `[dockless].default_repository`. The
-        `repository` of an entry of `[dockless].registries` takes precedence, but the value must be valid.
-
-        {_PLACEHOLDERS}
-        """
+    help = "\n\n".join(
+        (
+            softwrap(
+                """
+                The repository in the registry, such as `team/{name}`. The default is `[dockless].default_repository`;
+                for a `push_image`, the repository of its image. The `repository` of an entry of `[dockless].registries`
+                takes precedence, but the value must be valid.
+                """
+            ),
+            _PLACEHOLDERS,
+        )
     )
 
 
@@ -737,16 +781,41 @@ class ImageTagsField(StringSequenceField):
     """The tags to push."""
 
     alias = "image_tags"
-    default = ("latest",)
-    help = help_text(
-        f"""
-        The tags that `publish` gives to the image. Tags do not change the digest of the image.
+    help = "\n\n".join(
+        (
+            softwrap(
+                """
+                The tags that `publish` gives to the image, together with those in `image_tag_files`. Tags do not change
+                the digest of the image. If neither field is set, the tags are `[dockless].default_image_tags`; for a
+                `push_image`, the tags of its image.
+                """
+            ),
+            _PLACEHOLDERS,
+            softwrap(
+                """
+                Example:
 
-        {_PLACEHOLDERS}
+                    image_tags=["1.2.3", "{git.short_commit}", "build-{env.BUILD_NUMBER:local}"]
+                """
+            ),
+        )
+    )
+
+
+class ImageTagFilesField(SpecialCasedDependencies):
+    """Targets whose files contain tags."""
+
+    alias = "image_tag_files"
+    help = help_text(
+        """
+        Addresses of targets whose files contain further tags, one tag on each line. Empty lines and lines that begin
+        with `#` are ignored. A line may contain the placeholders of `image_tags`. The targets may generate the files,
+        as `shell_command` does.
 
         Example:
 
-            image_tags=["1.2.3", "latest"]
+            file(name="version", source="VERSION")
+            container_image(name="image", image_tag_files=[":version"])
         """
     )
 
@@ -773,22 +842,36 @@ class CopyForeignLayersField(BoolField):
     )
 
 
-PUBLISH_FIELDS = (RegistriesField, RepositoryField, ImageTagsField, SkipPushField, CopyForeignLayersField)
+PUBLISH_FIELDS = (
+    RegistriesField,
+    RepositoryField,
+    ImageTagsField,
+    ImageTagFilesField,
+    SkipPushField,
+    CopyForeignLayersField,
+)
 
 
-class ImageField(SpecialCasedDependencies):
-    """The address of an image: one address, in a field type that `dependencies` and `dependents` know."""
+class ImagesField(SpecialCasedDependencies):
+    """The images of an index."""
+
+    alias = "images"
+    required = True
+    help = help_text(
+        """
+        Addresses of the `container_image` targets in the index, in this order. Each platform may occur once. For an
+        image with several platforms, all of its platforms are in the index. Write the full address of an image with
+        parameters, as in `:image@platforms=amd64`.
+        """
+    )
+
+
+class ImageField(SingleAddressField):
+    """The address of an image."""
 
     alias = "image"
     required = True
-    help = "The address of the `container_image` to push."
-
-    @classmethod
-    def compute_value(  # type: ignore[override]
-        cls, raw_value: Optional[str], address: Address
-    ) -> Optional[tuple[str, ...]]:
-        """Convert the address to a sequence."""
-        return super().compute_value(single_address(cls, raw_value, address), address)
+    help = "The address of the `container_image` or the `image_index` to push."
 
 
 # -- Targets --
@@ -870,6 +953,57 @@ class ContainerImageTarget(Target):
         """
     )
 
+    def __init__(self, unhydrated_values: dict[str, Any], address: Address, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
+        """Raise InvalidFieldException for a field of `image_layer`. The error of Pants would list all valid fields."""
+        fields_of_layers = {field.alias for field in IMAGE_LAYER_FIELDS} - {field.alias for field in self.core_fields}
+        misplaced = sorted(fields_of_layers.intersection(unhydrated_values))
+        if misplaced:
+            raise InvalidFieldException(
+                f"{address}: field `{misplaced[0]}`: the field belongs to `image_layer`, not to `container_image`; "
+                "move the content to an image_layer with this field, and add the address of the image_layer to `layers`"
+            )
+        super().__init__(unhydrated_values, address, *args, **kwargs)
+
+
+class ImageIndexTarget(Target):
+    """An index of images with different content."""
+
+    alias = "image_index"
+    core_fields = (
+        *COMMON_TARGET_FIELDS,
+        ImagesField,
+        EnvironmentField,
+        FormatField,
+        AnnotationsField,
+        OutputField,
+        IncludeBaseLayersField,
+        OutputPathField,
+        *PUBLISH_FIELDS,
+    )
+    help = help_text(
+        """
+        An image index: one reference for images of several platforms, each with its own content. From this reference, a
+        container runtime pulls the image for its platform. If only the base differs between platforms, a
+        `container_image` with several `platforms` is enough.
+
+        Example:
+
+            container_image(
+                name="amd64",
+                platforms=["linux/amd64"],
+                contents={"/app/server": ":server-amd64"},
+                skip_push=True,
+            )
+            container_image(
+                name="arm64",
+                platforms=["linux/arm64"],
+                contents={"/app/server": ":server-arm64"},
+                skip_push=True,
+            )
+            image_index(name="image", images=[":amd64", ":arm64"], image_tags=["1.2.3"])
+        """
+    )
+
 
 class PushImageTarget(Target):
     """Another destination of an image."""
@@ -878,11 +1012,13 @@ class PushImageTarget(Target):
     core_fields = (*COMMON_TARGET_FIELDS, ImageField, OutputPathField, *PUBLISH_FIELDS)
     help = help_text(
         """
-        Another destination of a `container_image`. `publish` pushes the image to this destination. `package` writes a
-        `.json` file with the digest of the image and the references.
+        Another destination of a `container_image` or an `image_index`. `publish` pushes the image to this destination.
+        `package` writes a `.json` file with the digest of the image and the references.
 
-        The fields `registries`, `repository` and `image_tags` of the image do not apply to this target. In
-        `repository` and `image_tags`, `{name}` is the name of this target, not of the image.
+        Without the field `repository`, the repository is that of the image. Without the fields `image_tags` and
+        `image_tag_files`, the tags are those of the image. In fields of this target, `{name}` is the name of this
+        target; in those of the image, `{name}` is the name of the image. The field `registries` of the image does not
+        apply to this target.
 
         Example:
 
@@ -891,7 +1027,6 @@ class PushImageTarget(Target):
                 image=":image",
                 registries=["mirror.example.com:5000"],
                 repository="acme/image",
-                image_tags=["1.2.3"],
             )
         """
     )
@@ -901,7 +1036,7 @@ class BaseImageTarget(Target):
     """An image of a registry that other images are based on."""
 
     alias = "base_image"
-    core_fields = (*COMMON_TARGET_FIELDS, ReferenceField, BasePlatformsField)
+    core_fields = (*COMMON_TARGET_FIELDS, BaseImageDependenciesField, ReferenceField, BasePlatformsField)
     help = help_text(
         """
         An image in a registry that `container_image` targets are based on. The lockfile `[dockless].lockfile` pins the

@@ -305,7 +305,8 @@ IMAGES = [
     case(
         *("B47", "no directory", 'base="nothing:x"'),
         "The file or directory 'nothing' does not exist on disk in the workspace, so the address 'nothing:x' from the "
-        "`base` from the target TARGET cannot be resolved.",
+        "`base` from the target TARGET (for an image of a registry, use the address of a "
+        "`base_image(reference='nothing:x')`) cannot be resolved.",
     ),
 ]
 LAYERS = [

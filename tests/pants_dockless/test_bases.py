@@ -52,6 +52,7 @@ FILES = {
     "app/f.txt": "f",
     "app/BUILD": """
 base_image(name="base", reference="reg.example/base:1")
+base_image(name="newer", reference="reg.example/base:1", platforms=["linux/amd64", "linux/s390x"])
 base_image(name="docker", reference="reg.example/docker:1")
 base_image(name="absent", reference="reg.example/absent:1")
 file(name="f", source="f.txt")
@@ -166,8 +167,30 @@ def test_remove_layers(files):
         (f'base="reg.example/x@{BASE_LAYER}"', "field `base`: base_images.lock has no entry for reg.example/x@sha256:"),
         (
             'base=":base", platforms=["linux/s390x"]',
-            "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; list the",
+            "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; write "
+            'platforms=["linux/amd64", "linux/s390x"] in the base_image app:base and run `pants generate-lockfiles',
         ),
+        # The base_image has the platform, but the lockfile is older.
+        (
+            'base=":newer", platforms=["linux/s390x"]',
+            "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; run `pants gen",
+        ),
+        (
+            'base=":base", platforms=["windows/amd64"]',
+            "app:bad: field `platforms`: images for windows/amd64 cannot be built: the layers of Windows images have "
+            "another form than those of Linux images; remove the platform; `dockless copy` copies Windows images",
+        ),
+        (
+            'base="python:3.12"',
+            "The file or directory 'python' does not exist on disk in the workspace, so the address 'python:3.12' from "
+            "the `base` from the target app:bad (for an image of a registry, use the address of a "
+            "`base_image(reference='python:3.12')`) cannot be resolved.",
+        ),
+        (
+            'base="ubuntu"',
+            "from the target app:bad (for an image of a registry, use the address of a `base_image(reference='ubuntu')",
+        ),
+        ('base="app:nothing"', "(for an image of a registry, use the address of a `base_image(reference='app:nothing'"),
         ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
         (
             'base=":base", platforms=["linux/arm64", "linux/arm64/v8"]',
@@ -188,7 +211,8 @@ def test_invalid_base_fields(files, backend, fields, message):
     backend.write_files({"app/BUILD": FILES["app/BUILD"] + f'container_image(name="bad", {fields})\n'})
     line = backend.error_line(lambda: backend.package("app:bad"))
     assert "app:bad" in line and message in line
-    assert "\n" not in line
+    # The error of Pants for an unknown target lists the targets of the directory.
+    assert "\n" not in line or "app:nothing" in line
 
 
 def test_invalid_lockfile(files, backend):

@@ -218,8 +218,30 @@ def test_skip_push(backend, publish):
 
 
 @pytest.mark.parametrize("address", ["image", "push"])
+def test_options_that_skip_or_forbid_to_publish(backend, publish, registries, address):
+    backend.write_files(build(""))
+
+    def published(*options):
+        backend.set_options([f"--dockless-registries={registries!r}", *options], env_inherit={"PATH", "HOME"})
+        return publish(address, same_run=True)
+
+    (skipped,) = published("--dockless-skip-push", "--no-dockless-allow-publish")
+    assert (skipped.process, skipped.description) == (None, "(by the option `[dockless].skip_push`)")
+    assert skipped.names
+    assert backend.error_line(lambda: published("--no-dockless-allow-publish")) == (
+        f"app:{address}: option `[dockless].allow_publish`: the option is false, so that no image is published; "
+        "publish in CI, or add --dockless-allow-publish"
+    )
+    # What a target skips is not an error.
+    backend.write_files(build("skip_push=True"))
+    if address == "image":
+        (skipped,) = published("--no-dockless-allow-publish")
+        assert skipped.description == "(by `skip_push` on app:image)"
+
+
+@pytest.mark.parametrize("address", ["image", "push"])
 def test_skip_push_before_packaging(backend, address):
-    """In Pants 2.32 and later. Earlier releases package targets with `skip_push`."""
+    """In Pants 2.32 and later. Earlier releases package targets that they skip."""
     publish_kind, package_kind = {
         "image": (PublishContainerImageFieldSet, ContainerImageFieldSet),
         "push": (PublishPushImageFieldSet, PushImageFieldSet),
@@ -233,17 +255,22 @@ def test_skip_push_before_packaging(backend, address):
             }
         )
         target = backend.get_target(package_address(address))
-        return publish_kind.create(target).check_skip_request(package_kind.create(target))
+        request = publish_kind.create(target).check_skip_request(package_kind.create(target))
+        return request and backend.request(publish_goal.CheckSkipResult, [request]).skipped_packages
 
-    assert check(False) is None
-    request = check(True)
     if not hasattr(publish_goal, "CheckSkipResult"):
-        assert request is None
+        assert check(True) is None
         return
-    (skipped,) = backend.request(publish_goal.CheckSkipResult, [request]).skipped_packages
+    assert check(False) == ()
+    (skipped,) = check(True)
     assert skipped.names == (f"app:{address}",)
     assert (skipped.process, skipped.description) == (None, f"(by `skip_push` on app:{address})")
     assert skipped.data["publisher"] == "dockless"
+    backend.set_options(["--dockless-skip-push"], env_inherit={"PATH"})
+    (skipped,) = check(False)
+    assert skipped.description == "(by the option `[dockless].skip_push`)"
+    backend.set_options(["--no-dockless-allow-publish"], env_inherit={"PATH"})
+    assert "option `[dockless].allow_publish`" in backend.error_line(lambda: check(False))
 
 
 def test_no_destination(backend, publish):

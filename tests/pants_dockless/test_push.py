@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -44,13 +45,13 @@ def registry():
 def push(backend, registry, tmp_path):
     backend.write_files(FILES)
 
-    def run(*arguments: str, host: str = registry.host) -> Result:
+    def run(*arguments: str, host: str = registry.host, options: Sequence[str] = ()) -> Result:
         registries = {"r": {"address": host, "default": True}, "off": {"address": "off.example", "skip_push": True}}
         # Processes in the foreground need a console.
         with mock_console(backend.options_bootstrapper) as (_, reader):
             result = backend.run_goal_rule(
                 PushGoal,
-                global_args=[f"--dockless-registries={registries!r}"],
+                global_args=[f"--dockless-registries={registries!r}", *options],
                 args=arguments or TARGETS,
                 env={"HOME": str(tmp_path)},
                 env_inherit={"PATH"},
@@ -65,7 +66,7 @@ def test_all_images_in_one_run(push, registry, backend):
     assert result.exit_code == 0, result.stderr
     digests = {name: backend.description(f"app:{name}")["digest"] for name in ("a", "b")}
     assert result.stderr.splitlines() == [
-        "- app:skipped skipped (by `skip_push`).",
+        "- app:skipped skipped (by `skip_push` on app:skipped).",
         f"✓ {registry.host}/a:1, {registry.host}/a:2 pushed ({digests['a']}).",
         f"✓ {registry.host}/b:latest pushed ({digests['b']}).",
         f"✓ {registry.host}/team/c:latest pushed ({digests['b']}).",
@@ -76,6 +77,22 @@ def test_all_images_in_one_run(push, registry, backend):
     # The layer is sent once.
     sent = sum(len(request.body) for request in registry.requests if request.operation == "upload put")
     assert sent < 1.5 * max(registry.blobs("a").values())
+
+
+def test_options_that_skip_or_forbid_to_push(push, registry):
+    result = push("app:a", "app:skipped", options=["--dockless-skip-push"])
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "- app:a skipped (by the option `[dockless].skip_push`).",
+        "- app:skipped skipped (by `skip_push` on app:skipped).",
+        "0 of 0 images are in their registries.",
+    ]
+    with pytest.raises(Exception, match=r"app:a: option `\[dockless\].allow_publish`: the option is false, so that no"):
+        push("app:a", options=["--no-dockless-allow-publish"])
+    assert registry.repositories() == []
+    # A dry run changes nothing.
+    result = push("--dry-run", "app:a", options=["--no-dockless-allow-publish"])
+    assert result.exit_code == 0 and "2 tags to set" in result.stdout
 
 
 def test_images_that_exist_cost_one_request_for_each_tag(push, registry):

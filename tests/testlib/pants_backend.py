@@ -22,13 +22,18 @@ from pants.core.target_types import rules as core_target_types_rules
 from pants.core.util_rules import adhoc_binaries, archive, source_files, system_binaries
 from pants.engine.addresses import Address
 from pants.engine.fs import DigestContents
+from pants.engine.internals.parametrize import Parametrize
 from pants.engine.internals.scheduler import ExecutionError
 from pants.engine.rules import QueryRule
 from pants.testutil.rule_runner import RuleRunner
 
 from pants_dockless import _compat, register
-from pants_dockless.field_sets import ContainerImageFieldSet, PushImageFieldSet
-from pants_dockless.goals.publish import PublishContainerImageRequest, PublishPushImageRequest
+from pants_dockless.field_sets import ContainerImageFieldSet, ImageIndexFieldSet, PushImageFieldSet
+from pants_dockless.goals.publish import (
+    PublishContainerImageRequest,
+    PublishImageIndexRequest,
+    PublishPushImageRequest,
+)
 
 assert package_dists
 
@@ -74,8 +79,8 @@ def _environment_target() -> type:
     return import_module(_compat.EnvironmentField.__module__).LocalEnvironmentTarget
 
 
-def make_backend(more_rules: Sequence = ()) -> Backend:
-    """Return a Backend with `more_rules`, such as queries for other products."""
+def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) -> Backend:
+    """Return a Backend with `more_rules`, such as queries for other products, and with `more_target_types`."""
     runner = Backend(
         rules=[
             *register.rules(),
@@ -85,14 +90,17 @@ def make_backend(more_rules: Sequence = ()) -> Backend:
             *source_files.rules(),
             *system_binaries.rules(),
             QueryRule(BuiltPackage, [ContainerImageFieldSet]),
+            QueryRule(BuiltPackage, [ImageIndexFieldSet]),
             QueryRule(BuiltPackage, [PushImageFieldSet]),
             QueryRule(PublishProcesses, [PublishContainerImageRequest]),
+            QueryRule(PublishProcesses, [PublishImageIndexRequest]),
             QueryRule(PublishProcesses, [PublishPushImageRequest]),
             *_queries_of_newer_pants(),
             *more_rules,
         ],
         target_types=[
             *register.target_types(),
+            *more_target_types,
             ArchiveTarget,
             FileTarget,
             FilesGeneratorTarget,
@@ -102,6 +110,7 @@ def make_backend(more_rules: Sequence = ()) -> Backend:
             ResourceTarget,
             ResourcesGeneratorTarget,
         ],
+        objects={"parametrize": Parametrize},
     )
     runner.set_options([], env_inherit={"PATH"})
     return runner

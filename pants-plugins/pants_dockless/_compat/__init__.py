@@ -39,6 +39,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
         is_requested,
         merge_digests,
         path_globs,
+        plugin_image_tags,
         resolve_dependencies,
         resolve_targets,
         run_interactive,
@@ -61,6 +62,7 @@ else:
         is_requested,
         merge_digests,
         path_globs,
+        plugin_image_tags,
         resolve_dependencies,
         resolve_targets,
         run_interactive,
@@ -68,6 +70,15 @@ else:
         run_process,
         snapshot,
     )
+
+if Version("2.29.0.dev0") <= PANTS_SEMVER:
+    from pants_dockless._compat.image_tags import image_tags_rules
+else:
+
+    def image_tags_rules() -> Iterable[Union[Rule, UnionRule]]:
+        """Return no rules: a request with `Get` needs none."""
+        return []
+
 
 # Whether the goal `publish` accepts processes that it runs concurrently, in the background.
 PUBLISH_RUNS_BACKGROUND_PROCESSES = Version("2.32.0.dev0") <= PANTS_SEMVER
@@ -100,9 +111,11 @@ __all__ = [
     "field_sets_of_roots",
     "field_sets_per_target",
     "hydrate_sources",
+    "image_tags_rules",
     "is_requested",
     "merge_digests",
     "path_globs",
+    "plugin_image_tags",
     "resolve_dependencies",
     "resolve_targets",
     "run_interactive",

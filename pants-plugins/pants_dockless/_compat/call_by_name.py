@@ -45,7 +45,9 @@ from pants.engine.target import (
 )
 
 from pants_dockless._compat.coroutines import closing_all
+from pants_dockless._compat.image_tags import find_image_tags
 from pants_dockless._compat.user_environment import user_environment
+from pants_dockless.image_tags import ImageTags, ImageTagsRequest
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -136,6 +138,11 @@ async def field_sets_per_target(request: FieldSetsPerTargetRequest[Any]) -> Fiel
 async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage:
     """Return the result of packaging a target."""
     return await environment_aware_package(request)
+
+
+async def plugin_image_tags(request: ImageTagsRequest) -> ImageTags:
+    """Return the tags that a plugin adds to an image."""
+    return await find_image_tags(**implicitly({request: ImageTagsRequest}))
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:

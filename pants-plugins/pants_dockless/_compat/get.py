@@ -35,6 +35,7 @@ from pants.engine.target import (
 
 from pants_dockless._compat.coroutines import closing_all
 from pants_dockless._compat.user_environment import user_environment
+from pants_dockless.image_tags import ImageTags, ImageTagsRequest
 
 
 async def create_digest(request: CreateDigest) -> Digest:
@@ -122,6 +123,11 @@ async def field_sets_per_target(request: FieldSetsPerTargetRequest[Any]) -> Fiel
 async def build_package(request: EnvironmentAwarePackageRequest) -> BuiltPackage:
     """Return the result of packaging a target."""
     return await Get(BuiltPackage, EnvironmentAwarePackageRequest, request)
+
+
+async def plugin_image_tags(request: ImageTagsRequest) -> ImageTags:
+    """Return the tags that a plugin adds to an image."""
+    return await Get(ImageTags, ImageTagsRequest, request)
 
 
 async def environment_vars(request: EnvironmentVarsRequest) -> EnvironmentVars:

@@ -11,23 +11,26 @@ from pants.core.goals.publish import CheckSkipRequest, CheckSkipResult
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
 
+from pants_dockless.subsystem import Dockless
+
 
 class SkipPushRequest(CheckSkipRequest):
-    """A request to skip a target, which always has `skip_push`."""
+    """A request to skip a target."""
 
 
 def skip_publish_request(publish_field_set: Any, package_field_set: PackageFieldSet) -> Any:
-    """Return the request for a target with `skip_push`."""
+    """Return the request for a target."""
     return SkipPushRequest(publish_fs=publish_field_set, package_fs=package_field_set)
 
 
 @rule
-async def skip_publish(request: SkipPushRequest) -> CheckSkipResult:
-    """Report the target as skipped. Its references are not known, because they may contain the digest."""
+async def skip_publish(request: SkipPushRequest, options: Dockless) -> CheckSkipResult:
+    """Report the target as skipped, if it is. Its references are not known, because they may contain the digest."""
+    reason = request.publish_fs.skip_reason(options)
+    if not reason:
+        return CheckSkipResult.no_skip()
     return CheckSkipResult.skip(
-        names=(str(request.address),),
-        description=f"(by `{request.publish_fs.skip_push.alias}` on {request.address})",
-        data=request.publish_fs.get_output_data(),
+        names=(str(request.address),), description=reason, data=request.publish_fs.get_output_data()
     )
 
 

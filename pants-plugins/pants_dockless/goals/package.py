@@ -1,4 +1,4 @@
-"""The goal `package`: writes an image and its metadata, or the metadata of a `push_image`."""
+"""The goal `package`: writes an image or an index and its metadata, or the metadata of a `push_image`."""
 
 from collections.abc import Iterable
 from typing import Any, Union
@@ -6,7 +6,7 @@ from typing import Any, Union
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.engine.fs import EMPTY_DIGEST, CreateDigest, FileContent, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
-from pants.engine.unions import UnionRule
+from pants.engine.unions import UnionMembership, UnionRule
 from pants.option.global_options import GlobalOptions
 from pants.util.logging import LogLevel
 
@@ -14,43 +14,40 @@ from dockless._printable import printable_json
 from dockless._units import format_size
 from dockless.oci.image_documents import ImageDocuments
 from pants_dockless import _compat
-from pants_dockless.field_sets import BuildImageFieldSet, ContainerImageFieldSet, PushImageFieldSet
+from pants_dockless.field_sets import (
+    BuildImageFieldSet,
+    BuildIndexFieldSet,
+    ContainerImageFieldSet,
+    ImageIndexFieldSet,
+    PushImageFieldSet,
+)
 from pants_dockless.subsystem import Dockless
-from pants_dockless.util_rules.built_image import BuiltImage, ImageArtifact, find_image, image_artifact
+from pants_dockless.util_rules import image_tags
+from pants_dockless.util_rules.built_image import (
+    BuiltImage,
+    ImageArtifact,
+    build_image_of,
+    image_artifact,
+    resolve_images,
+)
 from pants_dockless.util_rules.destinations import Destination, find_destinations
 from pants_dockless.util_rules.export import export_image, place_output
 from pants_dockless.util_rules.image import build_image
+from pants_dockless.util_rules.image_index import build_index
+from pants_dockless.util_rules.image_layer import target_of
 from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.layer import BuildContext
 
 
-@rule(desc="Build container image", level=LogLevel.DEBUG)
-async def build_container_image(
-    field_set: BuildImageFieldSet,
-    python: SharedPython,
+# Before the rules: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
+async def _package(
+    field_set: Union[ContainerImageFieldSet, ImageIndexFieldSet],
+    build: Union[BuildImageFieldSet, BuildIndexFieldSet],
+    context: BuildContext,
     options: Dockless,
-    global_options: GlobalOptions,
 ) -> BuiltPackage:
-    """Build the image of a `container_image`."""
-    context = BuildContext.create(python, options, global_options)
-    image = await build_image(field_set, context, options)
-    return BuiltPackage(
-        EMPTY_DIGEST,
-        (ImageArtifact(None, built=image, destinations=_destinations(field_set, image, options)),),
-    )
-
-
-@rule(desc="Package container image", level=LogLevel.DEBUG)
-async def package_container_image(
-    field_set: ContainerImageFieldSet,
-    python: SharedPython,
-    options: Dockless,
-    global_options: GlobalOptions,
-) -> BuiltPackage:
-    """Build the image of a `container_image`, and write it in the form that the field `output` names."""
-    context = BuildContext.create(python, options, global_options)
-    built = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.of(field_set)))
-    artifact = image_artifact(built)
+    """Build an image, and write it in the form that the field `output` names."""
+    artifact = image_artifact(await _compat.build_package(EnvironmentAwarePackageRequest(build)))
     image, destinations = artifact.image, artifact.destinations
     exported = await export_image(field_set, image, destinations, context, options)
     path = field_set.output_path.value_or_default(file_ending=None)
@@ -74,11 +71,61 @@ async def package_container_image(
     )
 
 
+@rule(desc="Build container image", level=LogLevel.DEBUG)
+async def build_container_image(
+    field_set: BuildImageFieldSet,
+    python: SharedPython,
+    options: Dockless,
+    global_options: GlobalOptions,
+    unions: UnionMembership,
+) -> BuiltPackage:
+    """Build the image of a `container_image`."""
+    context = BuildContext.create(python, options, global_options)
+    image = await build_image(field_set, context, options)
+    destinations = await find_destinations(await target_of(field_set), options, unions, image.digest)
+    return BuiltPackage(EMPTY_DIGEST, (ImageArtifact(None, built=image, destinations=destinations),))
+
+
+@rule(desc="Build image index", level=LogLevel.DEBUG)
+async def build_image_index(field_set: BuildIndexFieldSet, options: Dockless, unions: UnionMembership) -> BuiltPackage:
+    """Build the index of an `image_index`."""
+    index = await build_index(field_set)
+    destinations = await find_destinations(await target_of(field_set), options, unions, index.digest)
+    return BuiltPackage(EMPTY_DIGEST, (ImageArtifact(None, built=index, destinations=destinations),))
+
+
+@rule(desc="Package container image", level=LogLevel.DEBUG)
+async def package_container_image(
+    field_set: ContainerImageFieldSet,
+    python: SharedPython,
+    options: Dockless,
+    global_options: GlobalOptions,
+) -> BuiltPackage:
+    """Write the image of a `container_image` to dist."""
+    context = BuildContext.create(python, options, global_options)
+    return await _package(field_set, BuildImageFieldSet.of(field_set), context, options)
+
+
+@rule(desc="Package image index", level=LogLevel.DEBUG)
+async def package_image_index(
+    field_set: ImageIndexFieldSet,
+    python: SharedPython,
+    options: Dockless,
+    global_options: GlobalOptions,
+) -> BuiltPackage:
+    """Write the index of an `image_index` to dist."""
+    context = BuildContext.create(python, options, global_options)
+    return await _package(field_set, BuildIndexFieldSet.of(field_set), context, options)
+
+
 @rule(desc="Package push_image", level=LogLevel.DEBUG)
-async def package_push_image(field_set: PushImageFieldSet, options: Dockless) -> BuiltPackage:
+async def package_push_image(field_set: PushImageFieldSet, options: Dockless, unions: UnionMembership) -> BuiltPackage:
     """Write the digest of the image and the references that `publish` pushes."""
-    image = await find_image(field_set.image, "use the address of the container_image to push")
-    destinations = _destinations(field_set, image, options)
+    hint = "use the address of the container_image or the image_index to push"
+    (target,) = await resolve_images(field_set.image, hint, indexes=True)
+    image = await build_image_of(target)
+    own_target = await target_of(field_set)
+    destinations = await find_destinations(own_target, options, unions, image.digest, image=target)
     path = field_set.output_path.value_or_default(file_ending="json")
     metadata = {
         "address": str(field_set.address),
@@ -91,16 +138,9 @@ async def package_push_image(field_set: PushImageFieldSet, options: Dockless) ->
     )
 
 
-def _destinations(
-    field_set: Union[ContainerImageFieldSet, PushImageFieldSet], image: BuiltImage, options: Dockless
-) -> tuple[Destination, ...]:
-    return find_destinations(
-        field_set.address, field_set.registries, field_set.repository, field_set.image_tags, options, image.digest
-    )
-
-
 def _references(
-    field_set: Union[ContainerImageFieldSet, PushImageFieldSet], destinations: tuple[Destination, ...]
+    field_set: Union[ContainerImageFieldSet, ImageIndexFieldSet, PushImageFieldSet],
+    destinations: tuple[Destination, ...],
 ) -> list[str]:
     if field_set.skip_push.value:
         return []
@@ -110,7 +150,9 @@ def _references(
 
 
 def _metadata(
-    field_set: ContainerImageFieldSet, image: BuiltImage, destinations: tuple[Destination, ...]
+    field_set: Union[ContainerImageFieldSet, ImageIndexFieldSet],
+    image: BuiltImage,
+    destinations: tuple[Destination, ...],
 ) -> dict[str, Any]:
     documents = [platform_image.documents for platform_image in image.images]
     return {
@@ -149,7 +191,10 @@ def rules() -> Iterable[Union[Rule, UnionRule]]:
     """Return the rules of this module."""
     return [
         *collect_rules(),
+        *image_tags.rules(),
         UnionRule(PackageFieldSet, BuildImageFieldSet),
+        UnionRule(PackageFieldSet, BuildIndexFieldSet),
         UnionRule(PackageFieldSet, ContainerImageFieldSet),
+        UnionRule(PackageFieldSet, ImageIndexFieldSet),
         UnionRule(PackageFieldSet, PushImageFieldSet),
     ]

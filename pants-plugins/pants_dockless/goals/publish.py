@@ -22,12 +22,14 @@ from pants_dockless.target_types import (
     ContainerImageDependenciesField,
     CopyForeignLayersField,
     ImageField,
+    ImagesField,
     RegistriesField,
     SkipPushField,
 )
 from pants_dockless.util_rules.built_image import BuiltImage, image_artifact
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.publish_conflicts import check_conflicts
+from pants_dockless.util_rules.publish_options import skip_reason
 from pants_dockless.util_rules.push import (
     CHECK,
     Push,
@@ -45,6 +47,10 @@ class PublishContainerImageRequest(PublishRequest["PublishContainerImageFieldSet
     """A request to publish a `container_image`."""
 
 
+class PublishImageIndexRequest(PublishRequest["PublishImageIndexFieldSet"]):
+    """A request to publish an `image_index`."""
+
+
 class PublishPushImageRequest(PublishRequest["PublishPushImageFieldSet"]):
     """A request to publish a `push_image`."""
 
@@ -57,7 +63,11 @@ class _PublishImageFieldSet(PublishFieldSet[Any]):
 
     def check_skip_request(self, package_fs: PackageFieldSet) -> Any:
         """Return the request that Pants 2.32 and later answer before they package the target."""
-        return _compat.skip_publish_request(self, package_fs) if self.skip_push.value else None
+        return _compat.skip_publish_request(self, package_fs)
+
+    def skip_reason(self, options: Dockless) -> str:
+        """Return why the target is skipped, or an empty string. See `publish_options.skip_reason`."""
+        return skip_reason(self.address, self.skip_push, options)
 
     def get_output_data(self) -> PublishOutputData:
         """Return the data for `publish --output` that is the same for all destinations."""
@@ -73,6 +83,14 @@ class PublishContainerImageFieldSet(_PublishImageFieldSet):
 
 
 @dataclass(frozen=True)
+class PublishImageIndexFieldSet(_PublishImageFieldSet):
+    """The fields that `publish` reads from an `image_index`."""
+
+    publish_request_type = PublishImageIndexRequest
+    required_fields = (ImagesField, RegistriesField)
+
+
+@dataclass(frozen=True)
 class PublishPushImageFieldSet(_PublishImageFieldSet):
     """The fields that `publish` reads from a `push_image`."""
 
@@ -85,8 +103,8 @@ async def _publish(request: PublishRequest[Any], options: Dockless, run: RunId) 
     field_set: _PublishImageFieldSet = request.field_set
     artifact = image_artifact(*request.packages)
     image, destinations = artifact.image, artifact.destinations
-    if field_set.skip_push.value:
-        reason = f"(by `skip_push` on {field_set.address})"
+    reason = field_set.skip_reason(options)
+    if reason:
         return PublishProcesses(
             [_skipped(field_set, image, destination, reason) for destination in destinations]
             or [PublishPackages((str(field_set.address),), None, reason)]
@@ -134,6 +152,12 @@ async def publish_container_image(
 
 
 @rule
+async def publish_image_index(request: PublishImageIndexRequest, options: Dockless, run: RunId) -> PublishProcesses:
+    """Return the processes that push the index of an `image_index`."""
+    return await _publish(request, options, run)
+
+
+@rule
 async def publish_push_image(request: PublishPushImageRequest, options: Dockless, run: RunId) -> PublishProcesses:
     """Return the processes that push the image of a `push_image`."""
     return await _publish(request, options, run)
@@ -161,5 +185,6 @@ def rules() -> Iterable[Union[Rule, UnionRule]]:
         *collect_rules(),
         *_compat.skip_publish_rules(),
         *PublishContainerImageFieldSet.rules(),
+        *PublishImageIndexFieldSet.rules(),
         *PublishPushImageFieldSet.rules(),
     ]

@@ -21,19 +21,21 @@ from dockless.errors import LayoutError
 from pants_dockless import _compat
 from pants_dockless._compat import RunId
 from pants_dockless.errors import print_line
-from pants_dockless.field_sets import BuildImageFieldSet, PushImageFieldSet
+from pants_dockless.field_sets import PushImageFieldSet
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import (
     ContainerImageDependenciesField,
     CopyForeignLayersField,
     ImageField,
+    ImagesField,
     RegistriesField,
     SkipPushField,
 )
-from pants_dockless.util_rules.built_image import ImageArtifact, image_artifact
+from pants_dockless.util_rules.built_image import ImageArtifact, build_field_set, image_artifact
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.private_environment import directory_of_run
 from pants_dockless.util_rules.publish_conflicts import check_conflicts
+from pants_dockless.util_rules.publish_options import skip_reason
 from pants_dockless.util_rules.push import (
     CHECK,
     DRY_RUN,
@@ -61,6 +63,13 @@ class PushContainerImageFieldSet(PushFieldSet):
     """The fields of a `container_image`."""
 
     required_fields = (ContainerImageDependenciesField, RegistriesField)
+
+
+@dataclass(frozen=True)
+class PushImageIndexFieldSet(PushFieldSet):
+    """The fields of an `image_index`."""
+
+    required_fields = (ImagesField, RegistriesField)
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,11 @@ async def push_images(
         )
     )
     selected: list[PushFieldSet] = [field_set for field_sets in found.mapping.values() for field_set in field_sets]
-    wanted = [field_set for field_set in selected if not field_set.skip_push.value]
+    reasons = {
+        field_set.address: skip_reason(field_set.address, field_set.skip_push, options, dry_run=subsystem.dry_run)
+        for field_set in selected
+    }
+    wanted = [field_set for field_set in selected if not reasons[field_set.address]]
     targets = {target.address: target for target in found.mapping}
     packages = await _compat.concurrently(
         _compat.build_package(EnvironmentAwarePackageRequest(_package_field_set(targets[field_set.address])))
@@ -156,8 +169,9 @@ async def push_images(
     artifacts = [image_artifact(package) for package in packages]
     pushes, skipped = _find_pushes(wanted, artifacts, run)
     for field_set in selected:
-        if field_set.skip_push.value:
-            print_line(console, f"{console.sigil_skipped()} {field_set.address} skipped (by `skip_push`).")
+        reason = reasons[field_set.address]
+        if reason:
+            print_line(console, f"{console.sigil_skipped()} {field_set.address} skipped {reason}.")
     for destination in skipped:
         for reference in destination.references:
             print_line(console, f"{console.sigil_skipped()} {reference} skipped (by `skip_push` of the registry).")
@@ -194,8 +208,7 @@ def _write_output(console: Console, path: Optional[str], data: list[dict[str, An
 
 
 def _package_field_set(target: Target) -> PackageFieldSet:
-    is_image = target.has_field(ContainerImageDependenciesField)
-    return BuildImageFieldSet.create(target) if is_image else PushImageFieldSet.create(target)
+    return PushImageFieldSet.create(target) if target.has_field(ImageField) else build_field_set(target)
 
 
 def _find_pushes(
@@ -218,5 +231,6 @@ def rules() -> Iterable[Union[Rule, UnionRule]]:
     return [
         *collect_rules(),
         UnionRule(PushFieldSet, PushContainerImageFieldSet),
+        UnionRule(PushFieldSet, PushImageIndexFieldSet),
         UnionRule(PushFieldSet, PushPushImageFieldSet),
     ]

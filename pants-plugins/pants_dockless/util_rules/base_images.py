@@ -1,11 +1,12 @@
 """Base images of registries: the lockfile that pins them, and their documents and layers."""
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from pants.base.glob_match_error_behavior import GlobMatchErrorBehavior
 from pants.engine.addresses import Address
 from pants.engine.fs import PathGlobs
+from pants.engine.target import Target
 
 from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.lockfile import LockedBase, Lockfile
@@ -15,7 +16,7 @@ from dockless.oci.reference import Reference
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import BaseField, ReferenceField
+from pants_dockless.target_types import BaseField, BasePlatformsField, ReferenceField
 
 RESOLVE = "base-images"
 _LOCK_COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"
@@ -91,9 +92,14 @@ async def find_locked_base(field: BaseField, reference: str, options: Dockless) 
         raise TargetError.from_error(field.address, field.alias, error) from None
 
 
-def base_for_platform(locked: LockedBase, platform: Platform, field: BaseField) -> Base:
-    """Return a locked base for one platform. Raises TargetError if the platform is not locked."""
-    hint = f"list the platform in `platforms` of the base_image, if there is one, and run `{_LOCK_COMMAND}`"
+def base_for_platform(
+    locked: LockedBase, platform: Platform, field: BaseField, base_image: Optional[Target], options: Dockless
+) -> Base:
+    """Return a locked base for one platform. Raises TargetError if the platform is not locked.
+
+    `base_image` is the target whose platforms are locked; None if `field` contains the reference.
+    """
+    hint = _hint_for_platform(locked, platform, base_image, options)
     try:
         image = locked.image(platform)
         hint = f"run `{_LOCK_COMMAND}`"
@@ -118,12 +124,32 @@ def base_for_platform(locked: LockedBase, platform: Platform, field: BaseField) 
     )
 
 
-async def find_reference(field: BaseField) -> str:
+def _hint_for_platform(locked: LockedBase, platform: Platform, base_image: Optional[Target], options: Dockless) -> str:
+    """Return what to do if the platform is not locked."""
+    command = f"run `{_LOCK_COMMAND}`"
+    if base_image is None:
+        return command
+    field = base_image[BasePlatformsField]
+    declared = parse_platforms(base_image.address, field.alias, field.value, options)
+    if any(other.matches(platform) for other in declared):
+        return command
+    platforms = ", ".join(f'"{each}"' for each in (*declared, platform))
+    return f"write platforms=[{platforms}] in the base_image {base_image.address} and {command}"
+
+
+class BaseReference(NamedTuple):
+    """The reference of a base, and the `base_image` that contains the reference."""
+
+    text: str
+    base_image: Optional[Target] = None
+
+
+async def find_reference(field: BaseField) -> Optional[BaseReference]:
     """Return the reference in the field `base` or in the `base_image` that the field names.
 
-    The result is empty if the field names another target.
+    The result is None if the field names another target.
     """
     if field.reference:
-        return field.reference
+        return BaseReference(field.reference)
     target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
-    return target[ReferenceField].value or "" if target.has_field(ReferenceField) else ""
+    return BaseReference(target[ReferenceField].value or "", target) if target.has_field(ReferenceField) else None

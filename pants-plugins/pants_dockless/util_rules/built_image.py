@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest
+from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.engine.fs import Digest, MergeDigests
-from pants.engine.target import SpecialCasedDependencies
+from pants.engine.target import SpecialCasedDependencies, Target
 from pants.util.frozendict import FrozenDict
 
 from dockless.oci.digest import Digest as ContentDigest
@@ -14,8 +14,8 @@ from dockless.oci.manifest import Manifest
 from dockless.oci.media_types import INDEXES
 from pants_dockless import _compat
 from pants_dockless.errors import wrong_target_type
-from pants_dockless.field_sets import BuildImageFieldSet
-from pants_dockless.target_types import ContainerImageDependenciesField
+from pants_dockless.field_sets import BuildImageFieldSet, BuildIndexFieldSet
+from pants_dockless.target_types import ContainerImageDependenciesField, ImagesField
 from pants_dockless.util_rules.base_images import RemoteLayer
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.layer_process import Layer, layer_trees
@@ -93,15 +93,28 @@ def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
     )
 
 
-async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
-    """Return the image of the `container_image` whose address is the value of `field`, with its published layers.
+async def resolve_images(field: SpecialCasedDependencies, hint: str, *, indexes: bool = False) -> tuple[Target, ...]:
+    """Return the `container_image` targets whose addresses are in `field`; with `indexes` also `image_index` targets.
 
-    Raises TargetError with this hint if the address is the address of another target.
+    Raises TargetError with this hint if an address is the address of another target.
     """
-    target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
-    if not target.has_field(ContainerImageDependenciesField):
-        raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
-    package = await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.create(target)))
+    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
+    for target in targets:
+        if not target.has_field(ContainerImageDependenciesField) and not (indexes and target.has_field(ImagesField)):
+            raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
+    return tuple(targets)
+
+
+def build_field_set(target: Target) -> PackageFieldSet:
+    """Return the field set whose package is the image of a `container_image` or the index of an `image_index`."""
+    kind = BuildIndexFieldSet if target.has_field(ImagesField) else BuildImageFieldSet
+    field_set: PackageFieldSet = kind.create(target)
+    return field_set
+
+
+async def build_image_of(target: Target) -> BuiltImage:
+    """Return the image of a `container_image` or an `image_index`, with its published layers."""
+    package = await _compat.build_package(EnvironmentAwarePackageRequest(build_field_set(target)))
     artifact = image_artifact(package)
     places = tuple((place.registry, place.repository) for place in artifact.destinations if not place.skip_push)
     published = dict(artifact.image.published_layers)
@@ -109,3 +122,9 @@ async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
         digest = str(layer.built.descriptor.digest)
         published[digest] = tuple(dict.fromkeys((*places, *published.get(digest, ()))))
     return replace(artifact.image, published_layers=FrozenDict(published))
+
+
+async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
+    """Return the image whose address is the value of `field`, with its published layers. See `resolve_images`."""
+    (target,) = await resolve_images(field, hint, indexes=True)
+    return await build_image_of(target)

@@ -1,7 +1,7 @@
 """Writes images in the forms that `package` writes to dist: a complete OCI layout or an archive."""
 
 import json
-from typing import Optional
+from typing import Optional, Union
 
 from pants.engine.addresses import Address
 from pants.engine.fs import EMPTY_DIGEST, AddPrefix, CreateDigest, Digest, FileContent, FileEntry, MergeDigests
@@ -11,7 +11,7 @@ from dockless.errors import DocklessError
 from dockless.oci.reference import Reference
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
-from pants_dockless.field_sets import ContainerImageFieldSet
+from pants_dockless.field_sets import ContainerImageFieldSet, ImageIndexFieldSet
 from pants_dockless.subsystem import Dockless
 from pants_dockless.util_rules.built_image import BuiltImage, image_layout
 from pants_dockless.util_rules.destinations import Destination
@@ -28,7 +28,7 @@ _BLOBS = "blobs/sha256"
 
 
 async def export_image(
-    field_set: ContainerImageFieldSet,
+    field_set: Union[ContainerImageFieldSet, ImageIndexFieldSet],
     image: BuiltImage,
     destinations: tuple[Destination, ...],
     context: BuildContext,

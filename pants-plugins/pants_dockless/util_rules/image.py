@@ -56,9 +56,14 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
     """Build the image of a `container_image`. Raises TargetError."""
     edit = _config_edit(field_set)
     platforms = parse_platforms(field_set.address, field_set.platforms.alias, field_set.platforms.value, options)
+    _check_supported(field_set, platforms)
     bases = await _find_bases(field_set, platforms, options)
     layers = await _build_layers(field_set, context)
     images = [_assemble(field_set, *pair, layers, edit) for pair in zip(platforms, bases.by_platform)]
+    if not any(image.manifest.layers for image in images):
+        log_warning(
+            logger, f"{field_set.address}: the image has no content: it has no base, no layers and no dependencies"
+        )
     root, documents = _assemble_root(field_set, images)
     files = [FileContent(path, data) for path, data in layout_files([root], documents).items()]
     blobs = await _compat.create_digest(CreateDigest(file for file in files if file.path.startswith("blobs/")))
@@ -79,6 +84,19 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
         layout_files=marks,
         published_layers=bases.published_layers,
     )
+
+
+def _check_supported(field_set: ContainerImageFieldSet, platforms: tuple[Platform, ...]) -> None:
+    """Raise TargetError for Windows: runtimes do not find the files of a layer that is not in the form for Windows."""
+    windows = next((platform for platform in platforms if platform.os == "windows"), None)
+    if windows is not None:
+        raise TargetError(
+            field_set.address,
+            field_set.platforms.alias,
+            f"images for {windows} cannot be built",
+            cause="the layers of Windows images have another form than those of Linux images",
+            hint="remove the platform; `dockless copy` copies Windows images between registries",
+        )
 
 
 def _config_edit(field_set: ContainerImageFieldSet) -> ConfigEdit:
@@ -106,8 +124,10 @@ async def _find_bases(field_set: ContainerImageFieldSet, platforms: tuple[Platfo
         return Bases((None,) * len(platforms))
     reference = await find_reference(field)
     if reference:
-        locked = await find_locked_base(field, reference, options)
-        bases = tuple(base_for_platform(locked, platform, field) for platform in platforms)
+        locked = await find_locked_base(field, reference.text, options)
+        bases = tuple(
+            base_for_platform(locked, platform, field, reference.base_image, options) for platform in platforms
+        )
         return Bases(bases, remote_layers=tuple(layer for base in bases for layer in base.remote_layers))
     image = await find_image(
         field, "use the address of a base_image or a container_image, or a reference with a digest"

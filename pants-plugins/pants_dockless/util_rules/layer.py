@@ -231,7 +231,7 @@ async def _modification_time(address: Address, field: MtimeField) -> int:
     """Return the modification time in seconds since 1970. Raises TargetError."""
     try:
         if field.value != _EPOCH:
-            return _seconds(field.value)
+            return _seconds(str(field.value))
         env = await _compat.environment_vars(EnvironmentVarsRequest((_EPOCH,)))
         if _EPOCH not in env:
             raise LayerError(f"{_EPOCH} is not set", hint="set the variable to a number of seconds since 1970")

@@ -1,10 +1,11 @@
 """Collects the content of a layer: files and packages, separately for each target that provides them."""
 
+import logging
 from dataclasses import dataclass
 from typing import Optional
 
 from pants.core.goals.package import EnvironmentAwarePackageRequest, PackageFieldSet
-from pants.core.target_types import FileSourceField, ResourceSourceField
+from pants.core.target_types import FileSourceField, GenericTarget, ResourceSourceField
 from pants.engine.addresses import Address
 from pants.engine.fs import Digest, MergeDigests
 from pants.engine.target import (
@@ -18,14 +19,17 @@ from pants.engine.target import (
 )
 
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.target_types import (
     ContainerImageDependenciesField,
     ContentDependenciesField,
     ContentsField,
     ImageField,
     ImageLayerDependenciesField,
+    ImagesField,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,16 @@ class RequestedBy:
 
 @dataclass(frozen=True)
 class ContentTargets:
-    """The targets that provide content: the field sets of packages, and targets with source files."""
+    """The targets that provide content: the field sets of packages, and targets with source files.
+
+    visited    all targets, in the order in which they were found
+    requested  the targets that a field names, directly or through `target` targets
+    """
 
     packages: tuple[tuple[Address, PackageFieldSet], ...]
     sources: tuple[Target, ...]
+    visited: tuple[Target, ...]
+    requested: frozenset[Address]
 
 
 async def collect_dependencies(field: ContentDependenciesField) -> tuple[Content, ...]:
@@ -83,7 +93,8 @@ async def collect_entry(field: ContentsField, path: str, address: str) -> tuple[
 async def _collect(requested_by: RequestedBy, direct: Targets) -> tuple[Content, ...]:
     """Return the content of targets and of their dependencies, sorted by address.
 
-    Raises TargetError if one of the targets in `direct` provides no file.
+    Raises TargetError if one of the targets in `direct`, or one that they only group, provides no file. Logs a warning
+    for the other targets that provide no file.
     """
     targets = await _find_content_targets(requested_by, direct)
     contents = await _compat.concurrently(
@@ -93,31 +104,38 @@ async def _collect(requested_by: RequestedBy, direct: Targets) -> tuple[Content,
         )
     )
     addresses = [*(address for address, _ in targets.packages), *(target.address for target in targets.sources)]
-    providers = set(addresses)
+    providers = set()
     by_origin: dict[str, list[Content]] = {}
-    empty = set()
     for address, content in zip(addresses, contents):
         if content.files:
             by_origin.setdefault(content.origin, []).append(content)
-        else:
-            empty.add(address)
-    for target in direct:
-        if target.address in empty or (target.address not in providers and not target.has_field(Dependencies)):
-            raise requested_by.error(
-                f"the target {target.address} of the type `{target.alias}` provides no file",
-                hint="depend on files, resources or a package such as pex_binary or archive",
-            )
+            providers.add(address)
+    for target in targets.visited:
+        if target.address not in providers and not isinstance(target, GenericTarget):
+            _report_empty(requested_by, target, is_requested=target.address in targets.requested)
     return await _compat.concurrently(_merge(tuple(parts)) for _, parts in sorted(by_origin.items()))
+
+
+def _report_empty(requested_by: RequestedBy, target: Target, *, is_requested: bool) -> None:
+    problem = f"the target {target.address} of the type `{target.alias}` provides no file"
+    if is_requested:
+        raise requested_by.error(problem, hint="depend on files, resources or a package such as pex_binary or archive")
+    log_warning(
+        logger,
+        f"{requested_by.address}: field `{requested_by.field}`: {problem}: it is a dependency of a file in the layer, "
+        "and is not in the layer",
+    )
 
 
 async def _find_content_targets(requested_by: RequestedBy, targets: Targets) -> ContentTargets:
     """Return `targets` and their transitive dependencies, apart from the dependencies of packages."""
     packages: list[tuple[Address, PackageFieldSet]] = []
     sources: list[Target] = []
-    visited: set[Address] = set()
+    visited: dict[Address, Target] = {}
+    requested = {target.address for target in targets}
     while targets:
         new = Targets(target for target in targets if target.address not in visited)
-        visited.update(target.address for target in new)
+        visited.update((target.address, target) for target in new)
         applicable = await _compat.field_sets_per_target(FieldSetsPerTargetRequest(PackageFieldSet, new))
         dependencies = []
         for target, field_sets in zip(new, applicable.collection):
@@ -129,16 +147,18 @@ async def _find_content_targets(requested_by: RequestedBy, targets: Targets) -> 
                 sources.append(target)
             if target.has_field(Dependencies):
                 dependencies.append(target.get(Dependencies))
-        targets = Targets(
-            target
-            for resolved in await _compat.concurrently(
-                _compat.resolve_dependencies(DependenciesRequest(field)) for field in dependencies
-            )
-            for target in resolved
+        resolved = await _compat.concurrently(
+            _compat.resolve_dependencies(DependenciesRequest(field)) for field in dependencies
         )
+        for field, found in zip(dependencies, resolved):
+            if field.address in requested and isinstance(visited[field.address], GenericTarget):
+                requested.update(target.address for target in found)
+        targets = Targets(target for found in resolved for target in found)
     return ContentTargets(
         tuple(sorted(packages, key=lambda p: (p[0], type(p[1]).__name__))),
         tuple(sorted(sources, key=lambda t: t.address)),
+        tuple(visited.values()),
+        frozenset(requested),
     )
 
 
@@ -147,7 +167,7 @@ def _check_content_type(requested_by: RequestedBy, target: Target) -> None:
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`", hint="move the address to `layers`"
         )
-    if target.has_field(ContainerImageDependenciesField) or target.has_field(ImageField):
+    if any(map(target.has_field, (ContainerImageDependenciesField, ImagesField, ImageField))):
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`, which cannot be the content of a layer",
             hint="use the addresses of the files and packages in the image",
