@@ -30,10 +30,16 @@ _TYPES = {
 # Layers for Windows have the files in `Files` and the registry in `Hives`; base layers also have `UtilityVM`.
 _WINDOWS_DIRECTORIES = frozenset((b"Files", b"Hives", b"UtilityVM"))
 _UNCLEAN = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)")
-_MEMBER, _PARENT, _FILE = 1, 2, 4
+_MEMBER, _PARENT, _FILE, _SYMLINK = 1, 2, 4, 8
 # Paths that are remembered, with their parent directories. Each takes about 100 bytes. The largest image layers have a
 # million files.
 _MAX_PATHS = 2_000_000
+# Bytes of all targets of symlinks that are remembered, and parts of paths that are looked up to follow symlinks.
+_MAX_TARGETS = 16 << 20
+_MAX_STEPS = 1_000_000
+# Linux follows 40 symlinks in a path, and file systems have names of 255 bytes.
+_MAX_SYMLINKS = 40
+_MAX_NAME = 255
 # Hard links whose targets are looked for in the members after them.
 _MAX_LINKS = 1000
 
@@ -58,6 +64,9 @@ class MemberRules:
         # What is known of a path, by the hash of the path: a large layer has a million paths.
         self._paths: dict[int, int] = {}
         self._links: dict[int, str] = {}
+        self._targets: dict[int, bytes] = {}
+        self._targets_size = 0
+        self._steps = 0
 
     def problems(self, member: Member) -> Iterator[MemberProblem]:
         """Yield the problems of the next member."""
@@ -89,7 +98,20 @@ class MemberRules:
                 f"hard links to paths outside of the image in {label}",
                 f"{label} contains the hard link {name!r} to {_text(member.link)!r}, which is outside of the image",
             )
+        if member.kind == b"2" and not member.link:
+            yield MemberProblem(
+                f"symlinks without a target in {label}", f"{label} contains the symlink {name!r} without a target"
+            )
         path = _clean(member.name)
+        if not path and member.kind != GLOBAL and not member.is_directory:
+            yield MemberProblem(
+                f"members without a path in {label}", f"{label} contains the path {name!r}, which is not a directory"
+            )
+        if len(path) > _MAX_NAME and not self._windows and max(map(len, path.split(b"/"))) > _MAX_NAME:
+            yield MemberProblem(
+                f"names that are too long in {label}",
+                f"{label} contains the path {name!r} with a name of more than {_MAX_NAME} bytes",
+            )
         if self._windows and member.kind != GLOBAL and path:
             if path.split(b"/")[0] in _WINDOWS_DIRECTORIES:
                 self._has_windows_directory = True
@@ -129,30 +151,72 @@ class MemberRules:
                 f"hard links before their targets in {label}",
                 f"{label} contains the hard link {self._links.pop(key)!r} before its target {name!r}",
             )
-        if member.kind == b"1" and len(self._links) < _MAX_LINKS:
+        if member.kind == b"1":
             target = hash(_clean(member.link))
-            if target == key or not paths.get(target, 0) & _MEMBER:
+            if target == key or self._is_directory(target):
+                yield MemberProblem(
+                    f"hard links to no file in {label}",
+                    f"{label} contains the hard link {name!r} to {_text(member.link)!r}, which is not a file",
+                )
+            elif len(self._links) < _MAX_LINKS and not paths.get(target, 0) & _MEMBER:
                 self._links[target] = name
-        below = False
-        if not member.is_directory:
-            # A later file replaces the directory with everything that was extracted to it.
-            below = bool(known & _PARENT)
-            # A path below a symlink is a path below the symlink's target.
-            paths[key] |= 0 if member.kind == b"2" else _FILE
+        if member.kind == b"2":
+            paths[key] |= _SYMLINK
+            self._targets_size += len(member.link)
+            if self._targets_size <= _MAX_TARGETS:
+                self._targets[key] = posixpath.join(posixpath.dirname(path), member.link)
+        elif not member.is_directory:
+            paths[key] |= _FILE
+        # A later file replaces the directory with everything that was extracted to it.
+        below = bool(known & _PARENT) and not member.is_directory
         while path and not below:
             path = path.rpartition(b"/")[0]
             key = hash(path)
             known = paths.get(key, 0)
             if known & _PARENT:
                 break
-            # The runtimes refuse the layer: "not a directory".
-            below = bool(known & _FILE)
             paths[key] = known | _PARENT
+            # The runtimes refuse the layer: "not a directory". Below a symlink, containerd creates missing directories,
+            # and podman and Docker refuse the layer, because they do not see lower layers.
+            below = bool(known & _FILE)
+            if known & _SYMLINK and not self._leads_to_directory(path):
+                yield MemberProblem(
+                    f"paths below symlinks in {label}",
+                    f"{label} contains the symlink {_text(path)!r}, and paths below it, but not the directory to which "
+                    f"it leads",
+                )
         if below:
             yield MemberProblem(
                 f"paths below files in {label}",
                 f"{label} contains the path {_text(path)!r}, which is not a directory, and paths below it",
             )
+
+    def _is_directory(self, key: int) -> bool:
+        known = self._paths.get(key, 0)
+        return known & (_MEMBER | _PARENT) != 0 and not known & (_FILE | _SYMLINK)
+
+    def _leads_to_directory(self, path: bytes) -> bool:
+        """Return whether the path leads to a directory of the layer; true if that is not known."""
+        found = self._followed(path, 0)
+        return not found or self._is_directory(hash(found))
+
+    def _followed(self, path: bytes, links: int) -> bytes | None:
+        """Return the path without symlinks, as far as they can be followed; None if that is not known."""
+        found = b""
+        for part in path.split(b"/"):
+            self._steps += 1
+            if self._steps > _MAX_STEPS:
+                return None
+            if part in (b"", b"."):
+                continue
+            found = posixpath.dirname(found) if part == b".." else found + b"/" + part if found else part
+            if self._paths.get(hash(found), 0) & _SYMLINK and links < _MAX_SYMLINKS:
+                target = self._targets.get(hash(found))
+                followed = None if target is None else self._followed(target, links + 1)
+                if followed is None:
+                    return None
+                found = followed
+        return found
 
 
 def _text(name: bytes) -> str:

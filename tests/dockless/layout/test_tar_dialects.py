@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 import subprocess
+import time
 
 import pytest
 from made_images import image_with_layer, layout_of
@@ -63,6 +64,26 @@ REPEATED = {
     "a symlink above a path": (member(b"a/b") + member(b"a", b"2", link=b"x"), "'a', which is not a directory"),
     "a path below a hard link": (FILE_A + member(b"h", b"1", link=b"a") + member(b"h/x"), "'h', which is not a dir"),
     "a path below a device": (member(b"n", b"3") + member(b"n/x"), "'n', which is not a directory"),
+    "a path below a symlink to a file": (
+        FILE_A + member(b"s", b"2", link=b"a") + member(b"s/x"),
+        "the symlink 's', and paths below it",
+    ),
+    "a path below a symlink to nothing": (
+        member(b"s", b"2", link=b"d") + member(b"s/x"),
+        "the symlink 's', and paths below it",
+    ),
+    "a path below an absolute symlink": (
+        member(b"s", b"2", link=b"/etc") + member(b"s/x"),
+        "the symlink 's', and paths below it",
+    ),
+    "a path below a symlink to itself": (
+        member(b"s", b"2", link=b"s") + member(b"s/x"),
+        "the symlink 's', and paths below it",
+    ),
+    "a path below symlinks in a circle": (
+        member(b"s", b"2", link=b"t") + member(b"t", b"2", link=b"./s") + member(b"s/x"),
+        "the symlink 's', and paths below it",
+    ),
     "a path below ./a": (member(b"./a") + member(b"a/b"), "'a', which is not a directory"),
 }
 
@@ -72,7 +93,7 @@ def test_a_path_twice(tmp_path, tar, reason):
     (problem,) = problems(tar + END)
     assert reason in problem
     (tmp_path / "x").write_bytes(tar + END)
-    with pytest.raises(LayerError, match="contains the path") as caught:
+    with pytest.raises(LayerError, match="contains the (path|symlink)") as caught:
         Layer.from_tarball(tmp_path / "x").build(str(tmp_path))
     assert reason in str(caught.value)
 
@@ -83,6 +104,12 @@ def test_a_path_twice(tmp_path, tar, reason):
         directory(b"d/") + member(b"d/a") + directory(b"e/") + member(b"e/a"),
         member(b"d/a") + directory(b"d/") + member(b"d/b"),
         member(b"s", b"2", link=b"d") + directory(b"d") + member(b"s/a") + member(b"d/b"),
+        directory(b"usr/lib/x")
+        + member(b"lib", b"2", link=b"/usr/lib")
+        + member(b"y", b"2", link=b"lib/x")
+        + member(b"y/a"),
+        member(b"d/e/f") + member(b"d/s", b"2", link=b"../../d/./e") + member(b"d/s/g") + member(b"d/s/h/i"),
+        member(b"s", b"2", link=b"..") + member(b"s/g"),
         member(b".wh.a") + FILE_A,
         member(b"d/.wh..wh..opq") + member(b"d/a") + member(b".wh..wh..opq"),
         member(b"a") + member(b"A") + member(b"a "),
@@ -90,7 +117,20 @@ def test_a_path_twice(tmp_path, tar, reason):
         FILE_A + member(b"h", b"1", link=b"a") + member(b"i", b"1", link=b"./a") + member(b"j", b"1", link=b"/h"),
         member(b"d/", b"\0", magic=b"") + member(b"d/a", b"\0", magic=b""),
     ],
-    ids=["same name", "late", "through a symlink", "whiteout", "opaque", "case", "global", "hard links", "v7"],
+    ids=[
+        "same name",
+        "late",
+        "through a symlink",
+        "through symlinks",
+        "relative",
+        "to the root",
+        "whiteout",
+        "opaque",
+        "case",
+        "global",
+        "hard links",
+        "v7",
+    ],
 )
 def test_paths_that_occur_once(tmp_path, tar):
     assert problems(tar + END) == ()
@@ -102,6 +142,36 @@ def test_a_hard_link_before_its_target():
     (problem,) = problems(member(b"h", b"1", link=b"a") + FILE_A + END)
     assert "the hard link 'h' before its target 'a'" in problem
     assert problems(member(b"h", b"1", link=b"in a lower layer") + FILE_A + END) == ()
+
+
+@pytest.mark.parametrize(
+    "tar, reason",
+    [
+        (directory(b"d/") + member(b"h", b"1", link=b"d"), "the hard link 'h' to 'd', which is not a file"),
+        (member(b"h", b"1", link=b"h"), "the hard link 'h' to 'h', which is not a file"),
+        (member(b"s", b"2"), "the symlink 's' without a target"),
+        (member(b""), "the path '', which is not a directory"),
+        (member(b"."), "the path '.', which is not a directory"),
+        (member(b"@", b"L", b"d/" + b"n" * 256 + b"\0", magic=GNU) + FILE_A, "a name of more than 255 bytes"),
+    ],
+)
+def test_members_that_cannot_be_made(tar, reason):
+    """All runtimes refuse these, except that containerd ignores a file without a path."""
+    (problem,) = problems(tar + END)
+    assert reason in problem
+    assert problems(member(b"@", b"L", b"d/" + b"n" * 255 + b"\0", magic=GNU) + FILE_A + END) == ()
+
+
+def test_symlinks_are_followed_in_bounded_time_and_memory(monkeypatch):
+    chain = b"".join(member(b"s%d" % n, b"2", link=b"s%d/../s%d" % (n + 1, n + 1)) for n in range(39))
+    begun = time.process_time()
+    problems(directory(b"s39") + chain + b"".join(member(b"s%d/x" % n) for n in range(39)) + END)
+    assert time.process_time() - begun < 10
+    monkeypatch.setattr("dockless.layer.member_rules._MAX_TARGETS", 10)
+    rules = MemberRules("x")
+    for found in read_members(HashingReader(iter([chain + END]), "x"), "x"):
+        assert not list(rules.problems(found))
+    assert len(rules._targets) == 1
 
 
 def test_paths_are_compared_in_bounded_memory(monkeypatch):
