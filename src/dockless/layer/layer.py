@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union
 
 from dockless.errors import LayerError
 from dockless.layer.builder import BuiltLayer, build_layer
-from dockless.layer.spec import InlineFile, LayerSpec, Source, image_path
+from dockless.layer.spec import InlineFile, LayerSpec, Source
 
 PathLike = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
@@ -36,7 +36,8 @@ class Layer(NamedTuple):
         if not isinstance(files, Mapping):
             raise LayerError(f"{files!r:.100} is not a mapping", hint="write {path in the image: path on disk}")
         for path in files:
-            image_path(path, "files")
+            if not isinstance(path, str):
+                raise LayerError(f"{path!r:.200} is not a path in the image", hint="write the path as a string")
         inline = dict(options.pop("inline_files", {}))
         inline.update((path, file) for path, file in files.items() if isinstance(file, InlineFile))
         sources = tuple(

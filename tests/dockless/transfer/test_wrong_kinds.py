@@ -168,7 +168,7 @@ def test_arguments_of_a_client(name, registry):
         (lambda: IMAGE.rebase(None, IMAGE), "None is not an Image; write Image.load(...)"),
         (lambda: Digest.of("text"), "'text' is not bytes; encode the text"),
         (lambda: Credentials("a", 5).checked(), "the password of the credentials given by the caller is not a string"),
-        (lambda: Layer.from_files({3: "a"}), "`files`: 3 is not a path in the image; write the path as a string"),
+        (lambda: Layer.from_files({3: "a"}), "3 is not a path in the image; write the path as a string"),
     ],
 )
 def test_the_error_says_what_to_do(call, says):
