@@ -200,8 +200,7 @@ class BlobUploader:
             return DAMAGED_UPLOAD
         if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and not self._chunks_unsupported:
             # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
-            size = smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)
-            if size:
+            if size := smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE):
                 self._chunk_size, self._offset = size, None
                 return REFUSED_CHUNK
         if refusal.method == "PUT" and self._put_length and not self._is_put_empty:
@@ -225,8 +224,7 @@ class BlobUploader:
             return REFUSED_CHUNK
         if "NAME_UNKNOWN" in refusal.codes:
             self._forget_session()
-        elif refusal.status in (404, 409) or is_lost(refusal):
-            # Status 409: another client sends the same blob.
+        elif refusal.status in (404, 409) or is_lost(refusal):  # 409: another client sends the same blob.
             self._forget_session()
             return LOST_SESSION
         else:
