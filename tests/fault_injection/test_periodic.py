@@ -1,8 +1,18 @@
 """Every nth request loses its connection: no loop of attempts falls into step with the fault."""
 
+import io
+import random
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from fault_proxy import Trouble
+from fault_bench import CONFIG, NEW
+from fault_proxy import FaultProxy, Trouble
 from fault_run import Case
+from manual_clock import ManualClock
+
+from dockless.oci.descriptor import Descriptor
+from dockless.oci.digest import Digest
+from dockless.registry import RegistryBlobSource, RegistryClient
 
 # More requests than any run sends.
 MANY = 2000
@@ -26,7 +36,7 @@ def pauses(most):
 
 def periodic(n, *others, how="drop", most=0, **more):
     """A reused connection that dies is no failed attempt: there are few pauses."""
-    most = most or (30 if n == 2 else 5)
+    most = most or (60 if n == 2 else 5)
     return Case((every(n, **{how: True}), *others), **{"auth": "plain", "most": 40, "check": pauses(most), **more})
 
 
@@ -51,3 +61,71 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_run(name, judged):
     judged(name, CASES[name])
+
+
+@pytest.fixture
+def connected(bench, monkeypatch, tmp_path):
+    """`connected(n, repository)` returns a client of a docker-registry with the fault, which has NEW there as `v1`."""
+    made = []
+
+    def connect(n, repository):
+        proxy = FaultProxy(bench.registries["plain"].host)
+        proxy.faults = [every(n, drop=True)]
+        made.append(proxy.__enter__())
+        bench.store.put(repository, NEW, "v1")
+        clock = ManualClock()
+        client = RegistryClient(proxy.host, clock=clock.clock(), environ={"HOME": str(tmp_path)})
+        made.append(client)
+        return client, clock
+
+    yield connect
+    for one in reversed(made):
+        one.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("n", range(2, 8))
+def test_listing_and_reading(n, connected):
+    client, clock = connected(n, f"lists-{n}")
+    for _ in range(n):
+        assert list(client.tags(f"lists-{n}")) == ["v1"]
+        assert client.get_manifest(f"lists-{n}", "v1").raw == NEW.manifest.raw
+        assert client.referrers(f"lists-{n}", NEW.manifest.digest) == ()
+        assert client.blob_exists(f"lists-{n}", CONFIG)
+    assert clock.sleeps == []
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_many_threads(n, connected):
+    """Each thread has its own attempts, and all share the fault."""
+    client, _ = connected(n, f"threads-{n}")
+    source = RegistryBlobSource(client, f"threads-{n}")
+    blobs = [*NEW.manifest.layers, NEW.manifest.config]
+
+    def work(seed):
+        data = bytes([seed, n]) * 3000
+        stored = Descriptor("application/octet-stream", Digest.of(data), len(data))
+        for blob in blobs:
+            assert source.open(blob).read() == NEW.blobs[blob.digest]
+        client.ensure_blob(f"threads-{n}", stored, BytesSource(data))
+        assert client.blob_exists(f"threads-{n}", stored.digest)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_large_blobs(n, connected, bench):
+    """More than what the buffers of a connection hold."""
+    client, _ = connected(n, f"large-{n}")
+    data = random.Random(n).randbytes(9 << 20)
+    blob = Descriptor("application/octet-stream", Digest.of(data), len(data))
+    client.ensure_blob(f"large-{n}", blob, BytesSource(data))
+    assert bench.store.blob(f"large-{n}", blob.digest) == data
+
+
+class BytesSource:
+    def __init__(self, data):
+        self._data = data
+
+    def open(self, descriptor):
+        return io.BytesIO(self._data)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from dockless.oci.reference import DOCKER_HUB
-from dockless.registry.auth.bearer import TokenSource, basic
+from dockless.registry.auth.bearer import DENIAL_LIFETIME, TokenSource, basic
 from dockless.registry.auth.challenge import Challenge, choose_challenge, parse_challenges
 from dockless.registry.auth.credentials import Credentials, ResolvedCredentials
 from dockless.registry.auth.keychain import GivenCredentials, find_credentials_with
@@ -72,6 +72,9 @@ class RegistrySession:
         # Repositories, and whether the request would change something, of requests whose tokens were accepted.
         self._accepted: set[tuple[str, bool]] = set()
         self._lock = threading.RLock()
+        # Passwords by repository: whether each was accepted, or when and how it was rejected.
+        self._passwords: dict[tuple[str, Credentials], tuple[float, RegistryRequestError] | None] = {}
+        self._password_lock = threading.RLock()
 
     @property
     def base_url(self) -> str:
@@ -128,7 +131,7 @@ class RegistrySession:
         url = path if "://" in path else self.base_url + path
         request = HttpRequest(method, url, headers or {}, body, read_timeout)
         try:
-            response = self._send_authorized(request, scopes)
+            response = self._send_with_password(request, scopes)
         except RegistryConnectionError as error:
             if error.reason != "refused":
                 raise
@@ -203,6 +206,32 @@ class RegistrySession:
     def _not_a_registry(self, cause: str) -> ProtocolError:
         problem = f"{self.registry} does not speak the registry API"
         return ProtocolError(problem, cause=cause, hint="check the name and the port")
+
+    def _send_with_password(self, request: HttpRequest, scopes: tuple[str, ...]) -> HttpResponse:
+        """Send a request. Until a password is known to be right, one request at a time sends it.
+
+        If each thread sent a wrong password, the user's account might be locked.
+        """
+        repository = repository_of(scopes)
+        credentials = self._resolve_credentials(repository).credentials if self._is_basic else None
+        if credentials is None or self._passwords.get((repository, credentials), ()) is None:
+            return self._send_authorized(request, scopes)
+        key = repository, credentials
+        with self._password_lock:
+            denial = self._passwords.get(key)
+            if denial is not None and self.clock.monotonic() - denial[0] < DENIAL_LIFETIME:
+                raise denial[1].replace()
+            response = self._send_authorized(request, scopes)
+            if response.status == 401:
+                error = self._error(response, scopes)
+                self._passwords[key] = self.clock.monotonic(), error.replace()
+                raise error
+            self._passwords[key] = None
+            return response
+
+    @property
+    def _is_basic(self) -> bool:
+        return self._challenge is not None and self._challenge.scheme == "basic"
 
     def _send_authorized(self, request: HttpRequest, scopes: tuple[str, ...]) -> HttpResponse:
         """Send with the credentials that the last challenge asked for, and after a 401 with new ones.

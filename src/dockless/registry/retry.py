@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Event
@@ -176,8 +177,9 @@ class Attempts:
         self._on_retry = on_retry
         self._achieved = [0] if achieved is None else achieved
         self._achieved_before = 0
-        # Failures since this or another operation achieved something, and since this operation did.
-        self._failures = 0
+        # Failures since this or another operation achieved something, and since this operation did. Interrupted
+        # requests count by their method: that one fails in a sequence of requests says nothing about the others.
+        self._failures: Counter[str] = Counter()
         self._own_failures = 0
         self._was_stale = False
         self._is_last = False
@@ -192,7 +194,8 @@ class Attempts:
 
     def advanced(self) -> None:
         """Record that the operation went one step further than before. The step may have to be repeated."""
-        self._failures = self._own_failures = 0
+        self._failures.clear()
+        self._own_failures = 0
         self._was_stale = False
         self._achieved[0] += 1
 
@@ -236,14 +239,15 @@ class Attempts:
             limit = policy.attempts_to_connect
         attempts = min(policy.attempts, limit or policy.attempts)
         left = min(self._time_left(), time_left())
-        is_worthwhile = self._count(attempts, is_interrupted=reason == "interrupted")
+        is_worthwhile = self._count(attempts, connection_error.method if connection_error else "", reason)
+        failures = sum(self._failures.values())
         if not is_worthwhile or not policy.budget or left <= 0:
             raise error
         retry_after = (error.retry_after if isinstance(error, RegistryRequestError) else None) or 0.0
         if retry_after > policy.longest_wait and isinstance(error, RegistryRequestError):
             raise error.replace(hint=f"the registry asks to wait {retry_after:.0f} s; try again after that")
         # With jitter, so that many builders that failed together do not return together.
-        pause = min(policy.cap, policy.base * 2 ** min(self._failures - 1, 30)) * (0.5 + self._clock.random() / 2)
+        pause = min(policy.cap, policy.base * 2 ** min(failures - 1, 30)) * (0.5 + self._clock.random() / 2)
         if retry_after >= left:
             raise error
         if pause >= left:
@@ -251,7 +255,7 @@ class Attempts:
             self._is_last = True
             pause = max(left / 2, left - _LAST_ATTEMPT)
         pause = max(pause, retry_after)
-        logger.info("%s; attempt %d of %d in %.1f s", error, self._failures + 1, attempts, pause)
+        logger.info("%s; attempt %d of %d in %.1f s", error, failures + 1, attempts, pause)
         if self._on_retry:
             self._on_retry(error, pause)
         self._clock.pause(pause, self._stop)
@@ -262,14 +266,16 @@ class Attempts:
         if self._stop is not None and self._stop.is_set():
             raise CancelledError
 
-    def _count(self, attempts: int, *, is_interrupted: bool) -> bool:
+    def _count(self, attempts: int, method: str, reason: str) -> bool:
         """Count a failure. Return whether another attempt may follow."""
+        is_interrupted = reason == "interrupted"
         if is_interrupted and self._achieved[0] != self._achieved_before:
-            self._failures = 0
+            self._failures.clear()
         self._achieved_before = self._achieved[0]
-        self._failures += 1
+        key = method if is_interrupted else ""
+        self._failures[key] += 1
         self._own_failures += 1
-        return self._failures < attempts and self._own_failures < attempts * _MAX_SHARED and not self._is_last
+        return self._failures[key] < attempts and self._own_failures < attempts * _MAX_SHARED and not self._is_last
 
     def _time_left(self) -> float:
         """Return the seconds until the operation is given up; infinity for a budget of 0, which allows one attempt."""

@@ -72,6 +72,16 @@ class UploadProgress:
             self._max_offset = offset
             self._interruptions.clear()
 
+    def judged(self, failure: RegistryError) -> RegistryError:
+        """Return the error of a request; that of a connection which took much of a body was not that of an idle one."""
+        if isinstance(failure, RegistryConnectionError) and not self._is_hardly_sent:
+            return failure.replace(is_stale=False)
+        return failure
+
+    @property
+    def _is_hardly_sent(self) -> bool:
+        return self.sent - self._sent_before <= _BUFFERED
+
     def repeats_request(self, failure: RegistryError) -> bool:
         """Return whether a request that was interrupted is sent again as it was, without asking the registry first.
 
@@ -84,4 +94,4 @@ class UploadProgress:
         if failure.method not in ("POST", "PATCH", "PUT"):
             return False
         self._interruptions[failure.method] += 1
-        return self._interruptions[failure.method] % 2 == 0 and self.sent - self._sent_before <= _BUFFERED
+        return self._interruptions[failure.method] % 2 == 0 and self._is_hardly_sent

@@ -161,7 +161,7 @@ class BlobUploader:
                 error: RegistryError = refusal
                 verdict = self._handle(refusal)
             except RegistryError as failure:
-                error = failure
+                error = self._progress.judged(failure)
                 is_repeated = self._progress.repeats_request(failure)
                 self._offset = self._offset if is_repeated else None
                 if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":

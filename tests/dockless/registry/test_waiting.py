@@ -233,7 +233,8 @@ def test_time_between_reads_does_not_count(connect, manual, image, keep):
     with Registry() as registry:
         keep(registry, "app", image, "v1")
         registry.faults = [Fault("blob get", nth=1, response_bytes=100_000, drop=True)]
-        reader = RegistryBlobSource(connect(registry.host), "app").open(image.root.layers[0]).raw
+        buffered = RegistryBlobSource(connect(registry.host), "app").open(image.root.layers[0])
+        reader = buffered.raw
         assert len(reader.read(10)) == 10
         manual.time += 1000
         assert len(reader.read(300_000)) + 10 < 200_000

@@ -28,7 +28,8 @@ _MAX_RESPONSE = 128 * 1024
 _MIN_LIFETIME = 60.0
 _MAX_LIFETIME = 86400.0
 _RENEW_BEFORE_EXPIRY = 15.0
-_DENIAL_LIFETIME = 30.0
+# Seconds for which a rejected password is not sent again.
+DENIAL_LIFETIME = 30.0
 # Tokens of which it is remembered whether several requests used them.
 _MAX_REMEMBERED = 64
 
@@ -88,7 +89,7 @@ class TokenSource:
                     token = self._request(challenge, scopes, credentials)
                 except TokenDeniedError as error:
                     if error.status != 404 and not classify(error).retryable:
-                        until = self._clock.monotonic() + _DENIAL_LIFETIME
+                        until = self._clock.monotonic() + DENIAL_LIFETIME
                         self._denials[scopes, credentials] = error.replace(), until
                     raise
                 self._is_shared[token.value] = False

@@ -14,7 +14,7 @@ from web_server import web_server
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
 from dockless.registry.errors import ProtocolError, UnauthorizedError
-from dockless.testing import PROFILES, Fault, Registry, TokenAuth, User
+from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 
 SECRET = "S3CR3T-Kanary"
 ANN = Credentials("ann", SECRET, source="the test")
@@ -450,3 +450,68 @@ def test_a_realm_that_is_not_a_url(locked, connect):
     locked.faults = challenged(locked, "http://[bad/#x")
     with pytest.raises(RegistryError, match="is not a valid URL"):
         connect(locked.host, credentials=ANN).get_manifest("app", "v1")
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_wrong_password_is_sent_once_by_all_threads(scheme, connect, image):
+    """Also without a first request by one thread. A right password is not delayed."""
+    auth = BasicAuth(USERS) if scheme == "basic" else TokenAuth(USERS, anonymous="")
+    with Registry(auth=auth) as registry:
+        client = connect(registry.host, credentials=Credentials("ann", "wrong"), jobs=8)
+        client._session.ping()
+        failures, barrier = [], threading.Barrier(8)
+
+        def send(blob):
+            barrier.wait()
+            try:
+                client.ensure_blob("app", blob, image.source)
+            except UnauthorizedError as error:
+                failures.append(error)
+
+        blobs = [image.source.add(bytes([n])) for n in range(8)]
+        threads = [threading.Thread(target=send, args=(blob,)) for blob in blobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(failures) == 8
+        sent = [r for r in registry.requests if (r.headers["Authorization"] or "").startswith("Basic")]
+        assert len(sent) == 1
+        connect(registry.host, credentials=ANN, jobs=8).ensure_blob("app", blobs[0], image.source)
+
+
+def test_a_forbidden_repository_does_not_forbid_others(connect, image, keep):
+    with Registry(auth=BasicAuth(USERS)) as registry:
+        keep(registry, "app", image, "v1")
+        client = connect(registry.host, credentials=ANN)
+        registry.faults = [Fault(on="*", repository="other", status=401)]
+        with pytest.raises(UnauthorizedError):
+            client.get_manifest("other", "v1")
+        assert client.get_manifest("app", "v1").digest == image.digest
+
+
+def test_tokens_for_a_few_requests(connect, manual, image):
+    """Each token is accepted twice, whichever thread sends it."""
+    with Registry(auth=TokenAuth(USERS, anonymous="")) as registry:
+        uses, lock = {}, threading.Lock()
+        client = connect(registry.host, credentials=ANN)
+        follow = client._session._follow
+
+        def used_up(request, authorization, base, repository):
+            if authorization is not None:
+                with lock:
+                    uses[authorization] = uses.get(authorization, 0) + 1
+                    authorization = authorization if uses[authorization] <= 2 else "Bearer used.up.token"
+            return follow(request, authorization, base, repository)
+
+        client._session._follow = used_up
+        push(image.root, image.source, client, "app", ["v1"])
+        assert registry.tags("app") == {"v1": image.digest} and manual.sleeps == []
+
+
+def test_a_user_without_rights_is_told_so_at_once(connect, manual, image):
+    """A token that was accepted for reading is no reason to repeat a write."""
+    with Registry(auth=TokenAuth([User("ann", SECRET, "pull")], anonymous="")) as registry:
+        with pytest.raises(UnauthorizedError, match="log in to"):
+            push(image.root, image.source, connect(registry.host, credentials=ANN), "app", ["v1"])
+        assert manual.sleeps == [] and len(tokens(registry)) <= 6
