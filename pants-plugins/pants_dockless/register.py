@@ -5,14 +5,20 @@ from typing import Any
 
 from pants.engine.target import Target
 
-from pants_dockless.goals import generate_lockfiles, package, publish, push
-from pants_dockless.target_types import BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget
+from pants_dockless.goals import generate_lockfiles, package, publish, push, test
+from pants_dockless.target_types import (
+    BaseImageTarget,
+    ContainerImageTarget,
+    ImageLayerTarget,
+    ImageTestTarget,
+    PushImageTarget,
+)
 from pants_dockless.util_rules import image_layer, interpreter
 
 
 def target_types() -> Iterable[type[Target]]:
     """Return the target types of the backend."""
-    return [BaseImageTarget, ContainerImageTarget, ImageLayerTarget, PushImageTarget]
+    return [BaseImageTarget, ContainerImageTarget, ImageLayerTarget, ImageTestTarget, PushImageTarget]
 
 
 def rules() -> Iterable[Any]:
@@ -24,4 +30,5 @@ def rules() -> Iterable[Any]:
         *package.rules(),
         *publish.rules(),
         *push.rules(),
+        *test.rules(),
     ]

@@ -50,7 +50,7 @@ async def export_image(
             cause=f"the image has {len(image.images)} platforms",
             hint="use `oci-archive` or a single platform",
         )
-    layout = await _complete_layout(address, image, options, download=download)
+    layout = await complete_layout(address, image, options, download=download)
     if output == "oci-layout":
         return layout
     return await _write_archive(address, layout, output, _archive_names(address, destinations), context)
@@ -73,7 +73,7 @@ async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[D
     return await _compat.add_prefix(AddPrefix(tree, directory)) if directory else tree, path
 
 
-async def _complete_layout(address: Address, image: BuiltImage, options: Dockless, *, download: bool) -> Digest:
+async def complete_layout(address: Address, image: BuiltImage, options: Dockless, *, download: bool) -> Digest:
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
     layout = await image_layout(image, download=download)
     if not image.remote_layers:

@@ -77,21 +77,33 @@ async def run_builder(
 
     Raises TargetError if the program fails.
     """
-    result = await _compat.run_process(
-        Process(
-            argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
-            input_digest=inputs,
-            immutable_input_digests={TOOLS: tools},
-            append_only_caches=python.append_only_caches,
-            output_files=output_files,
-            output_directories=output_directories,
-            description=description,
-            level=LogLevel.INFO,
-            cache_scope=cache_scope,
-            remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
-        )
+    outputs: Any = {"output_files": output_files, "output_directories": output_directories}
+    process = builder_process(description, python, tools, argv, inputs, cache_scope=cache_scope, **outputs)
+    return _checked(address, await _compat.run_process(process))
+
+
+def builder_process(
+    description: str,
+    python: SharedPython,
+    tools: Digest,
+    argv: tuple[str, ...],
+    inputs: Digest,
+    *,
+    cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL,
+    **outputs: Any,
+) -> Process:
+    """Return the process that runs a program in the tree `tools`. `outputs` are arguments of Process."""
+    return Process(
+        argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
+        input_digest=inputs,
+        immutable_input_digests={TOOLS: tools},
+        append_only_caches=python.append_only_caches,
+        description=description,
+        level=LogLevel.INFO,
+        cache_scope=cache_scope,
+        **outputs,
+        remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
     )
-    return _checked(address, result)
 
 
 async def run_registry_client(

@@ -125,7 +125,7 @@ class ValueCheck(_ConfigCheck):
 
     def problems(self, image: TestedImage) -> Iterator[str]:
         """Yield a different value."""
-        actual = image.config.get(self.key) or ("" if isinstance(self.expected, str) else [])
+        actual: Any = image.config.get(self.key) or ("" if isinstance(self.expected, str) else [])
         expected = self.expected if isinstance(self.expected, str) else list(self.expected)
         if actual != expected:
             yield f"{self.key} is {_quoted(actual)}, not {_quoted(expected)}"

@@ -1,0 +1,174 @@
+"""The target `image_test` and the goal `test`."""
+
+from typing import NamedTuple, Optional
+
+import pytest
+from pants.core.goals.test import TestResult
+from pants.engine.addresses import Address
+from pants.engine.rules import QueryRule
+from pants_backend import make_backend
+
+from pants_dockless.goals.test import ImageTestFieldSet, ImageTestRequest
+
+IMAGE = """
+files(name="files", sources=["app.sh"])
+image_layer(
+    name="layer",
+    dependencies=[":files"],
+    directory="/opt",
+    modes={"*.sh": "0755"},
+    inline_files={"/etc/os-release": "ID=debian\\n"},
+)
+container_image(
+    name="image",
+    layers=[":layer"],
+    env={"PATH": "/opt/app"},
+    platforms=%(platforms)r,
+)
+image_test(name="test", image=":image", %(fields)s)
+"""
+TESTS = """\
+schemaVersion: 2.0.0
+fileExistenceTests:
+  - name: program
+    path: /opt/app/app.sh
+    permissions: %s
+fileContentTests:
+  - name: program
+    path: /opt/app/app.sh
+    expectedContents: ["^#!/bin/sh"]
+metadataTest:
+  envVars:
+    - {key: PATH, value: /opt/app}
+"""
+
+
+class Metadata(NamedTuple):
+    """What `test` knows about the targets that it runs in one process."""
+
+    description: Optional[str] = None
+
+
+def write(backend, fields, platforms=("linux/amd64",), tests=TESTS % "-rwxr-xr-x"):
+    files = {
+        "app/BUILD": IMAGE % {"fields": fields, "platforms": list(platforms)},
+        "app/app.sh": "#!/bin/sh\n",
+        "app/tests.yaml": tests,
+    }
+    backend.write_files(files)
+
+
+@pytest.fixture
+def backend():
+    return make_backend([QueryRule(TestResult, [ImageTestRequest.Batch])])
+
+
+def run(backend) -> TestResult:
+    target = backend.get_target(Address("app", target_name="test"))
+    batch = ImageTestRequest.Batch("", (ImageTestFieldSet.create(target),), Metadata())
+    return backend.request(TestResult, [batch])
+
+
+def output(result: TestResult) -> list:
+    out, err = getattr(result, "stdout_bytes", None), getattr(result, "stderr_bytes", None)
+    texts = (result.stdout, result.stderr) if out is None else (out.decode(), err.decode())
+    return "".join(texts).splitlines()
+
+
+ALL = (
+    'sources=["tests.yaml"], commands=["app.sh"], forbidden_paths=["*.pem"], max_size="1 MB", '
+    'os_release={"ID": "debian"}'
+)
+
+
+def test_a_test_that_passes(backend):
+    write(backend, ALL)
+    result = run(backend)
+    assert (result.exit_code, output(result)) == (0, ["7 checks passed"])
+    assert result.addresses == (Address("app", target_name="test"),)
+
+
+def test_failures_have_path_and_line(backend):
+    fields = 'sources=["tests.yaml"], commands=["sh"], forbidden_paths=["*.sh"], max_size="1 B", '
+    fields += 'os_release={"ID": "^alpine"}'
+    write(backend, fields, tests=TESTS % "-rw-r--r--")
+    result = run(backend)
+    lines = output(result)
+    assert result.exit_code == 1
+    assert lines[0] == (
+        "app/tests.yaml:3: program: /opt/app/app.sh has the permissions -rwxr-xr-x (0755), not -rw-r--r--"
+    )
+    assert lines[1] == "app:test: commands: the command sh does not exist in PATH, which is /opt/app"
+    assert lines[2] == "app:test: forbidden_paths: /opt/app/app.sh exists; it is a file"
+    assert lines[3].startswith("app:test: max_size: the image has ")
+    assert lines[4] == "app:test: os_release: ID in /etc/os-release is 'debian': no match of '^alpine'"
+    assert lines[5:] == ["5 failures of 7 checks"]
+
+
+def test_every_platform_is_tested(backend):
+    write(backend, 'commands=["sh"]', platforms=["linux/amd64", "linux/arm64"])
+    assert output(run(backend)) == [
+        "linux/amd64: app:test: commands: the command sh does not exist in PATH, which is /opt/app",
+        "linux/arm64: app:test: commands: the command sh does not exist in PATH, which is /opt/app",
+        "2 failures of 1 check on 2 platforms",
+    ]
+
+
+def test_a_file_that_needs_a_container_fails(backend):
+    write(backend, 'sources=["tests.yaml"]', tests="schemaVersion: 2.0.0\ncommandTests: [{name: a}]\n")
+    result = run(backend)
+    assert result.exit_code == 1
+    assert output(result)[0].startswith("error: app/tests.yaml:2: commandTests are not supported: they need a running")
+
+
+def test_an_invalid_pattern_of_paths_fails(backend):
+    write(backend, 'forbidden_paths=["a\\\\"]')
+    result = run(backend)
+    assert result.exit_code == 1
+    assert output(result)[0].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("", "app:test: the target has no checks; add files to `sources` or set another field"),
+        ('max_size="1 GiB"', "app:test: field `max_size`: '1 GiB' is not a size; write a number with B, kB, MB"),
+        ('max_size="-1 B"', "app:test: field `max_size`: '-1 B' is not a size"),
+        ('max_size=""', "app:test: field `max_size`: '' is not a size"),
+        ('os_release={"ID": "("}', "app:test: field `os_release`: '(' is not a valid regular expression: missing"),
+    ],
+)
+def test_wrong_fields(backend, fields, message):
+    write(backend, fields)
+    assert backend.error_line(lambda: run(backend)).startswith(message)
+
+
+def test_the_image_must_be_a_container_image(backend):
+    backend.write_files(
+        {"app/BUILD": 'files(name="f", sources=["a"])\nimage_test(name="test", image=":f", max_size="1 B")'}
+    )
+    backend.write_files({"app/a": ""})
+    assert backend.error_line(lambda: run(backend)) == (
+        "app:test: field `image`: the target app/a:f has the type `file`, not `container_image`; use the address of a "
+        "container_image"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("image=1", "The 'image' field in target app:test must be a string, but was `1` with type `int`."),
+        ('sources=["a.txt"]', "The 'sources' field in target app:test can only contain files that end in one of"),
+        ('commands="sh"', "The 'commands' field in target app:test must be an iterable of strings"),
+        ("forbidden_paths=[1]", "The 'forbidden_paths' field in target app:test must be an iterable of strings"),
+        ("max_size=5", "The 'max_size' field in target app:test must be a string, but was `5` with type `int`."),
+        ('os_release=["a"]', "The 'os_release' field in target app:test must be a dictionary of string -> string"),
+    ],
+)
+def test_values_of_the_wrong_type(backend, field, message):
+    image = "" if field.startswith("image") else 'image=":image", '
+    build = 'container_image(name="image")\nimage_test(name="test", %s%s)'
+    backend.write_files({"app/BUILD": build % (image, field), "app/a.txt": ""})
+    with pytest.raises(Exception) as caught:
+        run(backend)
+    assert message in str(caught.value)
