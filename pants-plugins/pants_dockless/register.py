@@ -5,7 +5,7 @@ from typing import Any
 
 from pants.engine.target import Target
 
-from pants_dockless.goals import generate_lockfiles, package, publish, push, test
+from pants_dockless.goals import generate_lockfiles, package, publish, push, run, test
 from pants_dockless.target_types import (
     BaseImageTarget,
     ContainerImageTarget,
@@ -30,5 +30,6 @@ def rules() -> Iterable[Any]:
         *package.rules(),
         *publish.rules(),
         *push.rules(),
+        *run.rules(),
         *test.rules(),
     ]

@@ -660,6 +660,22 @@ class OutputField(StringField):
     )
 
 
+class ExtraRunArgsField(StringSequenceField):
+    """Arguments of the container runtime."""
+
+    alias = "extra_run_args"
+    help = help_text(
+        """
+        Arguments for the container runtime that the goal `run` adds to those of `[dockless].run_args`. The image does
+        not depend on them.
+
+        Example:
+
+            extra_run_args=["--publish=127.0.0.1:8080:80", "--env=DEBUG=1"]
+        """
+    )
+
+
 class IncludeBaseLayersField(BoolField):
     """Whether the OCI layout contains the layers of the base."""
 
@@ -951,6 +967,7 @@ class ContainerImageTarget(Target):
         HealthcheckField,
         OutputField,
         IncludeBaseLayersField,
+        ExtraRunArgsField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )

@@ -53,7 +53,7 @@ async def export_image(
     layout = await complete_layout(address, image, options, download=download)
     if output == "oci-layout":
         return layout
-    return await _write_archive(address, layout, output, _archive_names(address, destinations), context)
+    return await _write_archive(address, layout, output, archive_names(address, destinations), context)
 
 
 async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[Digest, Optional[str]]:
@@ -133,7 +133,7 @@ async def _write_archive(
     return output.digest
 
 
-def _archive_names(address: Address, destinations: tuple[Destination, ...]) -> tuple[str, ...]:
+def archive_names(address: Address, destinations: tuple[Destination, ...]) -> tuple[str, ...]:
     """Return the names of the image when the archive is loaded: its references or, without any, the target's name."""
     references = tuple(reference for destination in destinations for reference in destination.references)
     try:

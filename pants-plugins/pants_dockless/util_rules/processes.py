@@ -145,14 +145,16 @@ async def run_registry_client(
 
 
 def registry_program(
-    program: str, plan: dict[str, Any], environment: str, modules: tuple[str, ...] = ()
+    program: str, plan: dict[str, Any], environment: Optional[str], modules: tuple[str, ...] = ()
 ) -> tuple[FileContent, ...]:
     """Return the files of a program that connects to registries: the program, its modules, its runner and its plan.
 
-    `environment` is the path of the private file with the environment. The program imports packages from the same
-    directories as Pants, because it runs on the same machine and is never cached.
+    `environment` is the path of the private file with the environment, or None if Pants gives the program that of the
+    user. The program imports packages from the same directories as Pants, because it runs on the same machine and is
+    never cached.
     """
-    document = json.dumps({**plan, "environment": environment, "import_from": import_roots()}).encode()
+    private = {} if environment is None else {"environment": environment}
+    document = json.dumps({**plan, **private, "import_from": import_roots()}).encode()
     return (*map(script, (program, _RUNNER, *modules)), FileContent(_PLAN, document))
 
 
