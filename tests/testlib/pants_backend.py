@@ -74,8 +74,8 @@ def _environment_target() -> type:
     return import_module(_compat.EnvironmentField.__module__).LocalEnvironmentTarget
 
 
-def make_backend(more_rules: Sequence = ()) -> Backend:
-    """Return a Backend with `more_rules`, such as queries for other products."""
+def make_backend(more_rules: Sequence = (), more_targets: Sequence[type] = ()) -> Backend:
+    """Return a Backend with `more_rules`, such as queries for other products, and `more_targets`."""
     runner = Backend(
         rules=[
             *register.rules(),
@@ -101,6 +101,7 @@ def make_backend(more_rules: Sequence = ()) -> Backend:
             RelocatedFiles,
             ResourceTarget,
             ResourcesGeneratorTarget,
+            *more_targets,
         ],
     )
     runner.set_options([], env_inherit={"PATH"})
