@@ -201,3 +201,45 @@ def test_run_with_containerd(backend, ctr):
     names = ctr("images", "ls", "--quiet").out.split()
     assert "docker.io/library/image:latest" in names
     assert not any(name.split("@")[0].endswith("/image") and name.startswith("127.") for name in names)
+
+
+PROJECT = """
+file(name="busybox", source="busybox")
+container_image(
+    name="image",
+    dependencies=[":busybox"],
+    strip_prefix="engines",
+    directory="/tools",
+    entrypoint=["/tools/busybox"],
+)
+image_test(name="test", image=":image", sources=["structure_test.yaml"], commands=["/bin/sh"])
+"""
+STRUCTURE_TEST = """\
+schemaVersion: 2.0.0
+fileExistenceTests:
+  - name: shell
+    path: /tools/busybox
+    permissions: "-rw-r--r--"
+"""
+
+
+def test_run_and_test_with_pants(checkout, docker):
+    """The goals as a user sees them."""
+    need("busybox")
+    directory = checkout.root / "engines"
+    directory.mkdir()
+    (directory / "BUILD").write_text(PROJECT)
+    (directory / "structure_test.yaml").write_text(STRUCTURE_TEST)
+    shutil.copy(shutil.which("busybox"), directory / "busybox")
+    (directory / "busybox").chmod(0o755)
+    options = ("--dockless-runtime=docker", "--dockless-run-args=--network=none --env=A=b")
+    environment = {name: docker.env[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG")}
+    ran = checkout.pants(*options, "run", "engines:image", "--", "sh", "-c", "echo $A; exit 3", ok=False, **environment)
+    assert (ran.code, ran.out) == (3, "b\n"), ran.err
+    tested = checkout.pants("test", "engines:test", ok=False)
+    assert tested.code == 1
+    lines = tested.err.splitlines()
+    problem = "/tools/busybox has the permissions -rwxr-xr-x (0755), not -rw-r--r--"
+    assert f"engines/structure_test.yaml:3: shell: {problem}" in lines
+    assert "engines:test: commands: the command /bin/sh does not exist" in lines
+    assert "2 failures of 2 checks" in lines

@@ -1,8 +1,8 @@
 """The goal `push`."""
 
 import json
-import re
 import os
+import re
 import socket
 from typing import NamedTuple
 

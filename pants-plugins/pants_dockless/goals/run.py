@@ -10,6 +10,7 @@ from pants.core.goals.run import RunFieldSet, RunInSandboxBehavior, RunRequest
 from pants.engine.fs import CreateDigest, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.unions import UnionRule
+from pants.util.logging import LogLevel
 
 from dockless.errors import InvalidValueError
 from dockless.oci.image_documents import ImageDocuments
@@ -49,7 +50,7 @@ def _documents_for_this_machine(image: BuiltImage) -> ImageDocuments:
     return next((each for each in documents if each.platform.matches(local)), documents[0])
 
 
-@rule(desc="Prepare container image to run")
+@rule(desc="Prepare container image to run", level=LogLevel.DEBUG)
 async def run_image(field_set: RunImageFieldSet, options: Dockless) -> RunRequest:
     """Return the request to run a program that loads and runs the image."""
     options.check_runtime()

@@ -13,6 +13,7 @@ from pants.engine.target import HydrateSourcesRequest
 from pants.engine.unions import UnionRule
 from pants.option.option_types import SkipOption
 from pants.option.subsystem import Subsystem
+from pants.util.logging import LogLevel
 
 from dockless._units import parse_size
 from dockless.errors import DocklessError
@@ -120,7 +121,7 @@ async def _layout(
     return await _compat.add_prefix(AddPrefix(layout, _LAYOUT))
 
 
-@rule(desc="Test container image")
+@rule(desc="Test container image", level=LogLevel.DEBUG)
 async def test_image(
     batch: ImageTestRequest.Batch,  # type: ignore[type-arg]
     subsystem: TestSubsystem,
