@@ -15,9 +15,8 @@ from pants.option.option_types import SkipOption
 from pants.option.subsystem import Subsystem
 from pants.util.logging import LogLevel
 
-from dockless._units import parse_size
 from dockless.errors import DocklessError
-from dockless.structure_test.checks import compile_pattern
+from dockless.structure_test.checks import compile_pattern, parse_size
 from dockless.structure_test.yaml_file import parse_tests
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError

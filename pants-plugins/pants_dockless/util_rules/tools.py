@@ -69,6 +69,7 @@ EXPORT_MODULES = (
     "dockless._files",
     "dockless._hashing",
     "dockless._printable",
+    "dockless._units",
     "dockless.errors",
     "dockless.image_tree",
     "dockless.layout.blob_copy",
@@ -116,6 +117,7 @@ TEST_MODULES = (
     "dockless.oci.manifest",
     "dockless.oci.media_types",
     "dockless.oci.platform",
+    "dockless.oci.reference",
     "dockless.structure_test.checks",
     "dockless.structure_test.file_tree",
     "dockless.structure_test.yaml_file",
@@ -123,6 +125,7 @@ TEST_MODULES = (
     "dockless.tar.header",
     "dockless.tar.index",
     "dockless.tar.reader",
+    "dockless.tar.sparse",
 )
 TEST_PACKAGES = (*EXPORT_PACKAGES, *PATTERN_PACKAGES, "yaml")
 

@@ -23,6 +23,8 @@ _MAX_PATHS = 10
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EXECUTABLE = {"owner": 0o100, "group": 0o010, "other": 0o001, "any": 0o111}
 _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|TB)\Z")
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 # Classes of RE2, the syntax of container-structure-test, which Python reads as something else.
 _POSIX_CLASS = re.compile(r"\[\[:\^?[a-z]+:\]")
 
@@ -292,6 +294,16 @@ class OsRelease(Check):
         actual = re.sub(r"\\(.)", r"\1", actual)
         if not self.pattern.search(actual):
             yield f"{self.key} in {path} is {_quoted(actual)}: no match of {_quoted(self.pattern.pattern)}"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as `12.3 MB`, in decimal units. Raises InvalidValueError."""
+    found = _SIZE.match(text)
+    if not found:
+        raise InvalidValueError(
+            f"{text!r:.100} is not a size", hint="write a number with B, kB, MB, GB or TB, such as '12.5 MB'"
+        )
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def compile_pattern(text: str) -> re.Pattern[str]:
