@@ -1,6 +1,8 @@
 """An image is a dependency of other targets: its layout and its `.json` file are in their sandboxes."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from pants.backend.experimental.adhoc import register as adhoc
@@ -25,25 +27,14 @@ from pants_dockless.field_sets import PushImageFieldSet
 
 IMAGE = """
 container_image(
-    name="image", dependencies=[":template"], registries=["127.0.0.1:5000"], repository="team/app", OUTPUT
+    name="image", dependencies=[":content"], registries=["127.0.0.1:5000"], repository="team/app", OUTPUT
 )
-file(name="template", source="deployment.yaml.in")
+file(name="content", source="content.txt")
 push_image(name="push", image=":image", registries=["reg.example"], image_tags=["1"])
 """
-# The recipe in docs/recipes.md.
-RECIPE = r"""
-shell_command(
-    name="deployment",
-    command='''
-        digest=$(sed -n 's/^  "digest": "\\(.*\\)",$/\\1/p' image.json)
-        sed "s|@DIGEST@|$digest|" deployment.yaml.in > deployment.yaml
-    ''',
-    tools=["sed"],
-    execution_dependencies=[":image", ":template"],
-    output_files=["deployment.yaml"],
-)
-"""
-TEMPLATE = "image: reg.example/team/app@@DIGEST@\n"
+PAGE = (Path(__file__).parents[2] / "docs/run-and-test.md").read_text()
+(RECIPE,) = re.findall(r"^```python\n# app/BUILD\n(file\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+(TEMPLATE,) = re.findall(r"^```yaml\n# app/deployment.yaml.in\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 class PackageUser(Target):
@@ -73,6 +64,7 @@ def backend():
 
 def write(backend, more: str, output: str = ""):
     backend.write_files({"app/BUILD": IMAGE.replace("OUTPUT", output) + more, "app/deployment.yaml.in": TEMPLATE})
+    backend.write_files({"app/content.txt": "content"})
 
 
 def target(backend, name: str) -> Target:
@@ -94,9 +86,9 @@ def generated(backend, name: str) -> dict:
 def test_the_recipe_writes_the_digest_into_a_yaml_file(backend):
     write(backend, RECIPE)
     digest = digest_of_image(backend)
-    assert generated(backend, "deployment") == {"app/deployment.yaml": f"image: reg.example/team/app@{digest}\n"}
+    assert generated(backend, "deployment") == {"app/deployment.yaml": TEMPLATE.replace("@DIGEST@", digest)}
     write(backend, RECIPE.replace(":image", ":push").replace("image.json", "push.json"))
-    assert generated(backend, "deployment") == {"app/deployment.yaml": f"image: reg.example/team/app@{digest}\n"}
+    assert generated(backend, "deployment") == {"app/deployment.yaml": TEMPLATE.replace("@DIGEST@", digest)}
 
 
 def test_a_shell_command_reads_the_layout(backend):

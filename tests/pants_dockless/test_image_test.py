@@ -1,5 +1,7 @@
 """The target `image_test` and the goal `test`."""
 
+import re
+from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pytest
@@ -63,8 +65,8 @@ def backend():
     return make_backend([QueryRule(TestResult, [ImageTestRequest.Batch])])
 
 
-def run(backend) -> TestResult:
-    target = backend.get_target(Address("app", target_name="test"))
+def run(backend, name="test") -> TestResult:
+    target = backend.get_target(Address("app", target_name=name))
     batch = ImageTestRequest.Batch("", (ImageTestFieldSet.create(target),), Metadata())
     return backend.request(TestResult, [batch])
 
@@ -73,6 +75,40 @@ def output(result: TestResult) -> list:
     out, err = getattr(result, "stdout_bytes", None), getattr(result, "stderr_bytes", None)
     texts = (result.stdout, result.stderr) if out is None else (out.decode(), err.decode())
     return "".join(texts).splitlines()
+
+
+PAGE = (Path(__file__).parents[2] / "docs/run-and-test.md").read_text()
+(PAGE_BUILD,) = re.findall(r"^```python\n# app/BUILD\n(image_test\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+(PAGE_TESTS,) = re.findall(r"^```yaml\n# app/structure_test.yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE_IMAGE = """
+files(name="files", sources=["busybox"])
+image_layer(
+    name="layer",
+    dependencies=[":files"],
+    modes={"busybox": MODE},
+    inline_files={"/etc/os-release": "ID=debian\\n", "/etc/app/settings.ini": "host = a\\nport = 80\\n"},
+)
+container_image(
+    name="image",
+    layers=[":layer"],
+    entrypoint=["/app/busybox"],
+    env={"PATH": "/app:/bin"},
+    exposed_ports=["8080/tcp"],
+    user="65532",
+)
+"""
+
+
+def test_the_example_of_the_page(backend):
+    backend.write_files({"app/busybox": "program", "app/structure_test.yaml": PAGE_TESTS})
+    for mode in ('"0755"', '"0644"'):
+        backend.write_files({"app/BUILD": PAGE_IMAGE.replace("MODE", mode) + PAGE_BUILD})
+        result = run(backend, "image_test")
+        if mode == '"0755"':
+            assert (result.exit_code, output(result)) == (0, ["12 checks passed"])
+        else:
+            # The failure on the page.
+            assert output(result)[0] in PAGE.splitlines()
 
 
 ALL = (

@@ -81,9 +81,9 @@ class FileTree:
         self._count = self._names = 0
         for number, layer in enumerate(layers):
             label = _label(layer)
-            opaque: set[int] = set()
+            whiteouts: set[tuple[Entry, bytes]] = set()
             for member, _ in _members(layer, source, ()):
-                self._apply(member, number, label, opaque)
+                self._apply(member, number, label, whiteouts)
 
     def find(self, path: str, *, follow: bool = True) -> Entry | None:
         """Return the entry at an absolute path, or None. Symlinks are followed; the last one only with `follow`."""
@@ -134,7 +134,7 @@ class FileTree:
             stack.append(child)
         return stack[-1]
 
-    def _apply(self, member: Member, number: int, label: str, opaque: set[int]) -> None:
+    def _apply(self, member: Member, number: int, label: str, whiteouts: set[tuple[Entry, bytes]]) -> None:
         if member.problem:
             raise LayoutError(f"{label} is ambiguous", cause=member.problem)
         if member.kind == GLOBAL:
@@ -147,8 +147,11 @@ class FileTree:
         assert directory.children is not None
         name = path[-1] if path else b""
         if name.startswith(_WHITEOUT):
-            if name == _OPAQUE and id(directory) not in opaque:
-                opaque.add(id(directory))
+            # The same whiteout again would remove nothing, and take as long.
+            if (directory, name) in whiteouts:
+                return
+            whiteouts.add((directory, name))
+            if name == _OPAQUE:
                 _remove_lower(directory, number)
             elif not name.startswith(_AUFS):
                 _whiteout(directory, name[len(_WHITEOUT) :], number)
