@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pytest
+from made_images import make_image
 from pants.core.goals.test import TestResult
 from pants.engine.addresses import Address
 from pants.engine.rules import QueryRule
 from pants_backend import make_backend
 
+from dockless.lockfile import Lockfile, lock_base
+from dockless.oci.reference import Reference
+from dockless.registry import RegistryClient, push
+from dockless.testing import Registry
 from pants_dockless.goals.test import ImageTestFieldSet, ImageTestRequest
 
 IMAGE = """
@@ -148,6 +153,44 @@ def test_every_platform_is_tested(backend):
         "linux/arm64: app:test: commands: the command sh does not exist in PATH, which is /opt/app",
         "2 failures of 1 check on 2 platforms",
     ]
+
+
+BASE = """
+base_image(name="base", reference="REGISTRY/base:1")
+container_image(name="image", base=":base", env={"A": "b"})
+image_test(name="test", image=":image", FIELD)
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "downloads", "expected"),
+    [
+        ('max_size="1 MB"', 0, ["1 check passed"]),
+        ('sources=["tests.yaml"]', 0, ["1 check passed"]),
+        # f0 is a file of the base.
+        ('forbidden_paths=["f0"]', 1, ["app:test: forbidden_paths: /f0 exists; it is a file", "1 failure of 1 check"]),
+    ],
+)
+def test_layers_of_a_base_are_downloaded_if_a_check_needs_files(backend, tmp_path, field, downloads, expected):
+    base = make_image(b"base")
+    with Registry() as registry:
+        with RegistryClient(registry.host) as client:
+            push(base.manifest, base.blobs, client, "base", ["1"])
+        reference = Reference.parse(f"{registry.host}/base:1")
+        locked = lock_base(reference, [], base.manifest, lambda descriptor: base.blobs[descriptor.digest])
+        backend.write_files(
+            {
+                "app/BUILD": BASE.replace("REGISTRY", registry.host).replace("FIELD", field),
+                "app/tests.yaml": 'schemaVersion: "2.0.0"\nmetadataTest: {envVars: [{key: A, value: b}]}\n',
+                "base_images.lock": Lockfile.of([locked]).to_bytes().decode(),
+            }
+        )
+        backend.set_options(
+            [f"--named-caches-dir={tmp_path}/caches"], env={"HOME": str(tmp_path)}, env_inherit={"PATH"}
+        )
+        registry.reset_requests()
+        assert output(run(backend)) == expected
+        assert [request.operation for request in registry.requests].count("blob get") == downloads
 
 
 def test_a_file_that_needs_a_container_fails(backend):
