@@ -95,6 +95,7 @@ def test_modules_of_the_registry_have_no_import_cycle():
         ("tqdm", {"cli/_progress.py"}),
         ("shtab", {"cli/completion.py"}),
         ("deflate", {"layer/compression/libdeflate.py"}),
+        ("yaml", {"structure_test/yaml_file.py"}),
     ],
 )
 def test_a_dependency_is_imported_only_where_it_is_used(package, modules):

@@ -5,12 +5,13 @@ from typing import Any
 
 from pants.engine.target import Target
 
-from pants_dockless.goals import generate_lockfiles, package, publish, push
+from pants_dockless.goals import generate_lockfiles, package, publish, push, run, test
 from pants_dockless.target_types import (
     BaseImageTarget,
     ContainerImageTarget,
     ImageIndexTarget,
     ImageLayerTarget,
+    ImageTestTarget,
     PushImageTarget,
 )
 from pants_dockless.util_rules import image_layer, interpreter, lockfile_dependencies
@@ -18,7 +19,14 @@ from pants_dockless.util_rules import image_layer, interpreter, lockfile_depende
 
 def target_types() -> Iterable[type[Target]]:
     """Return the target types of the backend."""
-    return [BaseImageTarget, ContainerImageTarget, ImageIndexTarget, ImageLayerTarget, PushImageTarget]
+    return [
+        BaseImageTarget,
+        ContainerImageTarget,
+        ImageIndexTarget,
+        ImageLayerTarget,
+        ImageTestTarget,
+        PushImageTarget,
+    ]
 
 
 def rules() -> Iterable[Any]:
@@ -31,4 +39,6 @@ def rules() -> Iterable[Any]:
         *package.rules(),
         *publish.rules(),
         *push.rules(),
+        *run.rules(),
+        *test.rules(),
     ]

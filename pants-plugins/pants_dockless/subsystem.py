@@ -11,6 +11,7 @@ from pants.util.strutil import softwrap
 from dockless._concurrency import check_jobs
 from dockless.errors import InvalidValueError
 from dockless.oci.reference import check_registry
+from pants_dockless.runtime_options import RuntimeOptions
 
 ALL_DEFAULT_REGISTRIES = "<all default registries>"
 _REGISTRY_KEYS: dict[str, type] = {
@@ -76,7 +77,7 @@ class RegistryOptions:
         )
 
 
-class Dockless(Subsystem):
+class Dockless(RuntimeOptions, Subsystem):
     """The options of the section `[dockless]`."""
 
     options_scope = "dockless"

@@ -13,6 +13,7 @@ from pants.engine.target import (
     DictStringToStringField,
     InvalidFieldException,
     InvalidFieldTypeException,
+    MultipleSourcesField,
     SequenceField,
     SpecialCasedDependencies,
     StringField,
@@ -695,6 +696,22 @@ class OutputField(StringField):
     )
 
 
+class ExtraRunArgsField(StringSequenceField):
+    """Arguments of the container runtime."""
+
+    alias = "extra_run_args"
+    help = help_text(
+        """
+        Arguments for the container runtime that the goal `run` adds to those of `[dockless].run_args`. The image does
+        not depend on them.
+
+        Example:
+
+            extra_run_args=["--publish=127.0.0.1:8080:80", "--env=DEBUG=1"]
+        """
+    )
+
+
 class IncludeBaseLayersField(BoolField):
     """Whether the OCI layout contains the layers of the base."""
 
@@ -874,6 +891,100 @@ class ImageField(SingleAddressField):
     help = "The address of the `container_image` or the `image_index` to push."
 
 
+# -- The fields of `image_test` --
+
+
+class TestedImageField(SingleAddressField):
+    """The address of the image that a test checks."""
+
+    __test__ = False
+
+    alias = "image"
+    required = True
+    help = "The address of the `container_image` to test. If the image has several platforms, each is tested."
+
+
+class ImageTestSourcesField(MultipleSourcesField):
+    """The files with the tests."""
+
+    required = False
+    expected_file_extensions = (".yaml", ".yml", ".json")
+    help = help_text(
+        """
+        The files with the tests, in the format of container-structure-test, schema version 2.0.0. The tests
+        `fileExistenceTests`, `fileContentTests` and `metadataTest` are supported; tests that need a running container
+        are errors.
+
+        Example:
+
+            sources=["structure_test.yaml"]
+        """
+    )
+
+
+class CommandsField(StringSequenceField):
+    """Commands that the image must have."""
+
+    alias = "commands"
+    help = help_text(
+        """
+        Commands that must exist in the image and be executable: names, which are searched in the `PATH` of the image,
+        or absolute paths.
+
+        Example:
+
+            commands=["python3", "/app/server"]
+        """
+    )
+
+
+class ForbiddenPathsField(StringSequenceField):
+    """Patterns of paths that the image must not have."""
+
+    alias = "forbidden_paths"
+    help = help_text(
+        """
+        Patterns for paths that must not exist in the image, in the format of `.gitignore`. A pattern with a leading
+        slash is relative to the root of the image.
+
+        Example:
+
+            forbidden_paths=["*.pem", ".git/", "/root/.ssh"]
+        """
+    )
+
+
+class MaxSizeField(StringField):
+    """The largest allowed size of the image."""
+
+    alias = "max_size"
+    help = help_text(
+        """
+        The largest allowed size of the image in a registry: the manifest, the config and the compressed layers. The
+        units are decimal: `B`, `kB`, `MB`, `GB` and `TB`.
+
+        Example:
+
+            max_size="150 MB"
+        """
+    )
+
+
+class OsReleaseField(DictStringToStringField):
+    """Expected values of os-release."""
+
+    alias = "os_release"
+    help = help_text(
+        """
+        A dictionary of name -> regular expression for the values in `/etc/os-release`.
+
+        Example:
+
+            os_release={"ID": "^debian$", "VERSION_ID": "^12"}
+        """
+    )
+
+
 # -- Targets --
 
 
@@ -932,6 +1043,7 @@ class ContainerImageTarget(Target):
         HealthcheckField,
         OutputField,
         IncludeBaseLayersField,
+        ExtraRunArgsField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )
@@ -1048,5 +1160,37 @@ class BaseImageTarget(Target):
         Example:
 
             base_image(name="python", reference="docker.io/library/python:3.12-slim", platforms=["linux/amd64"])
+        """
+    )
+
+
+class ImageTestTarget(Target):
+    """A structure test of an image."""
+
+    alias = "image_test"
+    core_fields = (
+        *COMMON_TARGET_FIELDS,
+        TestedImageField,
+        ImageTestSourcesField,
+        CommandsField,
+        ForbiddenPathsField,
+        MaxSizeField,
+        OsReleaseField,
+    )
+    help = help_text(
+        """
+        A test of the config and the files of an image, which the goal `test` runs. No container runtime is needed, and
+        nothing in the image is executed. The layers of the image's base are downloaded if a test needs files.
+
+        Example:
+
+            image_test(
+                name="image_test",
+                image=":image",
+                sources=["structure_test.yaml"],
+                commands=["python3"],
+                forbidden_paths=["*.pem", ".git/"],
+                max_size="150 MB",
+            )
         """
     )

@@ -12,11 +12,11 @@ from pants.engine.target import (
 from pants.util.frozendict import FrozenDict
 
 from pants_dockless.register import target_types
-from pants_dockless.target_types import BaseField, ContentsField, ImageField
+from pants_dockless.target_types import BaseField, ContentsField, ImageField, TestedImageField
 
 ADDRESS = Address("app", target_name="image")
 FIELDS = sorted({field for target in target_types() for field in target.core_fields}, key=lambda field: field.__name__)
-SINGLE = (BaseField, ImageField)
+SINGLE = (BaseField, ImageField, TestedImageField)
 MAPPINGS = [field for field in FIELDS if issubclass(field, (ContentsField, DictStringToStringField))]
 SEQUENCES = [
     field

@@ -152,12 +152,15 @@ def test_an_image_that_exists_is_not_read(backend, publish, one):
     (published,) = publish()
     code, output = run(backend, published)
     assert (code, output.count("2 blobs sent")) == (0, 1), output
+    size = sum(one.blobs("image").values())
+    assert dict(published.data["transfer"]) == {"sent": 2, "bytes": size, "mounted": 0, "present": 0}
     one.reset_requests()
     (again,) = publish()
     assert sorted(request.operation for request in one.requests) == ["manifest get"] * 2 + ["ping get"]
     process = getattr(again.process, "process", again.process)
     assert process.input_digest == EMPTY_DIGEST
     assert f"{one.host}/image@{again.data['digest']}: already present" in process.argv
+    assert dict(again.data["transfer"]) == {"sent": 0, "bytes": 0, "mounted": 0, "present": 2}
 
 
 def test_only_missing_layers_are_in_the_sandbox(backend, publish, one):
@@ -169,7 +172,9 @@ def test_only_missing_layers_are_in_the_sandbox(backend, publish, one):
     one.reset_requests()
     (second,) = publish("push", {"two": {"address": one.host}})
     assert layers_in_sandbox(backend, second) == []
-    assert run(backend, second)[0] == 0
+    code, output = run(backend, second)
+    assert (code, "1 blob sent" in output, ", 1 mounted, 0 already present" in output) == (0, True, True), output
+    assert dict(second.data["transfer"]) == {**second.data["transfer"], "sent": 1, "mounted": 1, "present": 0}
     # The config, which is too small for the record of places, is sent again.
     assert sum(len(request.body) for request in one.requests) < 10_000
     assert one.tags("app/push")["latest"] == first.data["digest"]

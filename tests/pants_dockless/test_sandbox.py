@@ -17,6 +17,7 @@ from pants_dockless.util_rules.processes import import_roots
 from pants_dockless.util_rules.tools import (
     COMPRESSIONS,
     EXPORT_MODULES,
+    TEST_MODULES,
     layer_modules,
     layer_packages,
     module_files,
@@ -128,6 +129,12 @@ def test_pathspec_is_an_input_only_of_layers_with_patterns(sandbox, tmp_path, fi
 def test_export_modules_are_the_imported_modules(tmp_path):
     lay_out(tmp_path, "export_image.py", EXPORT_MODULES)
     assert imported(tmp_path, "import export_image") == set(EXPORT_MODULES)
+
+
+def test_test_modules_are_the_imported_modules(tmp_path):
+    lay_out(tmp_path, "test_image.py", TEST_MODULES, "pathspec")
+    # Patterns are imported when a check has them.
+    assert imported(tmp_path, "import test_image, dockless.layer.patterns") == set(TEST_MODULES)
 
 
 @pytest.fixture

@@ -98,6 +98,8 @@ def containers_storage(*programs: str) -> Iterator[Callable[..., ProgramResult]]
     def call(program: str, *args: str, cwd: Optional[Path] = None, ok: bool = True) -> ProgramResult:
         return run(program, *storage, *args, cwd=cwd, env=env, ok=ok)
 
+    # For programs that run podman themselves.
+    call.storage, call.env = tuple(map(str, storage)), env
     try:
         yield call
     finally:

@@ -12,7 +12,10 @@ from typing import Any, Union
 
 from packaging.version import Version
 from pants.core.goals.package import PackageFieldSet
+from pants.core.goals.test import ShowOutput, TestResult
+from pants.engine.addresses import Address
 from pants.engine.internals.session import RunId
+from pants.engine.process import FallibleProcessResult
 from pants.engine.rules import Rule
 from pants.engine.unions import UnionRule
 from pants.version import PANTS_SEMVER
@@ -80,6 +83,12 @@ else:
         return []
 
 
+def test_result(result: FallibleProcessResult, address: Address, output: ShowOutput) -> TestResult:
+    """Return the result of a test from that of its process. Newer releases expect one result for each attempt."""
+    results: Any = (result,) if "process_results" in TestResult.__dataclass_fields__ else result
+    return TestResult.from_fallible_process_result(results, address, output)
+
+
 # Whether the goal `publish` accepts processes that it runs concurrently, in the background.
 PUBLISH_RUNS_BACKGROUND_PROCESSES = Version("2.32.0.dev0") <= PANTS_SEMVER
 
@@ -124,4 +133,5 @@ __all__ = [
     "skip_publish_request",
     "skip_publish_rules",
     "snapshot",
+    "test_result",
 ]

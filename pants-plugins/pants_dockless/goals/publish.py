@@ -1,8 +1,8 @@
 """The goal `publish`: for each destination of an image, a process that pushes the image with all its tags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from pants.core.goals.package import PackageFieldSet
 from pants.core.goals.publish import (
@@ -40,7 +40,7 @@ from pants_dockless.util_rules.push import (
     message_process,
     push_process,
 )
-from pants_dockless.util_rules.push_report import destination_data
+from pants_dockless.util_rules.push_report import destination_data, planned_transfer
 
 
 class PublishContainerImageRequest(PublishRequest["PublishContainerImageFieldSet"]):
@@ -125,9 +125,9 @@ async def _publish(request: PublishRequest[Any], options: Dockless, run: RunId) 
                     names=push.destination.references,
                     process=process,
                     description=push.description,
-                    data=_output_data(field_set, image, push.destination),
+                    data=_output_data(field_set, image, push.destination, planned_transfer(push, state)),
                 )
-                for push, process in zip(pushes, processes)
+                for push, state, process in zip(pushes, states, processes)
             ),
         ]
     )
@@ -169,12 +169,18 @@ def _skipped(
     return PublishPackages(destination.references, None, reason, _output_data(field_set, image, destination))
 
 
-def _output_data(field_set: _PublishImageFieldSet, image: BuiltImage, destination: Destination) -> PublishOutputData:
-    """Return the data for `publish --output`."""
+def _output_data(
+    field_set: _PublishImageFieldSet,
+    image: BuiltImage,
+    destination: Destination,
+    transfer: Optional[Mapping[str, int]] = None,
+) -> PublishOutputData:
+    """Return the data for `publish --output`. Pants needs the data before the push: `transfer` is the plan."""
     return PublishOutputData(
         {
             **field_set.get_output_data(),
             **destination_data(image, destination),
+            **({"transfer": transfer} if transfer else {}),
         }
     )
 

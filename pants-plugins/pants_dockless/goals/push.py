@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -46,7 +46,7 @@ from pants_dockless.util_rules.push import (
     find_pushes,
     push_process,
 )
-from pants_dockless.util_rules.push_report import dry_run_lines, output_data
+from pants_dockless.util_rules.push_report import dry_run_lines, output_data, planned_transfer, transfer_summary
 
 
 @union(in_scope_types=[EnvironmentName])
@@ -112,12 +112,13 @@ async def _push(
     options: Dockless,
     run: RunId,
     is_remote: bool,
-) -> list[Optional[str]]:
-    """Push the images that are not complete, and return the error of each image, or None."""
+) -> tuple[list[Optional[str]], list[Optional[Mapping[str, int]]]]:
+    """Push the images that are not complete. Return the error of each image, or None, and what was transferred."""
     errors: list[Optional[str]] = [state.error or None for state in states]
+    transfers = [planned_transfer(push, state) if state.is_complete else None for push, state in zip(pushes, states)]
     pending = [n for n, state in enumerate(states) if not state.is_complete and not state.error]
     if not pending:
-        return errors
+        return errors, transfers
     results = os.path.join(directory_of_run(run), "results.json")
     process = await push_process(
         tuple(pushes[n] for n in pending), tuple(states[n] for n in pending), options, run, results=results
@@ -136,7 +137,8 @@ async def _push(
         documents = [{"error": f"the process that pushes images ended with status {result.exit_code}"}] * len(pending)
     for n, document in zip(pending, documents):
         errors[n] = document.get("error")
-    return errors
+        transfers[n] = None if errors[n] else document
+    return errors, transfers
 
 
 @goal_rule
@@ -181,16 +183,20 @@ async def push_images(
         for line in dry_run_lines(pushes, states):
             print_line(console, line, to_stdout=True)
         return PushGoal(exit_code=int(any(state.error for state in states)))
-    errors = await _push(console, pushes, states, options, run, bool(global_options.options.remote_execution))
+    errors, transfers = await _push(
+        console, pushes, states, options, run, bool(global_options.options.remote_execution)
+    )
     for push, state, error in zip(pushes, states, errors):
         status = "failed" if error else "already present" if state.is_complete else "pushed"
         sigil = console.sigil_failed() if error else console.sigil_succeeded()
         print_line(console, f"{sigil} {', '.join(push.destination.references)} {status} ({push.image.digest}).")
         if error and state.error:
             print_line(console, f"error: {push.address}: {error}")
+    if pushes:
+        print_line(console, f"{transfer_summary(transfers)}.")
     images = "1 image is in its" if len(pushes) == 1 else f"{len(pushes)} images are in their"
     print_line(console, f"{errors.count(None)} of {images} registries.")
-    is_written = _write_output(console, subsystem.output, output_data(pushes, states, errors))
+    is_written = _write_output(console, subsystem.output, output_data(pushes, states, errors, transfers))
     return PushGoal(exit_code=int(any(errors) or not is_written))
 
 

@@ -150,11 +150,13 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
             keep_foreign_layers=keep_foreign_layers,
             progress=progress,
         )
+    # The blobs that the action `check` mounted are present now.
+    mounted = image.get("mounted", 0)
     return {
         "sent": pushed.blobs_sent,
         "bytes": pushed.bytes_sent,
-        "mounted": pushed.blobs_mounted,
-        "present": pushed.blobs_present,
+        "mounted": pushed.blobs_mounted + mounted,
+        "present": max(0, pushed.blobs_present - mounted),
     }
 
 

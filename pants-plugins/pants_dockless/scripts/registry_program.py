@@ -22,8 +22,8 @@ def raise_on_signals() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def run(main: Callable[[str], int]) -> NoReturn:
-    """Call `main` with the path of the plan, which is the only argument, and exit with the returned status."""
+def run(main: Callable[..., int]) -> NoReturn:
+    """Call `main` with the path of the plan and further arguments, and exit with the returned status."""
     default_hook = sys.unraisablehook
     # The default hook prints a SystemExit that a signal raises in a finalizer or a callback.
     sys.unraisablehook = lambda error: None if error.exc_type is SystemExit else default_hook(error)

@@ -31,10 +31,14 @@ class PlatformImage:
     config: bytes
 
     @property
+    def parsed(self) -> Manifest:
+        """The parsed manifest."""
+        return Manifest.from_bytes(self.manifest, self.platform, media_type=self.media_type)
+
+    @property
     def documents(self) -> ImageDocuments:
         """The parsed documents."""
-        manifest = Manifest.from_bytes(self.manifest, self.platform, media_type=self.media_type)
-        return ImageDocuments.read(manifest, self.config, self.platform)
+        return ImageDocuments.read(self.parsed, self.config, self.platform)
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ async def export_image(
             cause=f"the image has {len(image.images)} platforms",
             hint="use `oci-archive` or a single platform",
         )
-    layout = await _complete_layout(address, image, options, download=download)
+    layout = await complete_layout(address, image, options, download=download)
     if output == "oci-layout":
         return layout
-    return await _write_archive(address, layout, output, _archive_names(address, destinations), context)
+    return await _write_archive(address, layout, output, archive_names(address, destinations), context)
 
 
 async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[Digest, Optional[str]]:
@@ -73,7 +73,7 @@ async def place_output(exported: Digest, path: str, is_archive: bool) -> tuple[D
     return await _compat.add_prefix(AddPrefix(tree, directory)) if directory else tree, path
 
 
-async def _complete_layout(address: Address, image: BuiltImage, options: Dockless, *, download: bool) -> Digest:
+async def complete_layout(address: Address, image: BuiltImage, options: Dockless, *, download: bool) -> Digest:
     """Return the OCI layout of an image with the layers of its base, which are downloaded."""
     layout = await image_layout(image, download=download)
     if not image.remote_layers:
@@ -133,7 +133,7 @@ async def _write_archive(
     return output.digest
 
 
-def _archive_names(address: Address, destinations: tuple[Destination, ...]) -> tuple[str, ...]:
+def archive_names(address: Address, destinations: tuple[Destination, ...]) -> tuple[str, ...]:
     """Return the names of the image when the archive is loaded: its references or, without any, the target's name."""
     references = tuple(reference for destination in destinations for reference in destination.references)
     try:

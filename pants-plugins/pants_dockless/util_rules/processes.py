@@ -77,21 +77,33 @@ async def run_builder(
 
     Raises TargetError if the program fails.
     """
-    result = await _compat.run_process(
-        Process(
-            argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
-            input_digest=inputs,
-            immutable_input_digests={TOOLS: tools},
-            append_only_caches=python.append_only_caches,
-            output_files=output_files,
-            output_directories=output_directories,
-            description=description,
-            level=LogLevel.INFO,
-            cache_scope=cache_scope,
-            remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
-        )
+    outputs: Any = {"output_files": output_files, "output_directories": output_directories}
+    process = builder_process(description, python, tools, argv, inputs, cache_scope=cache_scope, **outputs)
+    return _checked(address, await _compat.run_process(process))
+
+
+def builder_process(
+    description: str,
+    python: SharedPython,
+    tools: Digest,
+    argv: tuple[str, ...],
+    inputs: Digest,
+    *,
+    cache_scope: ProcessCacheScope = ProcessCacheScope.SUCCESSFUL,
+    **outputs: Any,
+) -> Process:
+    """Return the process that runs a program in the tree `tools`. `outputs` are arguments of Process."""
+    return Process(
+        argv=(*python.argv, "-I", "-S", f"{TOOLS}/{argv[0]}", *argv[1:]),
+        input_digest=inputs,
+        immutable_input_digests={TOOLS: tools},
+        append_only_caches=python.append_only_caches,
+        description=description,
+        level=LogLevel.INFO,
+        cache_scope=cache_scope,
+        **outputs,
+        remote_cache_speculation_delay_millis=_SPECULATION_DELAY_MILLIS,
     )
-    return _checked(address, result)
 
 
 async def run_registry_client(
@@ -133,14 +145,16 @@ async def run_registry_client(
 
 
 def registry_program(
-    program: str, plan: dict[str, Any], environment: str, modules: tuple[str, ...] = ()
+    program: str, plan: dict[str, Any], environment: Optional[str], modules: tuple[str, ...] = ()
 ) -> tuple[FileContent, ...]:
     """Return the files of a program that connects to registries: the program, its modules, its runner and its plan.
 
-    `environment` is the path of the private file with the environment. The program imports packages from the same
-    directories as Pants, because it runs on the same machine and is never cached.
+    `environment` is the path of the private file with the environment, or None if Pants gives the program that of the
+    user. The program imports packages from the same directories as Pants, because it runs on the same machine and is
+    never cached.
     """
-    document = json.dumps({**plan, "environment": environment, "import_from": import_roots()}).encode()
+    private = {} if environment is None else {"environment": environment}
+    document = json.dumps({**plan, **private, "import_from": import_roots()}).encode()
     return (*map(script, (program, _RUNNER, *modules)), FileContent(_PLAN, document))
 
 

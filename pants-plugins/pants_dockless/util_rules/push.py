@@ -195,6 +195,7 @@ def _image(push: Push, state: PushState) -> dict[str, Any]:
         "tags": destination.tags,
         "copy_foreign_layers": push.copy_foreign_layers,
         "known": dict(state.known),
+        "mounted": len(state.mounts),
         # Repositories of the registry that may have a layer.
         "mounts": {
             digest: [repository for registry, repository in places if registry == destination.registry]

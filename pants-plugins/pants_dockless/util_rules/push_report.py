@@ -1,7 +1,9 @@
 """Reports of pushes: the plan of a dry run, and the data for `--output`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Optional
+
+from pants.util.frozendict import FrozenDict
 
 from dockless._units import format_count, format_size
 from pants_dockless.util_rules.built_image import BuiltImage
@@ -37,21 +39,50 @@ def dry_run_lines(pushes: Sequence[Push], states: Sequence[PushState]) -> Iterat
     )
 
 
+def planned_transfer(push: Push, state: PushState) -> Mapping[str, int]:
+    """Return the numbers of blobs that a push sends, has mounted and finds present, and the bytes that it sends."""
+    blobs = {blob.digest for image in push.image.images for blob in (image.parsed.config, *image.parsed.layers)}
+    sent, mounted = len(state.missing), len(state.mounts)
+    return FrozenDict(
+        sent=sent,
+        bytes=sum(state.missing.values()),
+        mounted=mounted,
+        present=max(0, len(blobs) - sent - mounted),
+    )
+
+
+def transfer_summary(transfers: Iterable[Optional[Mapping[str, int]]]) -> str:
+    """Return the sums of transfers."""
+    known = [transfer for transfer in transfers if transfer]
+    sums = {key: sum(transfer[key] for transfer in known) for key in ("sent", "bytes", "mounted", "present")}
+    return (
+        f"{format_count(sums['sent'], 'blob')} sent ({format_size(sums['bytes'])}), {sums['mounted']} mounted, "
+        f"{sums['present']} already present"
+    )
+
+
 def output_data(
-    pushes: Sequence[Push], states: Sequence[PushState], errors: Sequence[Optional[str]]
+    pushes: Sequence[Push],
+    states: Sequence[PushState],
+    errors: Sequence[Optional[str]],
+    transfers: Sequence[Optional[Mapping[str, int]]],
 ) -> list[dict[str, Any]]:
-    """Return the data for `--output`, with the keys that the output of `publish` has."""
+    """Return the data for `--output`, with the keys that the output of `publish` has.
+
+    `transfers` are what was sent, mounted and present; None for an image that failed.
+    """
     return [
         {
             "target": str(push.address),
             "publisher": "dockless",
             "names": push.destination.references,
             **destination_data(push.image, push.destination),
+            "transfer": dict(transfer) if transfer else None,
             "published": not error,
             "exit_code": int(bool(error)),
             "status": error or f"{'already present in' if state.is_complete else 'published to'} {push.description}",
         }
-        for push, state, error in zip(pushes, states, errors)
+        for push, state, error, transfer in zip(pushes, states, errors, transfers)
     ]
 
 

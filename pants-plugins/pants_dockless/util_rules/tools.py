@@ -18,6 +18,7 @@ from pants_dockless.util_rules.interpreter import launcher
 
 BUILD_LAYER = "build_layer.py"
 EXPORT_IMAGE = "export_image.py"
+TEST_IMAGE = "test_image.py"
 
 LAYER_MODULES = (
     "dockless._files",
@@ -95,6 +96,39 @@ EXPORT_MODULES = (
 # The layers of a base may have any compression.
 EXPORT_PACKAGES = ("zstandard",)
 
+TEST_MODULES = (
+    "dockless._files",
+    "dockless._hashing",
+    "dockless._printable",
+    "dockless._units",
+    "dockless.blobs",
+    "dockless.errors",
+    "dockless.image_tree",
+    "dockless.layer.ignore",
+    "dockless.layer.patterns",
+    "dockless.layer.spec",
+    "dockless.layout.files",
+    "dockless.layout.oci_layout",
+    "dockless.oci.canonical_json",
+    "dockless.oci.descriptor",
+    "dockless.oci.digest",
+    "dockless.oci.image_config",
+    "dockless.oci.image_documents",
+    "dockless.oci.manifest",
+    "dockless.oci.media_types",
+    "dockless.oci.platform",
+    "dockless.oci.reference",
+    "dockless.structure_test.checks",
+    "dockless.structure_test.file_tree",
+    "dockless.structure_test.yaml_file",
+    "dockless.tar.decompress",
+    "dockless.tar.header",
+    "dockless.tar.index",
+    "dockless.tar.reader",
+    "dockless.tar.sparse",
+)
+TEST_PACKAGES = (*EXPORT_PACKAGES, *PATTERN_PACKAGES, "yaml")
+
 
 def layer_modules(compression: str, patterns: bool) -> tuple[str, ...]:
     """Return the names of the modules that the layer builder imports for a compression, with or without patterns."""
@@ -129,6 +163,11 @@ async def layer_builder(spec: LayerSpec) -> Digest:
 async def archive_writer() -> Digest:
     """Return the tree of the program that writes archives."""
     return await _tree(EXPORT_IMAGE, EXPORT_MODULES, EXPORT_PACKAGES)
+
+
+async def image_tester() -> Digest:
+    """Return the tree of the program that tests images."""
+    return await _tree(TEST_IMAGE, TEST_MODULES, TEST_PACKAGES)
 
 
 def script(name: str) -> FileContent:

@@ -32,6 +32,8 @@ _STAR_NUMBERS = {"access time": (476, 488), "change time": (488, 500)}
 _USUAL_DEVICE_NUMBERS = (b"\0" * 16, b"0000000\0" * 2)
 _RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
 _NAMES = {b"path": "name", b"GNU.sparse.name": "name", b"linkpath": "link", b"size": "size"}
+# Records that are no danger if readers differ about them. Only `Member.owner` reads their values.
+_OWNER = (b"uid", b"gid")
 _EXTENT = b"GNU.sparse.offset", b"GNU.sparse.numbytes"
 # Types of GNU tar's long names and links.
 _GNU_LONG = {b"L": b"path", b"K": b"linkpath"}
@@ -46,6 +48,7 @@ class Member(NamedTuple):
     `name` is the name that podman, containerd and Docker give to the member, `alias` the name that some readers give
     to it; mostly empty. `problem` says why readers differ about the member; mostly empty. `is_sparse` is true if the
     content is that of a sparse file, with a map. A global pax header is a member of the type `g` without content.
+    `fields` are the bytes of the header with the mode and the numeric owner, and `pax_owner` the owner in a pax header.
     """
 
     name: bytes
@@ -56,6 +59,8 @@ class Member(NamedTuple):
     alias: bytes = b""
     problem: str = ""
     is_sparse: bool = False
+    fields: bytes = b""
+    pax_owner: tuple[bytes, bytes] = (b"", b"")
 
     @property
     def is_file(self) -> bool:
@@ -66,6 +71,18 @@ class Member(NamedTuple):
     def is_directory(self) -> bool:
         """Whether the member is a directory. Archives of 1979 mark a directory by the slash of its name."""
         return self.kind == b"5" or (self.kind == b"\0" and self.name.endswith(b"/"))
+
+    def mode(self, label: str) -> int:
+        """Return the permissions, with the bits for setuid, setgid and sticky. Raises LayoutError."""
+        return _number(self.fields[:8], label, self.offset) & 0o7777
+
+    def owner(self, label: str) -> tuple[int, int]:
+        """Return the user ID and the group ID. Raises LayoutError."""
+        uid, gid = self.pax_owner
+        return (
+            _decimal(uid, label, self.offset) if uid else _number(self.fields[8:16], label, self.offset),
+            _decimal(gid, label, self.offset) if gid else _number(self.fields[16:24], label, self.offset),
+        )
 
 
 class Stream(Protocol):
@@ -94,6 +111,7 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
     long_names: dict[bytes, bytes] = {}
     kinds: set[bytes] = set()
     problem = ""
+    pax_owner = (b"", b"")
     while True:
         block = _take(stream, 512)
         # Some writers, such as umoci 0.4, omit the zero blocks at the end.
@@ -135,6 +153,9 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
             else:
                 count, values = _pax(data[:size], label, begin)
                 records += count
+            owner = (values.pop(b"uid", b""), values.pop(b"gid", b""))
+            if kind == b"x":
+                pax_owner = owner
             for key, what in _NAMES.items():
                 if len(values.get(key, b"")) > MAX_PATH:
                     raise LayoutError(
@@ -181,8 +202,8 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         if kind == b"S":
             blocks = _skip_sparse_map(block, stream, label, begin)
             at, records = at + 512 * blocks, records + blocks
-        yield Member(name, kind, link, at, size, alias, problem, sparse)
-        pax_records, long_names, kinds, problem = {}, {}, set(), ""
+        yield Member(name, kind, link, at, size, alias, problem, sparse, block[100:124], pax_owner)
+        pax_records, long_names, kinds, problem, pax_owner = {}, {}, set(), "", (b"", b"")
         stream.skip(size - taken)
         # umoci 0.4 ends an archive after the last byte of the last file, without padding.
         at += size + len(_take(stream, -size % 512))
@@ -275,7 +296,9 @@ def _pax(data: bytes, label: str, at: int) -> tuple[int, dict[bytes, bytes]]:
         if not record or end > len(data) or end <= record.end() or data[end - 1 : end] != b"\n":
             raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a broken record")
         key = record[2]
-        if key in _NAMES or key.startswith(b"GNU.sparse."):
+        if key in _OWNER:
+            found[key] = data[record.end() : end - 1]
+        elif key in _NAMES or key.startswith(b"GNU.sparse."):
             value = data[record.end() : end - 1]
             if b"\0" in value:
                 raise LayoutError(f"{label} is damaged", cause=f"the pax header at byte {at} has a value with a NUL")
