@@ -17,6 +17,7 @@ from dockless.registry.errors import (
     ProtocolError,
     RegistryConnectionError,
     RegistryError,
+    RegistryRequestError,
     ResponseError,
     UnauthorizedError,
 )
