@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         LayoutError,
         RegistryError,
     )
-    from dockless.image.image import Buildable, Image
+    from dockless.image.image import Image
     from dockless.image.index import ImageIndex
+    from dockless.image.layer_building import Buildable
     from dockless.layer import BuiltLayer, InlineFile, Layer, LayerSpec, Source
     from dockless.layer.layer import PathLike
     from dockless.layer.spec import Listing
@@ -74,7 +75,7 @@ _MODULES = {
     "BlobResult": "dockless.registry",
     "BlobSource": "dockless.blobs",
     "Body": "dockless.registry.upload_session",
-    "Buildable": "dockless.image.image",
+    "Buildable": "dockless.image.layer_building",
     "BuiltLayer": "dockless.layer",
     "Clock": "dockless.registry",
     "CredentialProvider": "dockless.registry.auth.credentials",

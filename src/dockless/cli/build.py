@@ -202,6 +202,11 @@ class _Added(NamedTuple):
     layer: Layer
     unused: dict[str, list[str]]
 
+    @property
+    def tarball(self) -> str | None:
+        """The archive of the layer, as in Layer: None."""
+        return self.layer.tarball
+
     def build(self, directory: str) -> BuiltLayer:
         built = self.layer.build(directory)
         for option, values in (("--ignore", built.unused_ignores), ("--ignore-file", built.unused_ignore_files)):

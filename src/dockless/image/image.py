@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any
 
 from dockless._units import format_count
 from dockless.errors import InvalidValueError
 from dockless.image.arguments import check_created_by, check_name, layer_urls, strings
+from dockless.image.layer_building import Buildable as Buildable
+from dockless.image.layer_building import build_layer
 from dockless.image_tree import read_image
-from dockless.layer.builder import BuiltLayer
-from dockless.layer.layer import Layer
-from dockless.layer.prebuilt import check_windows_layer
-from dockless.mutate.assemble import assemble_image, is_windows, refuse_windows, replace_layer
+from dockless.mutate.assemble import assemble_image, replace_layer
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
 from dockless.oci import media_types
@@ -45,14 +43,6 @@ from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.save import save_images
 
 logger = logging.getLogger("dockless.image")
-
-
-class Buildable(Protocol):
-    """The argument of `add_layer`: a `Layer`, or another object that builds a layer."""
-
-    def build(self, directory: str) -> BuiltLayer:
-        """Write the layer's blob to `directory`, as a file named by the hex digits of its digest. Raises LayerError."""
-        ...
 
 
 class Image:
@@ -207,7 +197,7 @@ class Image:
         only archives of such layers (`Layer.from_tarball`). Raises InvalidValueError for other layers.
         """
         check_created_by(created_by)
-        built, directory = _build(layer, self.platform)
+        built, directory = build_layer(layer, self.platform)
         added = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(self._assemble([added]), {built.descriptor.digest: directory})
 
@@ -254,7 +244,7 @@ class Image:
     def replace_layer(self, digest: str, layer: Buildable, *, created_by: str = CREATED_BY) -> Image:
         """Return the image with `layer` instead of the layer of that digest. Raises InvalidValueError, LayerError."""
         check_created_by(created_by)
-        built, directory = _build(layer, self.platform)
+        built, directory = build_layer(layer, self.platform)
         new = ImageLayer(built.descriptor, built.diff_id, created_by)
         return self._with(replace_layer(self._documents, digest, new), {built.descriptor.digest: directory})
 
@@ -392,19 +382,3 @@ class Image:
 
     def _with(self, documents: ImageDocuments, layer_sources: LayerSources | None = None) -> Image:
         return Image(documents, {**self._layer_sources, **(layer_sources or {})}, self._requested)
-
-
-def _build(layer: Buildable, platform: Platform) -> tuple[BuiltLayer, BuildDirectory]:
-    if not hasattr(layer, "build"):
-        raise InvalidValueError(
-            f"{layer!r:.100} is not a layer", hint="write Layer.from_files({path in the image: path on disk})"
-        )
-    if isinstance(layer, Layer) and layer.tarball is None:
-        refuse_windows(platform)
-    directory = BuildDirectory()
-    built = layer.build(directory.path)
-    if is_windows(platform):
-        check_windows_layer(os.path.join(directory.path, built.descriptor.digest.hex))
-    for warning in built.warnings:
-        logger.warning(warning)
-    return built, directory

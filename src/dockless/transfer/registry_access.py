@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dockless.registry.retry import RetryPolicy
 
 DEFAULT_JOBS = 4
+# What RegistryAccess has while it is used, besides its arguments.
+_CONNECTIONS = frozenset(("_used", "_clients", "_open", "_users", "_lock"))
 
 
 class RegistryAccess:
@@ -90,8 +92,7 @@ class RegistryAccess:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the arguments, which include credentials that were given. Connections and tokens are not pickled."""
-        names = ("jobs", "ca_file", "_insecure", "_retry", "_credentials", "_auth_file")
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in self.__dict__.items() if name not in _CONNECTIONS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the arguments."""
