@@ -53,6 +53,7 @@ class Session:
 class Api:
     registry = "registry.example"
     base_url = "https://registry.example"
+    put_refuses_content = False
 
     def __init__(self, session):
         self.session = session

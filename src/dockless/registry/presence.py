@@ -13,8 +13,8 @@ from dockless.registry.retry import RETRYABLE_CODES, RETRYABLE_STATUS
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
-# A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400 or 401).
-_NOT_SIGNED = (400, 401, 403)
+# A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400).
+_NOT_SIGNED = (400, 403)
 _MAX_FAILURES = 3
 _TOTAL = re.compile(r"bytes (?:[0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18})\Z")
 
