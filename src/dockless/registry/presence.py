@@ -76,7 +76,9 @@ class BlobCheck:
         try:
             size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH, confirm=is_sent)
         except ResponseError as error:
-            if error.status == 401 or isinstance(error, TokenDeniedError):
+            is_of_blob = error.is_redirected or "/blobs/" in error.path
+            if error.status == 401 or isinstance(error, TokenDeniedError) or not is_of_blob:
+                # Without a token, no other request would succeed.
                 raise
             if error.status in RETRYABLE_STATUS or RETRYABLE_CODES.intersection(error.codes):
                 # The check is given up before the upload is: some proxies fail at HEAD only.

@@ -197,11 +197,11 @@ class BlobUploader:
             check_source(self._source, self._descriptor)
             self._forget_session()
             return DAMAGED_UPLOAD
-        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and not self._chunks_unsupported:
+        size = smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)
+        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and size and not self._chunks_unsupported:
             # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
-            if size := smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE):
-                self._chunk_size, self._offset = size, None
-                return REFUSED_CHUNK
+            self._chunk_size, self._offset = size, None
+            return REFUSED_CHUNK
         if refusal.method == "PUT" and self._put_length and not self._is_put_empty:
             self._refused_puts += 1
             is_whole = self._put_length == self._descriptor.size
