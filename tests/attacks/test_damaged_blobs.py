@@ -83,6 +83,10 @@ class Careless:
             return response(201)
         if url.path in self.uploads:
             return response(202, {"Location": url.path, "Range": f"0-{len(self.uploads[url.path]) - 1}"})
+        stored = self.stored.get("manifest" if "/manifests/" in url.path else url.path.rpartition("/")[2])
+        if method in ("GET", "HEAD") and stored is not None:
+            kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+            return response(200, kind, stored if method == "GET" else b"")
         return response(404)
 
 

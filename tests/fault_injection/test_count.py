@@ -8,6 +8,7 @@ from real_tools import ROOT
 
 COUNTS = {
     "test_corruption": 53,
+    "test_exchanges": 46,
     "test_hostile": 47,
     "test_kills": 31,
     "test_lost_replies": 27,

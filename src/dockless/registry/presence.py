@@ -13,8 +13,8 @@ from dockless.registry.retry import RETRYABLE_CODES, RETRYABLE_STATUS
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
-# A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400 or 401).
-_NOT_SIGNED = (400, 401, 403)
+# A store that the registry redirects to: the signature of its URL is for GET alone (S3 answers 403, others 400).
+_NOT_SIGNED = (400, 403)
 _MAX_FAILURES = 3
 _TOTAL = re.compile(r"bytes (?:[0-9]{1,18}-[0-9]{1,18}|\*)/([0-9]{1,18})\Z")
 
@@ -76,7 +76,9 @@ class BlobCheck:
         try:
             size = blob_size(self._api, self._repository, self._descriptor.digest, actions=PUSH, confirm=is_sent)
         except ResponseError as error:
-            if error.status == 401 or isinstance(error, TokenDeniedError):
+            is_of_blob = error.is_redirected or "/blobs/" in error.path
+            if error.status == 401 or isinstance(error, TokenDeniedError) or not is_of_blob:
+                # Without a token, no other request would succeed.
                 raise
             if error.status in RETRYABLE_STATUS or RETRYABLE_CODES.intersection(error.codes):
                 # The check is given up before the upload is: some proxies fail at HEAD only.

@@ -128,7 +128,7 @@ def read_tag(client: RegistryClient, repository: str, tag: str) -> tuple[Digest 
             raise
         return None, False
     except ResponseError as error:
-        if error.status == 404:
+        if error.status == 404 and not isinstance(error, TokenDeniedError):
             return None, False
         # Without a token, no other request would succeed.
         if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):

@@ -54,9 +54,7 @@ _LAST_ATTEMPT = 10.0
 
 # What is retryable. Statuses 499, 520 to 530, 598 and 599 are used by proxies and CDNs for failures of the registry
 # behind them, 421 for a connection of another host, 423 for something that another request has locked.
-RETRYABLE_STATUS = frozenset(
-    (408, 421, 423, 425, 429, 499, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598, 599)
-)
+RETRYABLE_STATUS = frozenset((408, 421, 423, 425, 429, 499, 500, 502, 503, 504, 509, *range(520, 531), 598, 599))
 # For registries that send these with another status.
 RETRYABLE_CODES = frozenset(("TOOMANYREQUESTS", "UNAVAILABLE"))
 BY_REASON = {

@@ -40,6 +40,6 @@ def smaller_chunk(refused: int, largest: int) -> int:
     `largest` is the chunk size without limits.
     """
     size = largest
-    while size >= refused:
+    while size and size >= refused:
         size //= _CHUNK_DIVISOR
-    return size if size >= largest // _MAX_CHUNK_DIVISOR else 0
+    return size if size and size >= largest // _MAX_CHUNK_DIVISOR else 0

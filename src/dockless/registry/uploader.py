@@ -198,9 +198,9 @@ class BlobUploader:
             check_source(self._source, self._descriptor)
             self._forget_session()
             return DAMAGED_UPLOAD
-        is_too_large = refusal.status == 413 and refusal.method in ("PUT", "PATCH") and not self._chunks_unsupported
-        # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
-        if is_too_large and (size := smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)):
+        size = smaller_chunk(self._chunk_size or self._descriptor.size, CHUNK_SIZE)
+        if refusal.status == 413 and refusal.method in ("PUT", "PATCH") and size and not self._chunks_unsupported:
+            # Proxies limit the size of single requests: Cloudflare 100 MB, Cloud Run 32 MiB.
             self._chunk_size, self._offset = size, None
             return REFUSED_CHUNK
         if refusal.method == "PUT" and self._put_length and not self._is_put_empty:
