@@ -5,14 +5,22 @@ A subcommand imports the library when it runs, so that `dockless --version` star
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
 __all__ = ["main"]
 
+# Objects between two garbage collections. The modules that a command imports create many objects and no garbage: with
+# Python's value of 700 the collections take 12 ms of a command.
+_GC_THRESHOLD = 50_000
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` and return its exit status, which `dockless.cli._main.run` describes."""
+    is_process = argv is None
+    if is_process:
+        gc.set_threshold(_GC_THRESHOLD)
     try:
         from dockless.cli._signals import Interrupted, interrupt
 
@@ -31,3 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         # Ctrl-C before the signal handlers are installed.
         return 130
+    finally:
+        if is_process:
+            # The interpreter ends: its last collections, which take 15 ms, would find only what is about to be freed.
+            gc.freeze()
