@@ -163,6 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     from dockless.cli._output import print_saved
     from dockless.cli._progress import progress_of
+    from dockless.mutate.assemble import refuse_windows
     from dockless.transfer.locations import to_destination
     from dockless.transfer.save import check_tags, image_names
 
@@ -183,7 +184,10 @@ def _build(arguments: argparse.Namespace) -> int:
     with access_of(arguments) as access:
         image = _base(arguments, destination, access)
         unused = {"--ignore": arguments.ignore, "--ignore-file": arguments.ignore_file}
-        for layer in _layers(arguments, unused):
+        layers = _layers(arguments, unused)
+        if layers:
+            refuse_windows(image.platform)
+        for layer in layers:
             image = image.add_layer(layer)
         _warn_of(unused)
         # The config is last: every edit sets the creation time.

@@ -26,18 +26,9 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
-from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation, open_layer_sources
-from dockless.transfer.locations import (
-    DOCKER_ARCHIVE,
-    OCI,
-    OCI_ARCHIVE,
-    REGISTRY,
-    Location,
-    check_path,
-    to_destination,
-    to_location,
-)
-from dockless.transfer.open import open_image, select_manifest
+from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
+from dockless.transfer.locations import OCI, REGISTRY, Location, check_path, to_destination, to_location
+from dockless.transfer.open import archive_kind, open_image, select_manifest
 from dockless.transfer.prefetch import PrefetchResult, start_prefetch
 from dockless.transfer.registry_access import RegistryAccess, to_access
 from dockless.transfer.save import save_images
@@ -106,13 +97,8 @@ class Image:
         image spec 1.2, "Combined Image JSON + Filesystem Changeset Format"). Raises LayoutError,
         InvalidDocumentError.
         """
-        from dockless.tar.index import TarFiles
-
         path = check_path(path)
-        with TarFiles(path) as files:
-            # Since Docker 25, its archives have both formats.
-            kind = OCI_ARCHIVE if files.size("oci-layout") is not None else DOCKER_ARCHIVE
-        return cls.load(Location(kind, path, check_name(name)), platform=platform)
+        return cls.load(Location(archive_kind(path), path, check_name(name)), platform=platform)
 
     @classmethod
     def load(
@@ -308,14 +294,9 @@ class Image:
 
         The layers are read and compressed now. Raises LayoutError for a layer that does not match its diff ID.
         """
-        from dockless.transfer.recompress import compress_layers
+        from dockless.transfer.recompress import compress_image
 
-        directory = BuildDirectory()
-        with open_layer_sources(self._layer_sources, [layer.descriptor.digest for layer in self.layers]) as source:
-            documents = compress_layers(self._documents, source, directory.path)
-        own = {layer.descriptor.digest for layer in self.layers}
-        compressed = [layer.descriptor.digest for layer in documents.layers if layer.descriptor.digest not in own]
-        return self._with(documents, dict.fromkeys(compressed, directory))
+        return self._with(*compress_image(self._documents, self._layer_sources))
 
     def rebase(self, old: Image, new: Image) -> Image:
         """Return the image on the base `new` instead of its base `old`. No layer is built.

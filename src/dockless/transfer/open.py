@@ -17,7 +17,7 @@ from dockless.oci.image_documents import NotAnImageError
 from dockless.oci.manifest import Index, Manifest
 from dockless.oci.platform import Platform
 from dockless.oci.selection import select_image
-from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, Location
+from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location
 from dockless.transfer.registry_access import RegistryAccess
 
 if TYPE_CHECKING:
@@ -101,3 +101,12 @@ def select_manifest(image: OpenImage, platform: Platform | None) -> Manifest:
     if isinstance(manifest, Index):
         raise InvalidDocumentError(f"{label} lists {child.digest} as a manifest", cause="it is an index")
     return manifest
+
+
+def archive_kind(path: str) -> str:
+    """Return `oci-archive` or `docker-archive` for an archive. Raises LayoutError."""
+    from dockless.tar.index import TarFiles
+
+    with TarFiles(path) as files:
+        # Since Docker 25, its archives have both formats.
+        return OCI_ARCHIVE if files.size("oci-layout") is not None else DOCKER_ARCHIVE

@@ -18,8 +18,22 @@ from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments, ImageLayer
 from dockless.oci.manifest import make_manifest
 from dockless.tar.decompress import decompress
+from dockless.transfer.layer_sources import BuildDirectory, LayerSources, open_layer_sources
 
 _UNCOMPRESSED = frozenset((media_types.DOCKER_LAYER, media_types.OCI_LAYER))
+
+
+def compress_image(image: ImageDocuments, layer_sources: LayerSources) -> tuple[ImageDocuments, LayerSources]:
+    """Return `image` with its uncompressed layers compressed, and the sources of the layers that were compressed.
+
+    Raises LayoutError for a layer that does not match its diff ID.
+    """
+    own = [layer.descriptor.digest for layer in image.layers]
+    directory = BuildDirectory()
+    with open_layer_sources(layer_sources, own) as source:
+        documents = compress_layers(image, source, directory.path)
+    compressed = (layer.descriptor.digest for layer in documents.layers)
+    return documents, {digest: directory for digest in compressed if digest not in own}
 
 
 def compress_layers(image: ImageDocuments, source: BlobSource, directory: str) -> ImageDocuments:

@@ -220,6 +220,13 @@ class TestBuild:
         err = dockless("build", "oci:out", "--base", "oci:base", *arguments).err
         assert reason in err and "`" not in err.replace("`.wh.`", "")
 
+    def test_layers_are_not_added_to_an_image_for_windows(self, dockless, tree, tmp_path):
+        base = make_image(b"x", config={"os": "windows"})
+        layout_of(tmp_path / "windows", base.manifest.descriptor, blobs=base.blobs)
+        result = dockless("build", "oci:out", "--base", "oci:windows", "--add", "src:/a")
+        assert (result.status, os.path.exists("out")) == (1, False)
+        assert "cannot add a layer to an image for Windows: layers are built for Linux" in result.err
+
 
 class TestDigest:
     def test_of_an_image_on_disk_and_in_a_registry(self, dockless, registry, image):
