@@ -176,11 +176,6 @@ def test_remove_layers(files):
             "reg.example/base:1 is not locked for linux/s390x: only linux/amd64, linux/arm64 is locked; run `pants gen",
         ),
         (
-            'base=":base", platforms=["windows/amd64"]',
-            "app:bad: field `platforms`: images for windows/amd64 cannot be built: the layers of Windows images have "
-            "another form than those of Linux images; remove the platform; `dockless copy` copies Windows images",
-        ),
-        (
             'base="python:3.12"',
             "The file or directory 'python' does not exist on disk in the workspace, so the address 'python:3.12' from "
             "the `base` from the target app:bad (for an image of a registry, use the address of a "

@@ -56,7 +56,6 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
     """Build the image of a `container_image`. Raises TargetError."""
     edit = _config_edit(field_set)
     platforms = parse_platforms(field_set.address, field_set.platforms.alias, field_set.platforms.value, options)
-    _check_supported(field_set, platforms)
     bases = await _find_bases(field_set, platforms, options)
     layers = await _build_layers(field_set, context)
     images = [_assemble(field_set, *pair, layers, edit) for pair in zip(platforms, bases.by_platform)]
@@ -84,19 +83,6 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
         layout_files=marks,
         published_layers=bases.published_layers,
     )
-
-
-def _check_supported(field_set: ContainerImageFieldSet, platforms: tuple[Platform, ...]) -> None:
-    """Raise TargetError for Windows: runtimes do not find the files of a layer that is not in the form for Windows."""
-    windows = next((platform for platform in platforms if platform.os == "windows"), None)
-    if windows is not None:
-        raise TargetError(
-            field_set.address,
-            field_set.platforms.alias,
-            f"images for {windows} cannot be built",
-            cause="the layers of Windows images have another form than those of Linux images",
-            hint="remove the platform; `dockless copy` copies Windows images between registries",
-        )
 
 
 def _config_edit(field_set: ContainerImageFieldSet) -> ConfigEdit:
