@@ -901,7 +901,7 @@ class TestedImageField(SingleAddressField):
 
     alias = "image"
     required = True
-    help = "The address of the `container_image` to test. If the image has several platforms, each is tested."
+    help = "The address of the `container_image` or `image_index` to test. Each platform of the image is tested."
 
 
 class ImageTestSourcesField(MultipleSourcesField):
@@ -1089,6 +1089,7 @@ class ImageIndexTarget(Target):
         AnnotationsField,
         OutputField,
         IncludeBaseLayersField,
+        ExtraRunArgsField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )

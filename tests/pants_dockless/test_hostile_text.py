@@ -46,7 +46,7 @@ def test_warnings_of_names_of_files(backend, caplog, text):
 
 
 def test_only_one_function_logs_and_only_programs_print():
-    """The programs print errors of the library, validated references, JSON and `traceback_lines`."""
+    """The programs print errors and failures of the library, validated references, JSON and `traceback_lines`."""
     calls = set()
     for path in BACKEND.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -30,7 +30,7 @@ container_image(
     name="image", dependencies=[":content"], registries=["127.0.0.1:5000"], repository="team/app", OUTPUT
 )
 file(name="content", source="content.txt")
-push_image(name="push", image=":image", registries=["reg.example"], image_tags=["1"])
+push_image(name="push", image=":image", registries=["reg.example"], repository="push", image_tags=["1"])
 """
 PAGE = (Path(__file__).parents[2] / "docs/run-and-test.md").read_text()
 (RECIPE,) = re.findall(r"^```python\n# app/BUILD\n(file\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

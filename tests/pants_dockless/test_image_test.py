@@ -156,6 +156,23 @@ def test_every_platform_is_tested(backend):
     ]
 
 
+INDEX = """
+container_image(name="arm", platforms=["linux/arm64"], cmd=["arm"])
+container_image(name="intel", platforms=["linux/amd64"], cmd=["intel"])
+image_index(name="index", images=[":arm", ":intel"])
+image_test(name="test", image=":index", sources=["tests.yaml"])
+"""
+
+
+def test_the_images_of_an_index_are_tested(backend):
+    tests = 'schemaVersion: 2.0.0\nmetadataTest: {cmd: ["intel"]}\n'
+    backend.write_files({"app/BUILD": INDEX, "app/tests.yaml": tests})
+    assert output(run(backend)) == [
+        "linux/arm64: app/tests.yaml:2: cmd: Cmd is ['arm'], not ['intel']",
+        "1 failure of 1 check on 2 platforms",
+    ]
+
+
 BASE = """
 base_image(name="base", reference="REGISTRY/base:1")
 container_image(name="image", base=":base", env={"A": "b"})
@@ -229,7 +246,7 @@ def test_the_image_must_be_a_container_image(backend):
     backend.write_files({"app/a": ""})
     assert backend.error_line(lambda: run(backend)) == (
         "app:test: field `image`: the target app/a:f has the type `file`, not `container_image`; use the address of a "
-        "container_image"
+        "container_image or an image_index"
     )
 
 

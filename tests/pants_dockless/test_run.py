@@ -20,7 +20,7 @@ import pants_dockless
 from dockless.oci.descriptor import Descriptor
 from dockless.registry import RegistryClient, push
 from dockless.testing import Registry
-from pants_dockless.goals.run import RunImageFieldSet
+from pants_dockless.goals.run import RunImageFieldSet, RunImageIndexFieldSet
 from pants_dockless.util_rules.processes import import_roots
 
 SCRIPTS = Path(pants_dockless.__file__).parent / "scripts"
@@ -244,12 +244,15 @@ container_image(
 )
 container_image(name="published", registries=["reg.example"], repository="team/app", image_tags=["1", "2"])
 container_image(name="emulated", platforms=["linux/s390x"])
+container_image(name="arm", platforms=["linux/arm64"], cmd=["arm"])
+container_image(name="intel", platforms=["linux/amd64"], cmd=["intel"])
+image_index(name="index", images=[":arm", ":intel"], extra_run_args=["--env=INDEX=1"])
 """
 
 
 @pytest.fixture(scope="module")
 def backend():
-    made = make_backend([QueryRule(RunRequest, [RunImageFieldSet])])
+    made = make_backend([QueryRule(RunRequest, [kind]) for kind in (RunImageFieldSet, RunImageIndexFieldSet)])
     made.write_files({"app/BUILD": BUILD, "app/a": "a"})
     return made
 
@@ -257,7 +260,8 @@ def backend():
 def request(backend, name: str, *options: str) -> tuple:
     backend.set_options(list(options), env_inherit={"PATH"})
     target = backend.get_target(Address("app", target_name=name))
-    found = backend.request(RunRequest, [RunImageFieldSet.create(target)])
+    kind = RunImageIndexFieldSet if target.alias == "image_index" else RunImageFieldSet
+    found = backend.request(RunRequest, [kind.create(target)])
     files = {file.path: file.content for file in backend.request(DigestContents, [found.digest])}
     return found, json.loads(files["plan.json"]), files
 
@@ -286,6 +290,15 @@ def test_the_platform_is_that_of_the_machine(backend, monkeypatch, machine, expe
     manifest = json.loads(files[f"blobs/sha256/{plan['digest'].partition(':')[2]}"])
     config = json.loads(files[f"blobs/sha256/{manifest['config']['digest'].partition(':')[2]}"])
     assert config["architecture"] == expected
+
+
+def test_of_an_image_index_the_image_for_the_machine_is_run(backend, monkeypatch):
+    monkeypatch.setattr("pants_dockless.goals.run.platform.machine", lambda: "x86_64")
+    _, plan, files = request(backend, "index")
+    manifest = json.loads(files[f"blobs/sha256/{plan['digest'].partition(':')[2]}"])
+    config = json.loads(files[f"blobs/sha256/{manifest['config']['digest'].partition(':')[2]}"])
+    assert config["config"]["Cmd"] == ["intel"]
+    assert (plan["name"], plan["run_args"]) == ("docker.io/library/index:latest", ["--env=INDEX=1"])
 
 
 def test_the_name_is_the_first_reference(backend):

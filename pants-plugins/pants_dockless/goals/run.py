@@ -16,10 +16,9 @@ from dockless.errors import InvalidValueError
 from dockless.oci.image_documents import ImageDocuments
 from dockless.oci.platform import Platform
 from pants_dockless import _compat
-from pants_dockless.field_sets import BuildImageFieldSet
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import ContainerImageDependenciesField, ExtraRunArgsField
-from pants_dockless.util_rules.built_image import BuiltImage, image_artifact
+from pants_dockless.target_types import ContainerImageDependenciesField, ExtraRunArgsField, ImagesField
+from pants_dockless.util_rules.built_image import BuiltImage, build_field_set, image_artifact
 from pants_dockless.util_rules.export import archive_names
 from pants_dockless.util_rules.image_layer import target_of
 from pants_dockless.util_rules.layer_process import layer_trees
@@ -39,7 +38,17 @@ class RunImageFieldSet(RunFieldSet):
     extra_run_args: ExtraRunArgsField
 
 
-# Before the rule: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
+@dataclass(frozen=True)
+class RunImageIndexFieldSet(RunFieldSet):
+    """The fields that `run` reads from an `image_index`."""
+
+    required_fields = (ImagesField, ExtraRunArgsField)
+    run_in_sandbox_behavior = RunInSandboxBehavior.NOT_SUPPORTED
+
+    extra_run_args: ExtraRunArgsField
+
+
+# Before the rules: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
 def _documents_for_this_machine(image: BuiltImage) -> ImageDocuments:
     """Return the image for the platform of this machine, otherwise the first, which a runtime may emulate."""
     documents = [platform_image.documents for platform_image in image.images]
@@ -50,14 +59,10 @@ def _documents_for_this_machine(image: BuiltImage) -> ImageDocuments:
     return next((each for each in documents if each.platform.matches(local)), documents[0])
 
 
-@rule(desc="Prepare container image to run", level=LogLevel.DEBUG)
-async def run_image(field_set: RunImageFieldSet, options: Dockless) -> RunRequest:
-    """Return the request to run a program that loads and runs the image."""
+async def _run_request(field_set: Union[RunImageFieldSet, RunImageIndexFieldSet], options: Dockless) -> RunRequest:
     options.check_runtime()
     target = await target_of(field_set)
-    artifact = image_artifact(
-        await _compat.build_package(EnvironmentAwarePackageRequest(BuildImageFieldSet.create(target)))
-    )
+    artifact = image_artifact(await _compat.build_package(EnvironmentAwarePackageRequest(build_field_set(target))))
     image = artifact.image
     documents = _documents_for_this_machine(image)
     digests = {layer.digest for layer in documents.manifest.layers}
@@ -84,6 +89,18 @@ async def run_image(field_set: RunImageFieldSet, options: Dockless) -> RunReques
     return RunRequest(digest=await _compat.merge_digests(MergeDigests(trees)), args=interactive_argv(_PROGRAM))
 
 
+@rule(desc="Prepare container image to run", level=LogLevel.DEBUG)
+async def run_image(field_set: RunImageFieldSet, options: Dockless) -> RunRequest:
+    """Return the request to run a program that loads and runs the image."""
+    return await _run_request(field_set, options)
+
+
+@rule(desc="Prepare image index to run", level=LogLevel.DEBUG)
+async def run_image_index(field_set: RunImageIndexFieldSet, options: Dockless) -> RunRequest:
+    """Return the request to run a program that loads and runs the image for this machine."""
+    return await _run_request(field_set, options)
+
+
 def rules() -> Iterable[Union[Rule, UnionRule]]:
     """Return the rules of this module."""
-    return [*collect_rules(), *RunImageFieldSet.rules()]
+    return [*collect_rules(), *RunImageFieldSet.rules(), *RunImageIndexFieldSet.rules()]

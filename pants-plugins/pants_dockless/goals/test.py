@@ -131,7 +131,7 @@ async def test_image(
     field_set: ImageTestFieldSet = batch.single_element
     address = field_set.address
     fields = _fields(field_set)
-    image = await find_image(field_set.image, "use the address of a container_image")
+    image = await find_image(field_set.image, "use the address of a container_image or an image_index")
     sources = await _compat.hydrate_sources(HydrateSourcesRequest(field_set.sources))
     contents = await _compat.digest_contents(sources.snapshot.digest)
     layout = await _layout(field_set, image, contents, fields, options)

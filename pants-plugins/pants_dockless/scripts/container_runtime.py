@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Optional
@@ -181,6 +180,4 @@ def replace_process(command: list[str]) -> None:
 
     # Python ignores this signal, and a program inherits that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.stdout.flush()
-    sys.stderr.flush()
     os.execv(command[0], command)

@@ -39,7 +39,7 @@ def main(plan_path: str, *arguments: str) -> int:
     except (DocklessError, ContainerRuntimeError) as error:
         print(f"error: {printable(plan['address'])}: {printable(str(error), 2000)}", file=sys.stderr)
         return 1
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = os.isatty(0) and os.isatty(1)
     replace_process(runtime.run_command(image, found, plan["run_args"], list(arguments), is_terminal=is_terminal))
     return 1
 
