@@ -6,7 +6,7 @@ from typing import Any, Union
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
 from pants.engine.fs import EMPTY_DIGEST, CreateDigest, FileContent, MergeDigests
 from pants.engine.rules import Rule, collect_rules, rule
-from pants.engine.unions import UnionRule
+from pants.engine.unions import UnionMembership, UnionRule
 from pants.option.global_options import GlobalOptions
 from pants.util.logging import LogLevel
 
@@ -30,10 +30,11 @@ async def build_container_image(
     python: SharedPython,
     options: Dockless,
     global_options: GlobalOptions,
+    union_membership: UnionMembership,
 ) -> BuiltPackage:
     """Build the image of a `container_image`."""
     context = BuildContext.create(python, options, global_options)
-    image = await build_image(field_set, context, options)
+    image = await build_image(field_set, context, options, union_membership)
     return BuiltPackage(
         EMPTY_DIGEST,
         (ImageArtifact(None, built=image, destinations=_destinations(field_set, image, options)),),
@@ -128,6 +129,7 @@ def _metadata(
 def _layers(documents: list[ImageDocuments], image: BuiltImage) -> list[dict[str, Any]]:
     """Describe the layers of all images, the lowest first. `source` is the repository of a layer of a base."""
     repositories = {layer.digest: f"{layer.registry}/{layer.repository}" for layer in image.remote_layers}
+    described = {layer.digest: layer.to_json() for layer in image.python_layers}
     layers: dict[str, dict[str, Any]] = {}
     for layer in (layer for platform_documents in documents for layer in platform_documents.layers):
         digest = str(layer.descriptor.digest)
@@ -136,6 +138,7 @@ def _layers(documents: list[ImageDocuments], image: BuiltImage) -> list[dict[str
             "diff_id": layer.diff_id,
             "media_type": layer.descriptor.media_type,
             "size": layer.descriptor.size,
+            **described.get(digest, {}),
             **({"source": repositories[digest]} if digest in repositories else {}),
         }
     return list(layers.values())

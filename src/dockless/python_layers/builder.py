@@ -12,7 +12,7 @@ from dockless.layer.spec import LayerSpec, Listing, Source
 from dockless.python_layers.bytecode import Compiler, compile_files
 from dockless.python_layers.distribution import Distribution
 from dockless.python_layers.normalize import normalize
-from dockless.python_layers.venv import ROOT
+from dockless.python_layers.paths import APPLICATION, ROOT
 
 _SCRATCH = "distributions"
 
@@ -26,17 +26,21 @@ class MemberSpec(NamedTuple):
 
 
 class PythonLayerSpec(NamedTuple):
-    """A layer of distributions. With `compiler`, the layer contains the bytecode of their modules."""
+    """A layer of distributions, or of an application.
 
-    members: tuple[MemberSpec, ...]
-    compression: str
+    `members` are the distributions, and the sources of `layer` the modules of the application. With
+    `compiler`, the layer contains the bytecode of all modules.
+    """
+
+    members: tuple[MemberSpec, ...] = ()
+    layer: LayerSpec = LayerSpec()
     compiler: Compiler | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for `from_json`."""
         return {
             "members": [list(member) for member in self.members],
-            "compression": self.compression,
+            "layer": self.layer.to_json(),
             "compiler": list(self.compiler) if self.compiler else None,
         }
 
@@ -44,7 +48,8 @@ class PythonLayerSpec(NamedTuple):
     def from_json(cls, value: dict[str, Any]) -> PythonLayerSpec:
         """Return the spec that `to_json` described."""
         members = tuple(MemberSpec(path, name, tuple(omitted)) for path, name, omitted in value["members"])
-        return cls(members, value["compression"], Compiler(*value["compiler"]) if value["compiler"] else None)
+        compiler = Compiler(*value["compiler"]) if value["compiler"] else None
+        return cls(members, LayerSpec.from_json(value["layer"]), compiler)
 
 
 def build_python_layer(
@@ -58,17 +63,24 @@ def build_python_layer(
     provided: set[str] = set()
     sources = []
     try:
+        for source in spec.layer.sources:
+            assert source.listing is not None
+            sources.append(source)
+            if spec.compiler:
+                compiled = compile_files(source.path, APPLICATION, source.listing.files, spec.compiler)
+                listing = source.listing._replace(files=(*source.listing.files, *compiled))
+                sources[-1] = source._replace(listing=listing)
         for n, member in enumerate(spec.members):
             unpacked = os.path.join(root, str(n))
             distribution = _normalize(member, unpacked)
             listing = _listing(distribution, provided.union(member.omitted))
             provided.update(listing.files)
             if spec.compiler:
-                compiled = compile_files(unpacked, listing.files, spec.compiler)
+                compiled = compile_files(unpacked, ROOT, listing.files, spec.compiler)
                 listing = listing._replace(files=(*listing.files, *compiled))
                 provided.update(compiled)
             sources.append(Source(unpacked, ROOT, origin=member.name, listing=listing))
-        return build_layer(LayerSpec(tuple(sources), compression=spec.compression), directory, threads=threads)
+        return build_layer(spec.layer._replace(sources=tuple(sources)), directory, threads=threads)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -7,14 +7,12 @@ a fixed seed. The files are never compared with their sources at run time (PEP 5
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from dockless.errors import LayerError
-from dockless.python_layers.venv import ROOT
 
 # Sorted paths are read from stdin. Files for other versions of Python, such as templates, are skipped, as pip does.
 _PROGRAM = """
@@ -34,7 +32,10 @@ for line in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\\
 
 
 class Compiler(NamedTuple):
-    """The interpreter that compiles: its path, its version as `3.N`, and the digest that identifies it."""
+    """The interpreter that compiles: its path, and its version as `3.N`.
+
+    `sha256` identifies the interpreter, so that another interpreter at the same path is another cache key.
+    """
 
     path: str
     version: str
@@ -46,16 +47,10 @@ class Compiler(NamedTuple):
         return f".cpython-{self.version.replace('.', '')}.pyc"
 
 
-def compiler_digest(executable: bytes, version: str) -> str:
-    """Return the digest that identifies an interpreter: of its executable file and of `sys.version`.
-
-    The latter has the time of the build, and distinguishes interpreters whose code is in a shared library.
-    """
-    return hashlib.sha256(hashlib.sha256(executable).digest() + version.encode()).hexdigest()
-
-
-def compile_files(root: str, paths: Iterable[str], compiler: Compiler) -> tuple[str, ...]:
+def compile_files(root: str, image_root: str, paths: Iterable[str], compiler: Compiler) -> tuple[str, ...]:
     """Compile modules below `root`, and return the paths of the new files. `paths` are relative to `root`.
+
+    `image_root` is the path of `root` in the image, which is stored in the bytecode.
 
     Raises LayerError if the interpreter cannot be run.
     """
@@ -65,7 +60,7 @@ def compile_files(root: str, paths: Iterable[str], compiler: Compiler) -> tuple[
     try:
         done = subprocess.run(
             # Not -I or -E, which ignore PYTHONHASHSEED.
-            (compiler.path, "-s", "-S", "-c", _PROGRAM, os.path.abspath(root), ROOT),
+            (compiler.path, "-s", "-S", "-c", _PROGRAM, os.path.abspath(root), image_root),
             input="\0".join(modules).encode("utf-8", "surrogateescape"),
             env={"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
             cwd=root,

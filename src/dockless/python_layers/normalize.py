@@ -19,8 +19,8 @@ from typing import IO, Any, NamedTuple
 from dockless.errors import LayerError
 from dockless.python_layers.distribution import Distribution, DistributionFile, normalized_name
 from dockless.python_layers.entry_points import SHEBANG, is_versioned_script, read_scripts, script_text
+from dockless.python_layers.paths import SITE_PACKAGES
 
-SITE_PACKAGES = "site-packages"
 # Where the schemes of a wheel (binary distribution format, "The .data directory") are in the virtual environment.
 _DIRECTORIES = {"purelib": SITE_PACKAGES, "platlib": SITE_PACKAGES, "headers": "include", "scripts": "bin", "data": ""}
 # Files that installers add, or that contain how the distribution was requested.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from dockless.errors import LayerError
 from dockless.python_layers.distribution import Distribution, DistributionFile, normalized_name
-from dockless.python_layers.normalize import SITE_PACKAGES
+from dockless.python_layers.paths import SITE_PACKAGES
 
 _MODULE_SUFFIXES = (".py", ".so", ".pyd")
 

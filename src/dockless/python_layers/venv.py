@@ -1,13 +1,11 @@
 """The layout of a Python application in an image.
 
-    /opt/venv/site-packages/...                       distributions; no path has a version
-    /opt/venv/bin/SCRIPT                              in the layer of the distribution
-    /opt/venv/app/...                                 the application
-    /opt/venv/pyvenv.cfg                              the layer of the virtual environment, which alone depends on the
-    /opt/venv/bin/python                              path and the version of the interpreter
-    /opt/venv/lib/pythonX.Y/site-packages             a symlink to /opt/venv/site-packages
-
-The path is the same for all images, so that images share layers.
+/opt/venv/site-packages/...                       distributions; no path has a version
+/opt/venv/bin/SCRIPT                              in the layer of the distribution
+/opt/venv/app/...                                 the application
+/opt/venv/pyvenv.cfg                              the layer of the virtual environment, which alone depends on the
+/opt/venv/bin/python                              path and the version of the interpreter
+/opt/venv/lib/pythonX.Y/site-packages             a symlink to /opt/venv/site-packages
 """
 
 from __future__ import annotations
@@ -19,9 +17,8 @@ from dockless.errors import LayerError
 from dockless.layer.spec import InlineFile, LayerSpec
 from dockless.python_layers.entry_points import script_text
 from dockless.python_layers.interpreter import Interpreter
+from dockless.python_layers.paths import APPLICATION, ROOT
 
-ROOT = "/opt/venv"
-APPLICATION = f"{ROOT}/app"
 # A script of this name runs an entry point with a function.
 MAIN_SCRIPT = f"{ROOT}/bin/__main__"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

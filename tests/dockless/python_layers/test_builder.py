@@ -12,7 +12,7 @@ import pytest
 from made_wheels import installed, made_wheel
 
 from dockless.errors import LayerError
-from dockless.layer import build_layer
+from dockless.layer import LayerSpec, build_layer
 from dockless.python_layers.builder import MemberSpec, PythonLayerSpec, build_python_layer
 from dockless.python_layers.bytecode import Compiler
 from dockless.python_layers.interpreter import Interpreter
@@ -42,7 +42,7 @@ def wheels(tmp_path):
 
 def spec(wheels, compiler=None, omitted=()) -> PythonLayerSpec:
     members = tuple(MemberSpec(str(path), name, omitted) for name, path in sorted(wheels.items()))
-    return PythonLayerSpec.from_json(PythonLayerSpec(members, "gzip", compiler).to_json())
+    return PythonLayerSpec.from_json(PythonLayerSpec(members, LayerSpec(), compiler).to_json())
 
 
 def build(spec, tmp_path):
