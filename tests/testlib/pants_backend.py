@@ -74,8 +74,8 @@ def _environment_target() -> type:
     return import_module(_compat.EnvironmentField.__module__).LocalEnvironmentTarget
 
 
-def make_backend(more_rules: Sequence = ()) -> Backend:
-    """Return a Backend with `more_rules`, such as queries for other products."""
+def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) -> Backend:
+    """Return a Backend with `more_rules`, such as queries for other products, and `more_target_types`."""
     runner = Backend(
         rules=[
             *register.rules(),
@@ -101,6 +101,7 @@ def make_backend(more_rules: Sequence = ()) -> Backend:
             RelocatedFiles,
             ResourceTarget,
             ResourcesGeneratorTarget,
+            *more_target_types,
         ],
     )
     runner.set_options([], env_inherit={"PATH"})

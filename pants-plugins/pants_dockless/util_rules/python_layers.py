@@ -147,6 +147,7 @@ async def build_python_layers(
     host: HostPlatform,
 ) -> BuiltPackage:
     """Build the layers of a Python application for one platform, in the environment of the image."""
+    grouping = python_options.rule()
     interpreter = Interpreter.parse(field_set.interpreter)
     compiler = await find_compiler(field_set, interpreter, python_options)
     build = _Build(field_set, BuildContext.create(python, options, global_options), compiler)
@@ -157,7 +158,7 @@ async def build_python_layers(
     omitted = await check_distributions(field_set, application, interpreter, (*packed, *local), python_options)
     layers = await _compat.concurrently(
         (
-            *_distribution_layers(build, packed, omitted, python_options.rule()),
+            *_distribution_layers(build, packed, omitted, grouping),
             *([_layer_of(build, "distributions of the repository", local, omitted)] if local else []),
             _venv_layer(build, interpreter),
             _application_layer(build, application, local),
