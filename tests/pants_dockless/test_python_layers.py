@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 from made_wheels import installed, made_wheel
@@ -148,8 +150,8 @@ def test_the_base_names_the_interpreter(build):
     assert build.error(
         'base=":base"', text='container_image(name="base", labels={"dockless.python": "python"})\n' + BUILD
     ) == (
-        "app:image: field `python`: the label `dockless.python` of the base: 'python' is not the path of an interpreter; "
-        "write the absolute path with the minor version, such as /usr/local/bin/python3.12"
+        "app:image: field `python`: the label `dockless.python` of the base: 'python' is not the path of an "
+        "interpreter; write the absolute path with the minor version, such as /usr/local/bin/python3.12"
     )
 
 
@@ -216,8 +218,8 @@ def test_two_platforms_share_pure_layers(build, tmp_path, wheels):
     assert len(description["layers"]) == 6
     error = build.error(fields.replace("arm64", "s390x"), text=text, more=files)
     assert error.startswith(
-        f"app:image: field `python_layers`: `complete_platforms` of the pex_binary has no file for CPython {VERSION} on "
-        f"linux/s390x: app/amd64.platform.json is for CPython {VERSION} on linux/amd64, "
+        f"app:image: field `python_layers`: `complete_platforms` of the pex_binary has no file for CPython {VERSION} "
+        f"on linux/s390x: app/amd64.platform.json is for CPython {VERSION} on linux/amd64, "
     )
     missing = build.error(fields, text=text, index={"arm64/native": wheels["native"]}, more=files)
     assert f"native-1.0-{TAG}-{TAG}-manylinux_2_17_x86_64.whl does not work on linux/arm64" in missing
@@ -249,10 +251,7 @@ def test_a_hidden_module_is_a_warning(build, caplog):
     assert "the application and the distribution small both have a top-level module 'small'" in caplog.text
 
 
-def test_bytecode(build, tmp_path, caplog):
-    import sys
-    from pathlib import Path
-
+def test_bytecode(build):
     compiler = str(Path(sys.base_prefix) / f"bin/python{VERSION}")
     description = build(options=(f"--dockless-python-compiler={compiler}",))
     suffix = f".cpython-{VERSION.replace('.', '')}.pyc"
@@ -262,7 +261,6 @@ def test_bytecode(build, tmp_path, caplog):
     for path, problem in (("/bin/false", "cannot run /bin/false: exit status 1"), ("python3", "is not absolute")):
         error = build.error(options=(f"--dockless-python-compiler={path}",))
         assert error.startswith("app:image: option `[dockless-python].compiler`: ") and problem in error
-    caplog.clear()
 
 
 @pytest.mark.parametrize(
@@ -280,14 +278,14 @@ def test_bytecode(build, tmp_path, caplog):
         ),
         (
             'python="/usr/bin/python3.99"',
-            "app:image: field `python`: the interpreter of the image, /usr/bin/python3.99, does not match the interpreter "
-            f"constraints of the application: the constraints CPython=={VERSION}.* allow {VERSION}; use a base with another "
-            "version of CPython, or change `interpreter_constraints`",
+            "app:image: field `python`: the interpreter of the image, /usr/bin/python3.99, does not match the "
+            f"interpreter constraints of the application: the constraints CPython=={VERSION}.* allow {VERSION}; use a "
+            "base with another version of CPython, or change `interpreter_constraints`",
         ),
         (
             f'python="{INTERPRETER}", platforms=["linux/arm64"]',
-            "app:image: field `python_layers`: the distributions for linux/arm64 cannot be selected on linux_x86_64; add a "
-            "file for this platform to `complete_platforms` of the pex_binary",
+            "app:image: field `python_layers`: the distributions for linux/arm64 cannot be selected on linux_x86_64; "
+            "add a file for this platform to `complete_platforms` of the pex_binary",
         ),
     ],
 )
@@ -306,8 +304,8 @@ def test_errors_of_fields(build, fields, error):
         (
             '[":server", ":file"]',
             '[":server", ":second"]',
-            "field `python_layers`: `dependencies` have 2 targets of the type `pex_binary`; only one can be the application: "
-            "app:second, app:server; keep one",
+            "field `python_layers`: `dependencies` have 2 targets of the type `pex_binary`; only one can be the "
+            "application: app:second, app:server; keep one",
         ),
         (
             'entry_point="main.py:run"',
@@ -325,8 +323,8 @@ def test_errors_of_targets(build, old, new, error):
 def test_several_distributions_of_one_name(build, tmp_path, wheels):
     second = made_wheel(tmp_path, "small", {"x.py": ""}, version="2.0")
     assert build.error(index={"small": [wheels["small"], second]}).startswith(
-        "app:image: field `dependencies`: the application has several distributions of small: small-1.0-py3-none-any.whl, "
-        "small-2.0-py3-none-any.whl"
+        "app:image: field `dependencies`: the application has several distributions of small: "
+        "small-1.0-py3-none-any.whl, small-2.0-py3-none-any.whl"
     )
 
 

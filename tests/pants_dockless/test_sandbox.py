@@ -16,7 +16,9 @@ from dockless.testing import Registry
 from pants_dockless.util_rules.processes import import_roots
 from pants_dockless.util_rules.tools import (
     COMPRESSIONS,
+    DISTRIBUTION_MODULES,
     EXPORT_MODULES,
+    PYTHON_LAYER_MODULES,
     layer_modules,
     layer_packages,
     module_files,
@@ -128,6 +130,24 @@ def test_pathspec_is_an_input_only_of_layers_with_patterns(sandbox, tmp_path, fi
 def test_export_modules_are_the_imported_modules(tmp_path):
     lay_out(tmp_path, "export_image.py", EXPORT_MODULES)
     assert imported(tmp_path, "import export_image") == set(EXPORT_MODULES)
+
+
+def test_distribution_modules_are_the_imported_modules(tmp_path):
+    """With a module too many, a change to the module describes all distributions again."""
+    lay_out(tmp_path, "describe_distribution.py", DISTRIBUTION_MODULES)
+    assert imported(tmp_path, "import describe_distribution") == set(DISTRIBUTION_MODULES)
+
+
+def test_python_layer_modules_are_the_imported_modules(tmp_path):
+    modules = {*layer_modules("gzip", False), *PYTHON_LAYER_MODULES}
+    lay_out(tmp_path, "build_python_layer.py", tuple(modules), *layer_packages("gzip", False))
+    code = (
+        "import build_python_layer\n"
+        "from dockless.layer.spec import LayerSpec\n"
+        "spec = build_python_layer.PythonLayerSpec((), LayerSpec(hardlinks=True, symlinks={'/a': 'b'}))\n"
+        "build_python_layer.build_python_layer(spec, sys.argv[1], sys.argv[1])"
+    )
+    assert imported(tmp_path, code) == modules
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pants.util.logging import LogLevel
 from dockless.python_layers.bytecode import Compiler
 from dockless.python_layers.interpreter import Interpreter
 from pants_dockless import _compat
-from pants_dockless.errors import TargetError
+from pants_dockless.errors import TargetError, log_info
 from pants_dockless.field_sets import PythonLayersFieldSet
 from pants_dockless.python_subsystem import DocklessPython
 
@@ -32,10 +32,10 @@ async def find_compiler(
     """Return the compiler that the option names, or None. Raises TargetError if it does not match the interpreter."""
     path = options.compiler
     if path is None:
-        logger.info(
-            "%s has no bytecode: the application starts more slowly. `%s` names an interpreter that compiles.",
-            field_set.address,
-            _OPTION,
+        log_info(
+            logger,
+            f"{field_set.address}: the layers have no bytecode, so that the application compiles its modules at each "
+            f"start; set `{_OPTION}` to add bytecode",
         )
         return None
     address = field_set.address
