@@ -55,6 +55,11 @@ def log_warning(logger: logging.Logger, warning: str) -> None:
     logger.warning(printable(warning, None))
 
 
+def log_info(logger: logging.Logger, line: str) -> None:
+    """Log `line` as information; see `log_warning`."""
+    logger.info(printable(line, None))
+
+
 def print_line(console: Console, line: str, *, to_stdout: bool = False) -> None:
     """Print `line`, which may contain text of a registry, as one line that no terminal and no CI service acts on."""
     (console.print_stdout if to_stdout else console.print_stderr)(printable(line, None))

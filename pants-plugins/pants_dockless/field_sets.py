@@ -10,6 +10,7 @@ from pants_dockless.target_types import (
     AnnotationsField,
     BaseField,
     CmdField,
+    CompressionField,
     ContainerImageDependenciesField,
     EntrypointField,
     EnvField,
@@ -24,6 +25,10 @@ from pants_dockless.target_types import (
     LayersField,
     OutputField,
     PlatformsField,
+    PythonEntireResolveField,
+    PythonField,
+    PythonFileOwnersField,
+    PythonLayersField,
     RemoveLayersField,
     SkipPushField,
     StopSignalField,
@@ -55,6 +60,9 @@ class ContainerImageFieldSet(PackageFieldSet):
     volumes: VolumesField
     stop_signal: StopSignalField
     healthcheck: HealthcheckField
+    dependencies: ContainerImageDependenciesField
+    python_layers: PythonLayersField
+    python: PythonField
     output: OutputField
     include_base_layers: IncludeBaseLayersField
     output_path: OutputPathField
@@ -124,6 +132,31 @@ class BuildLayerFieldSet(PackageFieldSet):
     required_fields = (ImageLayerDependenciesField,)
 
     environment: EnvironmentField
+
+    @classmethod
+    def opt_out(cls, tgt: Target) -> bool:
+        """Return True for all targets."""
+        return True
+
+
+@dataclass(frozen=True)
+class PythonLayersFieldSet(PackageFieldSet):
+    """The fields of a `container_image` with Python layers. Its package are these layers for one platform.
+
+    `platform` is the platform, such as `linux/amd64`, and `interpreter` the path of CPython in the image. No goal
+    selects the field set.
+    """
+
+    required_fields = (PythonLayersField,)
+
+    dependencies: ContainerImageDependenciesField
+    python: PythonField
+    python_file_owners: PythonFileOwnersField
+    python_entire_resolve: PythonEntireResolveField
+    compression: CompressionField
+    environment: EnvironmentField
+    platform: str = ""
+    interpreter: str = ""
 
     @classmethod
     def opt_out(cls, tgt: Target) -> bool:

@@ -720,6 +720,83 @@ class IncludeBaseLayersField(BoolField):
     help = "If true, the OCI layout contains the layers of the base, which `package` downloads."
 
 
+# -- Python applications: fields of `container_image` --
+
+
+class PythonLayersField(BoolField):
+    """Whether Python applications in `dependencies` become layers."""
+
+    alias = "python_layers"
+    default = False
+    help = help_text(
+        """
+        If true, the `pex_binary` or the Python sources in `dependencies` are not added as files. Instead, the image
+        contains the application as a virtual environment in `/opt/venv`: layers with third-party distributions, and
+        above them a layer with first-party code. Images with the same distributions share these layers, and a change of
+        first-party code changes one small layer. `entrypoint` and the environment variables `PATH`, `VIRTUAL_ENV` and
+        `PYTHONUNBUFFERED` have defaults for the application.
+
+        The field requires the backends `pants.backend.python` and `pants_dockless.python`.
+
+        Example:
+
+            container_image(
+                name="image",
+                base=":python",
+                dependencies=[":server"],  # a pex_binary
+                python_layers=True,
+            )
+        """
+    )
+
+
+class PythonField(StringField):
+    """The path of the interpreter in the base."""
+
+    alias = "python"
+    help = help_text(
+        """
+        The absolute path of CPython in the base, with the minor version, such as `/usr/local/bin/python3.12`. The path
+        must not be a symbolic link to another directory.
+
+        By default, the path is that of the label `dockless.python` of the base, or `/usr/local/bin/python3.X` if the
+        base defines `PYTHON_VERSION` and its `PATH` begins with `/usr/local/bin`, or the program of its entrypoint.
+        """
+    )
+
+
+class PythonFileOwnersField(DictStringToStringField):
+    """Which distributions provide paths that several distributions have."""
+
+    alias = "python_file_owners"
+    help = help_text(
+        """
+        A dictionary of path -> name of a distribution, for paths at which distributions have different files: the file
+        of this distribution is in the image. A path that ends with a slash is a directory.
+
+        Example:
+
+            python_file_owners={"/opt/venv/site-packages/README.md": "requests"}
+        """
+    )
+
+
+class PythonEntireResolveField(BoolField):
+    """Whether the image contains all distributions of the resolve."""
+
+    alias = "python_entire_resolve"
+    default = False
+    help = help_text(
+        """
+        If true, the image contains all distributions of the lockfile of the application's resolve, not only those that
+        the application depends on. All images of the resolve then share all layers with distributions.
+        """
+    )
+
+
+PYTHON_FIELDS = (PythonLayersField, PythonField, PythonFileOwnersField, PythonEntireResolveField)
+
+
 # -- Base images --
 
 
@@ -1041,6 +1118,7 @@ class ContainerImageTarget(Target):
         VolumesField,
         StopSignalField,
         HealthcheckField,
+        *PYTHON_FIELDS,
         OutputField,
         IncludeBaseLayersField,
         ExtraRunArgsField,

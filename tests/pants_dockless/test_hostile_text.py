@@ -58,6 +58,7 @@ def test_only_one_function_logs_and_only_programs_print():
                     calls.add((str(path.relative_to(BACKEND)), name))
     assert {call for call in calls if not call[0].startswith("scripts/")} == {
         ("errors.py", "logger.warning"),
+        ("errors.py", "logger.info"),
         ("errors.py", "console.print_stdout if to_stdout else console.print_stderr"),
         *(("goals/push.py", f"console.sigil_{name}") for name in ("failed", "skipped", "succeeded")),
     }

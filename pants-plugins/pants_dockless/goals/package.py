@@ -81,7 +81,7 @@ async def build_container_image(
 ) -> BuiltPackage:
     """Build the image of a `container_image`."""
     context = BuildContext.create(python, options, global_options)
-    image = await build_image(field_set, context, options)
+    image = await build_image(field_set, context, options, unions)
     destinations = await find_destinations(await target_of(field_set), options, unions, image.digest)
     return BuiltPackage(EMPTY_DIGEST, (ImageArtifact(None, built=image, destinations=destinations),))
 
@@ -170,6 +170,7 @@ def _metadata(
 def _layers(documents: list[ImageDocuments], image: BuiltImage) -> list[dict[str, Any]]:
     """Describe the layers of all images, the lowest first. `source` is the repository of a layer of a base."""
     repositories = {layer.digest: f"{layer.registry}/{layer.repository}" for layer in image.remote_layers}
+    described = {layer.digest: layer.to_json() for layer in image.python_layers}
     layers: dict[str, dict[str, Any]] = {}
     for layer in (layer for platform_documents in documents for layer in platform_documents.layers):
         digest = str(layer.descriptor.digest)
@@ -178,6 +179,7 @@ def _layers(documents: list[ImageDocuments], image: BuiltImage) -> list[dict[str
             "diff_id": layer.diff_id,
             "media_type": layer.descriptor.media_type,
             "size": layer.descriptor.size,
+            **described.get(digest, {}),
             **({"source": repositories[digest]} if digest in repositories else {}),
         }
     return list(layers.values())

@@ -19,6 +19,7 @@ from pants_dockless.target_types import ContainerImageDependenciesField, ImagesF
 from pants_dockless.util_rules.base_images import RemoteLayer
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.layer_process import Layer, layer_trees
+from pants_dockless.util_rules.python_image import PythonLayer
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class BuiltImage:
     layout_files      a tree with the files that make a directory with the blobs an OCI image layout
     published_layers  for layers of other images of the repository, the registries and repositories to which these
                       images are published
+    python_layers     the layers of Python applications, those of the base included
     """
 
     digest: ContentDigest
@@ -63,6 +65,7 @@ class BuiltImage:
     documents: Digest
     layout_files: Digest
     published_layers: FrozenDict[str, tuple[tuple[str, str], ...]] = FrozenDict()  # noqa: RUF009
+    python_layers: tuple[PythonLayer, ...] = ()
 
     @property
     def is_index(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Optional
 
 from pants.engine.fs import CreateDigest, FileContent
 from pants.engine.target import Target
+from pants.engine.unions import UnionMembership
 from pants.util.frozendict import FrozenDict
 
 from dockless.errors import DocklessError
@@ -34,6 +35,7 @@ from pants_dockless.util_rules.built_image import BuiltImage, PlatformImage, fin
 from pants_dockless.util_rules.image_layer import find_image_layer, target_of
 from pants_dockless.util_rules.layer import BuildContext, build_layer
 from pants_dockless.util_rules.layer_process import Layer
+from pants_dockless.util_rules.python_image import PythonApplication, PythonLayer, find_applications
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +52,25 @@ class Bases:
     layers: tuple[Layer, ...] = ()
     remote_layers: tuple[RemoteLayer, ...] = ()
     published_layers: FrozenDict[str, tuple[tuple[str, str], ...]] = FrozenDict()  # noqa: RUF009
+    python_layers: tuple[PythonLayer, ...] = ()
 
 
-async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, options: Dockless) -> BuiltImage:
+async def build_image(
+    field_set: ContainerImageFieldSet, context: BuildContext, options: Dockless, unions: UnionMembership
+) -> BuiltImage:
     """Build the image of a `container_image`. Raises TargetError."""
     edit = _config_edit(field_set)
     platforms = parse_platforms(field_set.address, field_set.platforms.alias, field_set.platforms.value, options)
     bases = await _find_bases(field_set, platforms, options)
-    layers = await _build_layers(field_set, context)
-    images = [_assemble(field_set, *pair, layers, edit) for pair in zip(platforms, bases.by_platform)]
+    documents_of_bases = tuple(base.documents if base else None for base in bases.by_platform)
+    applications = await find_applications(field_set, platforms, documents_of_bases, unions)
+    lower, own = await _build_layers(field_set, context, applications)
+    images = [
+        _assemble(field_set, platform, base, (*lower, *application.built_layers, *own), application.edited(edit))
+        for platform, base, application in zip(platforms, bases.by_platform, applications)
+    ]
+    python_layers = tuple(layer for application in applications for layer in application.layers)
+    layers = (*lower, *(layer.layer for layer in python_layers), *own)
     if not any(image.manifest.layers for image in images):
         log_warning(
             logger, f"{field_set.address}: the image has no content: it has no base, no layers and no dependencies"
@@ -67,6 +79,8 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
     files = [FileContent(path, data) for path, data in layout_files([root], documents).items()]
     blobs = await _compat.create_digest(CreateDigest(file for file in files if file.path.startswith("blobs/")))
     marks = await _compat.create_digest(CreateDigest(file for file in files if not file.path.startswith("blobs/")))
+    # The images of several platforms can have layers in common.
+    by_digest = {layer.built.descriptor.digest: layer for layer in (*bases.layers, *layers)}
     sizes = {layer.digest: layer.size for image in images for layer in image.manifest.layers}
     return BuiltImage(
         digest=root.digest,
@@ -77,11 +91,12 @@ async def build_image(field_set: ContainerImageFieldSet, context: BuildContext, 
             PlatformImage(str(image.platform), image.manifest.media_type, image.manifest.raw, image.config_bytes)
             for image in images
         ),
-        layers=tuple(layer for layer in (*bases.layers, *layers) if layer.built.descriptor.digest in sizes),
+        layers=tuple(by_digest[digest] for digest in by_digest if digest in sizes),
         remote_layers=tuple(dict.fromkeys(layer for layer in bases.remote_layers if layer.digest in sizes)),
         documents=blobs,
         layout_files=marks,
         published_layers=bases.published_layers,
+        python_layers=(*bases.python_layers, *python_layers),
     )
 
 
@@ -123,6 +138,7 @@ async def _find_bases(field_set: ContainerImageFieldSet, platforms: tuple[Platfo
         image.layers,
         image.remote_layers,
         image.published_layers,
+        image.python_layers,
     )
 
 
@@ -139,17 +155,21 @@ def _base_in_repository(field_set: ContainerImageFieldSet, image: BuiltImage, pl
     )
 
 
-async def _build_layers(field_set: ContainerImageFieldSet, context: BuildContext) -> tuple[Layer, ...]:
+async def _build_layers(
+    field_set: ContainerImageFieldSet, context: BuildContext, applications: tuple[PythonApplication, ...]
+) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
     """Build the layers in the field `layers`, and the layer with the target's own content."""
+    without = frozenset(address for application in applications for address in application.targets)
     targets = await _compat.resolve_targets(field_set.layers.to_unparsed_address_inputs())
     own_target = await target_of(field_set)
     layers = await _compat.concurrently(
         (
             *(_build_image_layer(field_set, target) for target in targets),
-            build_layer(own_target, context),
+            build_layer(own_target, context, without),
         )
     )
-    return tuple(layer for layer in layers if layer is not None)
+    lower, own = layers[:-1], layers[-1:]
+    return tuple(layer for layer in lower if layer is not None), tuple(layer for layer in own if layer is not None)
 
 
 async def _build_image_layer(field_set: ContainerImageFieldSet, target: Target) -> Optional[Layer]:

@@ -92,12 +92,14 @@ class LayerSources:
     trees: tuple[Digest, ...]
 
 
-async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
+async def build_layer(
+    target: Target, context: BuildContext, without: frozenset[Address] = frozenset()
+) -> Optional[Layer]:
     """Build the layer of an `image_layer`, or the layer with the own content of a `container_image`.
 
-    Returns None if the layer is empty. Raises TargetError.
+    `without` are dependencies that are not in the layer. Returns None if the layer is empty. Raises TargetError.
     """
-    sources = await _collect_sources(target)
+    sources = await _collect_sources(target, without)
     spec = await _layer_spec(target, sources.sources, context.default_compression)
     if spec._replace(compression="") == LayerSpec(compression=""):
         return None
@@ -117,7 +119,7 @@ async def build_layer(target: Target, context: BuildContext) -> Optional[Layer]:
     return layer
 
 
-async def _collect_sources(target: Target) -> LayerSources:
+async def _collect_sources(target: Target, without: frozenset[Address]) -> LayerSources:
     """Collect the content of a layer. Each content has its own directory, so that the library detects conflicts."""
     dependencies, entries = target[ContentDependenciesField], target[ContentsField]
     directory = _check_path(target.address, target[DirectoryField], target[DirectoryField].value)
@@ -125,7 +127,7 @@ async def _collect_sources(target: Target) -> LayerSources:
         _check_path(target.address, entries, path)
     contents, *contents_of_entries = await _compat.concurrently(
         (
-            collect_dependencies(dependencies),
+            collect_dependencies(dependencies, without),
             *(collect_entry(entries, path, address) for path, address in entries.pairs),
         )
     )
@@ -149,7 +151,7 @@ async def _collect_sources(target: Target) -> LayerSources:
     trees = await _compat.concurrently(
         _compat.add_prefix(AddPrefix(content.digest, f"in/{n}")) for n, (content, _, _, _) in enumerate(copies)
     )
-    listings = await _compat.concurrently(_list_tree(content.digest) for content, _, _, _ in copies)
+    listings = await _compat.concurrently(list_tree(content.digest) for content, _, _, _ in copies)
     sources = tuple(
         Source(
             f"in/{n}/{file}" if file else f"in/{n}",
@@ -163,7 +165,7 @@ async def _collect_sources(target: Target) -> LayerSources:
     return LayerSources(sources, tuple(trees))
 
 
-async def _list_tree(digest: Digest) -> Listing:
+async def list_tree(digest: Digest) -> Listing:
     """Return the entries of a tree. The library uses them instead of the metadata of the sandbox's file system."""
     entries = await _compat.digest_entries(digest)
     files = [entry for entry in entries if isinstance(entry, FileEntry)]

@@ -71,9 +71,12 @@ class ContentTargets:
     requested: frozenset[Address]
 
 
-async def collect_dependencies(field: ContentDependenciesField) -> tuple[Content, ...]:
-    """Collect the content of the field `dependencies`. Raises TargetError."""
+async def collect_dependencies(
+    field: ContentDependenciesField, without: frozenset[Address] = frozenset()
+) -> tuple[Content, ...]:
+    """Collect the content of the field `dependencies`, apart from the targets `without`. Raises TargetError."""
     targets = await _compat.resolve_dependencies(DependenciesRequest(field))
+    targets = Targets(target for target in targets if target.address not in without)
     return await _collect(RequestedBy(field.address, field.alias), targets)
 
 

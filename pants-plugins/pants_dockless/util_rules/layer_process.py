@@ -27,7 +27,9 @@ _BLOBS = "blobs/sha256"
 class LayerProcess:
     """The inputs of the process that builds a layer: the program in `tools`, the sources and the spec in `inputs`.
 
-    `is_deferred` tells whether Pants leaves the output in the remote cache until it is needed.
+    `is_deferred` tells whether Pants leaves the output in the remote cache until it is needed. `content` names the
+    layer in the description of the process, which is the same for all targets with the layer; by default the name is
+    that of the target. `program` is the name of the program.
     """
 
     address: Address
@@ -35,6 +37,13 @@ class LayerProcess:
     tools: Digest
     inputs: Digest
     is_deferred: bool
+    content: str = ""
+    program: str = BUILD_LAYER
+
+    @property
+    def description(self) -> str:
+        """The description of the process."""
+        return f"Build the layer of {self.content or self.address}"
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,13 @@ async def run_layer_process(process: LayerProcess, *, keep_blob: bool) -> Layer:
     """Build a layer. Without `keep_blob`, Pants stores the digest and the size of the blob only. Raises TargetError."""
     scope = ProcessCacheScope.SUCCESSFUL
     if keep_blob:
-        return await _run(process, f"Build the layer of {process.address}", scope)
+        return await _run(process, process.description, scope)
     output = await run_builder(
         process.address,
-        f"Build the layer of {process.address}",
+        process.description,
         process.python,
         process.tools,
-        (BUILD_LAYER, SPEC, _BLOBS),
+        (process.program, SPEC, _BLOBS),
         process.inputs,
     )
     return Layer(BuiltLayer.from_json(json.loads(output.stdout)), process, None)
@@ -99,8 +108,9 @@ async def _layer_tree(layer: Layer) -> Digest:
     if layer.tree is not None:
         return layer.tree
     # The result must not go to a remote cache: that blobs are not stored there is the purpose.
-    description = f"Build the layer of {layer.process.address} again"
-    again = await _run(layer.process, description, ProcessCacheScope.PER_SESSION, expected=layer.built)
+    again = await _run(
+        layer.process, f"{layer.process.description} again", ProcessCacheScope.PER_SESSION, expected=layer.built
+    )
     assert again.tree is not None
     return again.tree
 
@@ -113,7 +123,7 @@ async def _run(
         description,
         process.python,
         process.tools,
-        (BUILD_LAYER, SPEC, _BLOBS),
+        (process.program, SPEC, _BLOBS),
         process.inputs,
         cache_scope=scope,
         output_directories=(_BLOBS,),

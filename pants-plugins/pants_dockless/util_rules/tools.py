@@ -19,6 +19,8 @@ from pants_dockless.util_rules.interpreter import launcher
 BUILD_LAYER = "build_layer.py"
 EXPORT_IMAGE = "export_image.py"
 TEST_IMAGE = "test_image.py"
+DESCRIBE_DISTRIBUTION = "describe_distribution.py"
+BUILD_PYTHON_LAYER = "build_python_layer.py"
 
 LAYER_MODULES = (
     "dockless._files",
@@ -62,6 +64,21 @@ COMPRESSIONS = {
     "zstd": Compression(("zstd",), ("zstandard",)),
     "none": Compression(("none",)),
 }
+
+# Those of the program that describes a distribution, and the additional ones of the builder of Python layers.
+DISTRIBUTION_MODULES = (
+    "dockless._printable",
+    "dockless.errors",
+    "dockless.python_layers.distribution",
+    "dockless.python_layers.entry_points",
+    "dockless.python_layers.normalize",
+    "dockless.python_layers.paths",
+)
+PYTHON_LAYER_MODULES = (
+    *DISTRIBUTION_MODULES[2:],
+    "dockless.python_layers.builder",
+    "dockless.python_layers.bytecode",
+)
 
 EXPORT_MODULES = (
     "dockless._atomic",
@@ -158,6 +175,18 @@ async def layer_builder(spec: LayerSpec) -> Digest:
     name = spec.compression.partition(":")[0]
     kind = (name if name in COMPRESSIONS else "none", spec.has_patterns)
     return await _tree(BUILD_LAYER, layer_modules(*kind), layer_packages(*kind))
+
+
+async def distribution_reader() -> Digest:
+    """Return the tree of the program that describes a distribution."""
+    return await _tree(DESCRIBE_DISTRIBUTION, DISTRIBUTION_MODULES, ())
+
+
+async def python_layer_builder(compression: str) -> Digest:
+    """Return the tree of the program that builds a layer of Python code."""
+    name = compression.partition(":")[0]
+    kind = (name if name in COMPRESSIONS else "none", False)
+    return await _tree(BUILD_PYTHON_LAYER, (*layer_modules(*kind), *PYTHON_LAYER_MODULES), layer_packages(*kind))
 
 
 async def archive_writer() -> Digest:
