@@ -18,11 +18,8 @@ from pants_dockless.util_rules.tools import (
     COMPRESSIONS,
     DISTRIBUTION_MODULES,
     EXPORT_MODULES,
-<<<<<<< HEAD
-    TEST_MODULES,
-=======
     PYTHON_LAYER_MODULES,
->>>>>>> w3-python
+    TEST_MODULES,
     layer_modules,
     layer_packages,
     module_files,
@@ -136,12 +133,12 @@ def test_export_modules_are_the_imported_modules(tmp_path):
     assert imported(tmp_path, "import export_image") == set(EXPORT_MODULES)
 
 
-<<<<<<< HEAD
 def test_test_modules_are_the_imported_modules(tmp_path):
     lay_out(tmp_path, "test_image.py", TEST_MODULES, "pathspec")
     # Patterns are imported when a check has them.
     assert imported(tmp_path, "import test_image, dockless.layer.patterns") == set(TEST_MODULES)
-=======
+
+
 def test_distribution_modules_are_the_imported_modules(tmp_path):
     """With a module too many, a change to the module describes all distributions again."""
     lay_out(tmp_path, "describe_distribution.py", DISTRIBUTION_MODULES)
@@ -158,7 +155,6 @@ def test_python_layer_modules_are_the_imported_modules(tmp_path):
         "build_python_layer.build_python_layer(spec, sys.argv[1], sys.argv[1])"
     )
     assert imported(tmp_path, code) == modules
->>>>>>> w3-python
 
 
 @pytest.fixture

@@ -80,11 +80,7 @@ def _environment_target() -> type:
 
 
 def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) -> Backend:
-<<<<<<< HEAD
     """Return a Backend with `more_rules`, such as queries for other products, and with `more_target_types`."""
-=======
-    """Return a Backend with `more_rules`, such as queries for other products, and `more_target_types`."""
->>>>>>> w3-python
     runner = Backend(
         rules=[
             *register.rules(),
@@ -113,7 +109,6 @@ def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) ->
             RelocatedFiles,
             ResourceTarget,
             ResourcesGeneratorTarget,
-            *more_target_types,
         ],
         objects={"parametrize": Parametrize},
     )

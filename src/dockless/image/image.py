@@ -26,7 +26,7 @@ from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 from dockless.registry.progress import Progress, silent
 from dockless.registry.push_result import PushResult
-from dockless.transfer.layer_sources import BuildDirectory, LayerSources, SourceLocation
+from dockless.transfer.layer_sources import LayerSources, SourceLocation
 from dockless.transfer.locations import OCI, REGISTRY, Location, check_path, to_destination, to_location
 from dockless.transfer.open import archive_kind, open_image, select_manifest
 from dockless.transfer.prefetch import PrefetchResult, start_prefetch
