@@ -272,21 +272,3 @@ def test_reference_without_digest(backend, base):
     message = f"app:image: field `base`: '{base}' is a reference without a digest; add the target `base_image"
     with pytest.raises(Exception, match=re.escape(message)):
         backend.get_target(Address("app", target_name="image"))
-
-
-def test_images_for_windows(backend):
-    """Layers for Windows cannot be built. The config of a base for Windows can be edited."""
-    lockfile = Lockfile.of([pinned("reg.example/base:1", "windows/amd64")])
-    text = """
-base_image(name="base", reference="reg.example/base:1")
-file(name="f", source="f.txt")
-container_image(name="config", base=":base", platforms=["windows/amd64"], cmd=["cmd.exe"])
-container_image(name="layer", base=":base", platforms=["windows/amd64"], dependencies=[":f"])
-container_image(name="scratch", platforms=["windows/amd64"], dependencies=[":f"])
-"""
-    backend.write_files({"app/f.txt": "f", "app/BUILD": text, "base_images.lock": lockfile.to_bytes().decode()})
-    assert "app/config.json" in backend.files(backend.package("app:config"))
-    with pytest.raises(Exception, match="app:layer: cannot add a layer to an image for Windows"):
-        backend.package("app:layer")
-    with pytest.raises(Exception, match="app:scratch: cannot a.*an image for Windows"):
-        backend.package("app:scratch")

@@ -11,7 +11,7 @@ from pants.util.frozendict import FrozenDict
 
 from dockless.errors import DocklessError
 from dockless.layout.oci_layout import layout_files
-from dockless.mutate.assemble import assemble_image, refuse_windows
+from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.index import assemble_index
 from dockless.oci.descriptor import Descriptor
@@ -195,8 +195,6 @@ def _assemble(
     if base and base.name:
         annotations = {_BASE_NAME: base.name, _BASE_DIGEST: base.digest, **annotations}
     try:
-        if layers:
-            refuse_windows(platform)
         image = assemble_image(
             platform,
             [ImageLayer(layer.built.descriptor, layer.built.diff_id) for layer in layers],
