@@ -153,5 +153,5 @@ def test_the_description_of_a_push_image_has_the_digest(backend):
     assert json.loads(content) == {
         "address": "app:push",
         "digest": digest_of_image(backend),
-        "references": ["reg.example/team/app:1"],
+        "references": ["reg.example/push:1"],
     }
