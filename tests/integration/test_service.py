@@ -41,10 +41,19 @@ def python_base(tmp_path_factory):
     return layout
 
 
-def test_the_service_answers(checkout, docker_registry, python_base, podman):
+@pytest.fixture
+def service(checkout):
+    """The checkout, and the BUILD file of the service, which is restored."""
+    build = checkout.root / "testprojects/service/BUILD"
+    text = build.read_text()
+    yield checkout, build
+    build.write_text(text)
+
+
+def test_the_service_answers(service, docker_registry, python_base, podman):
     host = docker_registry.host
     run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{python_base}:3.11", f"docker://{host}/base/python:3.11")
-    build = checkout.root / "testprojects/service/BUILD"
+    checkout, build = service
     text = build.read_text()
     on_base = text.replace('name="image",', 'name="image",\n    base=":python",\n    repository="service",')
     assert on_base != text
@@ -73,6 +82,53 @@ def test_the_service_answers(checkout, docker_registry, python_base, podman):
     name = podman("run", *options, f"{host}/service:latest").out.strip().splitlines()[-1]
     try:
         assert _answer(f"http://127.0.0.1:{port}/there", lambda: podman("logs", name).err) == b"Hello from /there\n"
+    finally:
+        podman("rm", "--force", name)
+
+
+def test_the_service_answers_from_layers(service, docker_registry, python_base, podman):
+    """The real pex, and a distribution of PyPI, in layers that images share."""
+    need("python3.11")
+    host = docker_registry.host
+    run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{python_base}:3.11", f"docker://{host}/base/python:3.11")
+    checkout, build = service
+    build.write_text(f"""
+python_sources()
+python_requirement(name="click", requirements=["click==8.1.7"])
+pex_binary(name="server", entry_point="server.py", dependencies=[":click"], interpreter_constraints=["==3.11.*"])
+base_image(name="python", reference="{host}/base/python:3.11")
+container_image(
+    name="image",
+    base=":python",
+    repository="service",
+    dependencies=[":server"],
+    python_layers=True,
+    python="/usr/bin/python3.11",
+    user="65532:65532",
+)
+""")
+    backends = "--backend-packages=+['pants_dockless.python']"
+    interpreters = "--python-bootstrap-search-path=['<PATH>']"
+    checkout.pants("generate-lockfiles", "--resolve=base-images")
+    options = (backends, interpreters, registries_option(host))
+    checkout.pants(*options, "package", "publish", "testprojects/service:image")
+    layers = checkout.description("testprojects.service/image.json")["layers"]
+    assert [layer.get("content", "base") for layer in layers] == [
+        "base",
+        "pure 5",
+        "virtual environment",
+        "application",
+    ]
+    # The same with all releases of Pants and pex.
+    assert layers[1]["digest"] == "sha256:a06068cc364a68406474d89572f29137245ae6a72a731bc8cfcb683c1f0acb09"
+
+    port = free_port()
+    options = ("--detach", "--network=host", "--tls-verify=false", "--read-only", "--env", f"PORT={port}")
+    name = podman("run", *options, f"{host}/service:latest").out.strip().splitlines()[-1]
+    try:
+        assert _answer(f"http://127.0.0.1:{port}/there", lambda: podman("logs", name).err) == b"Hello from /there\n"
+        code = "import click, importlib.metadata as m; print(all(f.locate().exists() for f in m.files('click')))"
+        assert podman("exec", name, "python", "-c", code).out == "True\n"
     finally:
         podman("rm", "--force", name)
 
