@@ -17,7 +17,7 @@ def benchmark(name: str, *arguments: str, path: str = "") -> list[str]:
     return run(str(ROOT / "benchmarks" / name), "--runs", "1", *arguments, env=env).out.splitlines()
 
 
-@pytest.mark.parametrize(("case", "requests", "uploads"), [("tls", "18", "5"), ("again", "2", "0")])
+@pytest.mark.parametrize(("case", "requests", "uploads"), [("tls", "20", "5"), ("again", "2", "0")])
 def test_pushes(case: str, requests: str, uploads: str) -> None:
     need("docker-registry", "openssl")
     *_, row = benchmark("push", "--small", "--only", case, "--tools", "dockless")

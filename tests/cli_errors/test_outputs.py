@@ -342,7 +342,11 @@ ARCHIVES = [
     ),
     case("B70", "no layer", "docker-archive", lambda data: again(data, without(".tar")), None),
     case(
-        "B70", "a file twice", "docker-archive", lambda data: again(data, lambda members: [*members, members[0]]), None
+        "B70",
+        "a file with two contents",
+        "docker-archive",
+        lambda data: again(data, lambda members: [*members, (members[0][0], members[0][1] + b"x")]),
+        None,
     ),
 ]
 

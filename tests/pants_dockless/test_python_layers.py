@@ -145,8 +145,8 @@ def test_the_base_names_the_interpreter(build):
     description = build('base=":base"', text=base + BUILD)
     assert f"opt/venv/lib/python{VERSION}/site-packages" in members(build, description, 2)
     assert "PATH=/opt/venv/bin:/usr/local/bin:/bin" in build.configs[0]["Env"]
-    labelled = f'container_image(name="base", labels={{"dockless.python": "{INTERPRETER}"}})\n'
-    assert build('base=":base"', text=labelled + BUILD)["layers"][2] == build()["layers"][2]
+    labeled = f'container_image(name="base", labels={{"dockless.python": "{INTERPRETER}"}})\n'
+    assert build('base=":base"', text=labeled + BUILD)["layers"][2] == build()["layers"][2]
     assert build.error(
         'base=":base"', text='container_image(name="base", labels={"dockless.python": "python"})\n' + BUILD
     ) == (

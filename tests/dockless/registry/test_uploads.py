@@ -204,12 +204,12 @@ def test_an_unexpected_response_is_checked(odd, connect, image, blob, make):
 
 def test_an_upload_is_resumed_after_the_process_was_killed(connect, make, environ):
     """The next process does not send bytes that the session has. The file with the Location is private to the user."""
-    image = make(6, 3 * MIB)
+    image = make(6, 9 * MIB)
     blob = image.root.layers[0]
     kept = os.path.join(environ["HOME"], ".cache/dockless/uploads")
     with Registry() as registry:
         registry.faults = [
-            Fault(on="upload put", request_bytes=2 * MIB, drop=True),
+            Fault(on="upload put", request_bytes=8 * MIB, drop=True),
             Fault(on="upload get", status=500),
         ]
         with pytest.raises(DocklessError):
