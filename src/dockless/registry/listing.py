@@ -10,10 +10,11 @@ from typing import Any
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
-from dockless.registry.api import RegistryApi, check_no_page
+from dockless.registry.api import RegistryApi
 from dockless.registry.errors import ProtocolError, ResponseError, UnauthorizedError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
+from dockless.registry.http.web_page import check_no_page
 from dockless.registry.retry import Retrier
 
 _MAX_PAGE = 8 * 1024 * 1024
