@@ -1,6 +1,7 @@
 """The fields that `package` reads from a `container_image`, an `image_index` and a `push_image`."""
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from pants.core.goals.package import OutputPathField, PackageFieldSet
 from pants.engine.target import Target
@@ -37,6 +38,22 @@ from pants_dockless.target_types import (
     WorkdirField,
 )
 
+_T = TypeVar("_T", bound="_BuildFieldSet")
+
+
+class _BuildFieldSet(PackageFieldSet):
+    """Base of field sets that no goal selects. Rules request the packages of these field sets."""
+
+    @classmethod
+    def opt_out(cls, tgt: Target) -> bool:
+        """Return True for all targets."""
+        return True
+
+    @classmethod
+    def of(cls: "type[_T]", field_set: PackageFieldSet) -> "_T":
+        """Return the field set with the values of another one, which has the same fields."""
+        return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
+
 
 @dataclass(frozen=True)
 class ContainerImageFieldSet(PackageFieldSet):
@@ -71,21 +88,8 @@ class ContainerImageFieldSet(PackageFieldSet):
 
 
 @dataclass(frozen=True)
-class BuildImageFieldSet(ContainerImageFieldSet):
-    """The fields of a `container_image`. Its package is the image without the output of the goal `package`.
-
-    No goal selects the field set. Rules that need the image of a target request its package.
-    """
-
-    @classmethod
-    def opt_out(cls, tgt: Target) -> bool:
-        """Return True for all targets."""
-        return True
-
-    @classmethod
-    def of(cls, field_set: ContainerImageFieldSet) -> "BuildImageFieldSet":
-        """Return the field set with the values of another one."""
-        return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
+class BuildImageFieldSet(_BuildFieldSet, ContainerImageFieldSet):
+    """The fields of a `container_image`. Its package is the image without the output of the goal `package`."""
 
 
 @dataclass(frozen=True)
@@ -105,46 +109,24 @@ class ImageIndexFieldSet(PackageFieldSet):
 
 
 @dataclass(frozen=True)
-class BuildIndexFieldSet(ImageIndexFieldSet):
-    """The fields of an `image_index`. Its package is the index without the output of the goal `package`.
-
-    No goal selects the field set.
-    """
-
-    @classmethod
-    def opt_out(cls, tgt: Target) -> bool:
-        """Return True for all targets."""
-        return True
-
-    @classmethod
-    def of(cls, field_set: ImageIndexFieldSet) -> "BuildIndexFieldSet":
-        """Return the field set with the values of another one."""
-        return cls(**{field.name: getattr(field_set, field.name) for field in fields(field_set)})
+class BuildIndexFieldSet(_BuildFieldSet, ImageIndexFieldSet):
+    """The fields of an `image_index`. Its package is the index without the output of the goal `package`."""
 
 
 @dataclass(frozen=True)
-class BuildLayerFieldSet(PackageFieldSet):
-    """The fields of an `image_layer`. Its package is the layer, which is built in the environment of the target.
-
-    No goal selects the field set.
-    """
+class BuildLayerFieldSet(_BuildFieldSet):
+    """The fields of an `image_layer`. Its package is the layer, which is built in the environment of the target."""
 
     required_fields = (ImageLayerDependenciesField,)
 
     environment: EnvironmentField
 
-    @classmethod
-    def opt_out(cls, tgt: Target) -> bool:
-        """Return True for all targets."""
-        return True
-
 
 @dataclass(frozen=True)
-class PythonLayersFieldSet(PackageFieldSet):
+class PythonLayersFieldSet(_BuildFieldSet):
     """The fields of a `container_image` with Python layers. Its package are these layers for one platform.
 
-    `platform` is the platform, such as `linux/amd64`, and `interpreter` the path of CPython in the image. No goal
-    selects the field set.
+    `platform` is the platform, such as `linux/amd64`, and `interpreter` the path of CPython in the image.
     """
 
     required_fields = (PythonLayersField,)
@@ -157,11 +139,6 @@ class PythonLayersFieldSet(PackageFieldSet):
     environment: EnvironmentField
     platform: str = ""
     interpreter: str = ""
-
-    @classmethod
-    def opt_out(cls, tgt: Target) -> bool:
-        """Return True for all targets."""
-        return True
 
 
 @dataclass(frozen=True)

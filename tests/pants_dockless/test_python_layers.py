@@ -11,6 +11,8 @@ import pytest
 from made_wheels import installed, made_wheel
 from python_backend import VERSION, blob_names, make_python_backend
 
+from pants_dockless.field_sets import ImageIndexFieldSet
+
 INTERPRETER = f"/usr/bin/python{VERSION}"
 TAG = f"cp{VERSION.replace('.', '')}"
 BUILD = """
@@ -90,6 +92,13 @@ def test_a_pex_binary_becomes_layers(build):
         "PYTHONUNBUFFERED=1",
         "VIRTUAL_ENV=/opt/venv",
     ]
+
+
+def test_an_image_index_describes_the_layers(build):
+    image = build(text=BUILD + 'image_index(name="index", images=[":image"])\n')
+    files = build.backend.files(build.backend.package("app:index", ImageIndexFieldSet))
+    index = json.loads(files["app/index.json"])
+    assert index["digest"] != image["digest"] and index["layers"] == image["layers"]
 
 
 def test_the_digests_are_literals(build):

@@ -14,7 +14,7 @@ from pants.util.logging import LogLevel
 
 from dockless.errors import InvalidValueError
 from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.platform import Platform
+from dockless.oci.platform import Platform, choose
 from pants_dockless import _compat
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import ContainerImageDependenciesField, ExtraRunArgsField, ImagesField
@@ -56,7 +56,7 @@ def _documents_for_this_machine(image: BuiltImage) -> ImageDocuments:
         local = Platform.parse(f"linux/{platform.machine()}")
     except InvalidValueError:
         return documents[0]
-    return next((each for each in documents if each.platform.matches(local)), documents[0])
+    return choose(documents, lambda each: each.platform, local) or documents[0]
 
 
 async def _run_request(field_set: Union[RunImageFieldSet, RunImageIndexFieldSet], options: Dockless) -> RunRequest:

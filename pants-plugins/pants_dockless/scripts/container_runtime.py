@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from dockless.blobs import BlobSource
     from dockless.oci.image_documents import ImageDocuments
 
-# In this order a runtime is chosen.
-PROGRAMS = ("docker", "podman", "ctr")
-
 
 class ContainerRuntimeError(Exception):
     """A runtime is missing or failed. The text is one line."""
@@ -130,6 +127,7 @@ class Containerd(Docker):
         return [self._program, "run", "--rm", *terminal, *options, found, container, *entrypoint, *arguments]
 
 
+# In this order a runtime is chosen.
 _TYPES = {"docker": Docker, "podman": Podman, "ctr": Containerd}
 
 
@@ -150,10 +148,10 @@ def find_runtime(configured: str) -> Docker:
             ) from None
         return runtime
     failures = []
-    for name in PROGRAMS:
+    for name, kind in _TYPES.items():
         program = shutil.which(name)
         if program is not None:
-            runtime = _TYPES[name](program)
+            runtime = kind(program)
             try:
                 runtime.check()
             except ContainerRuntimeError as error:
@@ -163,7 +161,7 @@ def find_runtime(configured: str) -> Docker:
     if failures:
         raise ContainerRuntimeError(f"{'; '.join(failures)}; start the daemon, or install podman")
     raise ContainerRuntimeError(
-        f"no container runtime was found: none of {', '.join(PROGRAMS)} is on PATH; install one of them"
+        f"no container runtime was found: none of {', '.join(_TYPES)} is on PATH; install one of them"
     )
 
 

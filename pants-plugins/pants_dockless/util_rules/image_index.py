@@ -51,6 +51,7 @@ async def build_index(field_set: ImageIndexFieldSet) -> BuiltImage:
         documents=await _compat.create_digest(CreateDigest(f for f in files if f.path.startswith("blobs/"))),
         layout_files=await _compat.create_digest(CreateDigest(f for f in files if not f.path.startswith("blobs/"))),
         published_layers=FrozenDict(published),
+        python_layers=tuple(dict.fromkeys(layer for image in images for layer in image.python_layers)),
     )
 
 

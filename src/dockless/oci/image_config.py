@@ -20,6 +20,8 @@ from dockless.oci.platform import Platform
 EPOCH = "1970-01-01T00:00:00Z"
 # Part of image bytes.
 CREATED_BY = "dockless"
+# PATH in a container if the config does not set PATH, as in runc. Part of the bytes of images with Python layers.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Layers, and entries of the history, which may describe instructions without a layer.
 _MAX_ENTRIES = 10_000

@@ -15,13 +15,13 @@ from collections.abc import Iterable
 
 from dockless.errors import LayerError
 from dockless.layer.spec import InlineFile, LayerSpec
+from dockless.oci.image_config import DEFAULT_PATH
 from dockless.python_layers.entry_points import script_text
 from dockless.python_layers.interpreter import Interpreter
 from dockless.python_layers.paths import APPLICATION, ROOT
 
 # A script of this name runs an entry point with a function.
 MAIN_SCRIPT = f"{ROOT}/bin/__main__"
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def venv_layer(interpreter: Interpreter, compression: str) -> LayerSpec:
@@ -44,7 +44,7 @@ def venv_layer(interpreter: Interpreter, compression: str) -> LayerSpec:
 
 def venv_environment(path: str | None, *, has_bytecode: bool) -> dict[str, str]:
     """Return the environment variables of an image. `path` is the value of `PATH` in the base, or None."""
-    env = {"PATH": f"{ROOT}/bin:{path or _DEFAULT_PATH}", "VIRTUAL_ENV": ROOT, "PYTHONUNBUFFERED": "1"}
+    env = {"PATH": f"{ROOT}/bin:{path or DEFAULT_PATH}", "VIRTUAL_ENV": ROOT, "PYTHONUNBUFFERED": "1"}
     # Otherwise the interpreter writes bytecode to the file system of the container at each start.
     return env if has_bytecode else {**env, "PYTHONDONTWRITEBYTECODE": "1"}
 

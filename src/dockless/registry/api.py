@@ -12,7 +12,7 @@ from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import CATALOG, DELETE, PULL, PUSH, scope
 from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
-from dockless.registry.http.web_page import HINT, describe_page, is_page
+from dockless.registry.http.web_page import check_no_page
 from dockless.registry.registry_session import RegistrySession
 from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
 from dockless.registry.upload_session import SUCCESS, UploadSession
@@ -174,13 +174,6 @@ class RegistryApi:
     def _delete(self, path: str, repository: str, may_be_absent: bool) -> None:
         expect = (*_DELETED, 404) if may_be_absent else _DELETED
         self._request("DELETE", path, repository, actions=DELETE, expect=expect).close()
-
-
-def check_no_page(body: bytes, label: str) -> None:
-    """Raise ProtocolError for a web page in the place of the document `label`."""
-    if is_page(body):
-        problem = f"{label} cannot be read: the registry does not respond as a registry"
-        raise ProtocolError(problem, cause=describe_page(body), hint=HINT, reason="web page")
 
 
 def digest_or_tag(version: str) -> Digest | str:

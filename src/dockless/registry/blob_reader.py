@@ -15,7 +15,7 @@ from dockless.registry.client import RegistryClient
 from dockless.registry.errors import DamagedBlobError, ProtocolError, RegistryError, ResponseError
 from dockless.registry.http.content_encoding import START, DecodedBody, decoder_for
 from dockless.registry.http.response import HttpResponse
-from dockless.registry.http.web_page import HINT, describe_page, is_page
+from dockless.registry.http.web_page import check_no_page, describe_page, is_page
 
 T = TypeVar("T")
 
@@ -181,21 +181,20 @@ class _BlobReader(io.RawIOBase):
         if decoder is None and response.length is not None:
             length = response.length
             response.close()
-            if is_page(start):
-                raise self._is_page(start)
+            check_no_page(start, self._label)
             raise ProtocolError(
                 f"{self._label} has the wrong size", cause=f"{length} bytes, not {self._descriptor.size}"
             )
         return DecodedBody(response, start, decoder)
 
-    def _is_page(self, start: bytes) -> ProtocolError:
-        problem = f"{self._label} cannot be read: the registry does not respond as a registry"
-        return ProtocolError(problem, cause=describe_page(start), hint=HINT, reason="web page")
-
     def _truncated(self) -> ProtocolError:
-        page = f": {describe_page(self._start)}" if is_page(self._start) else ""
-        cause = f"{self._position} of {self._descriptor.size} bytes were received{page}"
+        cause = f"{self._position} of {self._descriptor.size} bytes were received{self._page}"
         return ProtocolError(f"{self._label} was truncated", cause=cause, reason="truncated blob")
+
+    @property
+    def _page(self) -> str:
+        """What errors say about a web page in the place of the blob; mostly empty."""
+        return f": {describe_page(self._start)}" if is_page(self._start) else ""
 
     def _verify(self) -> None:
         self._disconnect()
@@ -205,10 +204,9 @@ class _BlobReader(io.RawIOBase):
             # Damaged in transit or in the registry: callers that can start again may do so once.
             damaged_once = expected not in self._damaged
             self._damaged.add(expected)
-            page = f": {describe_page(self._start)}" if is_page(self._start) else ""
             raise DamagedBlobError(
                 f"{self._label} is damaged",
-                cause=f"its digest is {actual}{page}",
+                cause=f"its digest is {actual}{self._page}",
                 hint="do not use this image: the registry, or a proxy in front of it, changed the blob",
                 damaged_once=damaged_once,
             )

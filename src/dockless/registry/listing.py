@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
-from dockless.registry.api import RegistryApi, check_no_page
+from dockless.registry.api import RegistryApi
 from dockless.registry.errors import ProtocolError, ResponseError, UnauthorizedError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
+from dockless.registry.http.web_page import check_no_page
 from dockless.registry.retry import Retrier
 
 _MAX_PAGE = 8 * 1024 * 1024
 _MAX_PAGES = 10_000
 # Bytes of all pages together: about 100,000 tags or referrers, which are kept in memory.
 _MAX_TOTAL = 64 * 1024 * 1024
-# Short tags have four bytes each. The largest repositories have some hundred thousand tags.
-_MAX_TAGS = 1_000_000
+# Tags or repositories of a list. Short tags have four bytes each. The largest repositories have some hundred thousand.
+_MAX_NAMES = 1_000_000
 # Statuses of registries that do not have the catalog.
 _NO_CATALOG = frozenset((404, 405, 501))
 # Seconds of all requests together. Lists of 100,000 tags take minutes.
@@ -33,53 +34,46 @@ _NEXT = re.compile(r"""\brel=(?:"next"|'next'|next\b)""", re.IGNORECASE)
 def list_tags(api: RegistryApi, retrier: Retrier, repository: str) -> Iterator[str]:
     """Yield all tags of a repository (distribution spec, "Listing Tags"). See RegistryClient.tags."""
     check_repository(repository)
-    total = 0
-    for document in pages(api, retrier, repository, f"/v2/{repository}/tags/list", "the tags"):
-        tags = document.get("tags") or []
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise ProtocolError(f"the response of {api.registry} contains no list of tags for {repository}")
-        total += len(tags)
-        if total > _MAX_TAGS:
-            raise ProtocolError(f"{api.registry} lists more than {_MAX_TAGS} tags of {repository}")
-        for tag in tags:
-            try:
-                yield check_tag(tag)
-            except InvalidValueError as error:
-                raise ProtocolError(f"{api.registry} lists an invalid tag of {repository}", cause=str(error)) from None
+    documents = pages(api, retrier, repository, f"/v2/{repository}/tags/list", "the tags")
+    yield from _names(documents, "tags", "tag", f" of {repository}", api.registry, check_tag)
 
 
 def list_repositories(api: RegistryApi, retrier: Retrier) -> Iterator[str]:
     """Yield the names of all repositories of a registry. See RegistryClient.repositories."""
     # Without `n`: registries have different maximums, and some reject a greater number.
     documents = pages(api, retrier, "", "/v2/_catalog", "the repositories")
+    try:
+        yield from _names(documents, "repositories", "repository", "", api.registry, check_repository)
+    except UnauthorizedError as error:
+        hint = f"{error.hint}; many registries list their repositories only for administrators"
+        raise error.replace(hint=hint) from None
+    except ResponseError as error:
+        if error.status not in _NO_CATALOG and "UNSUPPORTED" not in error.codes:
+            raise
+        raise error.replace(
+            problem=f"{api.registry} does not list its repositories",
+            cause=": ".join(part for part in (error.problem, error.cause) if part),
+            hint="use the web page or the API of the registry, or name a repository",
+        ) from None
+
+
+def _names(
+    documents: Iterable[dict[str, Any]], key: str, kind: str, place: str, registry: str, check: Callable[[str], str]
+) -> Iterator[str]:
+    """Yield the names in the lists at `key` of the documents. `kind` and `place` name them in errors."""
     total = 0
-    while True:
-        try:
-            document = next(documents, None)
-        except UnauthorizedError as error:
-            hint = f"{error.hint}; many registries list their repositories only for administrators"
-            raise error.replace(hint=hint) from None
-        except ResponseError as error:
-            if error.status not in _NO_CATALOG and "UNSUPPORTED" not in error.codes:
-                raise
-            raise error.replace(
-                problem=f"{api.registry} does not list its repositories",
-                cause=": ".join(part for part in (error.problem, error.cause) if part),
-                hint="use the web page or the API of the registry, or name a repository",
-            ) from None
-        if document is None:
-            return
-        names = document.get("repositories") or []
+    for document in documents:
+        names = document.get(key) or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ProtocolError(f"the response of {api.registry} contains no list of repositories")
+            raise ProtocolError(f"the response of {registry} contains no list of {key}{place}")
         total += len(names)
-        if total > _MAX_TAGS:
-            raise ProtocolError(f"{api.registry} lists more than {_MAX_TAGS} repositories")
+        if total > _MAX_NAMES:
+            raise ProtocolError(f"{registry} lists more than {_MAX_NAMES} {key}{place}")
         for name in names:
             try:
-                yield check_repository(name)
+                yield check(name)
             except InvalidValueError as error:
-                raise ProtocolError(f"{api.registry} lists an invalid repository", cause=str(error)) from None
+                raise ProtocolError(f"{registry} lists an invalid {kind}{place}", cause=str(error)) from None
 
 
 def pages(api: RegistryApi, retrier: Retrier, repository: str, path: str, label: str) -> Iterator[dict[str, Any]]:

@@ -34,10 +34,11 @@ class ManifestStore:
         """Return the manifest or index of a tag or digest."""
         return self.retrier.run(lambda: self.api.get_manifest(repository, version, actions=actions))
 
-    def find(self, repository: str, version: str) -> RemoteManifest | None:
+    def find(self, repository: str, version: str, *, actions: str = PULL, retry: bool = True) -> RemoteManifest | None:
         """Return the manifest or index of a tag or digest, or None if there is none."""
+        ask = partial(self.api.get_manifest, repository, version, actions=actions)
         try:
-            return self.get(repository, version)
+            return self.retrier.run(ask) if retry else ask()
         except ResponseError as error:
             if error.status == 404:
                 return None
@@ -54,7 +55,7 @@ class ManifestStore:
         else:
             if head.digest is not None or not head.exists:
                 return head.digest
-        manifest = self.find(repository, version)
+        manifest = self.find(repository, version, actions=actions, retry=retry)
         return manifest.digest if manifest else None
 
     def put(self, repository: str, version: str, raw: bytes, media_type: str, *, stop: Event | None = None) -> None:
@@ -84,13 +85,17 @@ class ManifestStore:
         self.retrier.run(put, stop=stop, share=_PUT_SHARE)
 
     def _stored_digest(self, repository: str, version: str, digest: Digest) -> Digest | None:
-        """Return what `version` refers to after it was set to `digest`; `digest` if the registry does not tell."""
+        """Return what `version` refers to after it was set to `digest`; `digest` if the registry does not tell.
+
+        A failed request is not retried: `put` repeats all of its requests, and has one count of attempts for them.
+        """
+        ask = partial(self.digest_of, repository, actions=PUSH, retry=False)
         try:
-            found = self.digest_of(repository, version, actions=PUSH)
+            found = ask(version)
             if found in (None, digest):
                 return found
             # Another client may have moved the tag since.
-            return digest if self.digest_of(repository, digest, actions=PUSH) == digest else found
+            return digest if ask(digest) == digest else found
         except ResponseError as error:
             if classify(error).retryable:
                 raise

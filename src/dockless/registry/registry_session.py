@@ -223,6 +223,9 @@ class RegistrySession:
             if denial is not None and self.clock.monotonic() - denial[0] < DENIAL_LIFETIME:
                 raise denial[1].replace()
             response = self._send_authorized(request, scopes)
+            if origin_of(response.url) != origin_of(self.base_url) or response.status >= 500:
+                # Another host, which gets no password, or an overloaded registry says nothing about the password.
+                return response
             if response.status == 401:
                 error = self._error(response, scopes)
                 self._passwords[key] = self.clock.monotonic(), error.replace()

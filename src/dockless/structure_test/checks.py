@@ -12,6 +12,7 @@ from dockless._units import format_size
 from dockless.blobs import BlobSource
 from dockless.errors import InvalidValueError, printable
 from dockless.layer.ignore import Ignores
+from dockless.oci.image_config import DEFAULT_PATH
 from dockless.oci.image_documents import ImageDocuments
 from dockless.structure_test.file_tree import Entry, FileTree
 
@@ -19,8 +20,6 @@ from dockless.structure_test.file_tree import Entry, FileTree
 _MAX_CONTENT = 16 * 1024 * 1024
 # Paths in the message of one check.
 _MAX_PATHS = 10
-# As in runc, for images without PATH.
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EXECUTABLE = {"owner": 0o100, "group": 0o010, "other": 0o001, "any": 0o111}
 _OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|TB)\Z")
@@ -218,7 +217,7 @@ class CommandExists(Check):
 
     def problems(self, image: TestedImage) -> Iterator[str]:
         """Yield a command that is missing or not executable."""
-        path = image.documents.config.env.get("PATH", _DEFAULT_PATH)
+        path = image.documents.config.env.get("PATH", DEFAULT_PATH)
         is_path = "/" in self.command
         candidates = [self.command] if is_path else [f"{each}/{self.command}" for each in path.split(":") if each]
         found = ""

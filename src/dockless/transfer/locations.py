@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from dockless._files import open_regular
 from dockless.errors import InvalidValueError, printable
 from dockless.oci.reference import DOCKER_HUB, Reference
+from dockless.tar.decompress import detect_format
 
 REGISTRY, OCI, OCI_ARCHIVE, DOCKER_ARCHIVE = "registry", "oci", "oci-archive", "docker-archive"
 _ON_DISK = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
@@ -28,7 +29,6 @@ _UNSUPPORTED = {
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:.]+\])(?::[^/@]*)?(?:@sha256:.*)?\Z"
 )
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,6 @@ def _is_image_on_disk(path: str) -> bool:
     try:
         with open_regular(path) as file:
             start = file.read(512)
-    except (OSError, ValueError):
+    except OSError:
         return False
-    return start[257:262] == b"ustar" or start.startswith(_COMPRESSED)
+    return start[257:262] == b"ustar" or detect_format(start) != "none"

@@ -336,3 +336,16 @@ def test_a_wrong_password_that_gets_403_is_tried_once_by_a_plan(connect, make):
         plan = plan_push(image.root, image.source, connect(registry.host, jobs=16), "app", ["v1", "v2"])
         assert (len(plan.missing), plan.known, plan.is_complete) == (21, {}, False)
         assert [request.operation for request in registry.requests if request.path != "/v2/"] == ["manifest get"]
+
+
+def test_the_check_of_a_stored_manifest_is_not_retried_by_itself(connect, image):
+    """Storing and checking have one count of attempts together, also for a registry that does not permit HEAD."""
+    for operation, head in (("manifest head", 503), ("manifest get", 405)):
+        with Registry() as registry:
+            faults = {"manifest put": 202, "manifest head": head, "manifest get": 503}
+            registry.faults = [Fault(on, after=True, status=status) for on, status in faults.items()]
+            client = connect(registry.host, retry=RetryPolicy(attempts=3))
+            with pytest.raises(RegistryError, match="503"):
+                client.put_manifest("app", "v1", image.root.raw, image.root.media_type)
+            checks = [request for request in registry.requests if request.operation == operation]
+            assert len(checks) == 3

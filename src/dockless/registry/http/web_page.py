@@ -6,6 +6,7 @@ import html
 import re
 
 from dockless.errors import printable
+from dockless.registry.errors import ProtocolError
 
 HINT = (
     "a login page, a captive portal or a proxy answers in the place of the registry; check the network and the address"
@@ -22,6 +23,13 @@ def is_page(body: bytes) -> bool:
     """Return whether a body is a web page, by its content: registries send wrong types, too."""
     start = body[:_START].lstrip(b"\xef\xbb\xbf \t\r\n")
     return start.startswith(b"<") and bool(_TAGS.search(start))
+
+
+def check_no_page(body: bytes, label: str) -> None:
+    """Raise ProtocolError for a web page in the place of the document or blob `label`."""
+    if is_page(body):
+        problem = f"{label} cannot be read: the registry does not respond as a registry"
+        raise ProtocolError(problem, cause=describe_page(body), hint=HINT, reason="web page")
 
 
 def describe_page(body: bytes) -> str:

@@ -13,7 +13,7 @@ from web_server import web_server
 
 from dockless.errors import RegistryError
 from dockless.registry import Credentials, push
-from dockless.registry.errors import ProtocolError, UnauthorizedError
+from dockless.registry.errors import ProtocolError, ResponseError, UnauthorizedError
 from dockless.testing import PROFILES, BasicAuth, Fault, Registry, TokenAuth, User
 
 SECRET = "S3CR3T-Kanary"
@@ -478,6 +478,20 @@ def test_a_wrong_password_is_sent_once_by_all_threads(scheme, connect, image):
         sent = [r for r in registry.requests if (r.headers["Authorization"] or "").startswith("Basic")]
         assert len(sent) == 1
         connect(registry.host, credentials=ANN, jobs=8).ensure_blob("app", blobs[0], image.source)
+
+
+def test_a_401_of_a_store_is_no_wrong_password(connect, image, keep):
+    """The registry redirects to a store, whose signed URL is over. The store never got the password."""
+    with Registry(auth=BasicAuth(USERS)) as registry, Registry(auth=BasicAuth(USERS)) as store:
+        keep(registry, "app", image, "v1")
+        layer = image.root.layers[0]
+        moved = Fault("blob get", status=307, headers={"Location": f"http://{store.host}{{path}}"})
+        registry.faults = [moved]
+        client = connect(registry.host, credentials=ANN)
+        with pytest.raises(ResponseError, match=f"{store.host}.*: 401"):
+            client.get_blob("app", layer.digest)
+        registry.faults = []
+        assert client.get_blob("app", layer.digest).status == 200
 
 
 def test_a_forbidden_repository_does_not_forbid_others(connect, image, keep):
