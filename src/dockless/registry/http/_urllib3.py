@@ -14,6 +14,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -104,7 +105,7 @@ class _Connection(_Mixin):  # type: ignore[misc]
         send_timeout = self.timeout
         self.timeout = min(CONNECT_TIMEOUT, send_timeout)
         # urllib3's TLS inside TLS has a timeout for each read only: a peer that sends byte by byte would never end.
-        watchdog = threading.Timer(self.timeout, self._shut_down) if self._is_tls_in_tls() else None
+        watchdog = threading.Timer(self.timeout, lambda: _shut_down(self.sock)) if self._is_tls_in_tls() else None
         if watchdog is not None:
             watchdog.start()
         try:
@@ -113,16 +114,14 @@ class _Connection(_Mixin):  # type: ignore[misc]
             self.timeout = send_timeout
             if watchdog is not None:
                 watchdog.cancel()
+        if hasattr(self.sock, "suppress_ragged_eofs"):
+            # A TLS socket: an end without close_notify is an error, not the end of a body (RFC 9112, section 9.8).
+            self.sock.suppress_ragged_eofs = False
         self._sender = BodySender(self.sock, self._clock)
         self.out_of_step = False
 
     def _is_tls_in_tls(self) -> bool:
         return bool(self._tunnel_scheme == "https")
-
-    def _shut_down(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):
-            # Of the TCP connection below: SSLSocket.shutdown would first discard the TLS state that a read uses.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def _tunnel(self) -> None:
         try:
@@ -240,10 +239,10 @@ def socks_pools() -> tuple[type, type]:
     from urllib3.contrib import socks
 
     class SocksHTTPConnection(_Connection, socks.SOCKSConnection):
-        _new_conn = socks.SOCKSConnection._new_conn
+        _new_conn = _new_socks_conn
 
     class SocksHTTPSConnection(_Connection, socks.SOCKSHTTPSConnection):
-        _new_conn = socks.SOCKSConnection._new_conn
+        _new_conn = _new_socks_conn
 
     class SocksHTTPPool(_Pool, socks.SOCKSHTTPConnectionPool):
         connection_class = SocksHTTPConnection
@@ -252,6 +251,55 @@ def socks_pools() -> tuple[type, type]:
         connection_class = SocksHTTPSConnection
 
     return SocksHTTPPool, SocksHTTPSPool
+
+
+def _new_socks_conn(connection: Any) -> Any:
+    """Return a socket that a SOCKS proxy has connected to the host, within the timeout of the connection.
+
+    urllib3's method cannot be used: PySocks has a timeout for each read only, and a proxy that sends byte by byte would
+    take an hour.
+    """
+    from urllib3.contrib.socks import socks
+
+    options = connection._socks_options
+    host, port, proxy = connection.host.strip("[]"), connection.port, options["proxy_host"].strip("[]")
+    deadline = time.monotonic() + connection.timeout
+    failure: Exception | None = None
+    try:
+        for family, kind, protocol, _, _ in socket.getaddrinfo(proxy, options["proxy_port"], 0, socket.SOCK_STREAM):
+            sock = socks.socksocket(family, kind, protocol)
+            left = max(deadline - time.monotonic(), 0.001)
+            sock.settimeout(left)
+            sock.set_proxy(
+                options["socks_version"],
+                proxy,
+                options["proxy_port"],
+                options["rdns"],
+                options["username"],
+                options["password"],
+            )
+            watchdog = threading.Timer(left, _shut_down, [sock])
+            watchdog.start()
+            try:
+                sock.connect((host, port))
+                sock.settimeout(connection.timeout)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return sock
+            except (OSError, socks.ProxyError) as error:
+                sock.close()
+                failure = error
+            finally:
+                watchdog.cancel()
+    except OSError as error:
+        failure = error
+    raise NewConnectionError(connection, "the SOCKS proxy did not connect") from failure
+
+
+def _shut_down(sock: Any) -> None:
+    """End all reads of a socket."""
+    with contextlib.suppress(OSError, AttributeError):
+        # Of the TCP connection below: SSLSocket.shutdown would first discard the TLS state that a read uses.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import re
+import ssl
 from typing import Any
 
 from dockless.registry.clock import Clock
@@ -70,7 +71,16 @@ class _RateLimitedReader(io.RawIOBase):
             buffer[:n], self._received = self._received[:n], self._received[n:]
             return n
         begin = self._clock.monotonic()
-        count = self._raw.readinto(buffer) or 0
+        try:
+            count = self._raw.readinto(buffer) or 0
+        except ssl.SSLError as error:
+            # CPython 3.9 has only the reason of OpenSSL 3.
+            if not isinstance(error, ssl.SSLEOFError) and error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
+            # Without close_notify, the peer or somebody on the way has cut the response (RFC 9112, section 9.8).
+            if self._left is None:
+                raise http.client.IncompleteRead(b"") from error
+            count = 0
         if self._started:
             self._rate.check(count, self._clock.monotonic() - begin, "the response")
         self._started = True

@@ -15,6 +15,8 @@ from dockless.errors import RegistryError
 from dockless.registry.http.url_policy import DEFAULT_PORTS
 
 _CA_FILE = "the CA file"
+# SSL_OP_IGNORE_UNEXPECTED_EOF, which CPython 3.9 does not name.
+_IGNORE_UNEXPECTED_EOF = 0x80
 # Where docker and podman look for a registry's CA and client certificate (containers-certs.d(5)).
 _CERTS_D = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 # Bytes. The CAs of all browsers have 220 kB.
@@ -157,6 +159,8 @@ def _make_context(verify: bool | str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    # CPython 3.10 and later set it: a connection that is cut would look like one that was closed.
+    context.options &= ~_IGNORE_UNEXPECTED_EOF
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     if verify is False:
