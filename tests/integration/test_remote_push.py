@@ -28,12 +28,19 @@ def add_images(checkout: Checkout) -> None:
     (directory / "large.bin").write_bytes(random.Random(1).randbytes(SIZE))
 
 
-def checkout(tmp_path_factory: pytest.TempPathFactory, name: str) -> Checkout:
-    # Newer Pants cannot run a pex below a directory with a space in its name.
-    directory = name.replace(" ", "-")
-    made = Checkout(tmp_path_factory.mktemp(directory), tmp_path_factory.mktemp(f"caches-of-{directory}"))
-    add_images(made)
-    return made
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """checkout(name) returns a new machine, whose daemon of Pants ends with the module."""
+    machines = []
+
+    def make(name: str) -> Checkout:
+        machines.append(Checkout(tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"caches-of-{name}")))
+        add_images(machines[-1])
+        return machines[-1]
+
+    yield make
+    for machine in machines:
+        machine.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +56,10 @@ def registry():
         yield found
 
 
-def push(machine: Checkout, goal: str, registry: Registry, *options: str, **arguments):
+def push(machine: Checkout, goal: str, registry: Registry, *options: str, pantsd: bool = False, **arguments):
     registries = {"r": {"address": registry.host, "default": True}}
-    return machine.pants(
-        f"--dockless-registries={registries!r}", *options, goal, "fleet::", pantsd=False, **ONLY_DOCKLESS, **arguments
-    )
+    option = f"--dockless-registries={registries!r}"
+    return machine.pants(option, *options, goal, "fleet::", pantsd=pantsd, **ONLY_DOCKLESS, **arguments)
 
 
 def bytes_sent(requests) -> int:
@@ -61,9 +67,9 @@ def bytes_sent(requests) -> int:
 
 
 @pytest.fixture(scope="module")
-def pushed(tmp_path_factory, cache, registry, measured):
+def pushed(checkout, cache, registry, measured):
     """The first machine fills the remote cache and the registry."""
-    machine = checkout(tmp_path_factory, "first machine")
+    machine = checkout("first-machine")
     push(machine, "push", registry, *cache.options, "--session-end-tasks-timeout=60")
     requests = registry.requests
     sent = bytes_sent(requests)
@@ -73,10 +79,8 @@ def pushed(tmp_path_factory, cache, registry, measured):
 
 
 @pytest.mark.parametrize("goal", ["push", "publish"])
-def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(
-    goal, pushed, tmp_path_factory, cache, registry, measured
-):
-    machine = checkout(tmp_path_factory, f"{goal} machine")
+def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(goal, pushed, checkout, cache, registry, measured):
+    machine = checkout(f"{goal}-machine")
     registry.reset_requests()
     with CountingProxy(cache.port) as proxy:
         address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
@@ -93,20 +97,20 @@ def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(
     assert len(registry.requests) == IMAGES + (1 if goal == "push" else IMAGES)
 
 
-def test_layers_that_are_not_stored(tmp_path_factory, pushed, cache, registry, measured):
+def test_layers_that_are_not_stored(checkout, pushed, cache, registry, measured):
     """With `cache_layers = false`, the cache gets no layer, and a registry that lacks a layer gets the same layer."""
-    machine = checkout(tmp_path_factory, "machine without layers")
+    machine = checkout("machine-without-layers")
     options = ("--no-dockless-cache-layers",)
     store = Path(machine.env["PANTS_LOCAL_STORE_DIR"])
     with CountingProxy(cache.port) as proxy:
         address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
-        done = push(machine, "push", registry, *cache.options[:2], address, *options)
+        done = push(machine, "push", registry, *cache.options[:2], address, *options, pantsd=True)
         assert done.err.count("already present (") == IMAGES
         assert proxy.sent < 100_000
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     measured(f"unchanged push without cached layers: {proxy.sent} bytes to the cache, {size} bytes in the local store")
     with Registry() as empty:
-        push(machine, "push", empty, *options)
+        push(machine, "push", empty, *options, pantsd=True)
         assert empty.tags("app0") == registry.tags("app0")
         assert bytes_sent(empty.requests) < 1.1 * SIZE, [
             (request.operation, request.path, request.status, request.headers.get("Content-Length"))
@@ -115,15 +119,15 @@ def test_layers_that_are_not_stored(tmp_path_factory, pushed, cache, registry, m
         ]
 
 
-def test_a_cache_that_dies_after_the_hit(tmp_path_factory, pushed, cache, measured):
+def test_a_cache_that_dies_after_the_hit(checkout, pushed, cache, measured):
     """The error names the option that helps, no incomplete layout is left, and the option helps."""
-    machine = checkout(tmp_path_factory, "unlucky machine")
+    machine = checkout("unlucky-machine")
     with Registry() as empty:
         with CountingProxy(cache.port) as proxy:
             address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
             options = (*cache.options[:2], address, DEFER)
-            push(machine, "push", empty, *options, "--push-dry-run")
-        done = push(machine, "push", empty, *options, ok=False)
+            push(machine, "push", empty, *options, "--push-dry-run", pantsd=True)
+        done = push(machine, "push", empty, *options, ok=False, pantsd=True)
         assert done.code == 1
         assert empty.tags("app0") == {}
         line = error_line(done, "fleet:layer")
@@ -131,8 +135,8 @@ def test_a_cache_that_dies_after_the_hit(tmp_path_factory, pushed, cache, measur
             "run the command again with --cache-content-behavior=fetch, which builds the missing layers"
         )
         measured(f"a cache that dies after the hit: {line}")
-        done = machine.pants(*options, "package", "fleet:app0", pantsd=False, ok=False, **ONLY_DOCKLESS)
+        done = machine.pants(*options, "package", "fleet:app0", ok=False, **ONLY_DOCKLESS)
         error_line(done, "fleet:layer")
         assert not (machine.root / "dist").exists()
-        push(machine, "push", empty, "--cache-content-behavior=fetch")
+        push(machine, "push", empty, "--cache-content-behavior=fetch", pantsd=True)
         assert len(empty.repositories()) == IMAGES

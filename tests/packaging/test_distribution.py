@@ -15,7 +15,7 @@ from real_tools import sources as all_sources
 
 import dockless
 
-VERSIONS = ["3.9", "3.11", "3.13"]
+VERSIONS = ["3.9", "3.13"]
 PACKAGES = {"dockless": ROOT / "src/dockless", "pants_dockless": ROOT / "pants-plugins/pants_dockless"}
 OFFLINE = re.compile("NewConnectionError|NameResolutionError|ConnectTimeoutError|Network is unreachable")
 
