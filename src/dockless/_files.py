@@ -10,6 +10,33 @@ from typing import BinaryIO
 NOT_REGULAR = "it is not a regular file"
 
 
+def size_of_holes(file: BinaryIO, limit: int) -> int:
+    """Return the number of bytes of a sparse file that are not stored, counted until there are more than `limit`.
+
+    It is 0 where the system or the file system cannot tell.
+    """
+    descriptor, size = file.fileno(), os.fstat(file.fileno()).st_size
+    holes = end = 0
+    try:
+        while end < size and holes <= limit:
+            hole = os.lseek(descriptor, end, os.SEEK_HOLE)
+            if hole >= size:
+                break
+            try:
+                end = os.lseek(descriptor, hole, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                # No data follows.
+                end = size
+            holes += end - hole
+    except (AttributeError, OSError):
+        return 0
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    return holes
+
+
 def open_regular(path: str | bytes, *, follow_symlinks: bool = True) -> BinaryIO:
     """Open a regular file for reading, without waiting. Raises OSError, also for a path that is anything else.
 

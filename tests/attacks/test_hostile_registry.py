@@ -226,6 +226,73 @@ def test_blob_in_parts_of_a_byte(connect, clean):
     assert len(server.requests) < 10
 
 
+MIB = 1 << 20
+# name -> how a registry with a blob of 24 MiB responds to a request for the bytes from `start`: a head and a body, of
+# which 1.5 MiB more are sent each time. If they were progress, each attempt would allow the next one.
+INTERRUPTIONS = {
+    "ranges are ignored": lambda start, data: (OK + b"Content-Length: %d\r\n\r\n" % len(data), data),
+    "ranges are ignored, chunked": lambda start, data: (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(data),
+        data,
+    ),
+    "ranges are ignored, until close": lambda start, data: (OK + b"\r\n", data),
+    "ranges are unknown": lambda start, data: (
+        (b"HTTP/1.1 416 X\r\nContent-Length: 0\r\n\r\n", b"")
+        if start
+        else (OK + b"Content-Length: %d\r\n\r\n" % len(data), data)
+    ),
+    "other ranges": lambda start, data: (
+        b"HTTP/1.1 206 X\r\nContent-Range: bytes 0-%d/%d\r\nContent-Length: %d\r\n\r\n"
+        % (len(data) - 1, len(data), len(data)),
+        data,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INTERRUPTIONS)
+def test_blob_that_is_always_interrupted(name, connect, clean):
+    data = bytes(24 * MIB)
+    sent, reached = [], [0]
+
+    def answer(request, connection):
+        if request.target == "/v2/":
+            return response(200)
+        start = int(request.headers.get("range", "bytes=0-")[len("bytes=") :].partition("-")[0])
+        head, body = INTERRUPTIONS[name](start, data)
+        if not body:
+            return head
+        reached[0] = min(reached[0] + 3 * MIB // 2, len(data) - 1)
+        connection.sendall(head + body[: reached[0]])
+        sent.append(reached[0])
+        return None
+
+    with hostile_server(answer) as server:
+        client = connect(server.host)
+        with pytest.raises(DocklessError) as caught:
+            RegistryBlobSource(client, "a/b").open(Descriptor(LAYER.media_type, Digest.of(data), len(data))).read()
+        clean(caught.value)
+        client.close()
+    # The blob once, twice again, and what was on its way when the client gave up.
+    assert sum(sent) <= (1 + 2 + 1) * len(data)
+
+
+def test_blob_of_a_registry_without_ranges_that_is_interrupted_twice(connect):
+    data = bytes(range(256)) * 4096 * 3
+    ends = iter((len(data) // 2, len(data) - 1, len(data)))
+
+    def answer(request, connection):
+        if request.target == "/v2/":
+            return response(200)
+        connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(data) + data[: next(ends)])
+        return None
+
+    with hostile_server(answer) as server:
+        client = connect(server.host, retry=RetryPolicy())
+        blob = Descriptor(LAYER.media_type, Digest.of(data), len(data))
+        assert RegistryBlobSource(client, "a/b").open(blob).read() == data
+        client.close()
+
+
 # name -> a Retry-After header, and the seconds that the client waits, if it tries again.
 RETRY_AFTER = {
     "400 digits": ("9" * 400, None),

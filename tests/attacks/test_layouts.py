@@ -203,6 +203,51 @@ def test_verify_of_other_files_among_the_blobs(tmp_path, layout):
     )
 
 
+# Of the sparse files, which take hours to read.
+TIB = 1 << 40
+
+
+@pytest.mark.parametrize("place", ["stray", "several", "data at the end", "layer", "config"])
+def test_verify_of_sparse_blobs(tmp_path, image, layout, place):
+    blobs = layout / "blobs/sha256"
+    of_image = {"layer": image.manifest.layers[0].digest.hex, "config": image.manifest.config.digest.hex}
+    names = [of_image.get(place, "c" * 64)]
+    if place == "several":
+        # Together more than is read of one.
+        names = [letter * 64 for letter in "abcdef"]
+    for name in names:
+        with open(blobs / name, "r+b" if place in of_image else "wb") as file:
+            file.truncate(TIB // 64 if place == "several" else TIB)
+            if place == "data at the end":
+                file.seek(-1, os.SEEK_END)
+                file.write(b"x")
+    problems = verify_image(f"oci:{layout}").problems
+    for name in names:
+        assert f"{blobs / name} is a sparse file with too many holes" in problems
+
+
+def test_verify_of_small_holes(tmp_path, layout):
+    """Tars have many zeros, which some tools and file systems store as holes."""
+    size = 64 << 10
+    path = layout / "blobs/sha256" / Digest.of(bytes(size)).hex
+    with open(path, "wb") as file:
+        file.truncate(size)
+    assert verify_image(f"oci:{layout}").problems == ()
+
+
+def test_verify_of_hard_links(layout, monkeypatch):
+    read = []
+    of_file = Digest.of_file
+    monkeypatch.setattr(Digest, "of_file", lambda file: read.append(file.name) or of_file(file))
+    data = b"a large file"
+    path = layout / "blobs/sha256" / Digest.of(data).hex
+    path.write_bytes(data)
+    for letter in "abc":
+        os.link(path, layout / "blobs/sha256" / (letter * 64))
+    assert len(verify_image(f"oci:{layout}").problems) == 3
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize("foreign_first", [True, False])
 def test_a_layer_that_another_image_calls_foreign(tmp_path, image, foreign_first):
     """With --keep-foreign-layers the layer was left out for both images, and verify found no problem."""

@@ -236,7 +236,7 @@ class TestLinkedLayouts:
         os.rename(tmp_path / "data" / name, moved)
         os.symlink(moved, tmp_path / "data" / name)
         before = names(tmp_path)
-        with pytest.raises(InvalidValueError, match="is a symlink, not a directory"):
+        with pytest.raises(InvalidValueError, match="is a symlink, not a file or directory"):
             Registry(str(tmp_path / "data"))
         assert names(tmp_path) == before
 
@@ -247,8 +247,55 @@ class TestLinkedLayouts:
         session.mkdir()
         (session / "repository").write_text("a")
         os.symlink(tmp_path / "victim/precious", session / "data")
-        with pytest.raises(InvalidValueError, match="cannot keep a registry in"):
+        with pytest.raises(InvalidValueError, match="is a symlink, not a file or directory"):
             Registry(str(tmp_path / "data"))
+
+
+# name -> a path in the directory of a registry, and what another user put there.
+BLOB = Digest.of(b"x").hex
+PREPARED = {
+    "the marker": ("registry.json", os.symlink),
+    "a blob": (f"blobs/sha256/{BLOB}", os.symlink),
+    "the name of a blob": (f"repositories/a/_blobs/{BLOB}", os.symlink),
+    "a repository": ("repositories/b", os.symlink),
+    "the tags": ("repositories/a/_tags", os.symlink),
+    "a tag": ("repositories/a/_tags/v1", os.symlink),
+    "the media type of a manifest": (f"repositories/a/_manifests/{BLOB}", os.symlink),
+    "a session": ("uploads/1b4e28ba-2fa1-41d2-883f-0016d3cca427", os.symlink),
+    "a file that is no part of a registry": ("other", os.symlink),
+    "a FIFO in the place of a tag": ("repositories/a/_tags/v1", lambda target, path: os.mkfifo(path)),
+    "a FIFO in the place of a blob": (f"blobs/sha256/{BLOB}", lambda target, path: os.mkfifo(path)),
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_links_inside_the_directory_of_a_registry(tmp_path, shared, name):
+    with Registry(str(tmp_path / "data")) as registry:
+        registry.put_blob("a", b"x")
+    place, make = PREPARED[name]
+    path = tmp_path / "data" / place
+    if path.is_dir():
+        path.rmdir()
+        target = tmp_path / "victim"
+    else:
+        path.unlink(missing_ok=True)
+        target = tmp_path / "victim/precious"
+    make(target, path)
+    before = names(tmp_path)
+    content = (tmp_path / "victim/precious").read_bytes()
+    with pytest.raises(InvalidValueError, match="not a file or directory of a registry"):
+        Registry(str(tmp_path / "data"))
+    assert names(tmp_path) == before and (tmp_path / "victim/precious").read_bytes() == content
+
+
+def test_a_link_that_replaces_a_blob_of_a_running_registry(tmp_path, shared):
+    with Registry(str(tmp_path / "data")) as registry:
+        digest = registry.put_blob("a", b"x")
+        path = tmp_path / "data/blobs/sha256" / digest.hex
+        path.unlink()
+        path.symlink_to(tmp_path / "victim/precious")
+        with pytest.raises(OSError):
+            registry.blob("a", digest)
 
 
 class Swapping:

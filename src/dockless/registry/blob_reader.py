@@ -23,6 +23,8 @@ _BUFFER_SIZE = 1 << 20
 # Bytes of a partial response, unless fewer are left. Each may take a minute to begin: with fewer, a transfer could be
 # slower than the minimum rate.
 _MIN_PART = 64 * 1024
+# A registry that does not support ranges may send the bytes of a blob again at most so many times in all.
+_MAX_REPEATS = 2
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)\Z")
 
 
@@ -62,6 +64,8 @@ class _BlobReader(io.RawIOBase):
         self._response_end = 0
         # Whether ranges are answered wrongly.
         self._is_whole = False
+        # Bytes that may be received although they were received before.
+        self._repeatable = _MAX_REPEATS * descriptor.size + _BUFFER_SIZE
         # The first bytes of the last response that began with the blob's first byte, for errors.
         self._start = b""
         # A missing blob is reported when it is opened, not in the middle of an upload.
@@ -81,6 +85,8 @@ class _BlobReader(io.RawIOBase):
             raise io.UnsupportedOperation("only offsets from the start, within the blob, are supported")
         if offset != self._position:
             self._disconnect()
+            # The bytes before the offset are skipped if ranges are not supported.
+            self._repeatable += offset
             self._position = self._progress = offset
             self._is_hashed = False
         return offset
@@ -160,6 +166,10 @@ class _BlobReader(io.RawIOBase):
             if not data:
                 raise self._truncated()
             skip -= len(data)
+            self._repeatable -= len(data)
+            if self._repeatable < 0:
+                body.close()
+                raise self._truncated(is_final=True)
         return body
 
     def _decoded(self, response: HttpResponse) -> HttpResponse | DecodedBody:
@@ -187,9 +197,12 @@ class _BlobReader(io.RawIOBase):
             )
         return DecodedBody(response, start, decoder)
 
-    def _truncated(self) -> ProtocolError:
+    def _truncated(self, *, is_final: bool = False) -> ProtocolError:
         cause = f"{self._position} of {self._descriptor.size} bytes were received{self._page}"
-        return ProtocolError(f"{self._label} was truncated", cause=cause, reason="truncated blob")
+        if is_final:
+            cause += "; the registry does not support ranges, and sent the bytes several times"
+        reason = "" if is_final else "truncated blob"
+        return ProtocolError(f"{self._label} was truncated", cause=cause, reason=reason)
 
     @property
     def _page(self) -> str:

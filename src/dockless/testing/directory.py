@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dockless._atomic import resolve_output
+from dockless._files import open_regular
 from dockless.errors import InvalidValueError, LayoutError
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.digest import Digest
@@ -29,6 +30,25 @@ from dockless.testing.message import pieces
 
 _MARKER = "registry.json"
 _MARK = {"version": 1}
+
+
+def _check_files(directory: Path) -> None:
+    """Raise InvalidValueError for anything but regular files and directories.
+
+    Through a link, files of this user elsewhere would be served or overwritten, and a FIFO would block the registry.
+    """
+    pending = [str(directory)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    kind = "a symlink" if entry.is_symlink() else "a special file"
+                    raise InvalidValueError(
+                        f"{entry.path} is {kind}, not a file or directory of a registry",
+                        hint="name an empty directory",
+                    )
 
 
 def _open_no_link(path: str, flags: int) -> int:
@@ -93,6 +113,7 @@ class DirectoryStorage:
 
     def _open(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        _check_files(directory)
         marker = directory / _MARKER
         if any(directory.iterdir()) and (
             not marker.is_file() or parse_document(marker.read_bytes(), str(marker)) != _MARK
@@ -102,9 +123,6 @@ class DirectoryStorage:
             )
         marker.write_bytes(write_document(_MARK))
         paths = (self._content.parent, self._content, self._names, self._sessions, self._temporary)
-        for path in paths:
-            if path.is_symlink():
-                raise InvalidValueError(f"{path} is a symlink, not a directory", hint="name an empty directory")
         shutil.rmtree(self._temporary, ignore_errors=True)
         for path in paths:
             path.mkdir(parents=True, exist_ok=True)
@@ -147,7 +165,7 @@ class DirectoryStorage:
         with self._lock:
             if not self._link(repository, digest).is_file():
                 raise KeyError(digest)
-            return open(self._content / digest.hex, "rb")
+            return open_regular(str(self._content / digest.hex), follow_symlinks=False)
 
     def mount_blob(self, digest: Digest, source: str, destination: str) -> bool:
         with self._lock:

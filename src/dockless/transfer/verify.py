@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dockless._concurrency import WorkerPool
-from dockless._files import open_regular
+from dockless._files import open_regular, size_of_holes
 from dockless._lines import BoundedLines
 from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, InvalidDocumentError, LayoutError
@@ -36,6 +36,8 @@ from dockless.transfer.verify_layer import layer_problems
 
 _BYTES = "application/octet-stream"
 _MAX_DIFF_IDS = 3
+# Bytes of holes of sparse files in a layout that are read, in all: a file of any size costs its owner nothing.
+_MAX_HOLES = 1 << 30
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -93,12 +95,16 @@ def verify_image(
     if source.kind in (OCI, OCI_ARCHIVE) and not source.name and platform is None:
         with closing(OciLayout(source.path) if source.kind == OCI else OciLayout.in_archive(source.path)) as layout:
             verification = _Verification(layout, access.jobs, progress)
+            if source.kind == OCI:
+                verification.unread = _sparse_blobs(source.path)
             for listed in layout.index.manifests:
                 verification.add(verification.walker.walk_listed(listed, name_of(listed) or listed.digest))
             verification.verify_layers()
             if source.kind == OCI:
-                for problem in _unnamed_blob_problems(source.path, verification.sizes):
+                for problem in _unnamed_blob_problems(source.path, (*verification.sizes, *verification.unread)):
                     verification.problems.add("files that are not valid blobs", problem)
+                for path in verification.unread.values():
+                    verification.problems.add("sparse files", f"{path} is a sparse file with too many holes")
             for problem in _unsupported_problems(layout):
                 verification.problems.add("documents that cannot be read", problem)
         unsupported = tuple(entry.digest for entry in layout.index.unsupported)
@@ -124,6 +130,8 @@ class _Verification:
         self._foreign: dict[Digest, None] = {}
         # A layer of several images is read once, and compared with the diff IDs of all of them.
         self._layers: dict[Digest, tuple[Descriptor, set[Digest]]] = {}
+        # Blobs that are not read, and reported by the caller, with their paths.
+        self.unread: dict[Digest, str] = {}
         # The layers of images for Windows.
         self._windows_layers: set[Digest] = set()
 
@@ -208,8 +216,10 @@ class _Verification:
             self.problems.merge(problems[digest])
 
     def _verify_layer(self, layer: Descriptor, diff_ids: set[Digest]) -> BoundedLines:
-        self._progress(ProgressEvent("began", layer))
         problems = BoundedLines()
+        if layer.digest in self.unread:
+            return problems
+        self._progress(ProgressEvent("began", layer))
         try:
             file = self._source.open(layer)
         except DocklessError as error:
@@ -252,6 +262,31 @@ def _unsupported_problems(layout: OciLayout) -> Iterator[str]:
             yield f"the blob {entry.digest} is damaged: its digest is {algorithm}:{found}"
 
 
+def _sparse_blobs(directory: str) -> dict[Digest, str]:
+    """Return the path of each blob file in a layout that is not read, because it has too many holes."""
+    left, found = _MAX_HOLES, {}
+    for name in _listed(os.path.join(directory, "blobs", "sha256")):
+        path = os.path.join(directory, "blobs", "sha256", name)
+        try:
+            with open_regular(path, follow_symlinks=False) as file:
+                state = os.fstat(file.fileno())
+                holes = size_of_holes(file, left) if _HEX.match(name) and state.st_blocks * 512 < state.st_size else 0
+        except OSError:
+            # Reported when the file is read.
+            continue
+        if holes > left:
+            found[Digest(f"sha256:{name}")] = path
+        else:
+            left -= holes
+    return found
+
+
+def _listed(blobs: str) -> list[str]:
+    """Return the names in the directory of blobs; none if it is a symlink or does not exist."""
+    linked = os.path.islink(blobs) or os.path.islink(os.path.dirname(blobs))
+    return sorted(os.listdir(blobs)) if not linked and os.path.isdir(blobs) else []
+
+
 def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterator[str]:
     """Yield the problems of blobs that no document names: they are allowed, but must match their file names."""
     known = set(verified)
@@ -261,7 +296,9 @@ def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterat
             # The link may lead to any directory of the machine. The digest of a short file tells what is in the file.
             yield f"{path} is a symlink"
             return
-    for name in sorted(os.listdir(blobs)) if os.path.isdir(blobs) else ():
+    # Hard links give a file any number of names.
+    digests: dict[tuple[int, int], Digest] = {}
+    for name in _listed(blobs):
         path = os.path.join(blobs, name)
         if f"sha256:{name}" in known:
             continue
@@ -273,7 +310,9 @@ def _unnamed_blob_problems(directory: str, verified: Iterable[Digest]) -> Iterat
             continue
         try:
             with open_regular(path, follow_symlinks=False) as file:
-                digest = Digest.of_file(file)
+                state = os.fstat(file.fileno())
+                key = state.st_dev, state.st_ino
+                digest = digests[key] = digests.get(key) or Digest.of_file(file)
         except OSError as error:
             yield f"{path} cannot be read: {error.strerror or error}"
             continue

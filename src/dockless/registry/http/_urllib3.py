@@ -259,7 +259,7 @@ def _new_socks_conn(connection: Any) -> Any:
     urllib3's method cannot be used: PySocks has a timeout for each read only, and a proxy that sends byte by byte would
     take an hour.
     """
-    from urllib3.contrib.socks import socks
+    from urllib3.contrib.socks import socks  # type: ignore[attr-defined]
 
     options = connection._socks_options
     host, port, proxy = connection.host.strip("[]"), connection.port, options["proxy_host"].strip("[]")
