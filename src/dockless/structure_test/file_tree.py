@@ -144,7 +144,7 @@ class FileTree:
         self._steps += count
         if self._steps > _MAX_STEPS:
             raise LayoutError(
-                f"the layers have paths that lead over symlinks in more than {_MAX_STEPS} steps",
+                f"the symlinks of the layers take more than {_MAX_STEPS} steps to follow",
                 cause="many paths lead over symlinks with long targets",
             )
 
