@@ -124,7 +124,7 @@ class BuildLayerFieldSet(_BuildFieldSet):
 
 @dataclass(frozen=True)
 class PythonLayersFieldSet(_BuildFieldSet):
-    """The fields of a `container_image` with Python layers. Its package are these layers for one platform.
+    """The fields of a `container_image` with Python layers. Its package is these layers for one platform.
 
     `platform` is the platform, such as `linux/amd64`, and `interpreter` the path of CPython in the image.
     """

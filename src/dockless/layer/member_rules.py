@@ -34,8 +34,9 @@ _MEMBER, _PARENT, _FILE, _SYMLINK = 1, 2, 4, 8
 # Paths that are remembered, with their parent directories. Each takes about 100 bytes. The largest image layers have a
 # million files.
 _MAX_PATHS = 2_000_000
-# Bytes of all targets of symlinks that are remembered, and parts of paths that are looked up to follow symlinks.
+# Bytes of all targets of symlinks that are remembered, with the directories of the symlinks.
 _MAX_TARGETS = 16 << 20
+# Parts of paths that are looked up to follow symlinks.
 _MAX_STEPS = 1_000_000
 # Linux follows 40 symlinks in a path, and file systems have names of 255 bytes.
 _MAX_SYMLINKS = 40
@@ -152,19 +153,20 @@ class MemberRules:
                 f"{label} contains the hard link {self._links.pop(key)!r} before its target {name!r}",
             )
         if member.kind == b"1":
-            target = hash(_clean(member.link))
-            if target == key or self._is_directory(target):
+            linked = hash(_clean(member.link))
+            if linked == key or self._is_directory(linked):
                 yield MemberProblem(
                     f"hard links to no file in {label}",
                     f"{label} contains the hard link {name!r} to {_text(member.link)!r}, which is not a file",
                 )
-            elif len(self._links) < _MAX_LINKS and not paths.get(target, 0) & _MEMBER:
-                self._links[target] = name
+            elif len(self._links) < _MAX_LINKS and not paths.get(linked, 0) & _MEMBER:
+                self._links[linked] = name
         if member.kind == b"2":
             paths[key] |= _SYMLINK
-            self._targets_size += len(member.link)
+            target = posixpath.join(posixpath.dirname(path), member.link)
+            self._targets_size += len(target)
             if self._targets_size <= _MAX_TARGETS:
-                self._targets[key] = posixpath.join(posixpath.dirname(path), member.link)
+                self._targets[key] = target
         elif not member.is_directory:
             paths[key] |= _FILE
         # A later file replaces the directory with everything that was extracted to it.

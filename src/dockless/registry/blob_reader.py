@@ -201,8 +201,8 @@ class _BlobReader(io.RawIOBase):
         cause = f"{self._position} of {self._descriptor.size} bytes were received{self._page}"
         if is_final:
             cause += "; the registry does not support ranges, and sent the bytes several times"
-        reason = "" if is_final else "truncated blob"
-        return ProtocolError(f"{self._label} was truncated", cause=cause, reason=reason)
+            return ProtocolError(f"{self._label} was truncated", cause=cause)
+        return ProtocolError(f"{self._label} was truncated", cause=cause, reason="truncated blob")
 
     @property
     def _page(self) -> str:

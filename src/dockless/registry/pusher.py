@@ -174,8 +174,8 @@ class _Push:
         while lost := self._lost(root, tags):
             name = f"{self._client.registry}/{self._repository}"
             error = ProtocolError(
-                f"{name} does not have {lost[0]}, although it reported to have stored that",
-                hint="the registry, or a proxy in front of it, loses what it is sent",
+                f"{name} does not have {lost[0]}, although the response to the upload was a success",
+                hint="the registry, or a proxy in front of it, does not keep what is sent",
                 reason="nothing stored",
             )
             attempts.wait(error)

@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 FINAL = Verdict(False)
 RETRY = Verdict(True)
 
-# While other operations succeed, an operation may fail so many times more often.
+# While other operations succeed, an operation has this many times the attempts of the policy.
 _MAX_SHARED = 4
 # Seconds for the last attempt before the end of the budget.
 _LAST_ATTEMPT = 10.0
@@ -176,7 +176,7 @@ class Attempts:
         self._achieved = [0] if achieved is None else achieved
         self._achieved_before = 0
         # Failures since this or another operation achieved something, and since this operation did. Interrupted
-        # requests count by their method: that one fails in a sequence of requests says nothing about the others.
+        # requests are counted by method: a failure of one request of a sequence says nothing about the other requests.
         self._failures: Counter[str] = Counter()
         self._own_failures = 0
         self._was_stale = False

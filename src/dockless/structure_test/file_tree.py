@@ -17,6 +17,9 @@ _MAX_ENTRIES = 4_000_000
 _MAX_NAMES = 256 * 1024 * 1024
 # As in Linux (path_resolution(7)).
 _MAX_LINKS = 40
+# Parts of paths that are looked up to follow symlinks. Each takes less than a microsecond. A million files below a
+# symlink take five million.
+_MAX_STEPS = 50_000_000
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
 # Names of AUFS's own files.
@@ -78,7 +81,7 @@ class FileTree:
         self._layers = layers
         self._source = source
         self._root = Entry(DIRECTORY, 0o755, (0, 0), -1)
-        self._count = self._names = 0
+        self._count = self._names = self._steps = 0
         for number, layer in enumerate(layers):
             label = _label(layer)
             whiteouts: set[tuple[Entry, bytes]] = set()
@@ -110,6 +113,7 @@ class FileTree:
         return found
 
     def _walk(self, parts: Sequence[bytes], follow: bool) -> Entry | None:
+        self._take_steps(len(parts))
         stack = [self._root]
         pending = list(reversed(parts))
         links = 0
@@ -129,10 +133,20 @@ class FileTree:
                     return None
                 if child.link.startswith(b"/"):
                     stack = stack[:1]
-                pending.extend(reversed(child.link.split(b"/")))
+                target = child.link.split(b"/")
+                self._take_steps(len(target))
+                pending.extend(reversed(target))
                 continue
             stack.append(child)
         return stack[-1]
+
+    def _take_steps(self, count: int) -> None:
+        self._steps += count
+        if self._steps > _MAX_STEPS:
+            raise LayoutError(
+                f"the symlinks of the layers take more than {_MAX_STEPS} steps to follow",
+                cause="many paths lead over symlinks with long targets",
+            )
 
     def _apply(self, member: Member, number: int, label: str, whiteouts: set[tuple[Entry, bytes]]) -> None:
         if member.problem:
@@ -160,7 +174,7 @@ class FileTree:
             target = self._walk(_parts(member.link, label), follow=False)
             if target is None or target.children is not None:
                 raise LayoutError(f"{label} has a hard link to a missing file", cause=f"{_text(member.link)}")
-            directory.children[name] = target
+            self._add(directory, name, target)
             return
         present = directory.children.get(name) if path else self._root
         if kind == DIRECTORY and present is not None and present.children is not None:

@@ -21,7 +21,7 @@ _ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".tzst", ".tar.gz", ".tar.bz2", ".
 # Transports of other tools that are not supported. Without this list, `dir:x` would be a repository on Docker Hub.
 _UNSUPPORTED = {
     **dict.fromkeys(("dir", "ostree", "sif", "tarball", "file"), _HINT),
-    **dict.fromkeys(("docker-daemon",), "run `docker save -o FILE IMAGE`, and write docker-archive:FILE"),
+    "docker-daemon": "run `docker save -o FILE IMAGE`, and write docker-archive:FILE",
     **dict.fromkeys(("containers-storage", "podman"), "run `podman save -o FILE IMAGE`, and write docker-archive:FILE"),
     "oci-layout": "write oci:DIR[:TAG]",
 }

@@ -174,6 +174,15 @@ def test_symlinks_are_followed_in_bounded_time_and_memory(monkeypatch):
     assert len(rules._targets) == 1
 
 
+def test_the_memory_for_symlinks_does_not_depend_on_their_directories(monkeypatch):
+    monkeypatch.setattr("dockless.layer.member_rules._MAX_TARGETS", 1000)
+    rules = MemberRules("x")
+    tar = b"".join(member(b"d" * 80 + b"/%d" % n, b"2", link=b"a") for n in range(100)) + END
+    for found in read_members(HashingReader(iter([tar]), "x"), "x"):
+        assert not list(rules.problems(found))
+    assert sum(map(len, rules._targets.values())) <= 1000
+
+
 def test_paths_are_compared_in_bounded_memory(monkeypatch):
     monkeypatch.setattr("dockless.layer.member_rules._MAX_PATHS", 10)
     rules = MemberRules("x")

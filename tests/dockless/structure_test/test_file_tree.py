@@ -181,3 +181,19 @@ def test_a_pax_owner_that_is_not_a_number():
     image = image_of(buffer.getvalue(), blobs=blobs)
     with pytest.raises(LayoutError, match="is damaged"):
         FileTree(image.manifest.layers, blobs)
+
+
+def test_hard_links_are_counted(monkeypatch):
+    monkeypatch.setattr("dockless.structure_test.file_tree._MAX_ENTRIES", 5)
+    with pytest.raises(LayoutError, match="the layers have more than 5 entries"):
+        tree_of([Item("a"), *(hard_link(str(n), "a") for n in range(9))])
+
+
+def test_symlinks_are_followed_in_bounded_time(monkeypatch):
+    """Each path leads over 30 symlinks, whose targets have 100 parts."""
+    chain = [symlink(f"s{n}", "./" * 100 + f"s{n + 1}") for n in range(30)]
+    layer = [directory("s30"), *chain, *(Item(f"s0/{n}") for n in range(20))]
+    assert len(paths(tree_of(layer))) == 51
+    monkeypatch.setattr("dockless.structure_test.file_tree._MAX_STEPS", 50_000)
+    with pytest.raises(LayoutError, match="the symlinks of the layers take more than 50000 steps to follow"):
+        tree_of(layer)

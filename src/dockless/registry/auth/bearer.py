@@ -30,7 +30,7 @@ _MAX_LIFETIME = 86400.0
 _RENEW_BEFORE_EXPIRY = 15.0
 # Seconds for which a rejected password is not sent again.
 DENIAL_LIFETIME = 30.0
-# Tokens of which it is remembered whether several requests used them.
+# The number of tokens for which a source knows whether several requests used them.
 _MAX_REMEMBERED = 64
 
 

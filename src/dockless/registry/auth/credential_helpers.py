@@ -30,7 +30,7 @@ _MAX_MESSAGES = 16 * 1024
 _MAX_SHOWN = 200
 # What may be a secret in a message: what follows such a word, and JSON Web Tokens.
 _SECRET = re.compile(
-    r"((?:password|passwd|secret|token|authorization|bearer|basic|api[_-]?key)\b[\"']?\s*[:=]?\s*[\"']?)"
+    r"((?:password|passwd|secret|token|authorization|bearer|basic|api[_-]?key)\b[\"']?\s*(?:[:=]\s*)?[\"']?)"
     r"(?:(?:bearer|basic)\s+)?[^\s\"',;]{6,}|\beyJ[\w.-]{10,}",
     re.IGNORECASE,
 )
@@ -69,7 +69,7 @@ def ask_helper(name: str, host: str, environ: Mapping[str, str], *, timeout: flo
         if _NOT_FOUND in (text, messages.decode("utf-8", "replace").strip()):
             return None
         # The message is shown, unless it looks like the credentials of a helper that failed late.
-        message = "(output not shown)" if "secret" in text.lower() else printable(text, _MAX_SHOWN)
+        message = "(output not shown)" if "secret" in text.lower() else printable(_without_secrets(text), _MAX_SHOWN)
         fail(f"exit status {code}: {'; '.join(filter(None, (message, said))) or 'no output'}")
     try:
         answer = load_json(text)
@@ -168,6 +168,10 @@ def _shown(messages: bytes, output: bytes) -> str:
     except ValueError:
         answer = None
     secrets = [answer["Secret"]] if isinstance(answer, dict) and isinstance(answer.get("Secret"), str) else []
-    text = _SECRET.sub(lambda match: f"{match[1] or ''}(hidden)", hide(text, secrets))
+    text = _without_secrets(hide(text, secrets))
     # The last words say why the helper failed.
     return printable(text if len(text) <= _MAX_SHOWN else f"...{text[-_MAX_SHOWN:]}", None)
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET.sub(lambda match: f"{match[1] or ''}(hidden)", text)

@@ -37,10 +37,12 @@ logger = logging.getLogger("dockless.registry")
 # Seconds for each block that is sent, and for each wait for a part of the response.
 SEND_TIMEOUT = 60.0
 READ_TIMEOUT = 60.0
-# Characters that a URL may contain as they are (RFC 3986, section 3.3), and the escape character itself.
+# Methods of requests without a streamed body that are sent again if a reused connection was closed. A POST opens an
+# upload session, and a PUT has the same effect twice.
 _REPEATABLE = ("GET", "HEAD", "POST", "PUT")
 # The least seconds of a wait: a request that begins in the last moment fails like any other that takes too long.
 _MIN_WAIT = 0.1
+# Characters that a URL may contain as they are (RFC 3986, section 3.3), and the escape character itself.
 _SAFE = "%/?:@!$&'()*+,;=~"
 _LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 

@@ -95,6 +95,7 @@ def test_a_helper_without_credentials_means_anonymous_access(message, helper, co
             "exit status 1: sealed; error: \\x1b[31mno vault",
         ),
         ("echo 'token=S3CR3T-Kanary is too old' >&2; exit 1", "exit status 1: token=(hidden) is too old"),
+        ("echo 'token S3CR3T-Kanary is too old'; exit 1", "exit status 1: token (hidden) is too old"),
         ("echo 'Authorization: Bearer S3CR3T-Kanary' >&2; exit 1", "exit status 1: Authorization: (hidden)"),
         (
             'echo \'{"Secret": "S3CR3T-Kanary"}\'; echo "S3CR3T-Kanary is too old" >&2; exit 1',
