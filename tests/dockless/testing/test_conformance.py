@@ -334,9 +334,9 @@ ROWS = (
         {},
         error("BLOB_UPLOAD_UNKNOWN"),
     ),
-    Row("Cancelling a blob upload", "204", lambda c: c("DELETE", c.start()), 204),
+    Row("Canceling a blob upload", "204", lambda c: c("DELETE", c.start()), 204),
     Row(
-        "Cancelling a blob upload",
+        "Canceling a blob upload",
         "404 for the session afterwards",
         lambda c: (lambda location: c.after(f"DELETE {location}", f"GET {location}"))(c.start()),
         404,
