@@ -269,7 +269,7 @@ IMAGES = [
         "B44",
         "twice",
         'platforms=["linux/amd64", "linux/x86_64"]',
-        "TARGET: field `platforms`: duplicate platform linux/amd64",
+        "TARGET: field `platforms`: duplicate platform linux/amd64; remove one of the two",
     ),
     case(
         *("B45", "annotations", 'annotations={"a": "x" * (4 << 20)}'),

@@ -189,7 +189,7 @@ def test_remove_layers(files):
         ('base=":base", platforms=["linux/vax"]', "field `platforms`: unknown platform 'linux/vax'"),
         (
             'base=":base", platforms=["linux/arm64", "linux/arm64/v8"]',
-            "field `platforms`: duplicate platform linux/arm64",
+            "field `platforms`: duplicate platform linux/arm64; remove one of the two",
         ),
         ('base=":f"', "field `base`: the target app:f has the type `file`"),
         (

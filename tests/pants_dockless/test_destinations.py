@@ -211,7 +211,7 @@ def test_git_commit(backend, references, refused):
             "of: directory, env, full_directory, git, name, pants, parent_directory.",
         ),
         ('image_tags=["{env.SPACE}"]', [], "TARGET: field `image_tags`: invalid tag 'a b'; write 1 to 128"),
-        ('image_tags=["{env}"]', [], "TARGET: field `image_tags`: invalid "),
+        ('image_tags=["{env}"]', [], "TARGET: field `image_tags`: invalid value '{env}': the name in the braces is in"),
         ('image_tags=["{env.BRACES}"]', [], "TARGET: field `image_tags`: invalid value "),
         ("image_tags=[]", [], "TARGET: field `image_tags`: no tag is given; add at least one tag"),
         ("", ["--dockless-default-image-tags=[]"], "TARGET: field `image_tags`: no tag is given; add at least one tag"),

@@ -239,6 +239,20 @@ def test_wrong_fields(backend, fields, message):
     assert backend.error_line(lambda: run(backend)).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("sources", "problem"),
+    [
+        ('["missing.yaml"]', "the file 'missing.yaml' does not exist"),
+        ('["tests.yaml", "missing.yaml"]', "the file 'missing.yaml' does not exist"),
+        ('["*.json"]', "no file matches '*.json'"),
+    ],
+)
+def test_a_missing_file_is_an_error(backend, sources, problem):
+    write(backend, f"sources={sources}", tests='schemaVersion: "2.0.0"\n')
+    expected = f"app:test: field `sources`: {problem}; write the file, or change the field"
+    assert backend.error_line(lambda: run(backend)) == expected
+
+
 def test_the_image_must_be_a_container_image(backend):
     backend.write_files(
         {"app/BUILD": 'files(name="f", sources=["a"])\nimage_test(name="test", image=":f", max_size="1 B")'}

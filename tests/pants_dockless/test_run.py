@@ -194,6 +194,12 @@ def test_a_runtime_that_cannot_pull_loads_an_archive(runtime, run):
         ),
         (
             ("docker",),
+            {"runtime": "/missing/podman"},
+            {},
+            "/missing/podman is not an executable file; install it, or set [dockless].runtime to another runtime",
+        ),
+        (
+            ("docker",),
             {"runtime": "docker"},
             {"FAIL": "version", "FAIL_TEXT": "\x1b[31mCannot connect"},
             r"`docker version` failed: \x1b[31mCannot connect; start the daemon, or set [dockless].runtime to another "

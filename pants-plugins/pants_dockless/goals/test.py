@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Union
 
 from pants.core.goals.test import TestFieldSet, TestRequest, TestResult, TestSubsystem
@@ -95,6 +96,17 @@ def _fields(field_set: ImageTestFieldSet) -> dict[str, Any]:
     return fields
 
 
+def _check_sources(field: ImageTestSourcesField, files: Iterable[str]) -> None:
+    """Raise TargetError for a name or a pattern without a file. Pants only warns, and no check would run."""
+    found = [PurePath(path).relative_to(field.address.spec_path) for path in files]
+    for glob in field.value or ():
+        if not glob.startswith("!") and not any(path == PurePath(glob) for path in found):
+            is_pattern = any(character in glob for character in "*?[{")
+            if not is_pattern or not found:
+                problem = f"no file matches {glob!r}" if is_pattern else f"the file {glob!r} does not exist"
+                raise TargetError(field.address, field.alias, problem, hint="write the file, or change the field")
+
+
 def _needs_files(contents: Iterable[FileContent], fields: dict[str, Any]) -> bool:
     """Return whether a check reads layers. The process reports the errors in files."""
     try:
@@ -133,6 +145,7 @@ async def test_image(
     fields = _fields(field_set)
     image = await find_image(field_set.image, "use the address of a container_image or an image_index")
     sources = await _compat.hydrate_sources(HydrateSourcesRequest(field_set.sources))
+    _check_sources(field_set.sources, sources.snapshot.files)
     contents = await _compat.digest_contents(sources.snapshot.digest)
     layout = await _layout(field_set, image, contents, fields, options)
     plan = {

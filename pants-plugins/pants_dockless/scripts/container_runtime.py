@@ -136,8 +136,9 @@ def find_runtime(configured: str) -> Docker:
     if configured:
         program = shutil.which(configured)
         if program is None:
+            problem = "is not an executable file" if os.path.dirname(configured) else "is not on PATH"
             raise ContainerRuntimeError(
-                f"{configured} is not on PATH; install it, or set [dockless].runtime to another runtime"
+                f"{configured} {problem}; install it, or set [dockless].runtime to another runtime"
             )
         runtime = _TYPES[os.path.basename(configured)](program)
         try:

@@ -60,7 +60,7 @@ def parse_platforms(
         raise TargetError(address, source, "no platform is given", hint="add a platform, such as linux/amd64")
     duplicate = next((platform for platform in platforms if platforms.count(platform) > 1), None)
     if duplicate is not None:
-        raise TargetError(address, source, f"duplicate platform {duplicate}")
+        raise TargetError(address, source, f"duplicate platform {duplicate}", hint="remove one of the two")
     return platforms
 
 

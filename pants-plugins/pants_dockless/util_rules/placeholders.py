@@ -18,6 +18,8 @@ from pants_dockless.util_rules.git import run_git
 
 # `{env.NAME}`, `{env.NAME:default}` and `{git.NAME}`. Pants replaces all other placeholders.
 _OUTSIDE_VALUE = re.compile(r"\{(env|git)\.([A-Za-z0-9_]+)(?::([^{}]*))?\}")
+_INCOMPLETE = re.compile(r"\{(?:env|git|pants)?\}")
+_FORMS = "the name in the braces is incomplete; write {name}, {env.NAME}, {git.commit} or {pants.hash}"
 _SHORT_COMMIT = 12
 _NO_VALUES: FrozenDict[str, str] = FrozenDict()
 
@@ -83,6 +85,8 @@ class Placeholders:
                 f"run Pants in a git repository with a commit, or write a default, as in {{git.{name}:dev}}",
             )
 
+        if _INCOMPLETE.search(template.text):
+            raise fail(f"invalid value {template.text!r}", _FORMS)
         text = _OUTSIDE_VALUE.sub(outside_value, template.text)
         try:
             source = InterpolationContext.TextSource(options_scope=template.source)
