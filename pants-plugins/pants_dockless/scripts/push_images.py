@@ -33,6 +33,7 @@ def main(plan_path: str) -> int:
 
     from push_progress import PushProgress  # type: ignore[import-not-found]
 
+    from dockless._atomic import atomic_file
     from dockless.transfer.batch import Transfer, run_transfers
     from dockless.transfer.registry_access import RegistryAccess
 
@@ -61,8 +62,8 @@ def main(plan_path: str) -> int:
     if not is_push:
         json.dump(results, sys.stdout)
     elif plan["results"]:
-        with open(plan["results"], "w") as file:
-            json.dump(results, file)
+        with atomic_file(plan["results"]) as file:
+            file.write(json.dumps(results).encode())
     return int(is_push and any(outcome.error is not None for outcome in outcomes))
 
 

@@ -8,6 +8,7 @@ a fixed seed. The files are never compared with their sources at run time (PEP 5
 from __future__ import annotations
 
 import os
+import posixpath
 import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -77,5 +78,5 @@ def compile_files(root: str, image_root: str, paths: Iterable[str], compiler: Co
 
 
 def _output(path: str, compiler: Compiler) -> str:
-    directory, _, name = path.rpartition("/")
-    return f"{directory}/__pycache__/{name[: -len('.py')]}{compiler.suffix}"
+    directory, name = posixpath.split(path)
+    return posixpath.join(directory, "__pycache__", f"{name[: -len('.py')]}{compiler.suffix}")
