@@ -5,6 +5,7 @@ from pants.version import PANTS_SEMVER
 
 if Version("2.29.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.python_call_by_name import (
+        LOCKFILE_PEX_ARGUMENTS,
         PEX_ARGUMENTS,
         choose_resolve,
         create_pex,
@@ -16,6 +17,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
     )
 else:
     from pants_dockless._compat.python_get import (
+        LOCKFILE_PEX_ARGUMENTS,
         PEX_ARGUMENTS,
         choose_resolve,
         create_pex,
@@ -27,6 +29,7 @@ else:
     )
 
 __all__ = [
+    "LOCKFILE_PEX_ARGUMENTS",
     "PEX_ARGUMENTS",
     "choose_resolve",
     "create_pex",

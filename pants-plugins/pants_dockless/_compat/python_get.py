@@ -19,6 +19,7 @@ from pants.engine.target import TransitiveTargets, TransitiveTargetsRequest
 
 # This release of pex installs all wheels. Compressing them again takes most of the time of a build.
 PEX_ARGUMENTS = ("--no-compress",)
+LOCKFILE_PEX_ARGUMENTS: tuple[str, ...] = ()
 
 
 async def request_of_pex_binary(field_set: PexBinaryFieldSet) -> PexFromTargetsRequest:

@@ -221,6 +221,7 @@ async def _packed_pex(
             include_requirements=include_requirements,
             include_local_dists=include_local_dists,
             additional_args=pants_python.PEX_ARGUMENTS,
+            additional_lockfile_args=pants_python.LOCKFILE_PEX_ARGUMENTS,
         )
     )
 
