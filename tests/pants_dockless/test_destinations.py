@@ -236,6 +236,11 @@ def test_git_commit(backend, references, refused):
             [],
             "TARGET: field `image_tag_files`: invalid tag 'a b': a/DIR/BAD:2; write 1 to 128 characters",
         ),
+        (
+            'image_tag_files=[":no-tags"]',
+            [],
+            "TARGET: field `image_tag_files`: the files contain no tag; write at least one tag into one of them",
+        ),
         ("image_tag_files=[]", [], "TARGET: field `image_tags`: no tag is given; add at least one tag"),
         # The value of the target is wrong, and not the option that contains {target_repository}.
         (
@@ -261,7 +266,8 @@ def test_git_commit(backend, references, refused):
     ],
 )
 def test_invalid_values(refused, fields, options, message):
-    files = {**TAG_FILES, "BAD": "1\na b\n", "BUILD": TAG_FILES["BUILD"] + 'file(name="bad", source="BAD")\n'}
+    targets = TAG_FILES["BUILD"] + 'file(name="bad", source="BAD")\nfile(name="no-tags", source="NO_TAGS")\n'
+    files = {**TAG_FILES, "BAD": "1\na b\n", "NO_TAGS": "# none\n\n", "BUILD": targets}
     assert refused(fields, options=options, files=files, env={"SPACE": "a b", "BRACES": "{x}"}).startswith(message)
 
 

@@ -74,6 +74,9 @@ async def find_destinations(
         own_tags = (tag_placeholders.replace(template, check_tag) for template in templates)
         all_tags = tuple(dict.fromkeys((*(previous.tags if previous else ()), *own_tags)))
         if not all_tags:
+            if tags_target[ImageTagFilesField].value:
+                problem, hint = "the files contain no tag", "write at least one tag into one of them"
+                raise TargetError(address, ImageTagFilesField.alias, problem, hint=hint)
             raise TargetError(address, ImageTagsField.alias, "no tag is given", hint="add at least one tag")
         destinations[key] = Destination(
             *key,
