@@ -169,7 +169,7 @@ CASES = {
         (Trouble(on="manifest put", status=201),), error="stored another manifest than was sent for v1"
     ),
     "the manifest stored, says the proxy always with its digest": Case(
-        (Trouble(on="manifest put", status=201, headers=LIE),), error="does not have v1, although it reported"
+        (Trouble(on="manifest put", status=201, headers=LIE),), error="does not have v1, although the response"
     ),
     "no digest in any response": Case((Trouble(on="*", headers={"Docker-Content-Digest": None}),)),
     # The tag already refers to the image, says HEAD.
