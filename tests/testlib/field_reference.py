@@ -14,9 +14,9 @@ PAGE = ROOT / "docs/targets.md"
 _INTRODUCTION = """\
 # Targets and fields
 
-All targets of the backend and their fields. This page is generated from the help texts, which `pants help TARGET` prints.
-`pants help dockless` describes the options. A field without a default is empty. The last line of each target names
-the fields that all targets of Pants have, and fields that Pants describes.
+All targets of the backend and their fields. This page is generated from the help texts, which `pants help TARGET`
+prints. `pants help dockless` describes the options. A field without a default is empty. The last line of each target
+names the fields that Pants describes.
 """
 
 
@@ -46,8 +46,14 @@ def render() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def is_own(field: Any) -> bool:
+    """Return whether the backend, and not Pants, describes a field."""
+    described = next(base for base in field.__mro__ if "help" in vars(base))
+    return described.__module__.startswith("pants_dockless")
+
+
 def _own_fields(target: Any) -> Iterator[Any]:
-    return (field for field in target.core_fields if field.__module__.startswith("pants_dockless"))
+    return filter(is_own, target.core_fields)
 
 
 def _entry(field: Any) -> str:
