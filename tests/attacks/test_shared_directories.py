@@ -262,7 +262,7 @@ PREPARED = {
     "a tag": ("repositories/a/_tags/v1", os.symlink),
     "the media type of a manifest": (f"repositories/a/_manifests/{BLOB}", os.symlink),
     "a session": ("uploads/1b4e28ba-2fa1-41d2-883f-0016d3cca427", os.symlink),
-    "a file that is no part of a registry": ("other", os.symlink),
+    "a file that does not belong to a registry": ("other", os.symlink),
     "a FIFO in the place of a tag": ("repositories/a/_tags/v1", lambda target, path: os.mkfifo(path)),
     "a FIFO in the place of a blob": (f"blobs/sha256/{BLOB}", lambda target, path: os.mkfifo(path)),
 }
