@@ -108,7 +108,8 @@ class Dockless(RuntimeOptions, Subsystem):
             to the tags of each target, and may contain the placeholders of the field `image_tags`.
 
             If `insecure` is true, plain HTTP and TLS certificates that cannot be verified are accepted. Plain HTTP is
-            always accepted for loopback addresses.
+            always accepted for loopback addresses. The URLs of foreign layers may lead to this machine or a private
+            network only for such a registry and for the registry of the base.
             """
         ),
         fromfile=True,

@@ -301,12 +301,6 @@ def web():
         context.__exit__(None, None, None)
 
 
-@pytest.fixture(autouse=True)
-def local(monkeypatch):
-    """The image's registry is on this machine, as far as foreign layers are concerned."""
-    monkeypatch.setattr("dockless.transfer.copy._is_local", lambda source: True)
-
-
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("kind", ["oci", "oci-archive", "docker-archive", "registry"])
 def test_foreign_layer(kind, content, web, foreign, careless, tmp_path, clean, monkeypatch):
@@ -318,7 +312,9 @@ def test_foreign_layer(kind, content, web, foreign, careless, tmp_path, clean, m
     if kind == "docker-archive":
         destination += ":a/b:1"
     with pytest.raises(DocklessError) as caught:
-        copy_image(f"oci:{directory}", destination, access=RegistryAccess(retry=RETRY_NEVER))
+        copy_image(
+            f"oci:{directory}", destination, access=RegistryAccess(retry=RETRY_NEVER, insecure_hosts=[server.host])
+        )
     clean(caught.value)
     assert server.sent < SENT_AT_MOST and server.requests and server.authorizations == []
     assert layer.digest not in registry.stored and "manifest" not in registry.stored
@@ -332,8 +328,9 @@ def test_foreign_layer_in_the_sandbox(content, web, tmp_path):
     with hostile_server(lambda request, connection: response(200 if request.path == "/v2/" else 404)) as registry:
         (tmp_path / "cache").mkdir()
         layer = {"digest": Digest.of(LAYER), "size": len(LAYER), "urls": [f"{server.url}/layer"]}
-        layer.update(registry=registry.host, repository="a/b", insecure=False)
+        layer.update(registry=registry.host, repository="a/b")
         plan = {
+            "insecure": [server.host],
             "layers": [layer],
             "cache": "cache",
             "blobs": "blobs",
@@ -374,6 +371,8 @@ def test_foreign_layer_that_wants_credentials(challenge, status, foreign, tmp_pa
         (tmp_path / "home/.netrc").chmod(0o600)
         directory, _ = foreign(f"{server.url}/layer")
         with pytest.raises(DocklessError) as caught:
-            copy_image(f"oci:{directory}", f"oci:{tmp_path / 'copy'}")
+            copy_image(
+                f"oci:{directory}", f"oci:{tmp_path / 'copy'}", access=RegistryAccess(insecure_hosts=[server.host])
+            )
     assert str(status) in clean(caught.value)
     assert server.asked() == ["GET /layer"] and server.authorizations == []

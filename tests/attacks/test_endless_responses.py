@@ -213,7 +213,7 @@ def test_store(kind, status, stream, connect, clean, memory):
 def test_foreign_layer(status, stream, clean, memory):
     with answering(lambda r: True, status, STREAMS[stream]) as web:
         layer = LAYER._replace(media_type=media_types.FOREIGN_LAYER, urls=(f"{web.url}/layer",))
-        source = ForeignLayerSource(Missing(), local=True)
+        source = ForeignLayerSource(Missing(), hosts=[web.host])
         with pytest.raises(DocklessError) as caught:
             copy_blob(source, layer, io.BytesIO())
         source.close()

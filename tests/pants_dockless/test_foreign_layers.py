@@ -42,6 +42,10 @@ def run(tmp_path):
     return run
 
 
+def host_of(web):
+    return web.url.partition("://")[2]
+
+
 @pytest.fixture
 def publish(run, tmp_path, image):
     """publish(registry, copy) pushes the image, whose base is in the same registry."""
@@ -50,10 +54,10 @@ def publish(run, tmp_path, image):
     write_layout(str(tmp_path), [image.manifest.descriptor], blobs, image.blobs)
     remote = {"digest": foreign.digest, "repository": "base"}
 
-    def publish(registry, copy):
+    def publish(registry, copy, *insecure):
         remote_layers = [{**remote, "registry": registry.host}]
         plan = push_plan(registry, image.manifest.descriptor, copy_foreign_layers=copy, remote=remote_layers)
-        return run("push_images.py", plan)
+        return run("push_images.py", {**plan, "insecure": insecure})
 
     return publish
 
@@ -66,7 +70,7 @@ def test_foreign_layers_are_pushed_only_with_copy_foreign_layers(publish, image,
         assert foreign not in registry.blobs("app")
         assert web.requests == []
         # The tag already exists, but the foreign layer is missing.
-        done = publish(registry, True)
+        done = publish(registry, True, host_of(web))
         assert done.returncode == 0, done.stderr
         assert registry.blob("app", foreign) == image.blobs[foreign]
         assert registry.manifest("app", "1").raw == image.manifest.raw
@@ -77,7 +81,7 @@ def test_foreign_layers_are_pushed_only_with_copy_foreign_layers(publish, image,
 def test_missing_foreign_layer_fails_before_the_tag_is_created(publish, image, web):
     del web.files["/layer"]
     with Registry() as registry:
-        done = publish(registry, True)
+        done = publish(registry, True, host_of(web))
         assert done.returncode == 1
         assert done.stderr.startswith(
             f"error: app:image: cannot download the foreign layer {image.manifest.layers[0].digest}: "
@@ -85,6 +89,13 @@ def test_missing_foreign_layer_fails_before_the_tag_is_created(publish, image, w
         assert "copy_foreign_layers=False" in done.stderr
         assert done.stderr.count("\n") == 1
         assert registry.tags("app") == {}
+
+
+def test_port_of_this_machine_that_no_option_names(publish, web):
+    with Registry() as registry:
+        done = publish(registry, True)
+        assert done.returncode == 1 and "is an address in a private network" in done.stderr
+        assert web.requests == [] and registry.tags("app") == {}
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -101,9 +112,11 @@ def test_foreign_layers_are_downloaded_for_archives_and_verified(run, image, web
             "urls": layer.urls,
             "registry": registry.host,
             "repository": "base",
-            "insecure": False,
         }
-        done = run("fetch_layers.py", {"layers": [wanted], "cache": "cache", "blobs": "blobs/sha256"})
+        done = run(
+            "fetch_layers.py",
+            {"insecure": [host_of(web)], "layers": [wanted], "cache": "cache", "blobs": "blobs/sha256"},
+        )
     kept = [*(tmp_path / "cache").iterdir(), *(tmp_path / "blobs/sha256").iterdir()]
     if damaged:
         assert done.returncode == 1
@@ -126,10 +139,9 @@ def test_layer_that_is_listed_twice_is_downloaded_once(run, tmp_path):
                 "urls": [],
                 "registry": registry.host,
                 "repository": repository,
-                "insecure": False,
             }
             for repository in ("one", "two")
         ]
-        result = run("fetch_layers.py", {"layers": layers, "cache": "cache", "blobs": "blobs/sha256"})
+        result = run("fetch_layers.py", {"insecure": [], "layers": layers, "cache": "cache", "blobs": "blobs/sha256"})
     assert (result.returncode, result.stderr) == (0, "")
     assert [path.read_bytes() for path in (tmp_path / "blobs/sha256").iterdir()] == [b"layer"]

@@ -194,11 +194,11 @@ class TestPrograms:
 
     def test_fetch(self, run, registry, text):
         layer = {"digest": Digest.of(b"x"), "size": 1, "urls": [], "registry": registry.host, "repository": "a"}
-        plan = {"layers": [{**layer, "insecure": False}], "cache": "cache", "blobs": "blobs"}
+        plan = {"insecure": [], "layers": [layer], "cache": "cache", "blobs": "blobs"}
         registry.faults = [Fault("blob get", status=404, body=text)]
         run("fetch_layers.py", plan)
         for n, changes in enumerate(({"registry": text}, {"urls": [text]}, {"digest": text})):
-            run("fetch_layers.py", {**plan, "blobs": f"blobs{n}", "layers": [{**layer, "insecure": False, **changes}]})
+            run("fetch_layers.py", {**plan, "blobs": f"blobs{n}", "layers": [{**layer, **changes}]})
 
 
 class TestFailedProcesses:

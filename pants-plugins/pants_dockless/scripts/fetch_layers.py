@@ -32,8 +32,8 @@ def main(plan_path: str) -> int:
             if not is_cached(path, layer):
                 registry = layer["registry"]
                 if registry not in clients:
-                    clients[registry] = RegistryClient(registry, insecure=layer["insecure"])
-                download(clients[registry], layer, path)
+                    clients[registry] = RegistryClient(registry, insecure=registry in plan["insecure"])
+                download(clients[registry], layer, path, [registry, *plan["insecure"]])
             link(path, os.path.join(plan["blobs"], os.path.basename(path)))
     except DocklessError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -55,10 +55,10 @@ def is_cached(path: str, layer: dict[str, Any]) -> bool:
         return False
 
 
-def download(client: "RegistryClient", layer: dict[str, Any], path: str) -> None:
+def download(client: "RegistryClient", layer: dict[str, Any], path: str, hosts: "list[str]") -> None:
     """Download a layer from its registry or, if it is a foreign layer, from one of its URLs.
 
-    The file is created when the layer has been verified.
+    The file is created when the layer has been verified. The user named the `hosts`.
     """
     from dockless._atomic import atomic_file
     from dockless.layout.blob_copy import copy_blob
@@ -66,16 +66,12 @@ def download(client: "RegistryClient", layer: dict[str, Any], path: str) -> None
     from dockless.oci.digest import Digest
     from dockless.oci.media_types import FOREIGN_LAYER
     from dockless.registry import RegistryBlobSource
-    from dockless.registry.http.addresses import is_loopback
-    from dockless.registry.http.url_policy import split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     # Only foreign layers have URLs in the plan, and only the URLs of foreign layers are used.
     media_type = FOREIGN_LAYER if layer["urls"] else "application/octet-stream"
     descriptor = Descriptor(media_type, Digest(layer["digest"]), layer["size"], tuple(layer["urls"]))
-    content = ForeignLayerSource(
-        RegistryBlobSource(client, layer["repository"]), local=is_loopback(split_host(layer["registry"]))
-    )
+    content = ForeignLayerSource(RegistryBlobSource(client, layer["repository"]), hosts=hosts)
     try:
         with atomic_file(path) as sink:
             copy_blob(content, descriptor, sink)

@@ -98,8 +98,6 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
     from dockless.oci.digest import Digest
     from dockless.oci.reference import Reference
     from dockless.registry import RegistryBlobSource, plan_push, push
-    from dockless.registry.http.addresses import is_loopback
-    from dockless.registry.http.url_policy import split_host
     from dockless.transfer.foreign_layers import ForeignLayerSource
 
     client = access.client(Reference(image["registry"], image["repository"], "latest"))
@@ -137,9 +135,8 @@ def _run(action: str, image: dict[str, Any], blobs: str, access: "RegistryAccess
     with ExitStack() as stack:
         content: BlobSource = RoutedBlobs(directory, routes)
         if not keep_foreign_layers:
-            bases = {layer["registry"] for layer in image["remote"]}
-            local = bool(bases) and all(is_loopback(split_host(registry)) for registry in bases)
-            content = stack.enter_context(closing(ForeignLayerSource(content, local=local)))
+            hosts = {*access.insecure_hosts, *(layer["registry"] for layer in image["remote"])}
+            content = stack.enter_context(closing(ForeignLayerSource(content, hosts=hosts)))
         pushed = push(
             root,
             content,

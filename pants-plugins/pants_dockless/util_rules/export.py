@@ -78,8 +78,8 @@ async def complete_layout(address: Address, image: BuiltImage, options: Dockless
     layout = await image_layout(image, download=download)
     if not image.remote_layers:
         return layout
-    insecure_registries = options.insecure_registries()
     plan = {
+        "insecure": sorted(options.insecure_registries()),
         "layers": [
             {
                 "digest": layer.digest,
@@ -87,7 +87,6 @@ async def complete_layout(address: Address, image: BuiltImage, options: Dockless
                 "urls": layer.urls,
                 "registry": layer.registry,
                 "repository": layer.repository,
-                "insecure": layer.registry in insecure_registries,
             }
             for layer in image.remote_layers
         ],

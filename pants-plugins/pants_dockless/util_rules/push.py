@@ -171,11 +171,10 @@ def _plan(
 ) -> dict[str, Any]:
     """Return the arguments of the program."""
     insecure = {push.destination.registry for push in pushes if push.destination.insecure}
-    remote = {layer.registry for push in pushes for layer in push.image.remote_layers}
     return {
         "action": action,
         "jobs": options.jobs,
-        "insecure": sorted(insecure | (remote & options.insecure_registries())),
+        "insecure": sorted(insecure | options.insecure_registries()),
         "results": "",
         "connection_failures": directory_of_run(run),
         "send": sum(blobs_to_send(pushes, states).values()),

@@ -11,8 +11,6 @@ from dockless.errors import InvalidValueError
 from dockless.image_tree import ImageTree, read_image
 from dockless.oci.manifest import Manifest
 from dockless.oci.platform import Platform, to_platform
-from dockless.registry.http.addresses import is_loopback
-from dockless.registry.http.url_policy import split_host
 from dockless.registry.progress import Progress, check_progress, silent
 from dockless.registry.push_result import PushResult
 from dockless.transfer.foreign_layers import ForeignLayerSource
@@ -61,7 +59,8 @@ def copy_image(
             root = compress_layers(read_image(blobs, root, str(source)), blobs, directory).manifest
             blobs = DirectoryBlobs(directory, blobs)
         if not keep_foreign_layers or destination.kind == DOCKER_ARCHIVE:
-            foreign = ForeignLayerSource(blobs, ca_file=access.ca_file, local=_is_local(source))
+            own = [source.reference.registry] if source.reference is not None else []
+            foreign = ForeignLayerSource(blobs, ca_file=access.ca_file, hosts=[*own, *access.insecure_hosts])
             stack.callback(foreign.close)
             blobs = foreign
         tree = ImageTree.read(root, blobs, str(source))
@@ -100,7 +99,3 @@ def check_destinations(destinations: Sequence[str | Location], tags: Sequence[st
                     hint="give each image its own destination",
                 )
             seen.add(key)
-
-
-def _is_local(source: Location) -> bool:
-    return source.reference is not None and is_loopback(split_host(source.reference.registry))

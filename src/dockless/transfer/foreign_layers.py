@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dockless.blobs import BlobSource
@@ -24,11 +25,11 @@ class ForeignLayerSource:
     A BlobSource. No credentials are sent to a URL: the author of the manifest chose it, not the user.
     """
 
-    def __init__(self, source: BlobSource, *, ca_file: str | None = None, local: bool = False) -> None:
-        """With `local`, URLs of this machine or network are allowed, because the image's registry is there too."""
+    def __init__(self, source: BlobSource, *, ca_file: str | None = None, hosts: Collection[str] = ()) -> None:
+        """Only to these `hosts` (`host[:port]`) may URLs lead if they are on this machine or in a private network."""
         self._source = source
         self._ca_file = ca_file
-        self._local = local
+        self._hosts = hosts
         self._session: HttpSession | None = None
         self._lock = threading.Lock()
 
@@ -68,7 +69,7 @@ class ForeignLayerSource:
             if self._session is None:
                 # No URL is of this registry, so `insecure` applies to none: every certificate is verified.
                 trust = Trust("registry.invalid", False, self._ca_file, os.environ)
-                addresses = AddressPolicy(("", None), is_local=self._local)
+                addresses = AddressPolicy(("", None), hosts=self._named_hosts())
                 self._session = HttpSession(jobs=4, trust=trust, clock=Clock(), environ=os.environ, addresses=addresses)
             return self._session
 
@@ -90,17 +91,19 @@ class ForeignLayerSource:
             )
         return io.BufferedReader(_ResponseBody(response, descriptor.size + 1), 1 << 20)
 
+    def _named_hosts(self) -> frozenset[tuple[str, int | None]]:
+        from dockless.registry.http.url_policy import split_registry
+
+        return frozenset(map(split_registry, self._hosts))
+
     def _check(self, source: str, url: str) -> None:
         """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
         from dockless.registry.http.url_policy import check_destination
 
-        if self._local:
-            check_destination(url, "http://localhost", _LABEL)
-            return
         # A public host, which may use plain HTTP: it must not refer to private addresses.
-        check_destination(url, "http://registry.invalid", _LABEL)
+        check_destination(url, "http://registry.invalid", _LABEL, hosts=self._named_hosts())
         if source:
-            check_destination(url, source, _LABEL)
+            check_destination(url, source, _LABEL, hosts=self._named_hosts())
 
 
 class _ResponseBody(io.RawIOBase):

@@ -32,7 +32,8 @@ class RegistryAccess:
                  all but Docker Hub. Of the hosts that a registry refers to, such as its token server, those that are
                  listed here are not verified
     insecure_hosts
-                 the same for hosts that are no registries, in addition to those of `insecure`
+                 the same for hosts that are no registries, in addition to those of `insecure`. The URLs of foreign
+                 layers may lead to this machine or a private network only for hosts that are listed here or there
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
     auth_file    a Docker or Podman config file to use instead of the usual config files
     jobs         the maximum number of concurrent requests to each registry
@@ -65,7 +66,7 @@ class RegistryAccess:
                 check_path(path, name)
         self._insecure = insecure if isinstance(insecure, bool) else frozenset(map(check_registry, insecure))
         named = () if isinstance(self._insecure, bool) else self._insecure
-        self._insecure_hosts = frozenset((*named, *map(check_registry, insecure_hosts)))
+        self.insecure_hosts = frozenset((*named, *map(check_registry, insecure_hosts)))
         self._retry = retry
         self.ca_file = ca_file
         if credentials is not None and not isinstance(credentials, Mapping):
@@ -127,7 +128,7 @@ class RegistryAccess:
                         reference.registry,
                         credentials=self._credentials,
                         insecure=self._is_insecure(reference.registry),
-                        insecure_hosts=self._insecure_hosts,
+                        insecure_hosts=self.insecure_hosts,
                         ca_file=self.ca_file,
                         auth_file=self._auth_file,
                         jobs=self.jobs,

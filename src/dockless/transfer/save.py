@@ -53,7 +53,7 @@ def save_images(
     with ExitStack() as stack:
         access = stack.enter_context(to_access(access))
         layers = stack.enter_context(open_layer_sources(layer_sources, tree.blobs))
-        foreign = ForeignLayerSource(layers, ca_file=access.ca_file)
+        foreign = ForeignLayerSource(layers, ca_file=access.ca_file, hosts=access.insecure_hosts)
         stack.callback(foreign.close)
         results = [
             save_tree(

@@ -348,6 +348,15 @@ def test_an_artifact_is_copied_unchanged(tmp_path, registry, other):
     assert OciLayout(str(tmp_path / "o")).root("1").digest == other.manifest("chart", "1").digest
 
 
+def allow(web):
+    """Returns an access whose user names the web server: URLs of this machine are refused for all other hosts."""
+    return RegistryAccess(insecure_hosts=[host_of(web)])
+
+
+def host_of(web):
+    return web.url.partition("://")[2]
+
+
 class TestForeignLayers:
     @pytest.fixture
     def foreign(self, registry, push, web):
@@ -357,7 +366,7 @@ class TestForeignLayers:
         return image
 
     def test_copied_from_the_second_url_with_no_credentials(self, registry, other, foreign, web):
-        pushed = copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        pushed = copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
         layer = foreign.manifest.layers[0]
         assert other.blob("win", layer.digest) == foreign.blobs[layer.digest]
         assert [path for path, _ in web.requests] == ["/gone", "/layer"]
@@ -366,28 +375,28 @@ class TestForeignLayers:
         assert pushed.blobs_sent == 3
 
     def test_not_copied_with_the_option(self, registry, other, foreign, web, tmp_path):
-        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", keep_foreign_layers=True)
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", keep_foreign_layers=True, access=allow(web))
         assert web.requests == []
         assert foreign.manifest.layers[0].digest not in other.blobs("win")
-        copy_image(f"{registry.host}/win:1", f"oci:{tmp_path}/o", keep_foreign_layers=True)
+        copy_image(f"{registry.host}/win:1", f"oci:{tmp_path}/o", keep_foreign_layers=True, access=allow(web))
         assert web.requests == []
 
     def test_from_the_registry_if_it_has_them(self, registry, other, foreign, web):
         registry.put_blob("win", foreign.blobs[foreign.manifest.layers[0].digest])
-        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
         assert web.requests == []
 
     def test_a_redirect_is_followed_and_a_loop_is_not(self, registry, other, foreign, web):
         web.files["/gone"] = f"{web.url}/gone"
         web.files["/real"] = web.files["/layer"]
         web.files["/layer"] = "/real"
-        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+        copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
         assert foreign.manifest.layers[0].digest in other.blobs("win")
 
     def test_wrong_content_is_refused(self, registry, other, foreign, web):
         web.files["/layer"] = b"x" * foreign.manifest.layers[0].size
         with pytest.raises((RegistryError, LayoutError)):
-            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
         assert "win" not in other.repositories() or other.tags("win") == {}
 
     def test_the_error_names_each_url_that_was_tried(self, registry, other, foreign, web):
@@ -396,9 +405,22 @@ class TestForeignLayers:
             RegistryError,
             match=r"cannot download .*gone returned status 404; .*layer returned status 404",
         ):
-            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1")
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
 
-    def test_a_docker_archive_contains_them(self, registry, foreign, tmp_path):
-        copy_image(f"{registry.host}/win:1", f"docker-archive:{tmp_path}/d.tar", keep_foreign_layers=True)
+    @pytest.mark.parametrize("access", [{}, {"insecure": True}, {"insecure_hosts": ["127.0.0.1:1", "localhost"]}])
+    def test_another_port_of_this_machine_must_be_named(self, registry, other, foreign, web, access):
+        """The author of the image chose the URL. That the registry is on this machine, too, does not matter."""
+        with pytest.raises(RegistryError, match="an address in a private network"):
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=RegistryAccess(**access))
+        assert web.requests == []
+
+    def test_a_redirect_to_another_port_of_this_machine(self, registry, other, foreign, web):
+        web.files["/layer"] = f"http://{other.host}/v2/"
+        with pytest.raises(RegistryError, match="an address in a private network"):
+            copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=allow(web))
+
+    def test_a_docker_archive_contains_them(self, registry, foreign, web, tmp_path):
+        archive = f"docker-archive:{tmp_path}/d.tar"
+        copy_image(f"{registry.host}/win:1", archive, keep_foreign_layers=True, access=allow(web))
         with closing(DockerArchive(str(tmp_path / "d.tar"))) as archive:
             assert len(archive.image().layers) == 2

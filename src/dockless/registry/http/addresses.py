@@ -42,15 +42,16 @@ class AddressPolicy:
 
     Everything is allowed for `registry` (host and port), which the user named. Other hosts were named by the registry,
     by an image or by a host in between. They may be in a private network, but not a metadata service, and on this
-    machine only if the registry is there too, or with `is_local`.
+    machine only if the registry is there too. Everything is also allowed for `hosts`, which the user named besides.
 
     A host that receives a token request is checked more strictly: if the user named the registry by a loopback address
     or `localhost`, credentials go to no other port of this machine.
     """
 
-    def __init__(self, registry: tuple[str, int | None], *, is_local: bool = False) -> None:
+    def __init__(self, registry: tuple[str, int | None], *, hosts: Collection[tuple[str, int | None]] = ()) -> None:
         self._host, self._port = registry
-        self._is_local = is_local or is_loopback(self._host)
+        self._hosts = hosts
+        self._is_local = is_loopback(self._host)
         self._peers: set[Address] = set()
 
     @property
@@ -60,7 +61,7 @@ class AddressPolicy:
 
     def check(self, host: str, port: int, address: str, *, for_token: bool = False) -> ProtocolError | None:
         """Return the error for a connection to `address`, which `host` stands for; None if it is allowed."""
-        if self._is_registry(host, port):
+        if self._is_registry(host, port) or is_named(host, port, self._hosts):
             return None
         parsed = parse_address(address)
         is_allowed = parsed is not None and not is_never_allowed(parsed)
@@ -81,8 +82,13 @@ class AddressPolicy:
             self._peers.add(parsed)
 
     def _is_registry(self, host: str, port: int) -> bool:
-        ports = (80, 443) if self._port is None else (self._port,)
-        return host.lower() == self._host and port in ports
+        return is_named(host, port, ((self._host, self._port),))
+
+
+def is_named(host: str, port: int, hosts: Collection[tuple[str, int | None]]) -> bool:
+    """Return whether a host and port are among `hosts`. Without a port, a host stands for its ports 80 and 443."""
+    name = host.lower()
+    return (name, port) in hosts or (port in (80, 443) and (name, None) in hosts)
 
 
 def parse_address(host: str) -> Address | None:

@@ -12,6 +12,7 @@ from dockless.registry.http.addresses import (
     Address,
     is_all_loopback,
     is_loopback,
+    is_named,
     is_never_allowed,
     is_private,
     parse_address,
@@ -50,6 +51,7 @@ def check_destination(
     *,
     strict: bool = False,
     registry_addresses: Collection[Address] | None = None,
+    hosts: Collection[tuple[str, int | None]] = (),
 ) -> None:
     """Raise ProtocolError for a URL that a registry at `registry_url` may not refer to. `label` names the URL.
 
@@ -57,7 +59,8 @@ def check_destination(
     the registry has one itself. `strict` is for URLs that receive credentials (token realms): a private address must
     be the registry's own. What names stand for is checked by `AddressPolicy` when they are connected to.
 
-    `registry_addresses` are those of the registry; None or none: they are looked up.
+    `registry_addresses` are those of the registry; None or none: they are looked up. For `hosts`, which the user named,
+    private addresses are allowed.
     """
     registry = urlsplit(registry_url).netloc
     try:
@@ -83,7 +86,7 @@ def check_destination(
             f"{shown} downgrades from https to http",
             hint="no request was sent to this URL; a proxy in front of the registry may have to set X-Forwarded-Proto",
         )
-    if (host, port) == own[1:]:
+    if (host, port) == own[1:] or is_named(host, port, hosts):
         return
     if not _is_allowed(host, own[1], strict, registry_addresses):
         raise ProtocolError(f"{shown} is an address in a private network", hint="no request was sent to this URL")
