@@ -5,6 +5,13 @@ from web_server import web
 __all__ = ["backend", "web"]
 
 
-@pytest.fixture
-def backend() -> Backend:
+@pytest.fixture(scope="session")
+def shared_backend() -> Backend:
     return make_backend()
+
+
+@pytest.fixture
+def backend(shared_backend) -> Backend:
+    """A Backend without files."""
+    shared_backend.reset()
+    return shared_backend

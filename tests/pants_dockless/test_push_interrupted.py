@@ -67,9 +67,10 @@ def check_tags(registry: Registry, images: list) -> int:
     return new
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number, count", [(signal.SIGKILL, 1), (signal.SIGKILL, 4), (signal.SIGINT, 1), (signal.SIGTERM, 4)]
+)
 @pytest.mark.parametrize("operation", ["upload post", "upload put", "manifest put"])
-@pytest.mark.parametrize("count", [1, 4])
 def test_an_interrupted_push(start, registry, images, number, operation, count):
     # The registry is slow, so that the signal arrives while images are pushed.
     registry.faults = [Fault(on=operation, delay=0.05)]

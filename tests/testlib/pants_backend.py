@@ -1,11 +1,14 @@
 """A RuleRunner with the rules and targets of the backend."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from pants.backend.python.goals import package_dists
+from pants.base.build_root import BuildRoot
 from pants.core.goals import publish
 from pants.core.goals.package import BuiltPackage
 from pants.core.goals.publish import PublishProcesses
@@ -40,6 +43,23 @@ assert package_dists
 
 class Backend(RuleRunner):
     """A RuleRunner with methods to package images."""
+
+    def reset(self) -> None:
+        """Remove all files, and forget results and options, so that the next test begins as with a new Backend.
+
+        A new Backend for each test would cost the solution of the rules, and memory and open files until the end of the
+        process, because Pants does not release the store of a RuleRunner.
+        """
+        for path in Path(self.build_root).iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        Path(self.pants_workdir).mkdir()
+        BuildRoot().path = self.build_root
+        self.scheduler.scheduler.invalidate_all()
+        self.extra_session_values = {}
+        self.set_options([], env_inherit={"PATH"})
 
     def package(self, address: str, field_set_type=ContainerImageFieldSet) -> BuiltPackage:
         target = self.get_target(_address(address))

@@ -154,11 +154,28 @@ class _Connection(_Mixin):  # type: ignore[misc]
     def getresponse(self) -> Any:
         received, self._sender.received = self._sender.received, b""
         plain_class = self.response_class
-        self.response_class = partial(
-            StrictResponse, clock=self._clock, received=received, connection=self, close_after=self._body_incomplete
-        )
+        responses: list[StrictResponse] = []
+
+        def make_response(*args: Any, **options: Any) -> StrictResponse:
+            response = StrictResponse(
+                *args,
+                **options,
+                clock=self._clock,
+                received=received,
+                connection=self,
+                close_after=self._body_incomplete,
+            )
+            responses.append(response)
+            return response
+
+        self.response_class = make_response
         try:
             return super().getresponse()
+        except BaseException:
+            # After "Connection: close", only the response holds the socket.
+            for response in responses:
+                response.close()
+            raise
         finally:
             # No reference cycle: connections and responses are finalized when they are dropped, not during other work.
             self.response_class = plain_class

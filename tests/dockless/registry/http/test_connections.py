@@ -419,3 +419,21 @@ def test_a_missing_body_is_not_awaited_to_reuse_the_connection(pool):
             response = pool.send(HttpRequest("GET", f"http://{host}/", read_timeout=20.0))
             response.drain(0.2)
             assert response.status == 201 and response.read_some(10) == b""
+
+
+@pytest.mark.parametrize("lengths", [b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Content-Length: 2, 3\r\n"])
+def test_an_invalid_response_closes_its_connection(pool, lengths):
+    """Not the garbage collector, which may run much later."""
+    closed = threading.Event()
+
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + lengths + b"\r\n{}x")
+        with contextlib.suppress(ConnectionResetError):
+            connection.recv(1)
+        closed.set()
+
+    with raw_server(serve) as host:
+        with pytest.raises(RegistryError) as caught:
+            exchange(pool, f"http://{host}/")
+        assert closed.wait(20), caught
