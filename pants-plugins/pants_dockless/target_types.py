@@ -8,6 +8,7 @@ from pants.core.goals.package import OutputPathField
 from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
+    AsyncFieldMixin,
     BoolField,
     Dependencies,
     DictStringToStringField,
@@ -946,18 +947,28 @@ PUBLISH_FIELDS = (
 )
 
 
-class ImagesField(SpecialCasedDependencies):
-    """The images of an index."""
+class ImagesField(StringSequenceField, AsyncFieldMixin):
+    """The images of an index.
+
+    Not a field of the type `SpecialCasedDependencies`: Pants does not resolve the address of a target with parameters
+    there. The dependencies are inferred instead.
+    """
 
     alias = "images"
     required = True
     help = help_text(
         """
         Addresses of the `container_image` targets in the index, in this order. Each platform may occur once. For an
-        image with several platforms, all of its platforms are in the index. Write the full address of an image with
-        parameters, as in `:image@platforms=amd64`.
+        image with several platforms, all of its platforms are in the index. The address of a target with parameters
+        means all of its images; `:image@platforms=amd64` means one of them.
         """
     )
+
+
+class ImageIndexDependenciesField(Dependencies):
+    """The dependencies of an index: its images, which are inferred. The name hides the field from users."""
+
+    alias = "_dependencies"
 
 
 class ImageField(SingleAddressField):
@@ -1162,6 +1173,7 @@ class ImageIndexTarget(Target):
     core_fields = (
         *COMMON_TARGET_FIELDS,
         ImagesField,
+        ImageIndexDependenciesField,
         EnvironmentField,
         FormatField,
         AnnotationsField,

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
+from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.fs import Digest, MergeDigests
-from pants.engine.target import SpecialCasedDependencies, Target
+from pants.engine.target import AsyncFieldMixin, SpecialCasedDependencies, Target
 from pants.util.frozendict import FrozenDict
 
 from dockless.oci.digest import Digest as ContentDigest
@@ -100,12 +101,14 @@ def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
     )
 
 
-async def resolve_images(field: SpecialCasedDependencies, hint: str, *, indexes: bool = False) -> tuple[Target, ...]:
-    """Return the `container_image` targets whose addresses are in `field`; with `indexes` also `image_index` targets.
+async def resolve_images(
+    field: AsyncFieldMixin, inputs: UnparsedAddressInputs, hint: str, *, indexes: bool = False
+) -> tuple[Target, ...]:
+    """Return the `container_image` targets with the addresses in `field`; with `indexes` also `image_index` targets.
 
     Raises TargetError with this hint if an address is the address of another target.
     """
-    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
+    targets = await _compat.resolve_targets(inputs)
     for target in targets:
         if not target.has_field(ContainerImageDependenciesField) and not (indexes and target.has_field(ImagesField)):
             raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
@@ -133,5 +136,5 @@ async def build_image_of(target: Target) -> BuiltImage:
 
 async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
     """Return the image whose address is the value of `field`, with its published layers. See `resolve_images`."""
-    (target,) = await resolve_images(field, hint, indexes=True)
+    (target,) = await resolve_images(field, field.to_unparsed_address_inputs(), hint, indexes=True)
     return await build_image_of(target)
