@@ -964,6 +964,14 @@ class ImagesField(StringSequenceField, AsyncFieldMixin):
         """
     )
 
+    def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
+        """Return the addresses."""
+        return UnparsedAddressInputs(
+            self.value or (),
+            owning_address=self.address,
+            description_of_origin=f"the `{self.alias}` from the target {self.address}",
+        )
+
 
 class ImageIndexDependenciesField(Dependencies):
     """The dependencies of an index: its images, which are inferred. The name hides the field from users."""

@@ -133,9 +133,15 @@ def test_dependencies_are_the_images(backend, packaged):
 
 def test_other_targets_take_one_of_several_parametrizations(backend, packaged):
     """Two images would have the same reference. The error lists the addresses."""
-    backend.write_files({"b/BUILD": 'push_image(name="push", image="app:many", registries=["mirror.example"])\n'})
-    line = backend.error_line(lambda: backend.package("b:push", PushImageFieldSet))
-    assert "b:push" in line and "app:many@platforms=amd64" in line and "app:many@platforms=arm64" in line
+    message = (
+        "b:x: field `{}`: app:many has parameters, so that it means 2 images; write one of app:many@platforms=amd64, "
+        "app:many@platforms=arm64, or the address of an image_index"
+    )
+    backend.write_files({"b/BUILD": 'push_image(name="x", image="app:many", registries=["mirror.example"])\n'})
+    line = backend.error_line(lambda: backend.package("b:x", PushImageFieldSet))
+    assert line == message.format("image")
+    backend.write_files({"b/BUILD": 'container_image(name="x", base="app:many")\n'})
+    assert backend.error_line(lambda: backend.package("b:x")) == message.format("base")
 
 
 def test_a_base_of_another_image(backend, packaged):

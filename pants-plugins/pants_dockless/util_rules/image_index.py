@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from pants.base.specs import AddressLiteralSpec, RawSpecsWithoutFileOwners
-from pants.engine.addresses import Address, Addresses, AddressInput, UnparsedAddressInputs
+from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.fs import CreateDigest, FileContent
 from pants.engine.rules import Rule, collect_rules, rule
 from pants.engine.target import FieldSet, InferDependenciesRequest, InferredDependencies
@@ -21,6 +20,7 @@ from pants_dockless.errors import TargetError
 from pants_dockless.field_sets import ImageIndexFieldSet
 from pants_dockless.target_types import ImageIndexDependenciesField, ImagesField
 from pants_dockless.util_rules.built_image import BuiltImage, build_image_of, resolve_images
+from pants_dockless.util_rules.parametrizations import find_parametrizations
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,16 @@ class InferImages(InferDependenciesRequest[ImageIndexDependenciesFieldSet]):
     infer_from = ImageIndexDependenciesFieldSet
 
 
-# Before the rule: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
-async def _find_addresses(field: ImagesField) -> Addresses:
-    """Return the addresses in `images`, with all parametrizations of a target whose parameters are not given."""
-    origin = f"the `{field.alias}` from the target {field.address}"
-    inputs = [
-        AddressInput.parse(text, relative_to=field.address.spec_path, description_of_origin=origin)
-        for text in field.value or ()
-    ]
-    literals = tuple(
-        AddressLiteralSpec(
-            each.path_component, each.target_component, each.generated_component, FrozenDict(each.parameters)
-        )
-        for each in inputs
-    )
-    return await _compat.addresses_of_specs(RawSpecsWithoutFileOwners(origin, address_literals=literals))
-
-
 @rule
 async def infer_images(request: InferImages) -> InferredDependencies:
     """Return the images of an index."""
-    return InferredDependencies(await _find_addresses(request.field_set.images))
+    return InferredDependencies(await find_parametrizations(request.field_set.images.to_unparsed_address_inputs()))
 
 
 async def build_index(field_set: ImageIndexFieldSet) -> BuiltImage:
     """Build the index of an `image_index`. Raises TargetError."""
     hint = "use the addresses of container_image targets"
-    addresses = await _find_addresses(field_set.images)
+    addresses = await find_parametrizations(field_set.images.to_unparsed_address_inputs())
     inputs = UnparsedAddressInputs(
         (address.spec for address in addresses), owning_address=None, description_of_origin=str(field_set.address)
     )
