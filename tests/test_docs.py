@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pants.backend.docker.subsystems.docker_options import DockerOptions
+from pants.backend.docker.target_types import DockerImageTarget
+from pants.option.option_types import collect_options_info
 from real_tools import ROOT
 
 from pants_dockless import register, target_types
@@ -46,6 +49,16 @@ def test_links(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_each_field_and_option_of_the_docker_backend_is_on_the_page():
+    rows = table("docker-image.md", "Fields") + table("docker-image.md", "Options")
+    theirs = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert {field.alias for field in DockerImageTarget.core_fields} <= theirs
+    options = list(collect_options_info(DockerOptions))
+    # Later releases of Pants have another name for the names.
+    names = {getattr(info, "flag_names", None) or info.args for info in options}
+    assert {name.lstrip("-").replace("-", "_") for name, *_ in names} <= theirs
 
 
 def test_fields_that_replace_those_of_docker_image():

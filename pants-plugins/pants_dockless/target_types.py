@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 from pants.core.goals.package import OutputPathField
+from pants.core.goals.run import RestartableField
 from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
@@ -1141,6 +1142,7 @@ class ContainerImageTarget(Target):
         OutputField,
         IncludeBaseLayersField,
         ExtraRunArgsField,
+        RestartableField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )
@@ -1188,6 +1190,7 @@ class ImageIndexTarget(Target):
         OutputField,
         IncludeBaseLayersField,
         ExtraRunArgsField,
+        RestartableField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )
