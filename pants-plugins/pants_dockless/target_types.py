@@ -59,7 +59,7 @@ class SingleAddressField(SpecialCasedDependencies):
     value: Optional[str]  # type: ignore[assignment]
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:  # type: ignore[override]
         """Check that the value is a string."""
         if raw_value is not None and not isinstance(raw_value, str):
             raise InvalidFieldTypeException(address, cls.alias, raw_value, expected_type="a string")
@@ -473,7 +473,7 @@ class BaseField(SingleAddressField):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:  # type: ignore[override]
         """Reject references without a digest."""
         value = super().compute_value(raw_value, address)
         if value and "@sha256:" not in value and _REGISTRY.match(value):
@@ -831,7 +831,9 @@ class BasePlatformsField(StringSequenceField):
 
 
 class BaseImageDependenciesField(Dependencies):
-    """The dependencies of a base image: the lockfile, which Pants infers."""
+    """The dependencies of a base image: the lockfile, which is inferred. The name hides the field from users."""
+
+    alias = "_dependencies"
 
 
 # -- Publishing: fields of `container_image` and `push_image` --
