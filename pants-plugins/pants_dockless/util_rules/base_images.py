@@ -152,6 +152,6 @@ async def find_reference(field: BaseField) -> Optional[BaseReference]:
     """
     if field.reference:
         return BaseReference(field.reference)
-    await check_one_parametrization(field, "image")
+    await check_one_parametrization(field)
     target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
     return BaseReference(target[ReferenceField].value or "", target) if target.has_field(ReferenceField) else None

@@ -137,7 +137,7 @@ async def build_image_of(target: Target) -> BuiltImage:
 
 async def resolve_image(field: SingleAddressField, hint: str) -> Target:
     """Return the `container_image` or `image_index` whose address is the value of `field`. See `resolve_images`."""
-    await check_one_parametrization(field, "image")
+    await check_one_parametrization(field)
     (target,) = await resolve_images(field, field.to_unparsed_address_inputs(), hint, indexes=True)
     return target
 

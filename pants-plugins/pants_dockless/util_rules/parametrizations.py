@@ -26,13 +26,13 @@ async def find_parametrizations(inputs: UnparsedAddressInputs) -> Addresses:
     )
 
 
-async def check_one_parametrization(field: SingleAddressField, kind: str) -> None:
-    """Raise TargetError if the address means several targets. `kind` is what the field names, such as `image`."""
+async def check_one_parametrization(field: SingleAddressField) -> None:
+    """Raise TargetError if the address means several targets."""
     addresses = await find_parametrizations(field.to_unparsed_address_inputs())
     if len(addresses) > 1:
         raise TargetError(
             field.address,
             field.alias,
-            f"{field.value} has parameters, so that it means {len(addresses)} {kind}s",
+            f"{field.value} has parameters, so that it means {len(addresses)} images",
             hint=f"write one of {', '.join(address.spec for address in addresses)}, or the address of an image_index",
         )
