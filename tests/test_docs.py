@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pants.backend.docker.subsystems.docker_options import DockerOptions
+from pants.backend.docker.target_types import DockerImageTarget
+from pants.option.option_types import collect_options_info
 from real_tools import ROOT
 
 from pants_dockless import register, target_types
@@ -29,10 +32,15 @@ def anchors(page: Path) -> set:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def section(page: str, title: str) -> str:
+    """Returns the text below a title."""
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
 def table(page: str, title: str) -> list:
     """Returns the cells of each row of the table below a title."""
-    section = (ROOT / "docs" / page).read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    text = section((ROOT / "docs" / page).read_text(), title)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert rows
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
@@ -46,6 +54,16 @@ def test_links(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_each_field_and_option_of_the_docker_backend_is_on_the_page():
+    rows = table("docker-image.md", "Fields") + table("docker-image.md", "Options")
+    theirs = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert {field.alias for field in DockerImageTarget.core_fields} <= theirs
+    options = list(collect_options_info(DockerOptions))
+    # Later releases of Pants have another name for the names.
+    names = {getattr(info, "flag_names", None) or info.args for info in options}
+    assert {name.lstrip("-").replace("-", "_") for name, *_ in names} <= theirs
 
 
 def test_fields_that_replace_those_of_docker_image():
@@ -65,20 +83,22 @@ def test_options_that_replace_those_of_docker():
     assert all(hasattr(Dockless, name) for name in ("registries", "default_repository", "env_vars"))
 
 
-@pytest.mark.parametrize("title", ["Building", "Registries"])
-def test_errors_of_troubleshooting_exist(title):
+def test_errors_of_troubleshooting_exist():
     sources = [path.read_text() for top in ("src", "pants-plugins") for path in (ROOT / top).rglob("*.py")]
     # Adjacent literals are one text, and a replacement field stands for any text.
     texts = "\n".join(re.sub(r'"\s*\n\s*f?"', "", source) for source in sources)
-    for error, _, _ in table("troubleshooting.md", title):
-        text = error.strip("`").replace("base_images.lock", "{options.lockfile}")
-        assert text in texts, text
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    titles = [title for title in re.findall("^## (.*)$", page, re.MULTILINE) if "\n| Error |" in section(page, title)]
+    errors = [error.strip("`") for title in titles for error, _, _ in table("troubleshooting.md", title)]
+    assert len(titles) == page.count("| Error |")
+    for error in errors:
+        assert error.replace("base_images.lock", "{options.lockfile}") in texts, error
+    assert len(set(errors)) == len(errors)
 
 
 @pytest.mark.parametrize("title", ["GitHub Actions", "GitLab"])
 def test_ci_files(title):
-    section = (ROOT / "docs/ci.md").read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
-    (language, text), *others = FENCE.findall(section)
+    (language, text), *others = FENCE.findall(section((ROOT / "docs/ci.md").read_text(), title))
     assert language == "yaml" and not others
     document = yaml.safe_load(text)
     if title == "GitLab":

@@ -14,7 +14,7 @@ from pants_dockless.target_types import (
     ImageTestTarget,
     PushImageTarget,
 )
-from pants_dockless.util_rules import image_layer, interpreter, lockfile_dependencies
+from pants_dockless.util_rules import image_index, image_layer, interpreter, lockfile_dependencies
 
 
 def target_types() -> Iterable[type[Target]]:
@@ -33,6 +33,7 @@ def rules() -> Iterable[Any]:
     """Return the rules of the backend."""
     return [
         *interpreter.rules(),
+        *image_index.rules(),
         *image_layer.rules(),
         *generate_lockfiles.rules(),
         *lockfile_dependencies.rules(),

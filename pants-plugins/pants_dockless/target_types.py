@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 from pants.core.goals.package import OutputPathField
+from pants.core.goals.run import RestartableField
 from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.target import (
     COMMON_TARGET_FIELDS,
+    AsyncFieldMixin,
     BoolField,
     Dependencies,
     DictStringToStringField,
@@ -57,7 +59,7 @@ class SingleAddressField(SpecialCasedDependencies):
     value: Optional[str]  # type: ignore[assignment]
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:  # type: ignore[override]
         """Check that the value is a string."""
         if raw_value is not None and not isinstance(raw_value, str):
             raise InvalidFieldTypeException(address, cls.alias, raw_value, expected_type="a string")
@@ -471,7 +473,7 @@ class BaseField(SingleAddressField):
     )
 
     @classmethod
-    def compute_value(cls, raw_value: Any, address: Address) -> Optional[str]:  # type: ignore[override]
+    def compute_value(cls, raw_value: Optional[str], address: Address) -> Optional[str]:  # type: ignore[override]
         """Reject references without a digest."""
         value = super().compute_value(raw_value, address)
         if value and "@sha256:" not in value and _REGISTRY.match(value):
@@ -829,7 +831,9 @@ class BasePlatformsField(StringSequenceField):
 
 
 class BaseImageDependenciesField(Dependencies):
-    """The dependencies of a base image: the lockfile, which Pants infers."""
+    """The dependencies of a base image: the lockfile, which is inferred. The name hides the field from users."""
+
+    alias = "_dependencies"
 
 
 # -- Publishing: fields of `container_image` and `push_image` --
@@ -946,18 +950,36 @@ PUBLISH_FIELDS = (
 )
 
 
-class ImagesField(SpecialCasedDependencies):
-    """The images of an index."""
+class ImagesField(StringSequenceField, AsyncFieldMixin):
+    """The images of an index.
+
+    Not a field of the type `SpecialCasedDependencies`: Pants does not resolve the address of a target with parameters
+    there. The dependencies are inferred instead.
+    """
 
     alias = "images"
     required = True
     help = help_text(
         """
         Addresses of the `container_image` targets in the index, in this order. Each platform may occur once. For an
-        image with several platforms, all of its platforms are in the index. Write the full address of an image with
-        parameters, as in `:image@platforms=amd64`.
+        image with several platforms, all of its platforms are in the index. The address of a target with parameters
+        means all of its images; `:image@platforms=amd64` means one of them.
         """
     )
+
+    def to_unparsed_address_inputs(self) -> UnparsedAddressInputs:
+        """Return the addresses."""
+        return UnparsedAddressInputs(
+            self.value or (),
+            owning_address=self.address,
+            description_of_origin=f"the `{self.alias}` from the target {self.address}",
+        )
+
+
+class ImageIndexDependenciesField(Dependencies):
+    """The dependencies of an index: its images, which are inferred. The name hides the field from users."""
+
+    alias = "_dependencies"
 
 
 class ImageField(SingleAddressField):
@@ -1122,6 +1144,7 @@ class ContainerImageTarget(Target):
         OutputField,
         IncludeBaseLayersField,
         ExtraRunArgsField,
+        RestartableField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )
@@ -1162,12 +1185,14 @@ class ImageIndexTarget(Target):
     core_fields = (
         *COMMON_TARGET_FIELDS,
         ImagesField,
+        ImageIndexDependenciesField,
         EnvironmentField,
         FormatField,
         AnnotationsField,
         OutputField,
         IncludeBaseLayersField,
         ExtraRunArgsField,
+        RestartableField,
         OutputPathField,
         *PUBLISH_FIELDS,
     )

@@ -3,7 +3,12 @@
 import json
 import os
 import platform
+import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +17,9 @@ from pants.core.goals.run import RunRequest
 from pants.engine.addresses import Address
 from pants.engine.rules import QueryRule
 from pants_backend import make_backend
-from real_tools import containers_storage, need, run
+from real_tools import ROOT, containers_storage, need, run
 
-from dockless import Image, InlineFile, Layer, copy_image
+from dockless import Image, ImageIndex, InlineFile, Layer, copy_image
 from dockless.testing import Registry
 from pants_dockless.goals.run import RunImageFieldSet
 
@@ -81,18 +86,35 @@ def test_docker_loads_an_oci_archive_since_25(docker, image, tmp_path):
     assert run_docker(docker, "test/oci:1") == PRINTED
 
 
+@contextmanager
+def dockless_serve() -> Iterator[str]:
+    """Runs the command `dockless serve`, and returns the registry's address."""
+    command = [sys.executable, "-m", "dockless", "serve", "--listen=127.0.0.1:0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    try:
+        yield re.search(r"http://(127\.0\.0\.1:[0-9]+)", process.stdout.readline())[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
 def test_docker_pulls_runs_and_pushes(docker, image):
-    with Registry() as registry:
-        pushed = image.save(f"{registry.host}/test/pulled", tags=["1"])
-        name = f"{registry.host}/test/pulled"
+    """With the command `dockless serve`. The image is one of an index, and the other one cannot run on this machine."""
+    other = Image.scratch("linux/s390x").add_layer(Layer.from_files({SHELL: InlineFile("not a program", mode=0o755)}))
+    index = ImageIndex([other, image])
+    with dockless_serve() as host:
+        name = f"{host}/test/pulled"
+        pushed = index.save(name, tags=["1"])
         docker("pull", "--quiet", f"{name}@{pushed.digest}")
         assert run_docker(docker, f"{name}@{pushed.digest}") == PRINTED
         docker("pull", "--quiet", f"{name}:1")
-        docker("tag", f"{name}:1", f"{registry.host}/test/pushed:2")
-        docker("push", "--quiet", f"{registry.host}/test/pushed:2")
-        again = Image.from_registry(f"{registry.host}/test/pushed:2")
+        assert docker("image", "inspect", "--format", "{{.Id}}", f"{name}:1").out.strip() == config_digest(image)
+        docker("tag", f"{name}:1", f"{host}/test/pushed:2")
+        docker("push", "--quiet", f"{host}/test/pushed:2")
+        again = Image.from_registry(f"{host}/test/pushed:2")
         assert config_digest(again) == config_digest(image)
-        docker("rmi", "--force", f"{registry.host}/test/pushed:2", f"{name}:1")
+        docker("rmi", "--force", f"{host}/test/pushed:2", f"{name}:1")
 
 
 def test_docker_saves_and_the_image_comes_back(docker, image, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pants.backend.experimental.adhoc import register as adhoc
+from pants.backend.python.target_types import PythonTestTarget
 from pants.backend.shell.target_types import ShellCommandTarget
 from pants.backend.shell.util_rules import shell_command
 from pants.core.goals import test as test_goal
@@ -20,7 +21,7 @@ from pants.core.util_rules import archive
 from pants.engine.addresses import Address
 from pants.engine.fs import DigestContents
 from pants.engine.rules import QueryRule
-from pants.engine.target import COMMON_TARGET_FIELDS, HydratedSources, HydrateSourcesRequest, SourcesField, Target
+from pants.engine.target import HydratedSources, HydrateSourcesRequest, SourcesField, Target
 from pants_backend import make_backend
 
 from pants_dockless.field_sets import PushImageFieldSet
@@ -35,14 +36,12 @@ push_image(name="push", image=":image", registries=["reg.example"], repository="
 PAGE = (Path(__file__).parents[2] / "docs/run-and-test.md").read_text()
 (RECIPE,) = re.findall(r"^```python\n# app/BUILD\n(file\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 (TEMPLATE,) = re.findall(r"^```yaml\n# app/deployment.yaml.in\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-class PackageUser(Target):
-    """A target with `runtime_package_dependencies`, such as `python_test`."""
-
-    alias = "package_user"
-    core_fields = (*COMMON_TARGET_FIELDS, RuntimePackageDependenciesField)
-    help = "For this test."
+(PYTEST_TARGET,) = re.findall(r"^```python\n# app/BUILD\n(python_tests\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+# The target that the rules of the Python backend generate.
+PYTEST_TARGET = PYTEST_TARGET.replace("python_tests(", "python_test(").replace(
+    'sources=["test_image.py"]', 'source="test_image.py"'
+)
+(PYTEST,) = re.findall(r"^```python\n# app/test_image.py\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def backend():
             QueryRule(BuiltPackage, [ArchiveFieldSet]),
             QueryRule(BuiltPackageDependencies, [BuildPackageDependenciesRequest]),
         ],
-        [*adhoc.target_types(), ShellCommandTarget, PackageUser],
+        [*adhoc.target_types(), ShellCommandTarget, PythonTestTarget],
     )
     return made
 
@@ -134,11 +133,31 @@ adhoc_tool(
     ],
 )
 def test_the_packages_of_a_test(backend, output, expected):
-    write(backend, 'package_user(name="user", runtime_package_dependencies=[":image", ":push"])', output)
-    request = BuildPackageDependenciesRequest(target(backend, "user")[RuntimePackageDependenciesField])
-    packages = backend.request(BuiltPackageDependencies, [request])
-    files = [path for package in packages for path in backend.files(package)]
+    write(backend, PYTEST_TARGET.replace('":image"', '":image", ":push"'), output)
+    files = packages_of_the_test(backend)
     assert {path for path in files if "/blobs/" not in path} == {*expected, "app/push.json"}
+
+
+def packages_of_the_test(backend) -> dict:
+    """Return the files of packages that Pants adds to the sandbox of a `python_test`."""
+    backend.write_files({"app/test_image.py": PYTEST})
+    request = BuildPackageDependenciesRequest(target(backend, "tests")[RuntimePackageDependenciesField])
+    packages = backend.request(BuiltPackageDependencies, [request])
+    return {path: data for package in packages for path, data in backend.files(package).items()}
+
+
+def test_the_example_with_pytest(backend, tmp_path, monkeypatch):
+    write(backend, PYTEST_TARGET)
+    for path, data in packages_of_the_test(backend).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    example: dict = {}
+    exec(PYTEST, example)
+    tests = [value for name, value in example.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
 
 
 def test_an_archive_contains_the_image(backend):

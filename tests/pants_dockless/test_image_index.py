@@ -5,7 +5,9 @@ import json
 import pytest
 from made_images import make_image
 from pants.core.goals.publish import PublishProcesses
-from pants.engine.addresses import Address
+from pants.engine.addresses import Address, Addresses
+from pants.engine.rules import QueryRule
+from pants.engine.target import Dependencies, DependenciesRequest
 from pants.testutil.rule_runner import mock_console
 from pants_backend import make_backend
 
@@ -47,7 +49,7 @@ container_image(
 @pytest.fixture(scope="module")
 def backend():
     """One engine for all tests."""
-    return make_backend()
+    return make_backend([QueryRule(Addresses, [DependenciesRequest])])
 
 
 @pytest.fixture
@@ -107,9 +109,39 @@ def test_parametrized_platforms(backend, packaged):
     )
     metadata, _ = packaged("b:index")
     assert metadata["platforms"] == ["linux/amd64", "linux/arm64"]
+    # The address without parameters means all images, in the order of the parameters.
     backend.write_files({"b/BUILD": 'image_index(name="index", images=["app:many"])\n'})
-    line = backend.error_line(lambda: packaged("b:index"))
-    assert "app:many@platforms=amd64" in line and "b:index" in line
+    assert packaged("b:index")[0]["digest"] == metadata["digest"]
+    text = FILES["app/BUILD"].replace(
+        'amd64=["linux/amd64"], arm64=["linux/arm64"]', 'b=["linux/arm64"], a=["linux/amd64"]'
+    )
+    assert text != FILES["app/BUILD"]
+    backend.write_files({"app/BUILD": text})
+    assert packaged("b:index")[0]["platforms"] == ["linux/arm64", "linux/amd64"]
+
+
+def test_dependencies_are_the_images(backend, packaged):
+    backend.write_files({"b/BUILD": 'image_index(name="index", images=["app:many", "app:amd64"])\n'})
+    target = backend.get_target(Address("b", target_name="index"))
+    dependencies = backend.request(Addresses, [DependenciesRequest(target[Dependencies])])
+    assert [each.spec for each in dependencies] == [
+        "app:amd64",
+        "app:many@platforms=amd64",
+        "app:many@platforms=arm64",
+    ]
+
+
+def test_other_targets_take_one_of_several_parametrizations(backend, packaged):
+    """Two images would have the same reference. The error lists the addresses."""
+    message = (
+        "b:x: field `{}`: app:many has parameters, so that it means 2 images; write one of app:many@platforms=amd64, "
+        "app:many@platforms=arm64, or the address of an image_index"
+    )
+    backend.write_files({"b/BUILD": 'push_image(name="x", image="app:many", registries=["mirror.example"])\n'})
+    line = backend.error_line(lambda: backend.package("b:x", PushImageFieldSet))
+    assert line == message.format("image")
+    backend.write_files({"b/BUILD": 'container_image(name="x", base="app:many")\n'})
+    assert backend.error_line(lambda: backend.package("b:x")) == message.format("base")
 
 
 def test_a_base_of_another_image(backend, packaged):

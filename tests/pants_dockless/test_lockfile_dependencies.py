@@ -106,10 +106,25 @@ def test_changed_entries(selected, text, expected):
     assert selected(text, "--changed-since=HEAD") == expected
 
 
-def test_without_changed_since_all_images_with_a_base_depend_on_the_lockfile(selected):
+def test_without_selected_changes_all_images_with_a_base_depend_on_the_lockfile(selected):
     assert selected(lockfile()) == ALL
-    # Other ways to select changes are not compared by entry.
-    assert selected(None, "--changed-diffspec=HEAD") == ALL
+
+
+def test_commits_of_a_diffspec(backend, selected):
+    """The entries are compared between the commits, not with the files of the checkout."""
+    python, debian = lockfile(**{PYTHON: {"digest": "p2"}}), lockfile(**{DEBIAN: {"digest": "d2"}})
+    for text in (python, debian, "no JSON"):
+        backend.write_files({"base_images.lock": text})
+        commit(backend)
+    commit(backend)
+    assert selected(None, "--changed-diffspec=HEAD~3") == ON_PYTHON
+    assert selected(None, "--changed-diffspec=HEAD~2") == ON_PYTHON | ON_DEBIAN
+    assert selected(None, "--changed-diffspec=HEAD~4..HEAD~3") == ON_PYTHON
+    assert selected(None, "--changed-diffspec=HEAD~4..HEAD~2") == ON_DEBIAN
+    assert selected(None, "--changed-diffspec=HEAD~1") == ALL
+    assert selected(None, "--changed-diffspec=HEAD") == set()  # the commit does not change the lockfile
+    assert selected(None, "--changed-diffspec=nonsense") == ALL
+    assert selected(None, "--changed-since=nonsense", "--changed-diffspec=HEAD~3") == ON_PYTHON
 
 
 def test_comparison_with_the_merge_base(backend, selected):

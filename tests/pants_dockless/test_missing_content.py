@@ -1,6 +1,7 @@
 """Targets that contribute nothing to an image are reported, and fields are shown as they were written."""
 
 import pytest
+from pants.backend.docker.target_types import DockerImageTarget
 from pants.backend.python.target_types import PythonRequirementTarget, PythonSourceTarget
 from pants.engine.addresses import Address
 from pants_backend import make_backend
@@ -26,13 +27,39 @@ target(name="empty")
 @pytest.fixture(scope="module")
 def backend():
     # Without the rules for these targets: the inference of dependencies downloads pex.
-    made = make_backend((), (PythonRequirementTarget, PythonSourceTarget))
+    made = make_backend((), (DockerImageTarget, PythonRequirementTarget, PythonSourceTarget))
     made.write_files(FILES)
     return made
 
 
 def warnings(caplog) -> list:
     return [record.getMessage() for record in caplog.records if record.name.startswith("pants_dockless")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            "dependencies=[':old']",
+            "field `dependencies`: the target b:old has the type `docker_image`, which cannot be the content of a "
+            "layer; use the addresses of the files and packages in the image",
+        ),
+        (
+            "layers=[':other']",
+            "field `layers`: the target b:other has the type `container_image`, not `image_layer`; write the "
+            "address in the field `base`",
+        ),
+        (
+            "base=':old'",
+            "field `base`: the target b:old has the type `docker_image`, not `container_image`; use the address of a "
+            "base_image or a container_image, or a reference with a digest",
+        ),
+    ],
+)
+def test_an_image_in_the_wrong_field(backend, fields, message):
+    others = 'docker_image(name="old", instructions=["FROM scratch"])\ncontainer_image(name="other", cmd=["a"])\n'
+    backend.write_files({"b/BUILD": f'{others}container_image(name="image", {fields})\n'})
+    assert backend.error_line(lambda: backend.package("b:image")) == f"b:image: {message}"
 
 
 HINT = "depend on files, resources or a package such as pex_binary or archive"

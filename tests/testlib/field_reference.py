@@ -35,7 +35,9 @@ def render() -> str:
     lines = [_INTRODUCTION, "## Targets\n"]
     for target in targets:
         own = list(_own_fields(target))
-        others = sorted({field.alias for field in target.core_fields} - {field.alias for field in own})
+        aliases = {field.alias for field in target.core_fields} - {field.alias for field in own}
+        # `pants help` hides fields whose names begin with an underscore, too.
+        others = sorted(alias for alias in aliases if not alias.startswith("_"))
         lines.append(f"### {target.alias}\n\n{_text(target.help)}\n")
         lines.append(f"Fields: {', '.join(f'`{field.alias}`' for field in own)}.\n")
         lines.append(f"Fields of Pants: {', '.join(f'`{alias}`' for alias in others)}.\n")

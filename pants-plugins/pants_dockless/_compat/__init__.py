@@ -30,6 +30,7 @@ else:
 if Version("2.29.0.dev0") <= PANTS_SEMVER:
     from pants_dockless._compat.call_by_name import (
         add_prefix,
+        addresses_of_specs,
         build_package,
         concurrently,
         create_digest,
@@ -53,6 +54,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
 else:
     from pants_dockless._compat.get import (
         add_prefix,
+        addresses_of_specs,
         build_package,
         concurrently,
         create_digest,
@@ -111,6 +113,7 @@ __all__ = [
     "EnvironmentField",
     "RunId",
     "add_prefix",
+    "addresses_of_specs",
     "build_package",
     "concurrently",
     "create_digest",

@@ -6,6 +6,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from pants.base.specs import RawSpecsWithoutFileOwners
 from pants.core.goals.package import (
     BuiltPackage,
     EnvironmentAwarePackageRequest,
@@ -13,7 +14,7 @@ from pants.core.goals.package import (
 )
 from pants.core.util_rules.misc import extract_keep_sandboxes
 from pants.engine import intrinsics, rules
-from pants.engine.addresses import UnparsedAddressInputs
+from pants.engine.addresses import Addresses, UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import (
     AddPrefix,
@@ -28,7 +29,10 @@ from pants.engine.fs import (
 from pants.engine.goal import CurrentExecutingGoals
 from pants.engine.internals import graph
 from pants.engine.internals.native_engine import ProcessExecutionEnvironment
-from pants.engine.internals.specs_rules import find_valid_field_sets_for_target_roots
+from pants.engine.internals.specs_rules import (
+    addresses_from_raw_specs_without_file_owners,
+    find_valid_field_sets_for_target_roots,
+)
 from pants.engine.intrinsics import execute_process, run_interactive_process
 from pants.engine.platform import Platform
 from pants.engine.process import FallibleProcessResult, InteractiveProcess, InteractiveProcessResult, Process
@@ -118,6 +122,11 @@ async def field_sets_of_roots(request: TargetRootsToFieldSetsRequest[Any]) -> Ta
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:
     """Return the targets with these addresses. Target generators are replaced by their targets."""
     return await graph.resolve_targets(**implicitly({request: UnparsedAddressInputs}))
+
+
+async def addresses_of_specs(request: RawSpecsWithoutFileOwners) -> Addresses:
+    """Return the addresses that specs match. A target with parameters is replaced by all of its parametrizations."""
+    return await addresses_from_raw_specs_without_file_owners(request, **implicitly())
 
 
 async def resolve_dependencies(request: DependenciesRequest) -> Targets:

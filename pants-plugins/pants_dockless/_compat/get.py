@@ -3,8 +3,9 @@
 from collections.abc import Generator, Iterable
 from typing import Any
 
+from pants.base.specs import RawSpecsWithoutFileOwners
 from pants.core.goals.package import BuiltPackage, EnvironmentAwarePackageRequest
-from pants.engine.addresses import UnparsedAddressInputs
+from pants.engine.addresses import Addresses, UnparsedAddressInputs
 from pants.engine.env_vars import EnvironmentVars, EnvironmentVarsRequest
 from pants.engine.fs import (
     AddPrefix,
@@ -103,6 +104,11 @@ async def field_sets_of_roots(request: TargetRootsToFieldSetsRequest[Any]) -> Ta
 async def resolve_targets(request: UnparsedAddressInputs) -> Targets:
     """Return the targets with these addresses. Target generators are replaced by their targets."""
     return await Get(Targets, UnparsedAddressInputs, request)
+
+
+async def addresses_of_specs(request: RawSpecsWithoutFileOwners) -> Addresses:
+    """Return the addresses that specs match. A target with parameters is replaced by all of its parametrizations."""
+    return await Get(Addresses, RawSpecsWithoutFileOwners, request)
 
 
 async def resolve_dependencies(request: DependenciesRequest) -> Targets:

@@ -28,7 +28,7 @@ from pants_dockless.util_rules.built_image import (
     ImageArtifact,
     build_image_of,
     image_artifact,
-    resolve_images,
+    resolve_image,
 )
 from pants_dockless.util_rules.destinations import Destination, find_destinations
 from pants_dockless.util_rules.export import export_image, place_output
@@ -122,7 +122,7 @@ async def package_image_index(
 async def package_push_image(field_set: PushImageFieldSet, options: Dockless, unions: UnionMembership) -> BuiltPackage:
     """Write the digest of the image and the references that `publish` pushes."""
     hint = "use the address of the container_image or the image_index to push"
-    (target,) = await resolve_images(field_set.image, hint, indexes=True)
+    target = await resolve_image(field_set.image, hint)
     image = await build_image_of(target)
     own_target = await target_of(field_set)
     destinations = await find_destinations(own_target, options, unions, image.digest, image=target)

@@ -17,6 +17,7 @@ from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.subsystem import Dockless
 from pants_dockless.target_types import BaseField, BasePlatformsField, ReferenceField
+from pants_dockless.util_rules.parametrizations import check_one_parametrization
 
 RESOLVE = "base-images"
 _LOCK_COMMAND = f"pants generate-lockfiles --resolve={RESOLVE}"
@@ -151,5 +152,6 @@ async def find_reference(field: BaseField) -> Optional[BaseReference]:
     """
     if field.reference:
         return BaseReference(field.reference)
+    await check_one_parametrization(field)
     target = (await _compat.resolve_targets(field.to_unparsed_address_inputs()))[0]
     return BaseReference(target[ReferenceField].value or "", target) if target.has_field(ReferenceField) else None

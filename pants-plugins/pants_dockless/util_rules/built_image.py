@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact, EnvironmentAwarePackageRequest, PackageFieldSet
+from pants.engine.addresses import UnparsedAddressInputs
 from pants.engine.fs import Digest, MergeDigests
-from pants.engine.target import SpecialCasedDependencies, Target
+from pants.engine.target import AsyncFieldMixin, Target
 from pants.util.frozendict import FrozenDict
 
 from dockless.oci.digest import Digest as ContentDigest
@@ -15,10 +16,11 @@ from dockless.oci.media_types import INDEXES
 from pants_dockless import _compat
 from pants_dockless.errors import wrong_target_type
 from pants_dockless.field_sets import BuildImageFieldSet, BuildIndexFieldSet
-from pants_dockless.target_types import ContainerImageDependenciesField, ImagesField
+from pants_dockless.target_types import ContainerImageDependenciesField, ImagesField, SingleAddressField
 from pants_dockless.util_rules.base_images import RemoteLayer
 from pants_dockless.util_rules.destinations import Destination
 from pants_dockless.util_rules.layer_process import Layer, layer_trees
+from pants_dockless.util_rules.parametrizations import check_one_parametrization
 from pants_dockless.util_rules.python_image import PythonLayer
 
 
@@ -100,12 +102,14 @@ def image_artifact(*packages: BuiltPackage) -> ImageArtifact:
     )
 
 
-async def resolve_images(field: SpecialCasedDependencies, hint: str, *, indexes: bool = False) -> tuple[Target, ...]:
-    """Return the `container_image` targets whose addresses are in `field`; with `indexes` also `image_index` targets.
+async def resolve_images(
+    field: AsyncFieldMixin, inputs: UnparsedAddressInputs, hint: str, *, indexes: bool = False
+) -> tuple[Target, ...]:
+    """Return the `container_image` targets with the addresses in `field`; with `indexes` also `image_index` targets.
 
     Raises TargetError with this hint if an address is the address of another target.
     """
-    targets = await _compat.resolve_targets(field.to_unparsed_address_inputs())
+    targets = await _compat.resolve_targets(inputs)
     for target in targets:
         if not target.has_field(ContainerImageDependenciesField) and not (indexes and target.has_field(ImagesField)):
             raise wrong_target_type(field.address, field.alias, target, "container_image", hint)
@@ -131,7 +135,13 @@ async def build_image_of(target: Target) -> BuiltImage:
     return replace(artifact.image, published_layers=FrozenDict(published))
 
 
-async def find_image(field: SpecialCasedDependencies, hint: str) -> BuiltImage:
-    """Return the image whose address is the value of `field`, with its published layers. See `resolve_images`."""
-    (target,) = await resolve_images(field, hint, indexes=True)
-    return await build_image_of(target)
+async def resolve_image(field: SingleAddressField, hint: str) -> Target:
+    """Return the `container_image` or `image_index` whose address is the value of `field`. See `resolve_images`."""
+    await check_one_parametrization(field)
+    (target,) = await resolve_images(field, field.to_unparsed_address_inputs(), hint, indexes=True)
+    return target
+
+
+async def find_image(field: SingleAddressField, hint: str) -> BuiltImage:
+    """Return the image whose address is the value of `field`, with its published layers. See `resolve_image`."""
+    return await build_image_of(await resolve_image(field, hint))

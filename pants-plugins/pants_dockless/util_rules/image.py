@@ -22,7 +22,7 @@ from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning, wrong_target_type
 from pants_dockless.field_sets import ContainerImageFieldSet
 from pants_dockless.subsystem import Dockless
-from pants_dockless.target_types import ImageLayerDependenciesField
+from pants_dockless.target_types import ContainerImageDependenciesField, ImageLayerDependenciesField
 from pants_dockless.util_rules.base_images import (
     Base,
     RemoteLayer,
@@ -179,7 +179,9 @@ async def _build_image_layer(field_set: ContainerImageFieldSet, target: Target) 
             field_set.layers.alias,
             target,
             "image_layer",
-            "move the address to `dependencies` of this target or of an image_layer",
+            "write the address in the field `base`"
+            if target.has_field(ContainerImageDependenciesField)
+            else "move the address to `dependencies` of this target or of an image_layer",
         )
     return await find_image_layer(target)
 

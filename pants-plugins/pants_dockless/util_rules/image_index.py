@@ -1,9 +1,14 @@
 """Builds indexes of images that are targets of their own."""
 
-from typing import Optional
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Optional, Union
 
-from pants.engine.addresses import Address
+from pants.engine.addresses import Address, UnparsedAddressInputs
 from pants.engine.fs import CreateDigest, FileContent
+from pants.engine.rules import Rule, collect_rules, rule
+from pants.engine.target import FieldSet, InferDependenciesRequest, InferredDependencies
+from pants.engine.unions import UnionRule
 from pants.util.frozendict import FrozenDict
 
 from dockless.errors import DocklessError
@@ -13,13 +18,40 @@ from dockless.oci.platform import Platform
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError
 from pants_dockless.field_sets import ImageIndexFieldSet
+from pants_dockless.target_types import ImageIndexDependenciesField, ImagesField
 from pants_dockless.util_rules.built_image import BuiltImage, build_image_of, resolve_images
+from pants_dockless.util_rules.parametrizations import find_parametrizations
+
+
+@dataclass(frozen=True)
+class ImageIndexDependenciesFieldSet(FieldSet):
+    """The fields of an `image_index` that its dependencies are inferred from."""
+
+    required_fields = (ImageIndexDependenciesField, ImagesField)
+
+    images: ImagesField
+
+
+class InferImages(InferDependenciesRequest[ImageIndexDependenciesFieldSet]):
+    """A request for the dependencies of an `image_index`."""
+
+    infer_from = ImageIndexDependenciesFieldSet
+
+
+@rule
+async def infer_images(request: InferImages) -> InferredDependencies:
+    """Return the images of an index."""
+    return InferredDependencies(await find_parametrizations(request.field_set.images.to_unparsed_address_inputs()))
 
 
 async def build_index(field_set: ImageIndexFieldSet) -> BuiltImage:
     """Build the index of an `image_index`. Raises TargetError."""
     hint = "use the addresses of container_image targets"
-    targets = await resolve_images(field_set.images, hint)
+    addresses = await find_parametrizations(field_set.images.to_unparsed_address_inputs())
+    inputs = UnparsedAddressInputs(
+        (address.spec for address in addresses), owning_address=None, description_of_origin=str(field_set.address)
+    )
+    targets = await resolve_images(field_set.images, inputs, hint)
     if not targets:
         raise TargetError(field_set.address, field_set.images.alias, "no image is given", hint=hint)
     images = await _compat.concurrently(build_image_of(target) for target in targets)
@@ -69,3 +101,8 @@ def _check_platforms(field_set: ImageIndexFieldSet, images: tuple[tuple[Address,
                     f"both {other} and {address} are for {platform}",
                     hint="remove one of the two images, or change its field `platforms`",
                 )
+
+
+def rules() -> Iterable[Union[Rule, UnionRule]]:
+    """Return the rules of this module."""
+    return [*collect_rules(), UnionRule(InferDependenciesRequest, InferImages)]

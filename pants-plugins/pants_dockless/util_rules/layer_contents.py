@@ -170,7 +170,9 @@ def _check_content_type(requested_by: RequestedBy, target: Target) -> None:
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`", hint="move the address to `layers`"
         )
-    if any(map(target.has_field, (ContainerImageDependenciesField, ImagesField, ImageField))):
+    is_image = any(map(target.has_field, (ContainerImageDependenciesField, ImagesField, ImageField)))
+    # By its name, because the Docker backend may not be enabled. Its package is only a description of the image.
+    if is_image or target.alias == "docker_image":
         raise requested_by.error(
             f"the target {target.address} has the type `{target.alias}`, which cannot be the content of a layer",
             hint="use the addresses of the files and packages in the image",

@@ -1,7 +1,7 @@
 """The lockfile of base images in the dependency graph, for `dependents` and `--changed-since`.
 
 The lockfile is a target that no BUILD file contains, as the lockfiles of Python are. Each `base_image` depends on this
-target; with `--changed-since`, only a `base_image` whose entry has changed.
+target; with `--changed-since` or `--changed-diffspec`, only a `base_image` whose entry has changed.
 """
 
 import json
@@ -63,17 +63,38 @@ class InferLockfileDependency(InferDependenciesRequest[BaseImageFieldSet]):
     infer_from = BaseImageFieldSet
 
 
+@dataclass(frozen=True)
+class ChangedEntries:
+    """The keys of the entries that the selected commits change, or None if all entries count as changed."""
+
+    keys: Optional[frozenset[str]]
+
+    def __contains__(self, reference: str) -> bool:
+        try:
+            return self.keys is None or str(Reference.parse(reference)) in self.keys
+        except DocklessError:
+            return True
+
+
 # Before the rule: Pants 2.17 analyzes the functions that a rule calls when the rule is defined.
-async def _is_unchanged(content: bytes, path: str, reference: str, since: str) -> bool:
-    """Return whether the entry of a base is the same as in the commit that Pants compares with."""
+async def _content_since(path: str, since: str) -> bytes:
+    """Return the lockfile of the commit that Pants compares with; empty if that commit has no lockfile."""
     commit = await run_git("merge-base", since, "HEAD")
-    old = await run_git("show", f"{commit.decode().strip()}:./{path}") if commit else None
-    old_entries, entries = _entries(old or b""), _entries(content)
-    try:
-        key = str(Reference.parse(reference))
-    except DocklessError:
-        return False
-    return old_entries is not None and entries is not None and old_entries.get(key) == entries.get(key)
+    return (commit and await run_git("show", f"{commit.decode().strip()}:./{path}")) or b""
+
+
+async def _contents_of_diffspec(path: str, diffspec: str) -> Optional[tuple[bytes, bytes]]:
+    """Return the lockfile before and after the commits of `--changed-diffspec`, or None if git fails.
+
+    The command is the one that Pants lists the changed files with.
+    """
+    diff = await run_git("diff-tree", "--no-commit-id", "-r", diffspec, "--", path)
+    if diff is None:
+        return None
+    if not diff:
+        return b"", b""
+    _, _, old, new, *_ = diff.decode().split()  # modes, blobs, status, path
+    return (await run_git("cat-file", "blob", old)) or b"", (await run_git("cat-file", "blob", new)) or b""
 
 
 def _entries(content: bytes) -> Optional[dict[str, Any]]:
@@ -86,17 +107,35 @@ def _entries(content: bytes) -> Optional[dict[str, Any]]:
 
 
 @rule
+async def find_changed_entries(options: Dockless, changed: Changed) -> ChangedEntries:
+    """Return the entries that differ between the commits of `--changed-since` or `--changed-diffspec`."""
+    if changed.diffspec:
+        contents = await _contents_of_diffspec(options.lockfile, changed.diffspec)
+    elif changed.since:
+        old_content = await _content_since(options.lockfile, changed.since)
+        contents = old_content, (await read_optional_file(options.lockfile)) or b""
+    else:
+        return ChangedEntries(None)
+    if contents is None:
+        return ChangedEntries(None)
+    old_content, content = contents
+    if old_content == content:
+        return ChangedEntries(frozenset())
+    old, new = _entries(old_content), _entries(content)
+    if old is None or new is None:
+        return ChangedEntries(None)
+    return ChangedEntries(frozenset(key for key in {*old, *new} if old.get(key) != new.get(key)))
+
+
+@rule
 async def infer_lockfile_dependency(
-    request: InferLockfileDependency, options: Dockless, changed: Changed
+    request: InferLockfileDependency, options: Dockless, changed_entries: ChangedEntries
 ) -> InferredDependencies:
-    """Return the lockfile, unless `--changed-since` is given and the entry of the base has not changed."""
-    content = await read_optional_file(options.lockfile)
-    if content is None:
+    """Return the lockfile, unless changes are selected and the entry of the base has not changed."""
+    if (request.field_set.reference.value or "") not in changed_entries:
         return InferredDependencies([])
-    if changed.since and not changed.diffspec:
-        reference = request.field_set.reference.value or ""
-        if await _is_unchanged(content, options.lockfile, reference, changed.since):
-            return InferredDependencies([])
+    if await read_optional_file(options.lockfile) is None:
+        return InferredDependencies([])
     return InferredDependencies([Address(os.path.dirname(options.lockfile), target_name=_TARGET_NAME)])
 
 

@@ -27,7 +27,8 @@ _UNSUPPORTED = {
     "the field `commands` of image_test",
     "globalEnvVars": "they are for commandTests, which need a running container",
     "containerRunOptions": "they are for a running container",
-    "licenseTests": "use fileContentTests for the files of licenses",
+    "licenseTests": "they compare with a list of licenses that container-structure-test contains: write "
+    "fileContentTests for the copyright files, with the licenses that you do not allow in excludedContents",
 }
 _EXECUTABLE_BY = ("owner", "group", "other", "any")
 
@@ -78,7 +79,12 @@ class _Value:
             key = _Value(key_node, self._path)
             name = key.text()
             if name in found:
-                key.fail(f"the key {name} occurs twice")
+                first = found[name][0].where
+                key.fail(
+                    f"the key {name} occurs twice",
+                    cause=f"first at {first}",
+                    hint="remove one of the two, or merge their values",
+                )
             if known and name not in known:
                 if name in _UNSUPPORTED:
                     if value_node.value not in ([], ""):
@@ -125,7 +131,7 @@ class _Value:
     def absolute_path(self) -> str:
         text = self.text()
         if not text.startswith("/"):
-            self.fail(f"{text!r:.200} is not an absolute path")
+            self.fail(f"{text!r:.200} is not an absolute path", hint="begin the path with /")
         return text
 
 
