@@ -33,8 +33,8 @@ container_image(name="fixed", base="docker.io/library/debian@sha256:DIGEST")
 PYTHON, DEBIAN = "docker.io/library/python:3.12", "docker.io/library/debian:12"
 
 
-@pytest.fixture
-def backend():
+@pytest.fixture(scope="module")
+def module_backend():
     return make_backend(
         [
             *changed.rules(),
@@ -45,6 +45,12 @@ def backend():
         # Later releases of Pants have a target for deleted files.
         [target_types.LockfileTarget, *filter(None, [getattr(target_types, "DeletedTarget", None)])],
     )
+
+
+@pytest.fixture
+def backend(module_backend):
+    module_backend.reset()
+    return module_backend
 
 
 def git(backend, *arguments):

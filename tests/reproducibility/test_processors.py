@@ -48,7 +48,7 @@ class Processor(NamedTuple):
 
 
 PROCESSORS = (
-    Processor("x86_64", "qemu64", "x86-64-v1", ("*",)),
+    Processor("x86_64", "qemu64", "x86-64-v1"),
     Processor("x86_64", "Nehalem", "x86-64-v2"),
     Processor("x86_64", "Haswell", "x86-64-v3"),
     Processor("aarch64", "cortex-a53", "no SVE", ("*",)),
