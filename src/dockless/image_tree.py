@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockless.blobs import BlobSource, VerifiedReader
-from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
+from dockless.blobs import BlobSource, VerifiedReader, read_twice
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -41,12 +41,7 @@ def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> byt
     """
     if descriptor.size > DEFAULT_LIMIT:
         raise InvalidDocumentError(f"{label} has {descriptor.size} bytes", cause=f"the limit is {DEFAULT_LIMIT} bytes")
-    try:
-        return _read_verified(source, descriptor, label)
-    except RegistryError as error:
-        if not error.damaged_once:
-            raise
-        return _read_verified(source, descriptor, label)
+    return read_twice(lambda: _read_verified(source, descriptor, label))
 
 
 def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:

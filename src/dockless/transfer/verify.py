@@ -13,7 +13,7 @@ from functools import partial
 from dockless._concurrency import WorkerPool
 from dockless._files import open_regular, size_of_holes
 from dockless._lines import BoundedLines
-from dockless.blobs import BlobSource
+from dockless.blobs import BlobSource, read_twice
 from dockless.errors import DocklessError, InvalidDocumentError, LayoutError
 from dockless.image_tree import ImageWalker, TreeNode, read_document
 from dockless.layout.docker_archive_reader import DockerArchive
@@ -220,30 +220,31 @@ class _Verification:
         if layer.digest in self.unread:
             return problems
         self._progress(ProgressEvent("began", layer))
-        try:
-            file = self._source.open(layer)
-        except DocklessError as error:
-            if layer.is_foreign:
-                self._foreign[layer.digest] = None
-            else:
-                problems.add("layers that cannot be read", str(error))
-                self._progress(ProgressEvent("invalid", layer))
-            return problems
         if len(diff_ids) > 1:
             several = ", ".join(sorted(diff_ids)[:_MAX_DIFF_IDS]) + (", ..." if len(diff_ids) > _MAX_DIFF_IDS else "")
             problems.add("layers with several diff IDs", f"the layer {layer.digest} has several diff IDs: {several}")
-        try:
-            with file:
+        read = 0
+
+        def on_bytes(layer: Descriptor, size: int) -> None:
+            nonlocal read
+            read += size
+            self._progress(ProgressEvent("bytes", layer, size))
+
+        def read_layer() -> BoundedLines:
+            with self._source.open(layer) as file:
+                self.sizes[layer.digest] = layer.size
                 windows = layer.digest in self._windows_layers
-                problems.merge(layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes, windows=windows))
+                return layer_problems(file, layer, next(iter(diff_ids), None), on_bytes, windows=windows)
+
+        try:
+            problems.merge(read_twice(read_layer, lambda: on_bytes(layer, -read)))
         except DocklessError as error:
+            if layer.is_foreign and layer.digest not in self.sizes:
+                self._foreign[layer.digest] = None
+                return BoundedLines()
             problems.add("layers that cannot be read", str(error))
-        self.sizes[layer.digest] = layer.size
         self._progress(ProgressEvent("invalid" if problems.count else "verified", layer))
         return problems
-
-    def _on_bytes(self, layer: Descriptor, size: int) -> None:
-        self._progress(ProgressEvent("bytes", layer, size))
 
 
 def _unsupported_problems(layout: OciLayout) -> Iterator[str]:
