@@ -304,7 +304,7 @@ def test_a_layer_corrupted_in_transit_is_read_again_to_be_compressed_or_verified
     fault = Fault(on="blob get", nth=1, reference=layer.digest, corrupt=2_000_000)
     registry.faults = [fault]
     compressed = Image.from_registry(f"{registry.host}/app:1").with_compressed_layers()
-    assert compressed.manifest.layers[0].media_type.endswith("+gzip")
+    assert compressed.layers[0].descriptor.media_type.endswith("+gzip")
     registry.faults = [fault]
     events = []
     assert verify_image(f"{registry.host}/app:1", progress=events.append).problems == ()
