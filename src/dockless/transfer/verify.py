@@ -25,7 +25,7 @@ from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments, NotAnImageError
-from dockless.oci.manifest import Manifest
+from dockless.oci.manifest import Manifest, OtherManifest
 from dockless.oci.platform import Platform, to_platform
 from dockless.oci.validation import find_problems
 from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
@@ -157,11 +157,13 @@ class _Verification:
                 self._manifests += 1
             self.sizes[node.document.digest] = len(node.document.raw)
             if isinstance(node.document, Manifest):
-                self._add_manifest(node.document, node)
+                diff_ids = self._verify_config(node.document, node)
+                self._add_layers(node.document.layers, diff_ids, f"{node.label}: layer")
+            elif isinstance(node.document, OtherManifest):
+                self._add_layers(node.document.blobs or (), None, f"{node.label}: blob")
 
-    def _add_manifest(self, manifest: Manifest, node: TreeNode) -> None:
-        diff_ids = self._verify_config(manifest, node)
-        for n, layer in enumerate(manifest.layers):
+    def _add_layers(self, layers: Iterable[Descriptor], diff_ids: tuple[Digest, ...] | None, label: str) -> None:
+        for n, layer in enumerate(layers):
             if diff_ids is None:
                 # The content of an artifact is not specified, whatever its media type is.
                 layer = layer._replace(media_type=_BYTES)
@@ -169,8 +171,7 @@ class _Verification:
             if known.size != layer.size:
                 self.problems.add(
                     "layers with several sizes",
-                    f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
-                    f"manifest",
+                    f"{label} {n} has the size {layer.size} here, and the size {known.size} in another manifest",
                 )
             if (known.is_foreign and not layer.is_foreign) or (known.media_type == _BYTES and diff_ids is not None):
                 self._layers[layer.digest] = layer, known_diff_ids
