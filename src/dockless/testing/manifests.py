@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dockless._units import format_count
 from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
@@ -134,7 +135,7 @@ class Manifests:
                 400,
                 "SIZE_INVALID",
                 "provided length did not match content length",
-                detail=f"{descriptor.digest} has {size} bytes, not {descriptor.size}",
+                detail=f"{descriptor.digest} has {format_count(size, 'byte')}, not {descriptor.size}",
             )
 
 
