@@ -196,7 +196,6 @@ def use_index(index):
     _print_text(_index_document(index), "")
     for call in (
         lambda: make_index(index.manifests),
-        lambda: index.select(Platform("linux", "arm", "v7"), "x"),
         lambda: select_image(index, None, "x", read, lambda manifest: IMAGE.documents.platform),
         lambda: select_image(index, Platform("linux", "arm", "v7"), "x", read, lambda manifest: None),
         lambda: find_images(index, "x", read, lambda manifest: Platform("", "")),

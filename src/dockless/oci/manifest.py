@@ -13,7 +13,6 @@ from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.descriptor import Descriptor, UnsupportedEntry, string_map
 from dockless.oci.digest import Digest
-from dockless.oci.platform import Platform, choose
 
 # Layers of a manifest, and manifests of an index. The largest seen have some hundreds.
 MAX_DESCRIPTORS = 10_000
@@ -90,18 +89,6 @@ class Index(NamedTuple):
     def descriptor(self) -> Descriptor:
         """The descriptor of `raw`."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
-
-    def select(self, platform: Platform, label: str) -> Descriptor:
-        """Return the manifest that suits `platform` best, by the platforms that the index names.
-
-        Raises InvalidDocumentError, which lists the available platforms.
-        """
-        listed = [child for child in self.manifests if child.platform is not None and child.platform.is_complete]
-        chosen = choose(listed, lambda child: child.platform or platform, platform)
-        if chosen is None:
-            available = ", ".join(sorted(str(child.platform) for child in listed)) or "no platform"
-            raise InvalidDocumentError(f"{label} has no image for {platform}", cause=f"it has {available}")
-        return chosen
 
 
 class OtherManifest(NamedTuple):
