@@ -1,6 +1,7 @@
 """Random archives end in a DocklessError or are read: the parsers of tar and docker-archives, and the decompressors.
 
-The runs are the same each time, unless DOCKLESS_FUZZ is a number of random examples. `atheris` over the same functions found nothing more in 12 minutes of CPU time.
+The runs are the same each time, unless DOCKLESS_FUZZ is a number of random examples. `atheris` over the same functions
+found nothing more in 12 minutes of CPU time.
 """
 
 import bz2
