@@ -18,6 +18,7 @@ ACCEPT = ", ".join(
         media_types.DOCKER_INDEX,
         media_types.OCI_MANIFEST,
         media_types.DOCKER_MANIFEST,
+        *sorted(media_types.ARTIFACTS),
         "*/*;q=0.1",
     )
 )
