@@ -143,6 +143,18 @@ def open_directory(name: str, directory: int | None = None) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
 
 
+def open_to_lock(path: str, directory: int | None = None) -> int:
+    """Return a descriptor of a file or directory, relative to `directory`, for `lock`. Raises OSError for a symlink.
+
+    NFS and CIFS on Linux lock files for all machines, if the files are open for writing (flock(2)).
+    """
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | flags, dir_fd=directory)
+    except OSError:
+        return os.open(path, os.O_RDONLY | flags, dir_fd=directory)
+
+
 def lock(descriptor: int, path: str) -> None:
     """Take the exclusive lock of an open file or directory.
 
@@ -173,7 +185,7 @@ def remove_stale(directory: str) -> None:
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for left in [entry.path for entry in entries if entry.name.startswith(prefix)]:
             with contextlib.suppress(OSError):
-                descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                descriptor = open_to_lock(left)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     _remove(left)

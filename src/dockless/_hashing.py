@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Callable, Protocol
 
+from dockless._units import format_count
 from dockless.errors import LayoutError
 from dockless.oci.digest import Digest
 
@@ -120,7 +121,7 @@ class HashingReader(_Hashed):
             while not self._chunk:
                 if self.ended:
                     raise LayoutError(
-                        f"{self._label} is truncated", cause=f"the last {size} bytes of a file are missing"
+                        f"{self._label} is truncated", cause=f"a file lacks its last {format_count(size, 'byte')}"
                     )
                 self._pull()
             passed = min(size, len(self._chunk))

@@ -9,7 +9,7 @@ _MAX_LINES = 1000
 
 
 class BoundedLines:
-    """Lines of several kinds: the first 20 of each kind, and at most 1000. The others are counted.
+    """Lines of several kinds: the first 20 of each kind, and at most 1000. The others are counted if there are several.
 
     A kind completes "5 more ...". `count` is the number of all lines.
     """
@@ -18,6 +18,8 @@ class BoundedLines:
         self._lines: dict[str, str] = {}
         self._of_kind: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
+        # The last line of each kind that was left out.
+        self._last: dict[str, str] = {}
         self.count = 0
 
     def add(self, kind: str, line: str) -> None:
@@ -27,6 +29,7 @@ class BoundedLines:
         self.count += 1
         if self._of_kind[kind] == _LIMIT or len(self._lines) == _MAX_LINES:
             self._left_out[kind] += 1
+            self._last[kind] = line
         else:
             self._of_kind[kind] += 1
             self._lines[line] = kind
@@ -36,6 +39,7 @@ class BoundedLines:
         for line, kind in other._lines.items():
             self.add(kind, line)
         self._left_out.update(other._left_out)
+        self._last.update(other._last)
         self.count += sum(other._left_out.values())
 
     def lines(self) -> tuple[str, ...]:
@@ -43,4 +47,8 @@ class BoundedLines:
         left_out = dict(self._left_out)
         if len(left_out) > _LIMIT:
             left_out = {"of other kinds": sum(left_out.values())}
-        return (*self._lines, *(f"{count} more {kind}" for kind, count in left_out.items()))
+        # Instead of "1 more problems", the problem itself.
+        return (
+            *self._lines,
+            *(f"{count} more {kind}" if count > 1 else self._last[kind] for kind, count in left_out.items()),
+        )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from dockless._files import open_regular
 from dockless._hashing import HashingFile
 from dockless._units import format_count
-from dockless.errors import LayoutError
+from dockless.errors import LayoutError, RegistryError
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
+
+T = TypeVar("T")
 
 
 class BlobSource(Protocol):
@@ -122,6 +124,21 @@ class VerifiedReader(HashingFile):
                 raise damaged(self._label, self._blob, descriptor, size_found, self.digest)
             self._is_verified = True
         return data
+
+
+def read_twice(read: Callable[[], T], on_damage: Callable[[], object] = lambda: None) -> T:
+    """Return the result of `read`, which reads a blob from its start to its end.
+
+    If the blob was corrupted for the first time, for example in transit, `on_damage` and then `read` are called once
+    more.
+    """
+    try:
+        return read()
+    except RegistryError as error:
+        if not error.damaged_once:
+            raise
+    on_damage()
+    return read()
 
 
 def rewrite_hint(file: BinaryIO) -> str:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dockless.blobs import BlobSource, VerifiedReader
-from dockless.errors import DocklessError, InvalidDocumentError, RegistryError
+from dockless.blobs import BlobSource, VerifiedReader, read_twice
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.manifest import Index, Manifest, parse_manifest
+from dockless.oci.manifest import (
+    AnyManifest,
+    Index,
+    Manifest,
+    OtherManifest,
+    blobs_of,
+    parse_any_manifest,
+    parse_manifest,
+)
 
 # Nested indexes are rare; deeper ones are an attack or an error.
 _MAX_DEPTH = 4
@@ -41,12 +49,7 @@ def read_document(source: BlobSource, descriptor: Descriptor, label: str) -> byt
     """
     if descriptor.size > DEFAULT_LIMIT:
         raise InvalidDocumentError(f"{label} has {descriptor.size} bytes", cause=f"the limit is {DEFAULT_LIMIT} bytes")
-    try:
-        return _read_verified(source, descriptor, label)
-    except RegistryError as error:
-        if not error.damaged_once:
-            raise
-        return _read_verified(source, descriptor, label)
+    return read_twice(lambda: _read_verified(source, descriptor, label))
 
 
 def _read_verified(source: BlobSource, descriptor: Descriptor, label: str) -> bytes:
@@ -60,6 +63,11 @@ def read_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> Man
     return parse_manifest(read_document(source, descriptor, label), label, media_type=descriptor.media_type)
 
 
+def read_any_manifest(source: BlobSource, descriptor: Descriptor, label: str) -> AnyManifest:
+    """Return the manifest, index or artifact manifest that `descriptor` names. Raises as `read_manifest`."""
+    return parse_any_manifest(read_document(source, descriptor, label), label, media_type=descriptor.media_type)
+
+
 def read_image(source: BlobSource, manifest: Manifest, label: str) -> ImageDocuments:
     """Return the manifest with its config. Raises as `read_document`, InvalidDocumentError."""
     config = read_document(source, manifest.config, f"the config {manifest.config.digest} of {label}")
@@ -70,7 +78,7 @@ def read_image(source: BlobSource, manifest: Manifest, label: str) -> ImageDocum
 class TreeNode:
     """A manifest or index of a tree; `listed` is its descriptor in the index above, None for a root."""
 
-    document: Manifest | Index
+    document: AnyManifest
     label: str
     listed: Descriptor | None
 
@@ -90,7 +98,7 @@ class ImageWalker:
         self._seen: set[Digest] = set()
         self._total = 0
 
-    def walk(self, root: Manifest | Index, label: str) -> Iterator[TreeNode]:
+    def walk(self, root: AnyManifest, label: str) -> Iterator[TreeNode]:
         """Yield the documents below `root`, then `root`. `label` names the image in errors."""
         self._seen.add(root.digest)
         return self._walk(TreeNode(root, label, None), label, 0)
@@ -115,10 +123,15 @@ class ImageWalker:
             raw = read_document(self._source, listed, label)
             self._total += listed.size
             try:
-                node = TreeNode(parse_manifest(raw, label, media_type=listed.media_type), label, listed)
+                node = TreeNode(parse_any_manifest(raw, label, media_type=listed.media_type), label, listed)
             except InvalidDocumentError:
                 if listed.media_type in _MANIFESTS:
                     raise
+                self.others[listed.digest] = listed
+                return
+            if isinstance(node.document, OtherManifest) and node.document.blobs is None:
+                if listed.media_type in _MANIFESTS:
+                    raise node.document.error(label)
                 self.others[listed.digest] = listed
                 return
         except DocklessError as error:
@@ -132,6 +145,9 @@ class ImageWalker:
         self._on_error(error)
 
     def _walk(self, node: TreeNode, image: str, depth: int) -> Iterator[TreeNode]:
+        if isinstance(node.document, OtherManifest) and node.document.blobs is None:
+            self._fail(node.document.error(node.label))
+            return
         if isinstance(node.document, Index):
             if node.document.unsupported:
                 self._fail(
@@ -154,17 +170,17 @@ class ImageTree:
     are configs and layers by digest, and blobs of other media types that an index lists.
     """
 
-    root: Manifest | Index
-    documents: Mapping[Digest, Manifest | Index]
+    root: AnyManifest
+    documents: Mapping[Digest, AnyManifest]
     blobs: Mapping[Digest, Descriptor]
 
     @classmethod
-    def of(cls, root: Manifest | Index, documents: Sequence[Manifest | Index]) -> ImageTree:
+    def of(cls, root: AnyManifest, documents: Sequence[AnyManifest]) -> ImageTree:
         """Return the tree of documents in the order that `documents` describes."""
         blobs: dict[Digest, Descriptor] = {}
         for document in documents:
-            if isinstance(document, Manifest):
-                for blob in (document.config, *document.layers):
+            if not isinstance(document, Index):
+                for blob in blobs_of(document):
                     known = blobs.setdefault(blob.digest, blob)
                     if known.is_foreign and not blob.is_foreign:
                         # Foreign layers may be left out. This one is also a layer that has no other source.
@@ -172,7 +188,7 @@ class ImageTree:
         return cls(root, {document.digest: document for document in documents}, blobs)
 
     @classmethod
-    def read(cls, root: Manifest | Index, source: BlobSource, label: str) -> ImageTree:
+    def read(cls, root: AnyManifest, source: BlobSource, label: str) -> ImageTree:
         """Return the tree below `root`, read from `source`; `label` names the image in errors.
 
         Raises as `read_document`, and InvalidDocumentError for nesting over 4 deep or more than 10,000 manifests.

@@ -237,6 +237,7 @@ def lock_base(
     """
     requested = list(platforms)
     images = []
+    fetch = _fetch_once(fetch)
     if isinstance(root, Index):
         unique: dict[Digest, Candidate] = {}
         for child in _select(root, requested, str(reference), fetch):
@@ -258,6 +259,27 @@ def lock_base(
                     cause=f"the reference is a single image for {images[0].platform}",
                 )
     return LockedBase(reference, root.digest, index, tuple(images))
+
+
+def _fetch_once(fetch: Any) -> Any:
+    """Return a function that fetches a document once, although it is read to select an image, and then to lock it.
+
+    At most as many bytes as a lockfile may have are kept. Documents beyond are fetched again.
+    """
+    known: dict[Digest, bytes] = {}
+    size = 0
+
+    def fetch_once(descriptor: Descriptor) -> bytes:
+        nonlocal size
+        if descriptor.digest in known:
+            return known[descriptor.digest]
+        data: bytes = fetch(descriptor)
+        if size + len(data) <= MAX_BYTES:
+            known[descriptor.digest] = data
+            size += len(data)
+        return data
+
+    return fetch_once
 
 
 def _select(index: Index, requested: list[Platform], label: str, fetch: Any) -> list[Candidate]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_images import make_image
 
-from dockless.cli.inspect import _artifact_document, _image_document, _index_document, _print_text
+from dockless.cli.inspect import _artifact_document, _image_document, _index_document, _other_document, _print_text
 from dockless.errors import DocklessError, InvalidDocumentError, LayoutError
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout_writer import _updated_index
@@ -22,10 +22,11 @@ from dockless.lockfile import Lockfile, lock_base
 from dockless.mutate.assemble import assemble_image
 from dockless.mutate.config_edit import ConfigEdit
 from dockless.mutate.rebase import rebase
+from dockless.oci import media_types
 from dockless.oci.canonical_json import write_document
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.manifest import Index, Manifest, make_index, parse_manifest
+from dockless.oci.manifest import Index, Manifest, OtherManifest, make_index, parse_any_manifest, parse_manifest
 from dockless.oci.platform import Platform
 from dockless.oci.reference import Reference
 from dockless.oci.selection import find_images, select_image
@@ -70,6 +71,13 @@ IMAGE = make_image(
     manifest={"annotations": {"a": "b"}, "artifactType": "", "subject": None},
 )
 MANIFEST = IMAGE.manifest.json
+ARTIFACT = {
+    "mediaType": min(media_types.ARTIFACTS),
+    "artifactType": "a/b",
+    "blobs": [IMAGE.manifest.config.to_json()],
+    "subject": IMAGE.manifest.config.to_json(),
+    "annotations": {"a": "b"},
+}
 CONFIG = json.loads(IMAGE.documents.config_bytes)
 CHILD = IMAGE.documents.descriptor.to_json()
 INDEX = {
@@ -176,6 +184,20 @@ class Timed:
         assert time.process_time() - self.begin < _LONGEST
 
 
+@fuzz(30)
+@given(changed(ARTIFACT).map(bytes_of), st.sampled_from(["", "application/x", "application/vnd.x+json"]))
+def test_artifact_manifests(raw, media_type):
+    with Timed():
+        try:
+            found = parse_any_manifest(raw, "x", media_type=media_type)
+        except DocklessError as error:
+            assert "\n" not in str(error)
+            return
+        if isinstance(found, OtherManifest):
+            _print_text(_other_document(found), "")
+            assert "\n" not in str(found.error("x"))
+
+
 @fuzz(60)
 @given(st.one_of(changed(MANIFEST), changed(INDEX)).map(bytes_of), st.sampled_from(["", "application/x"]))
 def test_manifests_and_indexes(raw, media_type):
@@ -196,7 +218,6 @@ def use_index(index):
     _print_text(_index_document(index), "")
     for call in (
         lambda: make_index(index.manifests),
-        lambda: index.select(Platform("linux", "arm", "v7"), "x"),
         lambda: select_image(index, None, "x", read, lambda manifest: IMAGE.documents.platform),
         lambda: select_image(index, Platform("linux", "arm", "v7"), "x", read, lambda manifest: None),
         lambda: find_images(index, "x", read, lambda manifest: Platform("", "")),

@@ -375,9 +375,9 @@ class TestOwnersOfTheDirectory:
             return updated(raw, path, roots)
 
         monkeypatch.setattr(oci_layout_writer, "_updated_index", swap)
-        self.write(image, layout, lambda: None)
+        with pytest.raises(LayoutError, match=r"index\.json: it is a symlink"):
+            self.write(image, layout, lambda: None)
         assert (tmp_path / "victim/precious").read_text() == "precious"
-        assert OciLayout(str(layout)).names() == ["new", "old"]
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])

@@ -181,3 +181,20 @@ def test_an_invalid_config_is_named(config, size, message):
     assert "python:3.12-slim" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(fetched) == (size is None)
+
+
+def test_each_document_is_fetched_once():
+    """To select an image for a platform, the configs of entries without a platform are read."""
+    base = Base(AMD64, ARM64)
+    index = make_index([child._replace(platform=None) for child in base.index.manifests])
+    fetched = []
+
+    def fetch(descriptor):
+        fetched.append(descriptor.digest)
+        return base.fetch(descriptor)
+
+    for platforms in ([], [ARM64], [AMD64, ARM64]):
+        fetched.clear()
+        found = lock_base(OTHER, platforms, index, fetch)
+        assert [image.platform for image in found.images] == [each.normalized() for each in platforms or (AMD64, ARM64)]
+        assert len(fetched) == len(set(fetched)) == 4

@@ -189,6 +189,8 @@ def test_hardlinks(layer):
         ('dependencies=[":main"], owners={"*": "1"}', "app:layer: field `owners`: '1' is not an owner"),
         ('dependencies=[":main"], compression="bzip2"', "app:layer: field `compression`: 'bzip2' is not a compression"),
         ('dependencies=[":main"], compression="gzip:99"', "app:layer: field `compression`: gzip has no level '99'"),
+        ('compression="brotli"', "app:layer: field `compression`: 'brotli' is not a compression"),
+        ('inline_files={"/%s": "x"}' % ("n" * 256), "has 256 bytes: the limit is 255"),
         ('symlinks={"/a": "../../x"}', "the symlink /a leaves the image"),
         ('inline_files={"/a/": "x"}', "app:layer: field `inline_files`: '/a/' is not the path of a file"),
         ('whiteouts=["/"]', "app:layer: field `whiteouts`: '/' is the root directory of the image"),

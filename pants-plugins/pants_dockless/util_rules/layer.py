@@ -22,6 +22,7 @@ from pants.option.global_options import GlobalOptions
 
 from dockless.errors import LayerError
 from dockless.layer import InlineFile, LayerSpec, Source, source_date_epoch
+from dockless.layer.compression import check_compression
 from dockless.layer.spec import Listing, image_path
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning
@@ -102,6 +103,11 @@ async def build_layer(
     sources = await _collect_sources(target, without)
     spec = await _layer_spec(target, sources.sources, context.default_compression)
     if spec._replace(compression="") == LayerSpec(compression=""):
+        # The program that builds a layer checks the compression of other layers.
+        try:
+            check_compression(spec.compression)
+        except LayerError as error:
+            raise TargetError.from_error(target.address, None, error) from None
         return None
     spec_digest = await _compat.create_digest(
         CreateDigest([FileContent(SPEC, json.dumps(spec.to_json(), sort_keys=True).encode())])

@@ -27,6 +27,7 @@ LAYER_MODULES = (
     "dockless._hashing",
     "dockless._lines",
     "dockless._printable",
+    "dockless._units",
     "dockless.errors",
     "dockless.layer.builder",
     "dockless.layer.compression",

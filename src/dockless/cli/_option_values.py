@@ -45,7 +45,25 @@ def added(text: str) -> tuple[str, str]:
     if not colon or not source:
         raise ArgumentTypeError(f"{text!r:.200} is not SRC:DEST; write, for example, ./src:/app")
     _absolute(destination, f"the destination {destination!r:.200}")
+    _check_path(destination, "destination")
     return source, destination
+
+
+def _check_path(path: str, field: str) -> None:
+    def check(path: str) -> None:
+        from dockless.errors import LayerError
+        from dockless.layer.entries import check_length
+        from dockless.layer.spec import image_path
+        from dockless.layer.walk import refuse_whiteouts
+
+        try:
+            name = image_path(path, field)
+            check_length(name, f"`{field}`")
+            refuse_whiteouts(name, f"`{field}`")
+        except LayerError as error:
+            raise LayerError(error.problem, cause=error.cause, hint=with_option_names(error).hint) from None
+
+    checked(check)(path)
 
 
 def _whiteout(text: str) -> None:
@@ -104,14 +122,14 @@ def config_value(field: str) -> Callable[[str], str]:
 
 def directory(text: str) -> tuple[str, str, str]:
     """Return the path, the mode and the owner of PATH[:MODE[:UID:GID]]."""
-    from dockless.layer.spec import image_path, parse_mode, parse_owner
+    from dockless.layer.spec import parse_mode, parse_owner
 
     path, _, rest = text.partition(":")
     mode, colon, owner = rest.partition(":")
     mode, owner = mode or "0755", owner if colon else "0:0"
     _absolute(path, f"the path {path!r:.200}")
+    _check_path(path, "directories")
     for check in (
-        lambda _: image_path(path, "directories"),
         lambda _: parse_mode(mode, "directories"),
         lambda _: parse_owner(owner, "directories"),
     ):

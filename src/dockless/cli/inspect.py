@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from dockless.cli._options import Commands, access_of, add_command, add_platform, platform_of
 
 if TYPE_CHECKING:
+    from dockless.oci.descriptor import Descriptor
     from dockless.oci.image_documents import ImageDocuments
-    from dockless.oci.manifest import Index, Manifest
+    from dockless.oci.manifest import Index, Manifest, OtherManifest
 
 _DESCRIPTION = """\
 Show the digest, platforms, config and layers of an image. Only its manifest and config are read.
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dockless.cli._output import print_document, print_json
     from dockless.image_tree import read_document, read_image
     from dockless.oci.image_documents import NotAnImageError
-    from dockless.oci.manifest import Index
+    from dockless.oci.manifest import Index, Manifest, OtherManifest
     from dockless.transfer.locations import to_location
     from dockless.transfer.open import open_image, select_manifest
 
@@ -61,10 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
         if isinstance(root, Index):
             document = _index_document(root)
-        elif arguments.config:
+        elif arguments.config and isinstance(root, Manifest):
             label = f"the config {root.config.digest} of {arguments.source}"
             print_document(read_document(opened.source, root.config, label))
             return 0
+        elif isinstance(root, OtherManifest):
+            document = _other_document(root)
         else:
             try:
                 document = _image_document(read_image(opened.source, root, arguments.source))
@@ -124,11 +128,29 @@ def _artifact_document(manifest: Manifest) -> dict[str, Any]:
         "subject": (document.get("subject") or {}).get("digest"),
         "size": sum(blobs.values()) + len(manifest.raw),
         "config_digest": manifest.config.digest,
-        "layers": [
-            {"digest": layer.digest, "size": layer.size, "media_type": layer.media_type} for layer in manifest.layers
-        ],
+        "layers": _blob_table(manifest.layers),
         "annotations": document.get("annotations") or {},
     }
+
+
+def _other_document(manifest: OtherManifest) -> dict[str, Any]:
+    """Return what is known about an artifact manifest, or about a manifest of an unknown media type."""
+    if manifest.blobs is None:
+        return {"digest": manifest.digest, "media_type": manifest.media_type, "size": len(manifest.raw)}
+    document = manifest.json
+    return {
+        "digest": manifest.digest,
+        "media_type": manifest.media_type,
+        "artifact_type": document.get("artifactType"),
+        "subject": (document.get("subject") or {}).get("digest"),
+        "size": sum({blob.digest: blob.size for blob in manifest.blobs}.values()) + len(manifest.raw),
+        "blobs": _blob_table(manifest.blobs),
+        "annotations": document.get("annotations") or {},
+    }
+
+
+def _blob_table(blobs: Iterable[Descriptor]) -> list[dict[str, Any]]:
+    return [{"digest": blob.digest, "size": blob.size, "media_type": blob.media_type} for blob in blobs]
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
@@ -155,7 +177,7 @@ def _print_text(document: Any, indent: str) -> None:
         elif isinstance(value, dict):
             print_line(f"{indent}{printable(name)}:")
             _print_text(value, indent + "  ")
-        elif not indent and name in ("layers", "manifests"):
+        elif not indent and name in ("layers", "manifests", "blobs"):
             print_line(f"{indent}{name}:")
             for line in _table(value):
                 print_line(f"{indent}  {line}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dockless._lines import BoundedLines
 from dockless.errors import LayerError, printable
-from dockless.tar.header import DIRECTORY, MAX_PATH
+from dockless.tar.header import DIRECTORY, MAX_NAME, MAX_PATH
 
 # Directories that every base has (Filesystem Hierarchy Standard 3.0). An entry for one would remove the sticky bit of
 # /tmp or, on a merged-/usr base, replace the `bin` symlink by a directory: they are written only when declared.
@@ -61,6 +61,21 @@ class Entry(NamedTuple):
         return path + self.name[self.name.rfind(b"/") + 1 :] if path.endswith(b"/") else path
 
 
+def check_length(path: bytes, origin: str) -> None:
+    """Raise LayerError for a path in the image that no runtime can create. `origin` names the source of the path."""
+    if len(path) <= MAX_NAME:
+        return
+    if len(path) >= MAX_PATH:
+        raise too_long(origin, path)
+    name = max(path.split(b"/"), key=len)
+    if len(name) > MAX_NAME:
+        raise LayerError(
+            f"{origin}: the name {os.fsdecode(name[:100])}... has {len(name)} bytes",
+            cause=f"the limit is {MAX_NAME}",
+            hint="shorten the name",
+        )
+
+
 def too_long(origin: str, path: bytes) -> LayerError:
     """Return the error for a path that no runtime can create."""
     return LayerError(
@@ -84,8 +99,7 @@ class EntryTable:
     def add(self, entry: Entry) -> None:
         """Add an entry. Raises LayerError if the path is taken by another entry."""
         name = entry.name
-        if len(name) >= MAX_PATH:
-            raise too_long(entry.origin, name)
+        check_length(name, entry.origin)
         if not name:
             if entry.kind != DIRECTORY:
                 raise LayerError(f"{entry.origin} would be the image's root directory", hint="use a path below /")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from dockless.tar.header import MAX_NAME
 from dockless.tar.reader import GLOBAL, Member
 
 _WHITEOUT = b".wh."
@@ -38,9 +39,8 @@ _MAX_PATHS = 2_000_000
 _MAX_TARGETS = 16 << 20
 # Parts of paths that are looked up to follow symlinks.
 _MAX_STEPS = 1_000_000
-# Linux follows 40 symlinks in a path, and file systems have names of 255 bytes.
+# Linux follows 40 symlinks in a path.
 _MAX_SYMLINKS = 40
-_MAX_NAME = 255
 # Hard links whose targets are looked for in the members after them.
 _MAX_LINKS = 1000
 
@@ -108,10 +108,10 @@ class MemberRules:
             yield MemberProblem(
                 f"members without a path in {label}", f"{label} contains the path {name!r}, which is not a directory"
             )
-        if len(path) > _MAX_NAME and not self._windows and max(map(len, path.split(b"/"))) > _MAX_NAME:
+        if len(path) > MAX_NAME and not self._windows and max(map(len, path.split(b"/"))) > MAX_NAME:
             yield MemberProblem(
                 f"names that are too long in {label}",
-                f"{label} contains the path {name!r} with a name of more than {_MAX_NAME} bytes",
+                f"{label} contains the path {name!r} with a name of more than {MAX_NAME} bytes",
             )
         if self._windows and member.kind != GLOBAL and path:
             if path.split(b"/")[0] in _WINDOWS_DIRECTORIES:

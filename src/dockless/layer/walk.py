@@ -63,7 +63,7 @@ def _with_rules(entry: Entry, modes: PermissionRules[int], owners: PermissionRul
 def _declared_entries(spec: LayerSpec) -> Iterator[Entry]:
     for path, mode in spec.directories.items():
         name = image_path(path, "directories")
-        _refuse_whiteouts(name, "`directories`")
+        refuse_whiteouts(name, "`directories`")
         yield Entry(name, DIRECTORY, parse_mode(mode, "directories"), "`directories`", declared=True)
     for path, file in spec.inline_files.items():
         name = _file_path(path, "inline_files")
@@ -81,7 +81,7 @@ def _file_path(path: str, field: str) -> bytes:
     name = image_path(path, field)
     if not name or path.endswith("/"):
         raise LayerError(f"`{field}`: {path!r} is not the path of a file", hint="write a path without a trailing slash")
-    _refuse_whiteouts(name, f"`{field}`")
+    refuse_whiteouts(name, f"`{field}`")
     return name
 
 
@@ -110,7 +110,8 @@ def _symlink(name: bytes, target: bytes, origin: str) -> Entry:
     return Entry(name, SYMLINK, SYMLINK_MODE, origin, link=target)
 
 
-def _refuse_whiteouts(path: bytes, origin: str) -> None:
+def refuse_whiteouts(path: bytes, origin: str) -> None:
+    """Raise LayerError for a path in the image with the name of a whiteout. `origin` names the source of the path."""
     for name in path.split(b"/"):
         _refuse_whiteout(name, origin)
 
@@ -148,7 +149,7 @@ class _Walk:
         )
         self.into_directory = source.destination.endswith("/") or not image_path(source.destination, "destination")
         self.base = image_path(source.destination, f"destination of {self.origin}")
-        _refuse_whiteouts(self.base, self.origin)
+        refuse_whiteouts(self.base, self.origin)
         # Of a source that is a directory.
         self.ignores: Ignores | None = None
         self.below_symlinks = 0

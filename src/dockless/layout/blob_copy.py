@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO, Callable
 
-from dockless.blobs import BlobSource, VerifiedReader
-from dockless.errors import RegistryError
+from dockless.blobs import BlobSource, VerifiedReader, read_twice
 from dockless.oci.descriptor import Descriptor
 
 _CHUNK = 1 << 20
@@ -20,14 +19,12 @@ def ignore_bytes(descriptor: Descriptor, size: int) -> None:
 def copy_blob(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: OnBytes = ignore_bytes) -> None:
     """Write a blob's bytes to `sink`, which must be seekable. Raises LayoutError if they do not match `descriptor`."""
     begin = sink.tell()
-    try:
-        _copy(source, descriptor, sink, on_bytes)
-    except RegistryError as error:
-        if not error.damaged_once:
-            raise
+
+    def rewind() -> None:
         on_bytes(descriptor, begin - sink.tell())
         sink.seek(begin)
-        _copy(source, descriptor, sink, on_bytes)
+
+    read_twice(lambda: _copy(source, descriptor, sink, on_bytes), rewind)
 
 
 def _copy(source: BlobSource, descriptor: Descriptor, sink: BinaryIO, on_bytes: OnBytes) -> None:

@@ -15,6 +15,7 @@ from dockless._atomic import (
     lock,
     make_directories,
     open_directory,
+    open_to_lock,
     reason_of,
     resolve_output,
     temporary_directory,
@@ -31,6 +32,8 @@ from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, make_index
 
 _BLOBS = "blobs/sha256"
+# How often an index may be changed by programs that do not take the lock while it is written.
+_MAX_CHANGES = 100
 
 
 def write_layout(
@@ -130,15 +133,29 @@ def _append(
         _put_all(put, blobs, on_bytes, jobs)
         with _locked(directory) as layout:
             old = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
+            # An index that would be invalid is an error before blobs are moved.
             new = _updated_index(old, os.path.join(directory, INDEX_FILE), roots)
             # Only when all blobs are complete, so that a failure leaves nothing. Blobs in the layout are never removed:
             # a concurrent writer may rely on them.
             with _open_blobs(layout) as blob_directory:
                 for name in os.listdir(staged):
                     os.replace(name, name, src_dir_fd=staged, dst_dir_fd=blob_directory)
-            if new != old:
+            for _ in range(_MAX_CHANGES):
+                if new == old:
+                    return
                 _write(INDEX_FILE, staged, new)
-                os.replace(INDEX_FILE, INDEX_FILE, src_dir_fd=staged, dst_dir_fd=layout)
+                # Other tools, and machines with which no lock is shared, may have changed the index meanwhile.
+                present = read_small(files, INDEX_FILE, DEFAULT_LIMIT)
+                if present == old:
+                    os.replace(INDEX_FILE, INDEX_FILE, src_dir_fd=staged, dst_dir_fd=layout)
+                    return
+                os.unlink(INDEX_FILE, dir_fd=staged)
+                old, new = present, _updated_index(present, os.path.join(directory, INDEX_FILE), roots)
+    raise LayoutError(
+        f"cannot write an OCI layout to {directory}",
+        cause=f"other programs changed {INDEX_FILE} {_MAX_CHANGES} times meanwhile",
+        hint="end the other programs, or choose another path",
+    )
 
 
 def _has_blob(files: DirectoryFiles, blob: Descriptor) -> bool:
@@ -206,13 +223,25 @@ def _updated_index(raw: bytes, path: str, roots: Sequence[Descriptor]) -> bytes:
 
 @contextmanager
 def _locked(directory: str) -> Iterator[int]:
-    """Hold the lock for changes of a layout's index. Yield a descriptor of the layout."""
-    descriptor = open_directory(directory)
+    """Hold the locks for changes of a layout's index. Yield a descriptor of the layout.
+
+    The lock of the directory excludes the processes of this machine. In network directories, it excludes no other
+    machine, but the lock of a file does: that of `oci-layout`, which each layout has and no program replaces.
+    """
+    layout = open_directory(directory)
+    marker = -1
     try:
-        lock(descriptor, directory)
-        yield descriptor
+        lock(layout, directory)
+        # Another user may own the file, and a network may have no locks: the lock of the directory remains.
+        with suppress(OSError):
+            marker = open_to_lock(LAYOUT_FILE, layout)
+            if stat.S_ISREG(os.fstat(marker).st_mode):
+                lock(marker, os.path.join(directory, LAYOUT_FILE))
+        yield layout
     finally:
-        os.close(descriptor)
+        os.close(layout)
+        if marker >= 0:
+            os.close(marker)
 
 
 def _write(name: str, directory: int, data: bytes) -> None:

@@ -47,8 +47,8 @@ class ImageDocuments(NamedTuple):
         if digest != manifest.config.digest or len(config_bytes) != manifest.config.size:
             raise InvalidDocumentError(
                 f"the config of {label} does not match the manifest",
-                cause=f"the manifest says {manifest.config.digest} of {manifest.config.size} bytes, "
-                f"the config has {digest} and {len(config_bytes)} bytes",
+                cause=f"the manifest says {manifest.config.digest} of {format_count(manifest.config.size, 'byte')}, "
+                f"the config has {digest} and {format_count(len(config_bytes), 'byte')}",
             )
         if manifest.config.media_type not in media_types.CONFIGS.values():
             raise NotAnImageError(

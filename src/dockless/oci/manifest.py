@@ -6,14 +6,13 @@ OCI image spec, manifest.md and image-index.md; Docker's image manifest, version
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from dockless.errors import InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.canonical_json import parse_document, write_document
 from dockless.oci.descriptor import Descriptor, UnsupportedEntry, string_map
 from dockless.oci.digest import Digest
-from dockless.oci.platform import Platform, choose
 
 # Layers of a manifest, and manifests of an index. The largest seen have some hundreds.
 MAX_DESCRIPTORS = 10_000
@@ -21,6 +20,8 @@ MAX_DESCRIPTORS = 10_000
 # stay in memory for as long as the image is used.
 _MAX_PROPERTIES = 100_000
 _MAX_EXTRA = 256 * 1024
+# How the names of media types begin that are not generic, such as application/json.
+_VENDOR = "application/vnd."
 
 
 class Manifest(NamedTuple):
@@ -89,20 +90,64 @@ class Index(NamedTuple):
         """The descriptor of `raw`."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
-    def select(self, platform: Platform, label: str) -> Descriptor:
-        """Return the manifest that suits `platform` best, by the platforms that the index names.
 
-        Raises InvalidDocumentError, which lists the available platforms.
-        """
-        listed = [child for child in self.manifests if child.platform is not None and child.platform.is_complete]
-        chosen = choose(listed, lambda child: child.platform or platform, platform)
-        if chosen is None:
-            available = ", ".join(sorted(str(child.platform) for child in listed)) or "no platform"
-            raise InvalidDocumentError(f"{label} has no image for {platform}", cause=f"it has {available}")
-        return chosen
+class OtherManifest(NamedTuple):
+    """A manifest that is neither that of an image nor an index. `raw` is hashed, stored and sent as it is.
+
+    `blobs` are the blobs of an artifact manifest, and None for a manifest of an unknown media type.
+    """
+
+    raw: bytes
+    media_type: str
+    blobs: tuple[Descriptor, ...] | None
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """A new copy of the JSON document."""
+        return parse_document(self.raw, "manifest")
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of `raw`."""
+        return Digest.of(self.raw)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor of `raw`."""
+        return Descriptor(self.media_type, self.digest, len(self.raw))
+
+    def error(self, label: str) -> InvalidDocumentError:
+        """Return the error for this manifest in the place of an image, which is called `label`."""
+        if self.blobs is None:
+            return InvalidDocumentError(
+                f"{label} has the unknown mediaType {self.media_type}",
+                cause="the blobs of such a manifest are not known",
+            )
+        return InvalidDocumentError(
+            f"{label} is an artifact, not an image", cause=f"it is of the type {self.media_type}"
+        )
+
+
+AnyManifest = Union[Manifest, Index, OtherManifest]
+
+
+def blobs_of(manifest: Manifest | OtherManifest) -> tuple[Descriptor, ...]:
+    """Return the blobs that a manifest names."""
+    return (manifest.config, *manifest.layers) if isinstance(manifest, Manifest) else manifest.blobs or ()
 
 
 def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest | Index:
+    """Parse an image manifest or an index. See `parse_any_manifest`.
+
+    Raises InvalidDocumentError, also for an artifact manifest and for an unknown media type.
+    """
+    document = parse_any_manifest(raw, label, media_type=media_type)
+    if isinstance(document, OtherManifest):
+        raise document.error(label)
+    return document
+
+
+def parse_any_manifest(raw: bytes, label: str, *, media_type: str = "") -> AnyManifest:
     """Parse a manifest or an index, which was served or described as `media_type`; errors name it `label`.
 
     `media_type` is used if the document has no `mediaType`. As for readers in Go, null stands for an absent value, and
@@ -114,7 +159,11 @@ def parse_manifest(raw: bytes, label: str, *, media_type: str = "") -> Manifest 
     if not isinstance(media_type, str):
         raise InvalidDocumentError(f"{label} was served as {media_type!r:.100}, which is not a media type")
     kind = _media_type(document, media_type.split(";")[0].strip(), label)
+    if kind not in media_types.DOCUMENTS:
+        return OtherManifest(raw, kind, None)
     check_referrer(document, label)
+    if kind in media_types.ARTIFACTS:
+        return OtherManifest(raw, kind, _descriptors(_items(document, "blobs", label), "blobs", label))
     if kind in media_types.INDEXES:
         items = _items(document, "manifests", label)
         unsupported = [(item, UnsupportedEntry.from_json(item, f"{label}: manifests")) for item in items]
@@ -195,6 +244,9 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
     declared = document.get("mediaType")
     if declared is not None and not isinstance(declared, str):
         raise InvalidDocumentError(f"{label} has a mediaType that is not a string")
+    known = media_types.DOCUMENTS
+    # A registry that does not know the media type may serve the document as plain JSON.
+    served = served_as if served_as in known else ""
     schema = document.get("schemaVersion")
     if schema == 1 or served_as in (media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED):
         raise InvalidDocumentError(
@@ -202,6 +254,13 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
             cause=f"{media_types.DOCKER_SCHEMA1_SIGNED} is not supported",
             hint="push the image again with a current tool",
         )
+    if declared and served and declared != served:
+        raise InvalidDocumentError(f"{label} has the mediaType {declared}", cause=f"it was served as {served}")
+    other = declared or served or (served_as if served_as.startswith(_VENDOR) and schema != 2 else "")
+    if other in media_types.ARTIFACTS and any(document.get(key) is not None for key in ("layers", "manifests")):
+        raise InvalidDocumentError(f"{label} has the mediaType {other}", cause="it has layers or manifests")
+    if other and other not in media_types.MANIFESTS | media_types.INDEXES:
+        return other
     if schema != 2:
         raise InvalidDocumentError(f"{label} is not a manifest", cause="its schemaVersion is not 2")
     is_manifest = any(document.get(key) is not None for key in ("config", "layers"))
@@ -210,18 +269,11 @@ def _media_type(document: dict[str, Any], served_as: str, label: str) -> str:
         raise InvalidDocumentError(
             f"{label} reads as a manifest and as an index", cause="it has both layers and manifests"
         )
-    known = media_types.DOCUMENTS
-    # A registry that does not know the media type may serve the document as plain JSON.
-    served = served_as if served_as in known else ""
-    if declared and served and declared != served:
-        raise InvalidDocumentError(f"{label} has the mediaType {declared}", cause=f"it was served as {served}")
     kind = declared or served
     if not kind:
         # umoci 0.4 and others omit mediaType, which OCI allows.
         is_index = is_index or (not is_manifest and "manifests" in document)
         kind = media_types.OCI_INDEX if is_index else media_types.OCI_MANIFEST
-    if kind not in known:
-        raise InvalidDocumentError(f"{label} has the unknown mediaType {kind}")
     if kind in media_types.INDEXES and is_manifest and not is_index:
         raise InvalidDocumentError(f"{label} has the mediaType {kind}", cause="its content is an image manifest")
     if kind not in media_types.INDEXES and is_index:

@@ -20,7 +20,11 @@ DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
-DOCUMENTS = MANIFESTS | INDEXES
+# Manifests of artifacts, without a config: that of the image spec 1.1.0-rc2, which ORAS 1.0 writes, and that of ORAS 0.
+ARTIFACTS = frozenset(
+    {"application/vnd.oci.artifact.manifest.v1+json", "application/vnd.cncf.oras.artifact.manifest.v1+json"}
+)
+DOCUMENTS = MANIFESTS | INDEXES | ARTIFACTS
 CONFIGS = {"oci": OCI_CONFIG, "docker": DOCKER_CONFIG}
 
 _OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}

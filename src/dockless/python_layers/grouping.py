@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from dockless._units import format_count
 from dockless.errors import InvalidValueError
 
 # The version of the rule. A change of the rule needs another number and a line under Digests in CHANGELOG.md.
@@ -39,7 +40,7 @@ class GroupingRule(NamedTuple):
             raise InvalidValueError(f"{self.buckets} is not a number of buckets", hint="write 1 to 64", field="buckets")
         if self.budget < 2 * self.buckets:
             raise InvalidValueError(
-                f"a budget of {self.budget} layers is too small",
+                f"a budget of {format_count(self.budget, 'layer')} is too small",
                 cause=f"there may be {2 * self.buckets} buckets: pure and platform-specific distributions are apart",
                 hint=f"write at least {2 * self.buckets}",
                 field="budget",

@@ -139,8 +139,18 @@ def _members_of_zip(archive: zipfile.ZipFile) -> Iterator[_Member]:
 
 
 def _members_of_directory(root: str) -> Iterator[_Member]:
-    for directory, directories, names in os.walk(root):
+    def fail(error: OSError) -> None:
+        raise error
+
+    for directory, directories, names in os.walk(root, onerror=fail):
         directories.sort()
+        for base in directories:
+            path = os.path.join(directory, base)
+            if os.path.islink(path):
+                raise LayerError(
+                    f"the distribution has {os.path.relpath(path, root)!r:.200}, which is a symlink to a directory",
+                    hint="replace the symlink by the files, as in a wheel",
+                )
         for base in names:
             path = os.path.join(directory, base)
             mode = os.stat(path).st_mode

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
+from dockless._units import format_count
 from dockless.oci import media_types
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
@@ -193,12 +194,13 @@ class _BlobReader(io.RawIOBase):
             response.close()
             check_no_page(start, self._label)
             raise ProtocolError(
-                f"{self._label} has the wrong size", cause=f"{length} bytes, not {self._descriptor.size}"
+                f"{self._label} has the wrong size",
+                cause=f"{format_count(length, 'byte')}, not {self._descriptor.size}",
             )
         return DecodedBody(response, start, decoder)
 
     def _truncated(self, *, is_final: bool = False) -> ProtocolError:
-        cause = f"{self._position} of {self._descriptor.size} bytes were received{self._page}"
+        cause = f"{self._position} of {format_count(self._descriptor.size, 'byte')} received{self._page}"
         if is_final:
             cause += "; the registry does not support ranges, and sent the bytes several times"
             return ProtocolError(f"{self._label} was truncated", cause=cause)

@@ -9,7 +9,7 @@ from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PULL, PUSH
 from dockless.registry.errors import ResponseError, TokenDeniedError
-from dockless.registry.retry import RETRYABLE_CODES, RETRYABLE_STATUS
+from dockless.registry.retry import RETRY, classify
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
@@ -80,10 +80,12 @@ class BlobCheck:
             if error.status == 401 or isinstance(error, TokenDeniedError) or not is_of_blob:
                 # Without a token, no other request would succeed.
                 raise
-            if error.status in RETRYABLE_STATUS or RETRYABLE_CODES.intersection(error.codes):
+            verdict = classify(error)
+            if verdict.retryable:
                 # The check is given up before the upload is: some proxies fail at HEAD only.
                 self._failures += 1
-                if error.status < 500 or self._failures < _MAX_FAILURES:
+                is_of_registry = verdict == RETRY and error.status < 500
+                if is_of_registry or self._failures < (verdict.attempts or _MAX_FAILURES):
                     raise
             return is_sent
         # A server that responds to every request with 200 sends a page of another size.

@@ -17,7 +17,7 @@ from dockless.errors import InvalidDocumentError
 from dockless.image_tree import ImageTree
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, Manifest
+from dockless.oci.manifest import AnyManifest, Index
 from dockless.oci.reference import Reference, check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
@@ -44,7 +44,7 @@ _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 def push(
-    root: Manifest | Index,
+    root: AnyManifest,
     source: BlobSource,
     client: RegistryClient,
     repository: str,
@@ -98,7 +98,7 @@ class _Push:
         self.blobs: Mapping[Digest, Descriptor] = {}
         self.known: Mapping[Digest, bool] = {}
         # The manifests that `root` names, those of an inner index before the index.
-        self.children: Sequence[Manifest | Index] = ()
+        self.children: Sequence[AnyManifest] = ()
         self._source = source
         self._client = client
         self._repository = repository
@@ -138,13 +138,13 @@ class _Push:
 
     def put_children(self) -> None:
         """Store all manifests but the root: image manifests concurrently, then the indexes that list them."""
-        manifests = [child for child in self.children if isinstance(child, Manifest)]
+        manifests = [child for child in self.children if not isinstance(child, Index)]
         self._workers.run([partial(self.put, manifest, manifest.digest) for manifest in manifests])
         for child in self.children:
             if isinstance(child, Index):
                 self.put(child, child.digest)
 
-    def put(self, document: Manifest | Index, version: str) -> None:
+    def put(self, document: AnyManifest, version: str) -> None:
         """Store a manifest. If the registry misses what the manifest names, that is checked, and then sent again."""
         attempts = self._client.retrier.attempts(stop=self._workers.stop)
         refusals = 0
@@ -163,7 +163,7 @@ class _Push:
             reference = str(Reference(self._client.registry, self._repository, version))
             self._progress(ProgressEvent("tagged", document.descriptor, reference=reference))
 
-    def check_stored(self, root: Manifest | Index, tags: Sequence[str]) -> None:
+    def check_stored(self, root: AnyManifest, tags: Sequence[str]) -> None:
         """Ask for the tags and for a blob that was sent, and put everything again that the registry lacks.
 
         A registry refuses an image that is not complete. Other servers may accept everything and store nothing. Raises
@@ -186,7 +186,7 @@ class _Push:
                     self.put(root, version)
             is_sent_again = True
 
-    def _lost(self, root: Manifest | Index, tags: Sequence[str]) -> list[str]:
+    def _lost(self, root: AnyManifest, tags: Sequence[str]) -> list[str]:
         """Return tags and digests that were put and that the registry lacks. What it does not tell is not lost."""
         lost: list[str] = []
 
@@ -210,7 +210,7 @@ class _Push:
         self._workers.run([partial(check, version) for version in (*(tags or (root.digest,)), *largest)])
         return lost
 
-    def _supply(self, document: Manifest | Index, refusal: ResponseError, *, send: bool) -> None:
+    def _supply(self, document: AnyManifest, refusal: ResponseError, *, send: bool) -> None:
         """Make exist what the registry misses according to `refusal`. `send`: also what it has according to HEAD."""
         named = {Digest(digest.decode()) for digest in _DIGEST.findall(refusal.body)}
         # A registry that does not tell what it misses may miss anything.
@@ -230,7 +230,7 @@ class _Push:
             for child in self.children:
                 self._put(child, child.digest)
 
-    def result(self, root: Manifest | Index, tags: Iterable[str]) -> PushResult:
+    def result(self, root: AnyManifest, tags: Iterable[str]) -> PushResult:
         """Return the result, in which tags, or without tags the digest, refer to the image."""
         registry = self._client.registry
         references = tuple(str(Reference(registry, self._repository, tag)) for tag in tags)
@@ -248,11 +248,11 @@ class _Push:
         self._is_forbidden = self._is_forbidden or is_forbidden
         return digest
 
-    def _put(self, document: Manifest | Index, version: str) -> None:
+    def _put(self, document: AnyManifest, version: str) -> None:
         with self._client.retrier.limit():
             self._put_in_time(document, version)
 
-    def _put_in_time(self, document: Manifest | Index, version: str) -> None:
+    def _put_in_time(self, document: AnyManifest, version: str) -> None:
         try:
             self._client.put_manifest(
                 self._repository, version, document.raw, document.media_type, stop=self._workers.stop

@@ -9,7 +9,7 @@ from dockless.oci import media_types
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, Manifest, parse_manifest
+from dockless.oci.manifest import Index, Manifest, parse_any_manifest, parse_manifest
 
 # docker-registry serves OCI media types only if they are named.
 ACCEPT = ", ".join(
@@ -18,6 +18,7 @@ ACCEPT = ", ".join(
         media_types.DOCKER_INDEX,
         media_types.OCI_MANIFEST,
         media_types.DOCKER_MANIFEST,
+        *sorted(media_types.ARTIFACTS),
         "*/*;q=0.1",
     )
 )
@@ -48,11 +49,12 @@ def known_type(raw: bytes, content_type: str, label: str) -> str:
     if content_type in media_types.DOCUMENTS:
         return content_type
     try:
-        return parse_manifest(raw, label).media_type
+        declared = parse_any_manifest(raw, label).media_type
     except InvalidDocumentError:
         if not content_type:
             raise
         return content_type
+    return declared if declared in media_types.DOCUMENTS else content_type or declared
 
 
 def check_manifest_size(raw: bytes, repository: str) -> None:

@@ -249,7 +249,8 @@ class ForbiddenPaths(Check):
                 if count <= _MAX_PATHS:
                     yield f"/{path.decode(errors='backslashreplace')} exists; it is a {entry.description}"
         if count > _MAX_PATHS:
-            yield f"{count - _MAX_PATHS} more paths exist"
+            left_out = count - _MAX_PATHS
+            yield "1 more path exists" if left_out == 1 else f"{left_out} more paths exist"
 
 
 @dataclass(frozen=True)

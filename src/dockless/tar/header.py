@@ -6,6 +6,8 @@ FILE, HARD_LINK, SYMLINK, DIRECTORY = b"0", b"1", b"2", b"5"
 
 # PATH_MAX of Linux: bytes of a path with its final slash or NUL. Also the limit of the target of a symlink.
 MAX_PATH = 4096
+# Bytes of one component of a path: NAME_MAX of Linux.
+MAX_NAME = 255
 
 _MAX_SIZE = 0o77777777777
 _MAX_ID = 0o7777777

@@ -5,18 +5,24 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from dockless._files import open_regular
+from dockless._units import format_count
 from dockless.errors import LayoutError
-from dockless.tar.decompress import decompress, detect_format
+from dockless.tar.decompress import decompress, detect_format, is_bomb
 from dockless.tar.reader import GLOBAL, Member, read_members
+from dockless.tar.sparse import SparseMap
 
 # An archive of an image has some dozens of members; an index of millions would fill the memory.
 _MAX_MEMBERS = 200_000
 # Bytes of all names and link targets.
 _MAX_NAMES = 32 * 1024 * 1024
+# Parts of all sparse files, which take 16 bytes each.
+_MAX_EXTENTS = 1_000_000
 # Linux follows 40 symlinks in a path.
 _MAX_LINKS = 40
 _CHUNK = 1 << 20
@@ -78,15 +84,21 @@ class TarFiles:
     def open(self, name: str) -> BinaryIO:
         """Open the content of a member. Raises LayoutError."""
         member = self._find(name)
-        return io.BufferedReader(Part(self._file.fileno(), member.offset, member.size, self.where), 1 << 16)
+        descriptor, offset, sparse_map = self._file.fileno(), member.offset, member.sparse_map
+        if sparse_map is not None:
+            return io.BufferedReader(_SparsePart(descriptor, offset, sparse_map, self.where), 1 << 16)
+        return io.BufferedReader(Part(descriptor, offset, member.size, self.where), 1 << 16)
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None if there is no such file.
 
-        Raises LayoutError for a file that occurs twice with different contents, a sparse file, and a loop of links.
+        Raises LayoutError for a file that occurs twice with different contents, and a loop of links.
         """
         member = self._members.get(self.resolved(name))
-        return None if member is None or member.is_directory else self._find(name).size
+        if member is None or member.is_directory:
+            return None
+        member = self._find(name)
+        return member.size if member.sparse_map is None else member.sparse_map.size
 
     def resolved(self, name: str) -> str:
         """Return the name of the member that `name` is or links to. Raises LayoutError for a loop.
@@ -124,11 +136,12 @@ class TarFiles:
         member = self._members.get(path)
         if member is None:
             raise LayoutError(f"{self.where} has no file {name}")
-        if member.is_sparse:
+        if member.is_sparse and member.sparse_map is None:
             raise LayoutError(
-                f"{self.where}: {name} is a sparse file of tar", hint="create the archive without the option --sparse"
+                f"{self.where}: {name} is a sparse file whose map is not that of GNU tar",
+                hint="create the archive without sparse files",
             )
-        if not member.is_file:
+        if not member.is_file and not member.is_sparse:
             kind = member.kind.decode("latin-1")
             raise LayoutError(f"{self.where} has no file {name}", cause=f"the member has the tar type {kind!r}")
         self._check_same(path)
@@ -138,7 +151,12 @@ class TarFiles:
         """Raise LayoutError if a member occurs twice with different contents."""
         member = self._members[path]
         for other in self._others.get(path, ()):
-            if member[1:3] != other[1:3] or member.size != other.size or not self._have_same_content(member, other):
+            if (
+                member[1:3] != other[1:3]
+                or member.size != other.size
+                or member.sparse_map != other.sparse_map
+                or not self._have_same_content(member, other)
+            ):
                 # Readers differ in which member they take: the member that is checked may not be the one that is run.
                 raise LayoutError(f"{self.where} has {path} twice, with different contents")
         # Each member is compared once.
@@ -156,8 +174,8 @@ class TarFiles:
         """Return the first member of each name, and the other members with the names of files and links."""
         members: dict[str, Member] = {}
         others: dict[str, list[Member]] = {}
-        names = 0
-        for count, member in enumerate(read_members(self, self.where), 1):
+        names = extents = holes = 0
+        for count, member in enumerate(read_members(self, self.where, old_maps=True), 1):
             if member.problem:
                 raise LayoutError(f"{self.where} is ambiguous", cause=member.problem)
             if member.kind == b"X":
@@ -167,6 +185,14 @@ class TarFiles:
                 known = members.setdefault(name, member)
                 if known is not member and not (known.is_directory and member.is_directory):
                     others.setdefault(name, []).append(member)
+            if member.sparse_map is not None:
+                extents += len(member.sparse_map.numbers) // 2
+                holes += member.sparse_map.size
+            if extents > _MAX_EXTENTS or is_bomb(holes, self._size):
+                raise LayoutError(
+                    f"{self.where} is a decompression bomb",
+                    cause=f"its sparse files have {format_count(holes, 'byte')}, in {format_count(extents, 'part')}",
+                )
             names += len(member.name) + len(member.link)
             if names > _MAX_NAMES:
                 raise LayoutError(
@@ -242,6 +268,36 @@ class Part(io.RawIOBase):
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         length = min(len(view), max(0, self._size - self._at))
         data = os.pread(self._descriptor, length, self._offset + self._at)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+class _SparsePart(Part):
+    """The content of a sparse file whose map and stored bytes begin at `offset`. Holes are zeros."""
+
+    def __init__(self, descriptor: int, offset: int, sparse_map: SparseMap, name: str) -> None:
+        super().__init__(descriptor, offset, sparse_map.size, name)
+        self._begins = sparse_map.numbers[::2]
+        self._lengths = sparse_map.numbers[1::2]
+        # Where each extent is in the archive.
+        self._stored = array("Q")
+        position = offset + sparse_map.taken
+        for length in self._lengths:
+            self._stored.append(position)
+            position += length
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        wanted = min(len(view), max(0, self._size - self._at))
+        n = bisect_right(self._begins, self._at) - 1
+        left = self._begins[n] + self._lengths[n] - self._at if n >= 0 else 0
+        if left > 0:
+            position = self._stored[n] + self._at - self._begins[n]
+            data = os.pread(self._descriptor, min(wanted, left), position)
+        else:
+            following = self._begins[n + 1] if n + 1 < len(self._begins) else self._size
+            data = bytes(min(wanted, max(0, following - self._at)))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)

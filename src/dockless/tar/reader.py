@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from dockless.errors import LayoutError
 from dockless.tar.header import MAX_PATH
-from dockless.tar.sparse import is_sparse, skip_map
+from dockless.tar.sparse import SparseMap, checked_map, is_sparse, read_map
 
 FILE_KINDS = frozenset((b"0", b"\0", b"7"))
 GLOBAL = b"g"
@@ -47,8 +47,9 @@ class Member(NamedTuple):
 
     `name` is the name that podman, containerd and Docker give to the member, `alias` the name that some readers give
     to it; mostly empty. `problem` says why readers differ about the member; mostly empty. `is_sparse` is true if the
-    content is that of a sparse file, with a map. A global pax header is a member of the type `g` without content.
-    `fields` are the bytes of the header with the mode and the numeric owner, and `pax_owner` the owner in a pax header.
+    content is that of a sparse file; `sparse_map` is None if its map is not valid, or not that of GNU tar. A global pax
+    header is a member of the type `g` without content. `fields` are the bytes of the header with the mode and the
+    numeric owner, and `pax_owner` the owner in a pax header.
     """
 
     name: bytes
@@ -61,6 +62,7 @@ class Member(NamedTuple):
     is_sparse: bool = False
     fields: bytes = b""
     pax_owner: tuple[bytes, bytes] = (b"", b"")
+    sparse_map: SparseMap | None = None
 
     @property
     def is_file(self) -> bool:
@@ -97,8 +99,10 @@ class Stream(Protocol):
         ...
 
 
-def read_members(stream: Stream, label: str) -> Iterator[Member]:
+def read_members(stream: Stream, label: str, *, old_maps: bool = False) -> Iterator[Member]:
     """Yield the members of an archive, in order; their content is skipped.
+
+    With `old_maps`, also the maps of sparse files of the type `S` are read, which container runtimes do not extract.
 
     Names and sizes are those of Go's archive/tar, with which podman, containerd and Docker read layers. Raises
     LayoutError, which names the archive `label`, for a damaged header, an archive that ends too early, content after
@@ -188,11 +192,12 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
         if kind in _BARE or (kind == b"\0" and name.endswith(b"/")):
             size = 0
         taken = 0
+        sparse_map = None
         sparse = kind == b"S" or is_sparse(extended)
         if sparse and kind != b"S":
-            taken, extents, is_valid = skip_map(extended, stream, size)
+            taken, extents, sparse_map = read_map(extended, stream, size)
             records += extents
-            if not is_valid:
+            if sparse_map is None:
                 problem = problem or f"the map of the sparse file at byte {begin} is not valid"
         sparse_name = extended.get(b"GNU.sparse.name", b"")
         if sparse_name and sparse_name != name:
@@ -200,22 +205,28 @@ def read_members(stream: Stream, label: str) -> Iterator[Member]:
                 problem = problem or f"readers differ about the name of the sparse file at byte {begin}"
             name, alias = (sparse_name, name) if sparse else (name, sparse_name)
         if kind == b"S":
-            blocks = _skip_sparse_map(block, stream, label, begin)
+            blocks, fields = _read_old_map(block, stream, label, begin, keep=old_maps)
             at, records = at + 512 * blocks, records + blocks
-        yield Member(name, kind, link, at, size, alias, problem, sparse, block[100:124], pax_owner)
+            if fields:
+                sparse_map = _parse_old_map(fields, block[483:495], size, label, begin)
+                if sparse_map is None:
+                    problem = problem or f"the map of the sparse file at byte {begin} is not valid"
+        yield Member(name, kind, link, at, size, alias, problem, sparse, block[100:124], pax_owner, sparse_map)
         pax_records, long_names, kinds, problem, pax_owner = {}, {}, set(), "", (b"", b"")
         stream.skip(size - taken)
         # umoci 0.4 ends an archive after the last byte of the last file, without padding.
         at += size + len(_take(stream, -size % 512))
 
 
-def _skip_sparse_map(block: bytes, stream: Stream, label: str, begin: int) -> int:
-    """Skip the blocks of a sparse map that follow a header of the type `S`, and return their number.
+def _read_old_map(block: bytes, stream: Stream, label: str, begin: int, *, keep: bool) -> tuple[int, bytes]:
+    """Read the blocks of a sparse map that follow a header of the type `S`. Return their number, and GNU tar's extents.
 
-    The size of the member does not count these blocks.
+    The size of the member does not count these blocks. Without `keep`, no extents are returned.
     """
+    is_gnu = block[257:265] == _GNU_MAGIC
     # In star's header, the byte that says whether blocks follow is at another place.
-    has_more = block[482] if block[257:265] == _GNU_MAGIC else block[355]
+    has_more = block[482] if is_gnu else block[355]
+    fields = [block[386:482]] if is_gnu and keep else []
     blocks = 0
     while has_more:
         blocks += 1
@@ -226,8 +237,21 @@ def _skip_sparse_map(block: bytes, stream: Stream, label: str, begin: int) -> in
         sparse_map = _take(stream, 512)
         if len(sparse_map) < 512:
             raise LayoutError(f"{label} is truncated", cause=f"the tar header at byte {begin} is incomplete")
+        if fields:
+            fields.append(sparse_map[:504])
         has_more = sparse_map[504]
-    return blocks
+    return blocks, b"".join(fields)
+
+
+def _parse_old_map(fields: bytes, real_size: bytes, size: int, label: str, begin: int) -> SparseMap | None:
+    """Return the map of the extents in `fields`, each with an offset and a length of 12 bytes; None if invalid."""
+    # An extent that begins with NUL ends the map.
+    used = next((at for at in range(0, len(fields), 24) if not fields[at]), len(fields))
+    try:
+        numbers = [_number(fields[at : at + 12], label, begin) for at in range(0, used, 12)]
+        return checked_map(numbers, _number(real_size, label, begin), 0, size)
+    except LayoutError:
+        return None
 
 
 def _take(stream: Stream, size: int) -> bytes:

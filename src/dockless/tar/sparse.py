@@ -1,12 +1,14 @@
-"""Sparse files in pax archives: the formats 0.0, 0.1 and 1.0 of GNU tar (GNU tar manual, "Storing Sparse Files").
+"""Sparse files of GNU tar: the formats 0.0, 0.1 and 1.0 in pax archives, and the old format, which has the type `S`.
 
-GNU tar's old format, the type `S`, is not here: podman, containerd and Docker do not extract files of this type.
+GNU tar manual, "Storing Sparse Files" and "Basic Tar Format". podman, containerd and Docker do not extract layers with
+files of the type `S`, but read archives of images that have such members.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 # Bytes of a map. Go's archive/tar has the same limit.
 _MAX_MAP = 1 << 20
@@ -27,11 +29,23 @@ def is_sparse(records: Mapping[bytes, bytes]) -> bool:
     return version in _VERSIONS or (version == (b"", b"") and bool(records.get(b"GNU.sparse.map")))
 
 
-def skip_map(records: Mapping[bytes, bytes], content: _Readable, size: int) -> tuple[int, int, bool]:
+class SparseMap(NamedTuple):
+    """The map of a sparse file: `numbers` are the offset and the length of each extent, one after the other.
+
+    `size` is that of the file in bytes, with its holes. The stored bytes begin `taken` bytes after the beginning of the
+    content.
+    """
+
+    numbers: Sequence[int]
+    size: int
+    taken: int
+
+
+def read_map(records: Mapping[bytes, bytes], content: _Readable, size: int) -> tuple[int, int, SparseMap | None]:
     """Read the map of a sparse file, which format 1.0 has at the beginning of the `size` bytes of its content.
 
-    Returns the number of bytes that were read from `content`, the number of extents, and whether the map is valid:
-    its extents are in order and within the file, and the stored bytes are those of the extents.
+    Returns the number of bytes that were read from `content`, the number of extents, and the map, or None if it is not
+    valid.
     """
     if records.get(b"GNU.sparse.major") == b"1":
         numbers, taken = _numbers_of_content(content, size)
@@ -39,14 +53,24 @@ def skip_map(records: Mapping[bytes, bytes], content: _Readable, size: int) -> t
         numbers, taken = _numbers_of_records(records), 0
     real_size = _number(records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize") or b"%d" % size)
     if numbers is None or real_size is None:
-        return taken, 0, False
+        return taken, 0, None
+    return taken, len(numbers) // 2, checked_map(numbers, real_size, taken, size)
+
+
+def checked_map(numbers: Sequence[int], real_size: int, taken: int, size: int) -> SparseMap | None:
+    """Return the map of a file whose content has `size` bytes; None if it is not valid.
+
+    The extents must be in order and within the file, and the stored bytes must be those of the extents.
+    """
     end = stored = 0
     for offset, length in zip(numbers[::2], numbers[1::2]):
         if offset < end:
-            return taken, len(numbers) // 2, False
+            return None
         end = offset + length
         stored += length
-    return taken, len(numbers) // 2, end <= real_size and stored == size - taken
+    if end > real_size or stored != size - taken or real_size >= 1 << 62:
+        return None
+    return SparseMap(array("Q", numbers), real_size, taken)
 
 
 def _numbers_of_records(records: Mapping[bytes, bytes]) -> Sequence[int] | None:

@@ -14,6 +14,7 @@ from email.message import Message
 from http import HTTPStatus
 from typing import NamedTuple
 
+from dockless._units import format_count
 from dockless.testing.message import CHUNK, BrokenBodyError, parse_number
 
 _MAX_LINE = 65536
@@ -138,7 +139,7 @@ class RequestBody:
         if self.cut_at is not None:
             size = min(size, self.cut_at - self.received)
             if size <= 0:
-                raise BrokenBodyError(f"a fault cut the body after {self.received} bytes")
+                raise BrokenBodyError(f"a fault cut the body after {format_count(self.received, 'byte')}")
         if self._expects_continue:
             self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects_continue = False
@@ -173,7 +174,9 @@ class RequestBody:
                 return b""
         found = reader.read1(min(size, self._left))
         if not found:
-            raise BrokenBodyError(f"the client closed the connection after {self.received} bytes of the body")
+            raise BrokenBodyError(
+                f"the client closed the connection after {format_count(self.received, 'byte')} of the body"
+            )
         self._left -= len(found)
         if not self._left:
             if self._chunked:

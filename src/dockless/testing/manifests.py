@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dockless._units import format_count
 from dockless.errors import DocklessError, InvalidValueError
 from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
-from dockless.oci.manifest import Index, parse_manifest
+from dockless.oci.manifest import Index, blobs_of, parse_any_manifest
 from dockless.oci.media_types import DOCUMENTS, OCI_INDEX, OCI_MANIFEST
 from dockless.oci.reference import check_tag
 from dockless.testing.blobs import parse_digest, unsupported
@@ -104,7 +105,7 @@ class Manifests:
             raise _invalid(f"unknown Content-Type {manifest.media_type!r}")
         try:
             # The subject may be pushed later (spec, "Pushing Manifests with Subject").
-            document = parse_manifest(manifest.raw, "the manifest", media_type=manifest.media_type)
+            document = parse_any_manifest(manifest.raw, "the manifest", media_type=manifest.media_type)
         except DocklessError as error:
             raise _invalid(str(error)) from None
         if isinstance(document, Index):
@@ -113,7 +114,7 @@ class Manifests:
             for descriptor in document.manifests:
                 self._check_named(descriptor, repository, index=True)
         else:
-            for descriptor in (*document.layers, document.config):
+            for descriptor in blobs_of(document):
                 self._check_named(descriptor, repository, index=False)
         return document.json
 
@@ -134,7 +135,7 @@ class Manifests:
                 400,
                 "SIZE_INVALID",
                 "provided length did not match content length",
-                detail=f"{descriptor.digest} has {size} bytes, not {descriptor.size}",
+                detail=f"{descriptor.digest} has {format_count(size, 'byte')}, not {descriptor.size}",
             )
 
 

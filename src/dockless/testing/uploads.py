@@ -8,6 +8,7 @@ import re
 import threading
 from urllib.parse import quote
 
+from dockless._units import format_count
 from dockless.oci.digest import Digest
 from dockless.testing.blobs import parse_digest
 from dockless.testing.content import Storage, Upload
@@ -157,7 +158,9 @@ class Uploads:
                 request, upload, f"First byte of the layer part is {first} instead of {upload.size}"
             )
         if most and length > most and request.method == "PATCH":
-            raise self._unsatisfiable(request, upload, f"the request body exceeds the limit of {most} bytes")
+            raise self._unsatisfiable(
+                request, upload, f"the request body exceeds the limit of {format_count(most, 'byte')}"
+            )
 
     def _unsatisfiable(self, request: Request, upload: Upload, message: str) -> ApiError:
         return ApiError(416, "BLOB_UPLOAD_INVALID", message, headers=self._headers(request, upload))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dockless.blobs import BlobSource, DirectoryBlobs
 from dockless.errors import InvalidValueError
 from dockless.image_tree import ImageTree, read_image
-from dockless.oci.manifest import Manifest
+from dockless.oci.manifest import AnyManifest, Manifest, OtherManifest
 from dockless.oci.platform import Platform, to_platform
 from dockless.registry.progress import Progress, check_progress, silent
 from dockless.registry.push_result import PushResult
@@ -48,7 +48,8 @@ def copy_image(
     with ExitStack() as stack:
         access = stack.enter_context(to_access(access))
         image = stack.enter_context(open_image(source, access))
-        root = image.root if all_platforms else select_manifest(image, platform)
+        is_whole = all_platforms or (platform is None and isinstance(image.root, OtherManifest))
+        root: AnyManifest = image.root if is_whole else select_manifest(image, platform)
         blobs: BlobSource = image.source
         if source.kind == DOCKER_ARCHIVE and destination.kind != DOCKER_ARCHIVE and isinstance(root, Manifest):
             import tempfile

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from dockless._units import format_count
 from dockless.blobs import BlobSource
 from dockless.errors import DocklessError, RegistryError
 from dockless.oci.descriptor import Descriptor
@@ -87,7 +88,8 @@ class ForeignLayerSource:
             length = response.length
             response.close()
             raise RegistryError(
-                f"{redact(response.url)} has {length} bytes", cause=f"the size of the layer is {descriptor.size}"
+                f"{redact(response.url)} has {format_count(length, 'byte')}",
+                cause=f"the size of the layer is {descriptor.size}",
             )
         return io.BufferedReader(_ResponseBody(response, descriptor.size + 1), 1 << 20)
 

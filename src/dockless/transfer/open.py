@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from dockless.blobs import BlobSource
 from dockless.errors import InvalidDocumentError
-from dockless.image_tree import read_image, read_manifest
+from dockless.image_tree import read_any_manifest, read_image, read_manifest
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.image_documents import NotAnImageError
-from dockless.oci.manifest import Index, Manifest
+from dockless.oci.manifest import AnyManifest, Index, Manifest, OtherManifest, parse_any_manifest
 from dockless.oci.platform import Platform
 from dockless.oci.selection import select_image
 from dockless.transfer.locations import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Location
@@ -29,7 +29,7 @@ class OpenImage:
     """An open image: its root, and the source of its blobs."""
 
     location: Location
-    root: Manifest | Index
+    root: AnyManifest
     source: BlobSource
 
 
@@ -62,15 +62,16 @@ def open_blobs(location: Location, access: RegistryAccess) -> Iterator[RegistryB
 def open_image(location: Location, access: RegistryAccess) -> Iterator[OpenImage]:
     """Open the image at `location` until the body ends. Raises LayoutError, RegistryError, InvalidDocumentError."""
     with open_blobs(location, access) as source:
-        root: Manifest | Index
+        root: AnyManifest
         if isinstance(source, DockerArchive):
             root = source.image(location.name).manifest
         elif isinstance(source, OciLayout):
-            root = source.manifest(source.root(location.name))
+            listed = source.root(location.name)
+            root = read_any_manifest(source, listed, f"{location.path}: {listed.digest}")
         else:
             reference = location.registry_reference
             served = access.client(reference).get_manifest(reference.repository, reference.version)
-            root = served.parse(str(location))
+            root = parse_any_manifest(served.raw, str(location), media_type=served.media_type)
         yield OpenImage(location, root, source)
 
 
@@ -80,6 +81,8 @@ def select_manifest(image: OpenImage, platform: Platform | None) -> Manifest:
     Raises InvalidDocumentError, with the platforms that the image has.
     """
     root, label = image.root, str(image.location)
+    if isinstance(root, OtherManifest):
+        raise root.error(label)
     if isinstance(root, Manifest):
         if platform is not None:
             own = read_image(image.source, root, label).platform

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 from dockless._atomic import atomic_file
 from dockless._hashing import HashingReader, HashingWriter
-from dockless.blobs import BlobSource, VerifiedReader
+from dockless.blobs import BlobSource, VerifiedReader, read_twice
 from dockless.errors import LayoutError
 from dockless.layer.compression import find_encoder
 from dockless.layer.compression.compressor import encode_blocks
@@ -44,7 +45,7 @@ def compress_layers(image: ImageDocuments, source: BlobSource, directory: str) -
     compressed: dict[Digest, Descriptor] = {}
     for layer in image.layers:
         if layer.descriptor.media_type in _UNCOMPRESSED and layer.diff_id not in compressed:
-            compressed[layer.diff_id] = _compress(layer, source, directory, image.image_format)
+            compressed[layer.diff_id] = read_twice(partial(_compress, layer, source, directory, image.image_format))
     if not compressed:
         return image
     layers = [compressed.get(layer.diff_id, layer.descriptor) for layer in image.layers]

@@ -14,7 +14,7 @@ from dockless.layout.oci_layout import named, with_loaded_name
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments
-from dockless.oci.manifest import Index, Manifest
+from dockless.oci.manifest import Index, Manifest, OtherManifest
 from dockless.oci.reference import Reference, check_tag
 from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
 from dockless.registry.push_result import PushResult
@@ -213,6 +213,8 @@ def _save_to_docker_archive(
 ) -> PushResult:
     from dockless.layout.docker_archive_writer import write_docker_archive
 
+    if isinstance(tree.root, OtherManifest):
+        raise tree.root.error(f"the image {tree.root.digest}")
     if not isinstance(tree.root, Manifest):
         raise InvalidValueError(
             "a docker-archive holds one platform, and the image has several", hint="select one with --platform"

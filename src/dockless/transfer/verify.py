@@ -13,7 +13,7 @@ from functools import partial
 from dockless._concurrency import WorkerPool
 from dockless._files import open_regular, size_of_holes
 from dockless._lines import BoundedLines
-from dockless.blobs import BlobSource
+from dockless.blobs import BlobSource, read_twice
 from dockless.errors import DocklessError, InvalidDocumentError, LayoutError
 from dockless.image_tree import ImageWalker, TreeNode, read_document
 from dockless.layout.docker_archive_reader import DockerArchive
@@ -25,7 +25,7 @@ from dockless.oci.canonical_json import DEFAULT_LIMIT
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.image_documents import ImageDocuments, NotAnImageError
-from dockless.oci.manifest import Manifest
+from dockless.oci.manifest import Manifest, OtherManifest
 from dockless.oci.platform import Platform, to_platform
 from dockless.oci.validation import find_problems
 from dockless.registry.progress import Progress, ProgressEvent, check_progress, silent
@@ -157,11 +157,13 @@ class _Verification:
                 self._manifests += 1
             self.sizes[node.document.digest] = len(node.document.raw)
             if isinstance(node.document, Manifest):
-                self._add_manifest(node.document, node)
+                diff_ids = self._verify_config(node.document, node)
+                self._add_layers(node.document.layers, diff_ids, f"{node.label}: layer")
+            elif isinstance(node.document, OtherManifest):
+                self._add_layers(node.document.blobs or (), None, f"{node.label}: blob")
 
-    def _add_manifest(self, manifest: Manifest, node: TreeNode) -> None:
-        diff_ids = self._verify_config(manifest, node)
-        for n, layer in enumerate(manifest.layers):
+    def _add_layers(self, layers: Iterable[Descriptor], diff_ids: tuple[Digest, ...] | None, label: str) -> None:
+        for n, layer in enumerate(layers):
             if diff_ids is None:
                 # The content of an artifact is not specified, whatever its media type is.
                 layer = layer._replace(media_type=_BYTES)
@@ -169,8 +171,7 @@ class _Verification:
             if known.size != layer.size:
                 self.problems.add(
                     "layers with several sizes",
-                    f"{node.label}: layer {n} has the size {layer.size} here, and the size {known.size} in another "
-                    f"manifest",
+                    f"{label} {n} has the size {layer.size} here, and the size {known.size} in another manifest",
                 )
             if (known.is_foreign and not layer.is_foreign) or (known.media_type == _BYTES and diff_ids is not None):
                 self._layers[layer.digest] = layer, known_diff_ids
@@ -220,30 +221,31 @@ class _Verification:
         if layer.digest in self.unread:
             return problems
         self._progress(ProgressEvent("began", layer))
-        try:
-            file = self._source.open(layer)
-        except DocklessError as error:
-            if layer.is_foreign:
-                self._foreign[layer.digest] = None
-            else:
-                problems.add("layers that cannot be read", str(error))
-                self._progress(ProgressEvent("invalid", layer))
-            return problems
         if len(diff_ids) > 1:
             several = ", ".join(sorted(diff_ids)[:_MAX_DIFF_IDS]) + (", ..." if len(diff_ids) > _MAX_DIFF_IDS else "")
             problems.add("layers with several diff IDs", f"the layer {layer.digest} has several diff IDs: {several}")
-        try:
-            with file:
+        read = 0
+
+        def on_bytes(layer: Descriptor, size: int) -> None:
+            nonlocal read
+            read += size
+            self._progress(ProgressEvent("bytes", layer, size))
+
+        def read_layer() -> BoundedLines:
+            with self._source.open(layer) as file:
+                self.sizes[layer.digest] = layer.size
                 windows = layer.digest in self._windows_layers
-                problems.merge(layer_problems(file, layer, next(iter(diff_ids), None), self._on_bytes, windows=windows))
+                return layer_problems(file, layer, next(iter(diff_ids), None), on_bytes, windows=windows)
+
+        try:
+            problems.merge(read_twice(read_layer, lambda: on_bytes(layer, -read)))
         except DocklessError as error:
+            if layer.is_foreign and layer.digest not in self.sizes:
+                self._foreign[layer.digest] = None
+                return BoundedLines()
             problems.add("layers that cannot be read", str(error))
-        self.sizes[layer.digest] = layer.size
         self._progress(ProgressEvent("invalid" if problems.count else "verified", layer))
         return problems
-
-    def _on_bytes(self, layer: Descriptor, size: int) -> None:
-        self._progress(ProgressEvent("bytes", layer, size))
 
 
 def _unsupported_problems(layout: OciLayout) -> Iterator[str]:

@@ -209,7 +209,7 @@ class TestBuild:
         ("arguments", "reason"),
         [
             (["--env", "PATH=$NOPE"], "invalid --env: $NOPE is not set in the base"),
-            (["--add", "src:/../a"], "--add: the path '/../a' contains '..'"),
+            (["--add", "src:/../a"], "argument --add: the path '/../a' contains '..'"),
             (["--whiteout", "/a", "--whiteout", "/a"], "two sources for /.wh.a: --whiteout and --whiteout"),
             (["--add", "src:/.wh.a"], "rename the file, or use --whiteout"),
             (["--expose", "x"], "argument --expose: 'x' is not a port"),

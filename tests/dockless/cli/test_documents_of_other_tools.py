@@ -86,6 +86,66 @@ def test_artifacts(dockless, layout, registry, tmp_path, kind):
     assert "is an artifact, not an image" in dockless("copy", where, f"docker-archive:{tmp_path}/d.tar").err
 
 
+@pytest.mark.parametrize("media_type", sorted(media_types.ARTIFACTS))
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_artifact_manifests(dockless, layout, registry, tmp_path, media_type, is_listed):
+    """Artifact manifests have no config: ORAS 1.0 wrote the first kind, and ORAS before it the second."""
+    blob = layout.blob(b"hello", LAYER_TAR + "+gzip")
+    document = {"mediaType": media_type, "artifactType": "application/x", "blobs": [blob], "annotations": None}
+    artifact = layout.blob({**document, "subject": layout.image()}, media_type)
+    root = layout.index(layout.image(), artifact) if is_listed else artifact
+    where = layout.write(named(root, "x"))
+    for copy in (f"{registry.host}/a:1", f"oci:{tmp_path}/copied:x", f"oci-archive:{tmp_path}/a.tar:x"):
+        copied = dockless("copy", "--json", where, copy, "--insecure", *(["--all-platforms"] if is_listed else []))
+        assert (copied.status, copied.err and copied.json["digest"]) == (0, root["digest"])
+        assert dockless("digest", copy, "--insecure").out.strip() == root["digest"]
+        if not is_listed:
+            shown = dockless("inspect", "--json", copy, "--insecure").json
+            shown_blob = {"digest": blob["digest"], "size": blob["size"], "media_type": blob["mediaType"]}
+            assert shown["blobs"] == [shown_blob]
+        assert dockless("verify", copy, "--insecure").status == 0
+    (tmp_path / "copied/blobs/sha256" / blob["digest"][7:]).write_bytes(b"hellO")
+    result = dockless("verify", f"oci:{tmp_path}/copied")
+    assert result.status == 1 and f"the blob {blob['digest']} is damaged" in result.out
+    layout.write(artifact)
+    for arguments in (
+        ("build", "oci:out", "--base", where),
+        ("copy", where, f"docker-archive:{tmp_path}/d.tar"),
+        ("inspect", where, "--config"),
+        ("copy", where, "oci:out", "--platform", "linux/amd64"),
+    ):
+        result = dockless(*arguments)
+        assert result.status == 1 and f"is an artifact, not an image: it is of the type {media_type}" in result.err
+
+
+@pytest.mark.parametrize("keys", [{"layers": []}, {"manifests": []}, {"blobs": {}}, {"blobs": [1]}, {"subject": 1}])
+def test_an_artifact_manifest_that_is_ambiguous_or_invalid(dockless, layout, keys):
+    media_type = min(media_types.ARTIFACTS)
+    where = layout.write(layout.blob({"mediaType": media_type, **keys}, media_type))
+    for command in ("inspect", "digest", "verify"):
+        result = dockless(command, where)
+        assert result.status == 1 and "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("keys", [{"schemaVersion": 2}, {}, {"config": 1, "layers": "x", "subject": []}])
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_a_root_of_an_unknown_media_type(dockless, layout, registry, keys, is_declared):
+    media_type = "application/vnd.example.thing.v1+json"
+    if not is_declared and keys.get("schemaVersion"):
+        keys = {"config": None}
+    root = layout.blob({**keys, **({"mediaType": media_type} if is_declared else {})}, media_type)
+    raw = layout.blobs[root["digest"]]
+    registry.put_manifest("a", raw, media_type, "1")
+    for where in (layout.write(root), f"{registry.host}/a:1"):
+        shown = dockless("inspect", "--json", where, "--insecure")
+        expected = {"source": where, "digest": root["digest"], "media_type": media_type, "size": len(raw)}
+        assert (shown.status, shown.json) == (0, expected)
+        assert dockless("inspect", "--raw", where, "--insecure").out.encode() == raw
+        assert dockless("digest", where, "--insecure").out.strip() == root["digest"]
+        copied = dockless("copy", where, "oci:out", "--insecure")
+        assert copied.status == 1 and f"has the unknown mediaType {media_type}" in copied.err
+
+
 @pytest.mark.parametrize("kind", ["a file typed as a layer", "a signature", "an artifact with a subject"])
 def test_damaged_blobs_of_artifacts_are_found(dockless, layout, kind):
     root = ARTIFACTS[kind](layout)

@@ -6,7 +6,9 @@ import io
 import json
 import lzma
 import re
+import subprocess
 import sys
+import tarfile
 from contextlib import closing
 
 import pytest
@@ -121,8 +123,16 @@ REFUSED = {
         "d/l.tar is a link that leads to itself",
     ),
     "a link to a directory": (archive(member(b"d/", b"5"), link(b"s", b"d"), layer=b"s"), "lacks the layer s"),
-    "a sparse file": (archive(sparse_1_0(b"l.tar", b"1\n0\n3\n", b"abc", 900)), "l.tar is a sparse file of tar"),
-    "an old sparse file": (archive(member(b"l.tar", b"S", LAYER, magic=GNU)), "l.tar is a sparse file of tar"),
+    "an invalid sparse map": (archive(sparse_1_0(b"l.tar", b"1\n0\n4\n", b"abc", 900)), "is ambiguous: the map of the"),
+    "an invalid old sparse map": (archive(member(b"l.tar", b"S", LAYER, magic=GNU)), "is ambiguous: the map of the"),
+    "a sparse file of star": (
+        archive(member(b"l.tar", b"S", LAYER)),
+        "l.tar is a sparse file whose map is not that of",
+    ),
+    "a sparse file of 2 GiB": (
+        archive(sparse_1_0(b"l.tar", b"1\n0\n3\n", b"abc", 2 << 30)),
+        "is a decompression bomb: its sparse files have 2147483648 bytes, in 1 part",
+    ),
     "a device": (archive(member(b"l.tar", b"3")), "has no file l.tar: the member has the tar type '3'"),
     "an extended header of Solaris": (archive(member(b"x", b"X", b"1"), L), "an extended tar header of Solaris"),
     "two pax headers": (archive(pax((b"path", b"b")) + pax((b"path", b"l.tar")) + L), "is ambiguous: readers differ"),
@@ -132,6 +142,45 @@ REFUSED = {
 @pytest.mark.parametrize("data, reason", REFUSED.values(), ids=list(REFUSED))
 def test_members_that_are_refused_by_name(tmp_path, data, reason):
     assert reason in problems(tmp_path, data)
+
+
+@pytest.mark.parametrize("options", [["gnu"], ["posix"], ["posix", "--sparse-version=0.0"], ["gnu", "--gzip"]])
+@pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
+def test_sparse_members(tmp_path, kind, options):
+    """As `tar --sparse` writes the files of an image, which may have holes. skopeo and podman read these archives."""
+    content = b"".join((b"%d" % n).ljust(9000, b"\0") for n in range(60))
+    image = make_image(content, docker=True, compress=False)
+    layout_of(tmp_path / "l", image.manifest.descriptor, blobs=image.blobs)
+    copied = Image.load(f"oci:{tmp_path}/l").save(f"{kind}:{tmp_path}/whole.tar")
+    (tmp_path / "d").mkdir()
+    with tarfile.open(tmp_path / "whole.tar") as tar:
+        for item in tar:
+            if not item.isfile():
+                continue
+            path = tmp_path / "d" / item.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = tar.extractfile(item).read()
+            with open(path, "wb") as file:
+                for at in range(0, len(data), 4096):
+                    if data[at : at + 4096].strip(b"\0"):
+                        file.seek(at)
+                        file.write(data[at : at + 4096])
+                file.truncate(len(data))
+    command = ["tar", "--sparse", f"--format={options[0]}", *options[1:], "-cf", str(tmp_path / "a.tar"), "-C"]
+    subprocess.run([*command, str(tmp_path / "d"), "."], check=True)
+    with TarFiles(str(tmp_path / "a.tar")) as files:
+        assert any(files._members[name].sparse_map for name in files)
+        for name in files:
+            if files._members[name].sparse_map:
+                with files.open(name) as file:
+                    expected = (tmp_path / "d" / name).read_bytes()
+                    assert (file.read(), files.size(name)) == (expected, len(expected))
+                    for at in (len(expected) - 1, 10_000, 4095, 0, len(expected) + 5):
+                        file.seek(at)
+                        assert file.read(9000) == expected[at : at + 9000]
+    assert problems_of(f"{kind}:{tmp_path}/a.tar") == ""
+    if kind == "oci-archive":
+        assert Image.load(f"{kind}:{tmp_path}/a.tar").digest == copied.digest
 
 
 def test_members_of_an_oci_archive_twice(tmp_path):

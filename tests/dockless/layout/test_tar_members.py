@@ -77,7 +77,7 @@ def test_a_tar_without_end_blocks_is_read():
     [
         (lambda d: b"x" + d[1:], "wrong checksum"),
         (lambda d: d[:300], "truncated: the tar header at byte 0 is incomplete"),
-        (lambda d: d[: 512 + 2], "is truncated: the last 1 bytes"),
+        (lambda d: d[: 512 + 2], "is truncated: a file lacks its last 1 byte"),
         (lambda d: b"", "truncated"),
         (lambda d: b"not a tar at all" * 64, "wrong checksum"),
     ],

@@ -1,10 +1,15 @@
+import errno
+import fcntl
 import json
+import os
+import stat
 import threading
 
 import pytest
 from made_images import make_image
 
 from dockless.errors import LayoutError
+from dockless.layout import oci_layout_writer
 from dockless.layout.oci_layout import OciLayout, named
 from dockless.layout.oci_layout_writer import write_layout
 
@@ -176,3 +181,70 @@ def test_concurrent_writers_lose_no_name(tmp_path, image):
     for thread in threads:
         thread.join()
     assert OciLayout(str(tmp_path / "l")).names() == [*(f"n{n}" for n in range(8)), "v0"]
+
+
+def test_machines_that_share_only_locks_of_files_lose_no_name(tmp_path, image, monkeypatch):
+    """As on NFS: the lock of the directory is that of one machine, and files must be open for writing."""
+    flock, directory = fcntl.flock, tmp_path / "l"
+
+    def nfs_flock(descriptor, operation):
+        if directory.exists() and os.path.samestat(os.fstat(descriptor), directory.stat()):
+            return
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", nfs_flock)
+    # Only the lock protects the index.
+    monkeypatch.setattr(oci_layout_writer, "_MAX_CHANGES", 1)
+    test_concurrent_writers_lose_no_name(tmp_path, image)
+
+
+@pytest.mark.parametrize("problem", [None, PermissionError, "ENOLCK"])
+def test_a_change_of_the_index_by_a_program_without_locks_is_kept(tmp_path, image, monkeypatch, problem):
+    write(tmp_path / "l", image, "v0")
+    others = [make_image(b"%d" % n) for n in range(2)]
+    update, pending = oci_layout_writer._updated_index, list(enumerate(others))
+
+    def update_late(raw, path, roots):
+        found = update(raw, path, roots)
+        if pending:
+            n, other = pending.pop()
+            index = json.loads((tmp_path / "l/index.json").read_bytes())
+            index["manifests"].append(named(other.manifest.descriptor, [f"n{n}"])[0].to_json())
+            (tmp_path / "l/index.json").write_text(json.dumps(index))
+        return found
+
+    def open_to_lock(path, directory=None):
+        raise problem
+
+    flock = fcntl.flock
+
+    def no_locks_of_files(descriptor, operation):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(oci_layout_writer, "_updated_index", update_late)
+    if problem == "ENOLCK":
+        monkeypatch.setattr(fcntl, "flock", no_locks_of_files)
+    elif problem:
+        monkeypatch.setattr(oci_layout_writer, "open_to_lock", open_to_lock)
+    write(tmp_path / "l", make_image(b"mine"), "mine")
+    assert OciLayout(str(tmp_path / "l")).names() == ["mine", "n0", "n1", "v0"]
+    assert sorted(os.listdir(tmp_path / "l")) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_an_index_that_changes_all_the_time(tmp_path, image, monkeypatch):
+    write(tmp_path / "l", image, "v0")
+    update = oci_layout_writer._updated_index
+
+    def update_late(raw, path, roots):
+        with open(tmp_path / "l/index.json", "ab") as file:
+            file.write(b" ")
+        return update(raw, path, roots)
+
+    monkeypatch.setattr(oci_layout_writer, "_updated_index", update_late)
+    with pytest.raises(LayoutError, match="other programs changed index.json 100 times"):
+        write(tmp_path / "l", make_image(b"mine"), "mine")
+    assert OciLayout(str(tmp_path / "l")).names() == ["v0"]

@@ -192,3 +192,13 @@ def test_other_files_are_refused(tmp_path):
     data[60] ^= 255
     wheel.write_bytes(data)
     assert "zip" in refused(wheel)
+
+
+def test_a_symlink_to_a_directory_is_refused(wheel, tmp_path):
+    """os.walk does not follow such symlinks: the files would be missing."""
+    directory = tmp_path / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(directory)
+    assert normalize(str(directory)).name == "tool"
+    (directory / "tool/linked").symlink_to("_vendor")
+    assert "'tool/linked', which is a symlink to a directory; replace the symlink" in refused(directory)

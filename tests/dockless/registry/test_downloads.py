@@ -157,7 +157,7 @@ def test_without_content_length_the_size_of_the_manifest_applies(registry, fetch
     registry.faults = [Fault("blob get", status=200, body=DATA + b"x" * MIB, headers={"Content-Length": None})]
     assert fetch() == DATA
     registry.faults = [Fault("blob get", status=200, body=DATA[:-5], headers={"Content-Length": None})]
-    with pytest.raises(RegistryError, match=f"truncated: {len(DATA) - 5} of {len(DATA)} bytes were received"):
+    with pytest.raises(RegistryError, match=f"truncated: {len(DATA) - 5} of {len(DATA)} bytes received"):
         fetch()
 
 

@@ -175,6 +175,8 @@ def test_many_forbidden_paths_are_counted():
     failures = run_checks([ForbiddenPaths("t", "forbidden", ("f*",))], TestedImage(documents, blobs))
     assert len(failures) == 11
     assert failures[-1].problem == "5 more paths exist"
+    failures = run_checks([ForbiddenPaths("t", "forbidden", ("f*", "!f1?", "f10"))], TestedImage(documents, blobs))
+    assert failures[-1].problem == "1 more path exists"
 
 
 def test_all_files_are_read_in_one_pass(image):

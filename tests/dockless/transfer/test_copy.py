@@ -9,6 +9,7 @@ import pytest
 from made_images import Blobs, layout_of, make_image, tar_of
 
 from dockless.errors import InvalidDocumentError, InvalidValueError, LayoutError, RegistryError
+from dockless.image.image import Image
 from dockless.layout.docker_archive_reader import DockerArchive
 from dockless.layout.oci_layout import OciLayout
 from dockless.layout.oci_layout_writer import write_layout
@@ -292,6 +293,24 @@ def test_a_layer_corrupted_on_the_way_to_a_docker_archive_is_read_again(tmp_path
     with pytest.raises(RegistryError, match="is damaged: its digest is"):
         copy_image(f"{registry.host}/app:1", where)
     assert (tmp_path / "a.tar").read_bytes() == right
+
+
+def test_a_layer_corrupted_in_transit_is_read_again_to_be_compressed_or_verified(tmp_path, registry, push):
+    from dockless.testing import Fault
+
+    image = make_image(random.Random(1).randbytes(3_000_000), compress=False)
+    push(registry, "app", "1", image)
+    (layer,) = image.manifest.layers
+    fault = Fault(on="blob get", nth=1, reference=layer.digest, corrupt=2_000_000)
+    registry.faults = [fault]
+    compressed = Image.from_registry(f"{registry.host}/app:1").with_compressed_layers()
+    assert compressed.layers[0].descriptor.media_type.endswith("+gzip")
+    registry.faults = [fault]
+    events = []
+    assert verify_image(f"{registry.host}/app:1", progress=events.append).problems == ()
+    assert sum(event.bytes for event in events) == layer.size
+    registry.faults = [Fault(on="blob get", reference=layer.digest, corrupt=2_000_000)]
+    assert "is damaged" in str(verify_image(f"{registry.host}/app:1").problems)
 
 
 @pytest.mark.parametrize("size", [20_000, 100_000, 3_000_000])
