@@ -1,7 +1,7 @@
 """The interpreter of cached processes, with a path that is the same on every machine.
 
-On this machine, `PythonBuildStandaloneBinary` of Pants has the absolute path of the interpreter that runs Pants. In the arguments of a
-process, this path would make the cache key depend on the machine and the user.
+On this machine, `PythonBuildStandaloneBinary` of Pants has the absolute path of the interpreter that runs Pants. In the
+arguments of a process, this path would make the cache key depend on the machine and the user.
 """
 
 import os
