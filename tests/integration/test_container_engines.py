@@ -19,7 +19,7 @@ from pants.engine.addresses import Address
 from pants.engine.rules import QueryRule
 from pants_backend import make_backend
 from pants_command import VARIABLE, is_another_pants
-from pants_output import counters
+from pants_output import ONLY_DOCKLESS, counters
 from real_tools import ROOT, containers_storage, need, run
 
 from dockless import Image, ImageIndex, InlineFile, Layer, copy_image
@@ -250,7 +250,8 @@ fileExistenceTests:
 
 @pytest.fixture(scope="module")
 def docker_checkout(checkout, docker):
-    """`checkout`, whose daemon of Pants is started with the variables of `docker`."""
+    """`checkout`, whose daemon of Pants is started with the variables of `docker`, without the Python backend."""
+    checkout.env.update(ONLY_DOCKLESS)
     checkout.env.update({name: docker.env[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG")})
     return checkout
 
