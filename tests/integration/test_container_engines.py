@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 from container_engines import containerd, docker_engine
+from environments import environment_options, worker_image
 from pants.core.goals.run import RunRequest
 from pants.engine.addresses import Address
 from pants.engine.rules import QueryRule
 from pants_backend import make_backend
+from pants_command import VARIABLE, is_another_pants
+from pants_output import ONLY_DOCKLESS, counters
 from real_tools import ROOT, containers_storage, need, run
 
 from dockless import Image, ImageIndex, InlineFile, Layer, copy_image
@@ -245,8 +248,17 @@ fileExistenceTests:
 """
 
 
-def test_run_and_test_with_pants(checkout, docker):
+@pytest.fixture(scope="module")
+def docker_checkout(checkout, docker):
+    """`checkout`, whose daemon of Pants is started with the variables of `docker`, without the Python backend."""
+    checkout.env.update(ONLY_DOCKLESS)
+    checkout.env.update({name: docker.env[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG")})
+    return checkout
+
+
+def test_run_and_test_with_pants(docker_checkout):
     """The goals as a user sees them."""
+    checkout = docker_checkout
     need("busybox")
     directory = checkout.root / "engines"
     directory.mkdir()
@@ -255,8 +267,7 @@ def test_run_and_test_with_pants(checkout, docker):
     shutil.copy(shutil.which("busybox"), directory / "busybox")
     (directory / "busybox").chmod(0o755)
     options = ("--dockless-runtime=docker", "--dockless-run-args=--network=none --env=A=b")
-    environment = {name: docker.env[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG")}
-    ran = checkout.pants(*options, "run", "engines:image", "--", "sh", "-c", "echo $A; exit 3", ok=False, **environment)
+    ran = checkout.pants(*options, "run", "engines:image", "--", "sh", "-c", "echo $A; exit 3", ok=False)
     assert (ran.code, ran.out) == (3, "b\n"), ran.err
     tested = checkout.pants("test", "engines:test", ok=False)
     assert tested.code == 1
@@ -265,3 +276,35 @@ def test_run_and_test_with_pants(checkout, docker):
     assert f"engines/structure_test.yaml:3: shell: {problem}" in lines
     assert "engines:test: commands: the command /bin/sh does not exist" in lines
     assert "2 failures of 2 checks" in lines
+
+
+ENVIRONMENTS = """
+docker_environment(name="container", image="test/worker:1")
+image_layer(name="layer", inline_files={"/a": "b"}, environment=parametrize("__local__", "docker"))
+container_image(name="local", layers=[":layer@environment=__local__"])
+container_image(name="docker", layers=[":layer@environment=docker"])
+container_image(name="archive", layers=[":layer@environment=docker"], environment="docker", output="oci-archive")
+"""
+
+
+def test_layers_of_a_docker_environment(docker_checkout, docker, tmp_path):
+    """Without cached layers, each layer is built twice. The container has no network."""
+    if is_another_pants():
+        pytest.skip(f"NOT TESTED with {VARIABLE}: the container has the interpreter of ./pants alone")
+    worker_image().save(f"docker-archive:{tmp_path}/worker.tar:test/worker:1")
+    docker("load", "--input", f"{tmp_path}/worker.tar")
+    directory = docker_checkout.root / "environments"
+    directory.mkdir()
+    (directory / "BUILD").write_text(ENVIRONMENTS)
+    names = ("local", "docker", "archive")
+    done = docker_checkout.pants(
+        *environment_options(tmp_path, docker="environments:container"),
+        "--no-dockless-cache-layers",
+        "--stats-log",
+        "package",
+        *(f"environments:{name}" for name in names),
+    )
+    (digest,) = {docker_checkout.description(f"environments/{name}.json")["digest"] for name in names}
+    assert Image.from_archive(f"{docker_checkout.root}/dist/environments/archive.tar").digest == digest
+    # The link to the interpreter, and the local layer twice.
+    assert counters(done)["local_execution_requests"] == 3

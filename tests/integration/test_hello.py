@@ -107,7 +107,7 @@ def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, anot
 
 def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
     shutil.rmtree(checkout.root / "dist")
-    done = checkout.pants("package", HELLO, pantsd=False)
+    done = checkout.pants("package", HELLO, pantsd=False, **ONLY_DOCKLESS)
     assert "Starting: Build the layer" not in done.err
     assert checkout.description("testprojects.hello/image.json") == packaged[1]
 

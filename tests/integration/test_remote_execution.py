@@ -1,14 +1,18 @@
 """Layers built on a remote worker, with real Pants and buildbox-casd: the digests are those of local builds."""
 
+import re
+import shlex
 import time
 
 import pytest
-from pants_command import VARIABLE, is_another_pants
+from environments import environment_options
+from pants_command import VARIABLE, is_another_pants, registries_option
 from pants_output import counters, error_line
 from real_tools import ROOT, Checkout
 from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildboxCasd
 
+from dockless import Image, InlineFile, Layer
 from dockless.testing import Registry
 
 DIGESTS = {
@@ -18,6 +22,20 @@ DIGESTS = {
 }
 # The layers of testprojects/hello and testprojects/service, and that of sizes.
 LAYERS = 4
+
+BUILD = """
+remote_environment(name="worker")
+image_layer(
+    name="layer",
+    dependencies=["sizes:files"],
+    directory="/srv",
+    environment=parametrize("__local__", "remote"),
+)
+container_image(name="local", layers=[":layer@environment=__local__"])
+container_image(name="remote", layers=[":layer@environment=remote"])
+base_image(name="base", reference="{registry}/base:1")
+container_image(name="archive", base=":base", dependencies=["sizes:files"], environment="remote", output="oci-archive")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +91,31 @@ def test_programs_that_connect_to_registries_run_on_this_machine(packaged, worke
         done = packaged.pants(*worker.execution_options, "--stats-log", option, "push", HELLO)
         assert counters(done)["local_execution_requests"] == 2
         assert registry.tags("image") == {"latest": HELLO_DIGEST}
+
+
+def test_layers_of_a_remote_environment_are_built_on_the_worker(packaged, worker, tmp_path):
+    """Without cached layers, each layer is built twice. The programs that need a network are not run on the worker."""
+    (packaged.root / "environments").mkdir()
+    with Registry() as registry:
+        base = Image.scratch().add_layer(Layer.from_files({"/base": InlineFile(b"base")}))
+        base.save(f"{registry.host}/base", tags=["1"])
+        (packaged.root / "environments/BUILD").write_text(BUILD.format(registry=registry.host))
+        options = (
+            *worker.execution_options,
+            *environment_options(tmp_path, remote="environments:worker"),
+            registries_option(registry.host),
+            "--no-dockless-cache-layers",
+        )
+        packaged.pants(*options, "generate-lockfiles", "--resolve=base-images")
+        images = [f"environments:{name}" for name in ("local", "remote", "archive")]
+        packaged.pants(*options, "package", "push", *images)
+        assert registry.tags("local") == registry.tags("remote") == {"latest": SIZES_DIGEST}
+        archive = Image.from_archive(f"{packaged.root}/dist/environments/archive.tar")
+        assert registry.tags("archive") == {"latest": archive.digest}
+    # The other processes of the module run the interpreter of the worker.
+    commands = [shlex.join(action.arguments) for action in worker.actions()]
+    programs = [name for command in commands for name in re.findall(r"\.python-build-standalone/.*?(\w+\.py)", command)]
+    assert sorted(programs) == ["build_layer.py"] * 4 + ["export_image.py"]
 
 
 def test_a_worker_that_returns_no_output_is_an_error(packaged, worker):

@@ -124,3 +124,13 @@ def test_layers_that_are_deleted_after_the_hit(first, second, faulty):
     assert len(started_processes(done)) == 1
     layers = list((second.root / "dist/rows/image/blobs/sha256").iterdir())
     assert max(path.stat().st_size for path in layers) > SIZE
+
+
+def test_an_upload_that_does_not_end_in_time(first, second, faulty):
+    """Pants waits `session_end_tasks_timeout`, by default 3 seconds, and drops the upload without a message."""
+    faulty.set_fault("slow uplink")
+    done, digest = second.package("slow")
+    assert "[WARN]" not in done.err
+    built, expected = first.package("slow")
+    assert digest == expected
+    assert len(started_processes(built)) == 1

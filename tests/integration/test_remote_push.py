@@ -29,18 +29,12 @@ def add_images(checkout: Checkout) -> None:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """checkout(name) returns a new machine, whose daemon of Pants ends with the module."""
-    machines = []
-
-    def make(name: str) -> Checkout:
-        machines.append(Checkout(tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"caches-of-{name}")))
-        add_images(machines[-1])
-        return machines[-1]
-
-    yield make
-    for machine in machines:
-        machine.close()
+def machine(tmp_path_factory):
+    """machine(name) returns a checkout with empty caches. All have one daemon of Pants."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("caches"))
+    add_images(checkout)
+    yield lambda name: checkout.with_caches(tmp_path_factory.mktemp(f"caches-of-{name}"))
+    checkout.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +50,10 @@ def registry():
         yield found
 
 
-def push(machine: Checkout, goal: str, registry: Registry, *options: str, pantsd: bool = False, **arguments):
+def push(checkout: Checkout, goal: str, registry: Registry, *options: str, **arguments):
     registries = {"r": {"address": registry.host, "default": True}}
     option = f"--dockless-registries={registries!r}"
-    return machine.pants(option, *options, goal, "fleet::", pantsd=pantsd, **ONLY_DOCKLESS, **arguments)
+    return checkout.pants(option, *options, goal, "fleet::", **ONLY_DOCKLESS, **arguments)
 
 
 def bytes_sent(requests) -> int:
@@ -67,25 +61,23 @@ def bytes_sent(requests) -> int:
 
 
 @pytest.fixture(scope="module")
-def pushed(checkout, cache, registry, measured):
+def pushed(machine, cache, registry, measured):
     """The first machine fills the remote cache and the registry."""
-    machine = checkout("first-machine")
-    push(machine, "push", registry, *cache.options, "--session-end-tasks-timeout=60")
+    push(machine("first-machine"), "push", registry, *cache.options, "--session-end-tasks-timeout=60")
     requests = registry.requests
     sent = bytes_sent(requests)
     measured(f"push of {IMAGES} images on a layer of {SIZE} bytes: {sent} bytes in {len(requests)} requests")
     assert sent < 1.1 * SIZE
-    return machine
 
 
 @pytest.mark.parametrize("goal", ["push", "publish"])
-def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(goal, pushed, checkout, cache, registry, measured):
-    machine = checkout(f"{goal}-machine")
+def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(goal, pushed, machine, cache, registry, measured):
+    checkout = machine(f"{goal}-machine")
     registry.reset_requests()
     with CountingProxy(cache.port) as proxy:
         address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
         begin = time.monotonic()
-        done = push(machine, goal, registry, *cache.options[:2], address, DEFER)
+        done = push(checkout, goal, registry, *cache.options[:2], address, DEFER)
         measured(
             f"{goal} of {IMAGES} unchanged images on an empty machine: {proxy.received} bytes from the cache, "
             f"{len(registry.requests)} requests to the registry, {len(started_processes(done))} processes, "
@@ -97,20 +89,20 @@ def test_an_unchanged_push_on_an_empty_machine_downloads_no_layer(goal, pushed, 
     assert len(registry.requests) == IMAGES + (1 if goal == "push" else IMAGES)
 
 
-def test_layers_that_are_not_stored(checkout, pushed, cache, registry, measured):
+def test_layers_that_are_not_stored(machine, pushed, cache, registry, measured):
     """With `cache_layers = false`, the cache gets no layer, and a registry that lacks a layer gets the same layer."""
-    machine = checkout("machine-without-layers")
+    checkout = machine("machine-without-layers")
     options = ("--no-dockless-cache-layers",)
-    store = Path(machine.env["PANTS_LOCAL_STORE_DIR"])
+    store = Path(checkout.env["PANTS_LOCAL_STORE_DIR"])
     with CountingProxy(cache.port) as proxy:
         address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
-        done = push(machine, "push", registry, *cache.options[:2], address, *options, pantsd=True)
+        done = push(checkout, "push", registry, *cache.options[:2], address, *options)
         assert done.err.count("already present (") == IMAGES
         assert proxy.sent < 100_000
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     measured(f"unchanged push without cached layers: {proxy.sent} bytes to the cache, {size} bytes in the local store")
     with Registry() as empty:
-        push(machine, "push", empty, *options, pantsd=True)
+        push(checkout, "push", empty, *options)
         assert empty.tags("app0") == registry.tags("app0")
         assert bytes_sent(empty.requests) < 1.1 * SIZE, [
             (request.operation, request.path, request.status, request.headers.get("Content-Length"))
@@ -119,15 +111,15 @@ def test_layers_that_are_not_stored(checkout, pushed, cache, registry, measured)
         ]
 
 
-def test_a_cache_that_dies_after_the_hit(checkout, pushed, cache, measured):
+def test_a_cache_that_dies_after_the_hit(machine, pushed, cache, measured):
     """The error names the option that helps, no incomplete layout is left, and the option helps."""
-    machine = checkout("unlucky-machine")
+    checkout = machine("unlucky-machine")
     with Registry() as empty:
         with CountingProxy(cache.port) as proxy:
             address = f"--remote-store-address=grpc://127.0.0.1:{proxy.port}"
             options = (*cache.options[:2], address, DEFER)
-            push(machine, "push", empty, *options, "--push-dry-run", pantsd=True)
-        done = push(machine, "push", empty, *options, ok=False, pantsd=True)
+            push(checkout, "push", empty, *options, "--push-dry-run")
+        done = push(checkout, "push", empty, *options, ok=False)
         assert done.code == 1
         assert empty.tags("app0") == {}
         line = error_line(done, "fleet:layer")
@@ -135,8 +127,8 @@ def test_a_cache_that_dies_after_the_hit(checkout, pushed, cache, measured):
             "run the command again with --cache-content-behavior=fetch, which builds the missing layers"
         )
         measured(f"a cache that dies after the hit: {line}")
-        done = machine.pants(*options, "package", "fleet:app0", ok=False, **ONLY_DOCKLESS)
+        done = checkout.pants(*options, "package", "fleet:app0", ok=False, **ONLY_DOCKLESS)
         error_line(done, "fleet:layer")
-        assert not (machine.root / "dist").exists()
-        push(machine, "push", empty, "--cache-content-behavior=fetch", pantsd=True)
+        assert not (checkout.root / "dist").exists()
+        push(checkout, "push", empty, "--cache-content-behavior=fetch")
         assert len(empty.repositories()) == IMAGES

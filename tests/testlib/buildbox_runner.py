@@ -22,6 +22,16 @@ def replace_outputs(command: reapi.Command, lose: bool) -> None:
         command.output_paths.extend(paths)
 
 
+def add_path(command: reapi.Command) -> None:
+    variables = {variable.name: variable.value for variable in command.environment_variables}
+    if not variables.get("PATH"):
+        variables["PATH"] = "/usr/local/bin:/usr/bin:/bin"
+        del command.environment_variables[:]
+        # The API requires this order.
+        for name in sorted(variables):
+            command.environment_variables.add(name=name, value=variables[name])
+
+
 def rewrite_action(path: str, address: str, instance: str, lose: bool) -> str:
     """Stores the new Command, and returns the path of an Action that names the new Command."""
     with open(path, "rb") as file:
@@ -32,6 +42,7 @@ def rewrite_action(path: str, address: str, instance: str, lose: bool) -> str:
         (response,) = storage.BatchReadBlobs(request).responses
         command = reapi.Command.FromString(response.data)
         replace_outputs(command, lose)
+        add_path(command)
         data = command.SerializeToString(deterministic=True)
         digest = reapi.Digest(hash=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
         update = reapi.BatchUpdateBlobsRequest(instance_name=instance)

@@ -61,6 +61,9 @@ def docker_engine() -> Iterator[Engine]:
     engine = Engine("docker", env)
     with _daemon(directory, ["dockerd", "--config-file", f"{directory}/daemon.json"], lambda: _docker_answers(engine)):
         yield engine
+        # dockerd would wait 10 seconds for the containers that Pants started.
+        if running := engine("ps", "--quiet").out.split():
+            engine("kill", *running)
 
 
 @contextmanager

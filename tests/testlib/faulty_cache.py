@@ -48,13 +48,13 @@ class FaultyCache(grpc.GenericRpcHandler):
         if fault == "unavailable":
             call.abort(grpc.StatusCode.UNAVAILABLE, "the cache is in maintenance")
         if fault == "silent":
-            ended = threading.Event()
-            call.add_callback(ended.set)
-            ended.wait()
+            _wait_for_end(call)
         return fault
 
     def _call(self, name: str, forward, request, call: grpc.ServicerContext) -> bytes:
         fault = self._begin(call)
+        if name == _WRITE and fault == "slow uplink":
+            _wait_for_end(call)
         if name == _FIND_RESULT and fault == "garbage":
             return b"\x0f"
         try:
@@ -88,6 +88,12 @@ class FaultyCache(grpc.GenericRpcHandler):
                     yield response
         except grpc.RpcError as error:
             call.abort(error.code(), error.details())
+
+
+def _wait_for_end(call: grpc.ServicerContext) -> None:
+    ended = threading.Event()
+    call.add_callback(ended.set)
+    ended.wait()
 
 
 def _flip(data: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Real Pants and a real registry for tests, each with its own directories and ports."""
 
+import copy
 import json
 import os
 import random
@@ -184,17 +185,10 @@ class Checkout:
                 continue
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, directory / path)
-        home = caches / "home"
-        home.mkdir(parents=True, exist_ok=True)
-        (caches / "sandboxes").mkdir(exist_ok=True)
         self.env = {
             "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "XDG_CACHE_HOME": str(caches / "xdg"),
             "LANG": "C.UTF-8",
-            "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
-            "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
-            "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
+            **_cache_variables(caches),
             # A program must not write to the sources, because the next run hashes them.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -220,6 +214,15 @@ class Checkout:
         finally:
             os.umask(before)
 
+    def with_caches(self, caches: Path) -> "Checkout":
+        """Returns the same checkout and daemon with other caches, as on a new machine.
+
+        For other caches, the daemon makes a new scheduler, which takes a fifth of the time of a new daemon.
+        """
+        machine = copy.copy(self)
+        machine.env = {**self.env, **_cache_variables(caches)}
+        return machine
+
     def description(self, path: str) -> dict:
         return json.loads((self.root / "dist" / path).read_text())
 
@@ -230,6 +233,19 @@ class Checkout:
     def close(self) -> None:
         """Ends pantsd, and returns when it is gone."""
         stop_daemons(self.root)
+
+
+def _cache_variables(caches: Path) -> dict[str, str]:
+    """Returns the variables that make directories in `caches` the home directory, store and caches of Pants."""
+    for name in ("home", "sandboxes"):
+        (caches / name).mkdir(parents=True, exist_ok=True)
+    return {
+        "HOME": str(caches / "home"),
+        "XDG_CACHE_HOME": str(caches / "xdg"),
+        "PANTS_LOCAL_STORE_DIR": str(caches / "store"),
+        "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
+        "PANTS_LOCAL_EXECUTION_ROOT_DIR": str(caches / "sandboxes"),
+    }
 
 
 def daemons_of(root: Path) -> list[int]:

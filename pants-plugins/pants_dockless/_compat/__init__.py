@@ -14,6 +14,7 @@ from packaging.version import Version
 from pants.core.goals.package import PackageFieldSet
 from pants.core.goals.test import ShowOutput, TestResult
 from pants.engine.addresses import Address
+from pants.engine.internals.native_engine import ProcessExecutionEnvironment
 from pants.engine.internals.session import RunId
 from pants.engine.process import FallibleProcessResult
 from pants.engine.rules import Rule
@@ -49,6 +50,7 @@ if Version("2.29.0.dev0") <= PANTS_SEMVER:
         run_interactive,
         run_local_process,
         run_process,
+        run_process_in,
         snapshot,
     )
 else:
@@ -73,6 +75,7 @@ else:
         run_interactive,
         run_local_process,
         run_process,
+        run_process_in,
         snapshot,
     )
 
@@ -111,6 +114,7 @@ else:
 __all__ = [
     "PUBLISH_RUNS_BACKGROUND_PROCESSES",
     "EnvironmentField",
+    "ProcessExecutionEnvironment",
     "RunId",
     "add_prefix",
     "addresses_of_specs",
@@ -133,6 +137,7 @@ __all__ = [
     "run_interactive",
     "run_local_process",
     "run_process",
+    "run_process_in",
     "skip_publish_request",
     "skip_publish_rules",
     "snapshot",

@@ -106,6 +106,11 @@ async def run_local_process(process: Process) -> FallibleProcessResult:
         execute_in_workspace=False,
         keep_sandboxes=keep_sandboxes.value,
     )
+    return await run_process_in(environment, process)
+
+
+async def run_process_in(environment: ProcessExecutionEnvironment, process: Process) -> FallibleProcessResult:
+    """Run a process in an environment, whatever the environment of the rule is."""
     return await execute_process(process, environment)
 
 

@@ -88,6 +88,11 @@ async def run_local_process(process: Process) -> FallibleProcessResult:
         remote_execution=False,
         remote_execution_extra_platform_properties=[],
     )
+    return await run_process_in(environment, process)
+
+
+async def run_process_in(environment: ProcessExecutionEnvironment, process: Process) -> FallibleProcessResult:
+    """Run a process in an environment, whatever the environment of the rule is."""
     return await Get(FallibleProcessResult, {process: Process, environment: ProcessExecutionEnvironment})
 
 

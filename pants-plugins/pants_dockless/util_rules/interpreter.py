@@ -1,7 +1,7 @@
 """The interpreter of cached processes, with a path that is the same on every machine.
 
-`PythonBuildStandaloneBinary` of Pants has the absolute path of the interpreter that runs Pants. In the arguments of a
-process, this path would make the cache key depend on the machine and the user.
+On this machine, `PythonBuildStandaloneBinary` of Pants has the absolute path of the interpreter that runs Pants. In the
+arguments of a process, this path would make the cache key depend on the machine and the user.
 """
 
 import os
@@ -51,11 +51,13 @@ exit 1
 class SharedPython:
     """The first arguments of cached processes that run CPython, and the named caches that these arguments refer to.
 
-    `argv` refers to the file that `launcher` returns, in the tree at the path `TOOLS`.
+    `argv` refers to the file that `launcher` returns, in the tree at the path `TOOLS`. `environment` is the environment
+    that has this interpreter. The processes run there, also when a rule in another environment starts them.
     """
 
     argv: tuple[str, ...]
     append_only_caches: FrozenDict[str, str]
+    environment: _compat.ProcessExecutionEnvironment
 
 
 def launcher() -> FileContent:
@@ -64,11 +66,14 @@ def launcher() -> FileContent:
 
 
 @rule(desc="Find the interpreter of cached processes", level=LogLevel.DEBUG)
-async def share_python(python: PythonBuildStandaloneBinary) -> SharedPython:
+async def share_python(
+    python: PythonBuildStandaloneBinary, environment: _compat.ProcessExecutionEnvironment
+) -> SharedPython:
     """Create a link to the interpreter at a path that does not depend on the machine."""
-    if not os.path.isabs(python.path):
-        # In a Docker or remote environment, Pants installs an interpreter at a relative path.
-        return SharedPython((python.path,), PythonBuildStandaloneBinary.APPEND_ONLY_CACHES)
+    if python.path != sys.executable:
+        # In a Docker or remote environment, Pants installs an interpreter. Its path is relative, or absolute in later
+        # releases of Pants, and does not depend on this machine.
+        return SharedPython((python.path,), PythonBuildStandaloneBinary.APPEND_ONLY_CACHES, environment)
     await _compat.run_process(
         Process(
             argv=("/bin/sh", "-c", _MAKE_LINK, "sh", os.path.realpath(python.path), _LINK),
@@ -79,7 +84,7 @@ async def share_python(python: PythonBuildStandaloneBinary) -> SharedPython:
             level=LogLevel.DEBUG,
         )
     )
-    return SharedPython(("/bin/sh", f"{TOOLS}/{_LAUNCHER}"), _CACHE)
+    return SharedPython(("/bin/sh", f"{TOOLS}/{_LAUNCHER}"), _CACHE, environment)
 
 
 def rules() -> Iterable[Rule]:

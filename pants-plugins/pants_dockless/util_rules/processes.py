@@ -79,7 +79,7 @@ async def run_builder(
     """
     outputs: Any = {"output_files": output_files, "output_directories": output_directories}
     process = builder_process(description, python, tools, argv, inputs, cache_scope=cache_scope, **outputs)
-    return _checked(address, await _compat.run_process(process))
+    return _checked(address, await _compat.run_process_in(python.environment, process))
 
 
 def builder_process(

@@ -156,7 +156,7 @@ def test_a_library_for_another_interpreter(library, compression, package, module
         find_encoder(compression)
     result = str(caught.value)
     assert f"{compression} needs the package {package}, which cannot be imported (No module named '{module}." in result
-    assert result.endswith(f"; {hint}")
+    assert result.endswith(f"; {hint} for this version of CPython and this platform")
 
 
 def test_the_last_block_may_be_shorter():

@@ -73,8 +73,11 @@ def missing(package: str, name: str, extra: str, error: ImportError) -> LayerErr
     """Return the error for an encoder whose library is not installed, or is made for another interpreter."""
     absent = isinstance(error, ModuleNotFoundError) and error.name == package.replace("-", "_")
     state = "is not installed" if absent else f"cannot be imported ({error})"
+    hint = f"install dockless[{extra}]" if extra else f"install {package}"
+    if not absent:
+        hint += " for this version of CPython and this platform"
     return LayerError(
         f"`compression`: {name} needs the package {package}, which {state}",
         cause="the layer's digest depends on the package's output, so nothing can replace the package",
-        hint=f"install dockless[{extra}]" if extra else f"install {package}",
+        hint=hint,
     )
