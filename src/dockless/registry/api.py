@@ -14,7 +14,7 @@ from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.web_page import check_no_page
 from dockless.registry.registry_session import RegistrySession
-from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
+from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, check_json, known_type
 from dockless.registry.upload_session import SUCCESS, UploadSession
 
 _EMPTY = Digest.of(b"")
@@ -81,6 +81,9 @@ class RegistryApi:
                 cause=f"the header names {printable(named, 80)}, the content has {digest}",
                 reason="damaged manifest",
             )
+        if not isinstance(requested, Digest) and not named.startswith("sha256:"):
+            # Nothing else would show that the end of the document is missing.
+            check_json(raw, label)
         media_type = response.header("Content-Type").partition(";")[0].strip()
         return RemoteManifest(raw, known_type(raw, media_type, label), digest)
 

@@ -193,7 +193,9 @@ class _BlobReader(io.RawIOBase):
             response.close()
             check_no_page(start, self._label)
             raise ProtocolError(
-                f"{self._label} has the wrong size", cause=f"{length} bytes, not {self._descriptor.size}"
+                f"{self._label} has the wrong size",
+                cause=f"{length} bytes, not {self._descriptor.size}",
+                reason="wrong size",
             )
         return DecodedBody(response, start, decoder)
 

@@ -131,11 +131,9 @@ def _from_api(
         if error.status not in _UNSUPPORTED:
             raise
         documents = []
-    except InvalidDocumentError:
-        documents = []
     except ProtocolError as error:
-        # Some registries answer an unknown path with a login page.
-        if error.reason != "web page":
+        # Some registries answer an unknown path with a login page, or with nothing.
+        if error.reason not in ("web page", "invalid document"):
             raise
         documents = []
     manifests.has_referrers_api[repository] = bool(documents)

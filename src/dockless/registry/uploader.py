@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import Event
 
 from dockless.blobs import BlobSource, DamagedError
@@ -21,7 +21,16 @@ from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
 from dockless.registry.presence import BlobCheck
 from dockless.registry.push_result import BlobResult
-from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
+from dockless.registry.retry import (
+    DAMAGED_UPLOAD,
+    FINAL,
+    LOST_SESSION,
+    NOT_OF_REGISTRY,
+    REFUSED_CHUNK,
+    Retrier,
+    Verdict,
+    classify,
+)
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_progress import UploadProgress
 from dockless.registry.upload_refusals import is_content_refused, is_lost, smaller_chunk
@@ -157,15 +166,17 @@ class BlobUploader:
                     return BlobResult("mounted", self._progress.sent)
                 self._drop_state()
                 return BlobResult("sent", self._progress.sent)
-            except ResponseError as refusal:
-                error: RegistryError = refusal
-                verdict = self._handle(refusal)
             except RegistryError as failure:
                 error = self._progress.judged(failure)
-                is_repeated = self._progress.repeats_request(failure)
-                self._offset = self._offset if is_repeated else None
+                offset, is_repeated = self._offset, self._progress.repeats_request(failure)
+                if isinstance(failure, ResponseError):
+                    verdict = self._handle(failure)
+                else:
+                    self._offset = None
                 if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":
                     self._forget_session()
+                if is_repeated:
+                    self._offset = offset
             self._progress.end_attempt()
             self._attempts.wait(error, verdict)
             check = check or (self._must_check and not is_repeated)
@@ -177,7 +188,9 @@ class BlobUploader:
         if not self._session.location and self._open():
             return True
         while (length := self._chunk_length()) and self._offset is not None:
+            self._shift_requests()
             self._send_chunk(self._offset, length)
+        self._shift_requests()
         self._commit(self._offset or 0)
         self._api.put_refuses_content = self._api.put_refuses_content or self._is_put_empty
         return False
@@ -192,8 +205,11 @@ class BlobUploader:
     def _handle(self, refusal: ResponseError) -> Verdict:
         """Update the session after an error response. Return whether to try again."""
         verdict = classify(refusal)
-        if not self._session.location or isinstance(refusal, TokenDeniedError):
+        if isinstance(refusal, TokenDeniedError):
             return verdict
+        if not self._session.location:
+            # No session is open that could be lost.
+            return LOST_SESSION if refusal.method == "POST" and is_lost(refusal) else verdict
         if "DIGEST_INVALID" in refusal.codes:
             check_source(self._source, self._descriptor)
             self._forget_session()
@@ -210,7 +226,7 @@ class BlobUploader:
                 self._is_put_empty = True
                 self._forget_session()
                 return REFUSED_CHUNK
-        if refusal.method == "PATCH" and not verdict.retryable and refusal.status not in (401, 403, 404):
+        if refusal.method == "PATCH" and verdict in (FINAL, NOT_OF_REGISTRY) and refusal.status not in (401, 403, 404):
             if is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
             elif self._is_put_empty:
@@ -374,6 +390,15 @@ class BlobUploader:
                 cause=f"sent the digest {digest}, the response is {response.status} {stored:.80}".rstrip(),
                 reason="other content stored",
             )
+
+    def _shift_requests(self) -> None:
+        """Send a request that may fail, if the content was interrupted repeatedly.
+
+        A fault that interrupts every second request could otherwise interrupt the content each time.
+        """
+        if self._progress.takes_shift():
+            with suppress(RegistryError):
+                self._session.uploaded_bytes()
 
     def _set_offset(self, offset: int) -> None:
         self._offset = offset

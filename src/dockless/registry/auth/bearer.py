@@ -99,10 +99,6 @@ class TokenSource:
                     self._tokens[scopes] = token
             return token.value
 
-    def is_issued(self, authorization: str) -> bool:
-        """Return whether an Authorization header contains one of the last tokens of this source."""
-        return authorization[len("Bearer ") :] in self._is_shared
-
     def is_shared(self, authorization: str) -> bool:
         """Return whether several requests may have used the token of an Authorization header."""
         return self._is_shared.get(authorization[len("Bearer ") :], False)
