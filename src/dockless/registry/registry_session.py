@@ -351,6 +351,7 @@ class RegistrySession:
         explanation = self._resolve_credentials(repository).explain()
         hint = f"{explanation}; log in to {self.registry} as a user who is allowed to do this"
         error = response_error(response, UnauthorizedError, hint=hint, limit=limit)
+        is_ended = is_ended or (response.status == 403 and is_accepted and not error.codes)
         return error.replace(reason="access ended") if is_ended else error
 
 

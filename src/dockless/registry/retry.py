@@ -18,6 +18,7 @@ from dockless.registry.errors import (
     RegistryRequestError,
     ResponseError,
     TokenDeniedError,
+    UnauthorizedError,
 )
 from dockless.registry.http.minimum_rate import MIN_RATE
 from dockless.registry.http.web_page import is_page
@@ -85,6 +86,8 @@ BY_REASON = {
     # Of ProtocolError.
     "damaged manifest": Verdict(True, 2),
     "damaged blob": RETRY,
+    # A response of the token server that is neither a token nor a temporary error.
+    "no token": FINAL,
     # Instead of a document.
     "web page": Verdict(True, 2),
     "invalid document": Verdict(True, 2),
@@ -160,6 +163,9 @@ def _is_certain(error: ResponseError) -> bool:
     """Return whether a refusal without a code means what its status says."""
     if error.status in _CERTAIN_STATUS or error.method in ("HEAD", "DELETE"):
         return True
+    if error.status == 403 and isinstance(error, UnauthorizedError):
+        # Some registries answer a wrong password in this way.
+        return not is_page(error.body)
     if error.method == "GET" and _OPTIONAL.search(error.path):
         return True
     return error.status == 404 and error.method == "GET" and "/manifests/" in error.path and not is_page(error.body)
@@ -230,7 +236,7 @@ class Attempts:
         self._achieved_before = 0
         # Failures since this or another operation achieved something, and since this operation did. Temporary ones are
         # counted by method: a failure of one request of a sequence says nothing about the other requests.
-        self._failures: Counter[str] = Counter()
+        self._failures: Counter[str | None] = Counter()
         self._own_failures = 0
         self._was_stale = False
         self._is_last = False
@@ -290,12 +296,11 @@ class Attempts:
             limit = policy.attempts_to_connect
         attempts = min(policy.attempts, limit or policy.attempts)
         left = min(self._time_left(), time_left())
-        is_interrupted = reason == "interrupted"
-        response_error = error if isinstance(error, ResponseError) and not limit else None
+        is_overloaded = isinstance(error, ResponseError) and not limit
         method = error.method if isinstance(error, (RegistryConnectionError, ResponseError)) else ""
-        is_worthwhile = self._count(attempts, method if is_interrupted or response_error else "")
+        is_worthwhile = self._count(attempts, method if is_overloaded or reason == "interrupted" else None)
         # A registry that is overloaded needs longer pauses, even if it accepts other requests meanwhile.
-        failures = self._own_failures if response_error else sum(self._failures.values())
+        failures = self._own_failures if is_overloaded else sum(self._failures.values())
         if not is_worthwhile or not policy.budget or left <= 0:
             raise error
         retry_after = (error.retry_after if isinstance(error, RegistryRequestError) else None) or 0.0
@@ -321,9 +326,9 @@ class Attempts:
         if self._stop is not None and self._stop.is_set():
             raise CancelledError
 
-    def _count(self, attempts: int, method: str) -> bool:
-        """Count a failure, that of a `method` if it is temporary. Return whether another attempt may follow."""
-        if method and self._achieved[0] != self._achieved_before:
+    def _count(self, attempts: int, method: str | None) -> bool:
+        """Count a failure; a temporary one has a `method`. Return whether another attempt may follow."""
+        if method is not None and self._achieved[0] != self._achieved_before:
             self._failures.clear()
         self._achieved_before = self._achieved[0]
         self._failures[method] += 1

@@ -99,7 +99,8 @@ class UploadProgress:
             return False
         self._interruptions[method] += 1
         count = self._interruptions[method]
-        self._must_shift = method != "POST" and count > 1 and (count % 2 == 1) == self._is_hardly_sent
+        if method != "POST":
+            self._must_shift = count > 1 and (count % 2 == 1) == self._is_hardly_sent
         return count % 2 == 0 and self._is_hardly_sent
 
     def takes_shift(self) -> bool:

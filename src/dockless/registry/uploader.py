@@ -87,7 +87,7 @@ class BlobUploader:
         self._session = api.upload_session(repository)
         # The number of bytes that the session has; None if the registry must be asked.
         self._offset: int | None = 0
-        # Whether a request for that number failed.
+        # Whether the last request for that number failed.
         self._is_offset_refused = False
         # The rest is sent in one request until one is interrupted, and always if chunks are not supported.
         self._chunk_size = 0
@@ -289,7 +289,7 @@ class BlobUploader:
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except RegistryRequestError as error:
-                if classify(error).retryable and not self._mount_repeated:
+                if classify(error) not in (FINAL, NOT_OF_REGISTRY) and not self._mount_repeated:
                     # One more attempt costs less than sending the blob.
                     self._mount_repeated = True
                     raise
@@ -339,6 +339,7 @@ class BlobUploader:
             # docker-registry 2.8 cannot continue after an interrupted request: 404, BLOB_UPLOAD_INVALID.
             self._forget_session()
             return
+        self._is_offset_refused = False
         # docker-registry reports 0-0 for no byte as for one.
         if offset < 2 or offset > self._descriptor.size or self._chunks_unsupported:
             self._forget_session()
