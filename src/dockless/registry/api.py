@@ -19,6 +19,8 @@ from dockless.registry.upload_session import SUCCESS, UploadSession
 
 _EMPTY = Digest.of(b"")
 _DELETED = (200, 202, 204)
+# Bytes that show whether a response is a web page.
+_PAGE_START = 4096
 
 
 class ManifestHead(NamedTuple):
@@ -176,7 +178,10 @@ class RegistryApi:
 
     def _delete(self, path: str, repository: str, may_be_absent: bool) -> None:
         expect = (*_DELETED, 404) if may_be_absent else _DELETED
-        self._request("DELETE", path, repository, actions=DELETE, expect=expect).close()
+        response = self._request("DELETE", path, repository, actions=DELETE, expect=expect)
+        if response.status == 200:
+            check_no_page(response.read_start(_PAGE_START), f"the response to DELETE {path}")
+        response.close()
 
 
 def digest_or_tag(version: str) -> Digest | str:

@@ -215,7 +215,7 @@ class RegistrySession:
         """
         repository = repository_of(scopes)
         credentials = self._resolve_credentials(repository).credentials if self._is_basic else None
-        if credentials is None or self._passwords.get((repository, credentials), ()) is None:
+        if credentials is None or self._is_password_accepted(repository):
             return self._send_authorized(request, scopes)
         key = repository, credentials
         with self._password_lock:
@@ -351,8 +351,17 @@ class RegistrySession:
         explanation = self._resolve_credentials(repository).explain()
         hint = f"{explanation}; log in to {self.registry} as a user who is allowed to do this"
         error = response_error(response, UnauthorizedError, hint=hint, limit=limit)
-        is_ended = is_ended or (response.status == 403 and is_accepted and not error.codes)
+        if response.status == 403:
+            is_ended = is_accepted and not error.codes
+        else:
+            # A refusal of the registry itself would have a challenge (RFC 9110, section 15.5.2).
+            is_foreign = self._challenge is None and (repository, False) in self._accepted
+            is_ended = is_ended or is_foreign or self._is_password_accepted(repository)
         return error.replace(reason="access ended") if is_ended else error
+
+    def _is_password_accepted(self, repository: str) -> bool:
+        credentials = self._resolve_credentials(repository).credentials if self._is_basic else None
+        return credentials is not None and self._passwords.get((repository, credentials), ()) is None
 
 
 def _challenge_of(response: HttpResponse) -> Challenge | None:

@@ -52,6 +52,11 @@ class Verdict(NamedTuple):
     retryable: bool
     attempts: int = 0
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the request itself is probably right, so that nothing has to be done in another way."""
+        return self.retryable and self != NOT_OF_REGISTRY
+
 
 FINAL = Verdict(False)
 RETRY = Verdict(True)
@@ -166,7 +171,7 @@ def _is_certain(error: ResponseError) -> bool:
     if error.status == 403 and isinstance(error, UnauthorizedError):
         # Some registries answer a wrong password in this way.
         return not is_page(error.body)
-    if error.method == "GET" and _OPTIONAL.search(error.path):
+    if error.method == "GET" and error.status in (400, 404) and _OPTIONAL.search(error.path):
         return True
     return error.status == 404 and error.method == "GET" and "/manifests/" in error.path and not is_page(error.body)
 

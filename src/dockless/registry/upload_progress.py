@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from dockless.registry.errors import RegistryConnectionError, RegistryError, ResponseError
 from dockless.registry.retry import RETRY, Attempts, classify
@@ -103,7 +104,12 @@ class UploadProgress:
             self._must_shift = count > 1 and (count % 2 == 1) == self._is_hardly_sent
         return count % 2 == 0 and self._is_hardly_sent
 
-    def takes_shift(self) -> bool:
-        """Return once whether another request is to be sent before the content. See `repeats_request`."""
-        must_shift, self._must_shift = self._must_shift, False
-        return must_shift
+    def shift(self, request: Callable[[], object]) -> None:
+        """Send a request that may fail before the content, if the content failed repeatedly.
+
+        Otherwise a fault of every second request could hit the content each time.
+        """
+        if self._must_shift:
+            self._must_shift = False
+            with suppress(RegistryError):
+                request()

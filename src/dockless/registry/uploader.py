@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from threading import Event
 
 from dockless.blobs import BlobSource, DamagedError
@@ -21,19 +21,10 @@ from dockless.registry.http.url_policy import origin_of
 from dockless.registry.mount_sources import MountSources
 from dockless.registry.presence import BlobCheck
 from dockless.registry.push_result import BlobResult
-from dockless.registry.retry import (
-    DAMAGED_UPLOAD,
-    FINAL,
-    LOST_SESSION,
-    NOT_OF_REGISTRY,
-    REFUSED_CHUNK,
-    Retrier,
-    Verdict,
-    classify,
-)
+from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_progress import UploadProgress
-from dockless.registry.upload_refusals import is_content_refused, is_lost, smaller_chunk
+from dockless.registry.upload_refusals import is_content_refused, is_lost, is_new_session_lost, smaller_chunk
 from dockless.registry.upload_state import MIN_SIZE, UploadState
 
 # What is lost when a chunk is interrupted at a registry that keeps only complete ones. ECR requires 5 MiB at least.
@@ -188,9 +179,7 @@ class BlobUploader:
         if not self._session.location and self._open():
             return True
         while (length := self._chunk_length()) and self._offset is not None:
-            self._shift_requests()
             self._send_chunk(self._offset, length)
-        self._shift_requests()
         self._commit(self._offset or 0)
         self._api.put_refuses_content = self._api.put_refuses_content or self._is_put_empty
         return False
@@ -205,11 +194,8 @@ class BlobUploader:
     def _handle(self, refusal: ResponseError) -> Verdict:
         """Update the session after an error response. Return whether to try again."""
         verdict = classify(refusal)
-        if isinstance(refusal, TokenDeniedError):
-            return verdict
-        if not self._session.location:
-            # No session is open that could be lost.
-            return LOST_SESSION if refusal.method == "POST" and is_lost(refusal) else verdict
+        if not self._session.location or isinstance(refusal, TokenDeniedError):
+            return LOST_SESSION if is_new_session_lost(refusal) else verdict
         if "DIGEST_INVALID" in refusal.codes:
             check_source(self._source, self._descriptor)
             self._forget_session()
@@ -226,7 +212,7 @@ class BlobUploader:
                 self._is_put_empty = True
                 self._forget_session()
                 return REFUSED_CHUNK
-        if refusal.method == "PATCH" and verdict in (FINAL, NOT_OF_REGISTRY) and refusal.status not in (401, 403, 404):
+        if refusal.method == "PATCH" and not verdict.is_temporary and refusal.status not in (401, 403, 404):
             if is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
             elif self._is_put_empty:
@@ -289,7 +275,7 @@ class BlobUploader:
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except RegistryRequestError as error:
-                if classify(error) not in (FINAL, NOT_OF_REGISTRY) and not self._mount_repeated:
+                if classify(error).is_temporary and not self._mount_repeated:
                     # One more attempt costs less than sending the blob.
                     self._mount_repeated = True
                     raise
@@ -351,6 +337,7 @@ class BlobUploader:
         self._attempts.check()
         # Before the request, during which the registry would have to wait.
         self._open_blob.hash_up_to(start)
+        self._progress.shift(self._session.uploaded_bytes)
         is_whole = length == self._descriptor.size
         offset = self._session.send(lambda: self._part(start, length), start, length, is_whole=is_whole)
         if offset is not None and offset > start + length:
@@ -376,6 +363,7 @@ class BlobUploader:
         if start or not length:
             # The registry may have bytes that an earlier process sent.
             self._open_blob.hash_up_to(start)
+        self._progress.shift(self._session.uploaded_bytes)
         self._tried, self._must_check = "sent", True
         self._put_length = length
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)
@@ -391,15 +379,6 @@ class BlobUploader:
                 cause=f"sent the digest {digest}, the response is {response.status} {stored:.80}".rstrip(),
                 reason="other content stored",
             )
-
-    def _shift_requests(self) -> None:
-        """Send a request that may fail, if the content was interrupted repeatedly.
-
-        A fault that interrupts every second request could otherwise interrupt the content each time.
-        """
-        if self._progress.takes_shift():
-            with suppress(RegistryError):
-                self._session.uploaded_bytes()
 
     def _set_offset(self, offset: int) -> None:
         self._offset = offset
