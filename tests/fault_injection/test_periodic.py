@@ -43,7 +43,7 @@ def pauses(most):
 
 def periodic(n, *others, how="drop", most=0, **more):
     """A reused connection that dies is no failed attempt: there are few pauses."""
-    most = most or (60 if n == 2 else 5)
+    most = most or (60 if n == 2 else 10)
     return Case((every(n, **{how: True}), *others), **{"auth": "plain", "most": 40, "check": pauses(most), **more})
 
 

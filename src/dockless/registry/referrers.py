@@ -28,6 +28,8 @@ _UNSUPPORTED = frozenset((400, 404, 405, 501))
 # in a row.
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
 _CONFIRMATIONS = 3
+# Seconds. If requests take longer, the pauses are longer by as much, up to this.
+_MAX_DELAY = 10.0
 _MAX_ROUNDS = 40
 
 
@@ -98,7 +100,10 @@ def register_referrer(manifests: ManifestStore, repository: str, referrer: Refer
 def _add_to_tag(manifests: ManifestStore, repository: str, subject: Digest, entry: Descriptor) -> None:
     clock = manifests.retrier.clock
     is_written, seen = False, 0
+    # The seconds between reading and writing the index, in which another client's entry can be lost.
+    longest = 0.0
     for _ in range(_MAX_ROUNDS):
+        begin = clock.monotonic()
         others = _from_tag(manifests, repository, subject)
         if any(other.digest == entry.digest for other in others):
             seen += 1
@@ -110,7 +115,9 @@ def _add_to_tag(manifests: ManifestStore, repository: str, subject: Digest, entr
             Index.from_bytes(index.raw, f"the index of the referrers of {subject}, with {entry.digest} added,")
             manifests.put(repository, _tag(subject), index.raw, media_types.OCI_INDEX)
             is_written, seen = True, 0
-        clock.pause(_MIN_PAUSE + (_MAX_PAUSE - _MIN_PAUSE) * clock.random(), None)
+        longest = max(longest, clock.monotonic() - begin)
+        pause = _MIN_PAUSE + (_MAX_PAUSE - _MIN_PAUSE) * clock.random() + min(longest, _MAX_DELAY)
+        clock.pause(pause, None)
     raise ProtocolError(
         f"{manifests.api.registry}/{repository}:{_tag(subject)} does not keep the entry for {entry.digest}",
         cause="other clients write the same index all the time, or the registry loses it",
