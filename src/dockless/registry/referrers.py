@@ -7,6 +7,7 @@ which clients write ("Referrers Tag Schema").
 from __future__ import annotations
 
 import json
+import logging
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ from dockless.oci.reference import check_repository
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.listing import pages
 from dockless.registry.manifests import ManifestStore
+
+logger = logging.getLogger("dockless.registry")
 
 # Statuses of registries that do not have the API.
 _UNSUPPORTED = frozenset((400, 404, 405, 501))
@@ -40,7 +43,14 @@ def list_referrers(
     digest = Digest(digest)
     referrers = _from_api(manifests, repository, digest, artifact_type)
     if referrers is None:
-        referrers = _from_tag(manifests, repository, digest)
+        try:
+            referrers = _from_tag(manifests, repository, digest)
+        except (ProtocolError, InvalidDocumentError) as error:
+            if isinstance(error, ProtocolError) and error.reason not in ("", "invalid document"):
+                raise
+            # "Listing Referrers": without a valid index, there are none.
+            logger.warning("%s; it is taken for no referrers", error)
+            referrers = ()
     # A registry need not filter; filtering twice changes nothing.
     return tuple(referrer for referrer in referrers if artifact_type in ("", referrer.artifact_type))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -27,7 +28,10 @@ from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.tls import Trust
 from dockless.registry.http.url_policy import check_destination, origin_of, split_host, split_registry
+from dockless.registry.http.warning_headers import WarningLog
 from dockless.registry.retry import RETRYABLE_STATUS
+
+logger = logging.getLogger("dockless.registry")
 
 _MAX_ERROR_BODY = 64 * 1024
 _PING_TIMEOUT = 30.0
@@ -73,6 +77,7 @@ class RegistrySession:
         # Repositories, and whether the request would change something, of requests that were accepted.
         self._accepted: set[tuple[str, bool]] = set()
         self._lock = threading.RLock()
+        self._warnings = WarningLog()
         # Passwords by repository: whether each was accepted, or when and how it was rejected.
         self._passwords: dict[tuple[str, Credentials], tuple[float, RegistryRequestError] | None] = {}
         self._password_lock = threading.RLock()
@@ -138,6 +143,8 @@ class RegistrySession:
                 raise
             # The registry was reachable a moment ago: its name is right, and it is being restarted.
             raise error.replace(reason="restarting") from error.__cause__
+        for warning in self._warnings.new(response.headers("Warning")):
+            logger.warning("%s: %s", self.registry, warning)
         if response.status in expect:
             return response
         raise self._error(response, scopes).replace(is_redirected=response.url != url)
