@@ -18,7 +18,7 @@ COUNTS = {
     "test_races": 21,
     "test_resets": 38,
     "test_throttling": 33,
-    "test_tokens": 55,
+    "test_tokens": 56,
 }
 
 

@@ -144,7 +144,7 @@ class RegistrySession:
             # The registry was reachable a moment ago: its name is right, and it is being restarted.
             raise error.replace(reason="restarting") from error.__cause__
         for warning in self._warnings.new(response.headers("Warning")):
-            logger.warning("%s: %s", self.registry, warning)
+            logger.warning("%s: %s", self.registry, response.without_secrets(warning))
         if response.status in expect:
             return response
         raise self._error(response, scopes).replace(is_redirected=response.url != url)

@@ -470,10 +470,7 @@ ROWS = (
         "Warnings",
         "are reported once and have no other effect",
         "strict",
-        lambda c: (
-            setattr(c.registry, "faults", [Fault(on="*", headers={"Warning": '299 - "it \\"ends\\" soon"'})])
-            or c.push()
-        ),
+        lambda c: setattr(c.registry, "faults", [Fault(on="*", headers={"Warning": ENDS})]) or c.push(),
         lambda c, result: result.digest == c.image.digest and c.log() == [f'{c.registry.host}: it "ends" soon'],
     ),
     Row(

@@ -14,7 +14,7 @@ from dockless.registry.errors import ProtocolError, RegistryConnectionError, Res
 from dockless.registry.http.content_encoding import decoded
 from dockless.registry.http.error_body import hint_for, parse_error_body
 from dockless.registry.http.error_mapping import translate
-from dockless.registry.http.redaction import query_values, secrets_sent
+from dockless.registry.http.redaction import hide, query_values, secrets_sent
 from dockless.registry.http.url_policy import redact
 
 if TYPE_CHECKING:
@@ -126,6 +126,10 @@ class HttpResponse:
         request = self._response.request
         secrets = secrets_sent(request.headers, request.body, self._proxy)
         return secrets + (query_values(self.url) if signed else [])
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text of the response without the secrets of the request that it may repeat."""
+        return hide(text, self._secrets(signed=False))
 
     def close(self) -> None:
         """End the response; the connection is reused when little of the body is left and that arrives soon."""

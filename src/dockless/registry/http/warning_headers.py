@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dockless.errors import printable
 
 # Of RFC 7234, section 5.5, the form that the specification permits.
-_WARNING = re.compile(r'299 - "((?:[^"\\\\]|\\\\.)*)"')
+_WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 # Bytes and number of warnings that a registry may send.
 _MAX_BYTES = 4096
 _MAX_WARNINGS = 20
