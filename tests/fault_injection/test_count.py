@@ -8,7 +8,7 @@ from real_tools import ROOT
 
 COUNTS = {
     "test_corruption": 54,
-    "test_exchanges": 69,
+    "test_exchanges": 72,
     "test_hostile": 47,
     "test_kills": 31,
     "test_lost_replies": 27,

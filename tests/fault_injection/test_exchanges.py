@@ -214,6 +214,11 @@ CASES = {
     "pull: half of a manifest, whose end is that of the connection, once": Case(
         (Trouble(on="manifest get", nth=1, response_bytes=300, drop=True, headers=CUT),), pull=True
     ),
+    **{
+        f"checks of blobs always fail with {what}": Case((Trouble(on="blob head", **fault),), auth="plain", most=20)
+        for what, fault in (("429", {"status": 429}), ("a lost response", {"drop": True, "after": True}))
+    },
+    "204 for the first request": Case((Trouble(on="ping get", status=204),), auth="plain"),
     "a session refused as unknown, once": Case(
         (Trouble(on="upload post", nth=1, status=400, body=code("BLOB_UPLOAD_INVALID")),)
     ),

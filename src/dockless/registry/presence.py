@@ -8,7 +8,7 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PULL, PUSH
-from dockless.registry.errors import ResponseError, TokenDeniedError
+from dockless.registry.errors import RegistryConnectionError, RegistryError, ResponseError, TokenDeniedError
 from dockless.registry.retry import RETRYABLE_CODES, RETRYABLE_STATUS
 
 # The registry does not support HEAD.
@@ -81,10 +81,18 @@ class BlobCheck:
                 # Without a token, no other request would succeed.
                 raise
             if error.status in RETRYABLE_STATUS or RETRYABLE_CODES.intersection(error.codes):
-                # The check is given up before the upload is: some proxies fail at HEAD only.
-                self._failures += 1
-                if error.status < 500 or self._failures < _MAX_FAILURES:
-                    raise
+                self._fail(error)
+            return is_sent
+        except RegistryConnectionError as error:
+            if error.reason != "interrupted":
+                raise
+            self._fail(error)
             return is_sent
         # A server that responds to every request with 200 sends a page of another size.
         return size in (-1, self._descriptor.size)
+
+    def _fail(self, error: RegistryError) -> None:
+        """Raise `error`, but not repeatedly: as some proxies fail at HEAD only, the check is given up first."""
+        self._failures += 1
+        if self._failures < _MAX_FAILURES:
+            raise error

@@ -189,7 +189,7 @@ class RegistrySession:
             response.close()
             return False
         challenges = response.headers("WWW-Authenticate")
-        if response.status == 200:
+        if 200 <= response.status < 300:
             begin = response.read_start(16).lstrip()[:1]
             is_page = begin == b"<" or (begin != b"{" and response.header("Content-Type").startswith("text/html"))
             response.close()
