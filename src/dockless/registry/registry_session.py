@@ -24,7 +24,7 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.addresses import AddressPolicy, is_loopback
 from dockless.registry.http.redirects import Followed, resolve_reference, send_following_redirects
-from dockless.registry.http.response import HttpResponse, response_error
+from dockless.registry.http.response import HttpResponse, response_error, without_secrets
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.tls import Trust
 from dockless.registry.http.url_policy import check_destination, origin_of, split_host, split_registry
@@ -144,7 +144,7 @@ class RegistrySession:
             # The registry was reachable a moment ago: its name is right, and it is being restarted.
             raise error.replace(reason="restarting") from error.__cause__
         for warning in self._warnings.new(response.headers("Warning")):
-            logger.warning("%s: %s", self.registry, response.without_secrets(warning))
+            logger.warning("%s: %s", self.registry, without_secrets(response, warning))
         if response.status in expect:
             return response
         raise self._error(response, scopes).replace(is_redirected=response.url != url)

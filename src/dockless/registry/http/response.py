@@ -127,10 +127,6 @@ class HttpResponse:
         secrets = secrets_sent(request.headers, request.body, self._proxy)
         return secrets + (query_values(self.url) if signed else [])
 
-    def without_secrets(self, text: str) -> str:
-        """Return a text of the response without the secrets of the request that it may repeat."""
-        return hide(text, self._secrets(signed=False))
-
     def close(self) -> None:
         """End the response; the connection is reused when little of the body is left and that arrives soon."""
         length = self.length
@@ -190,6 +186,11 @@ def parse_retry_after(text: str, clock: Clock) -> float | None:
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
     return seconds if seconds > 0 else None
+
+
+def without_secrets(response: HttpResponse, text: str) -> str:
+    """Return a text of a response without the secrets of the request, which the response may repeat."""
+    return hide(text, response._secrets(signed=False))
 
 
 def response_error(
