@@ -7,18 +7,18 @@ from fault_run import repository_of
 from real_tools import ROOT
 
 COUNTS = {
-    "test_corruption": 53,
-    "test_exchanges": 46,
+    "test_corruption": 54,
+    "test_exchanges": 72,
     "test_hostile": 47,
     "test_kills": 31,
     "test_lost_replies": 27,
     "test_lost_sessions": 12,
     "test_mounts": 17,
-    "test_periodic": 29,
+    "test_periodic": 40,
     "test_races": 21,
     "test_resets": 38,
     "test_throttling": 33,
-    "test_tokens": 55,
+    "test_tokens": 56,
 }
 
 

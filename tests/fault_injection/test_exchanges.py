@@ -85,6 +85,7 @@ def deletes(digest):
     return hook
 
 
+CUT = {"Content-Length": None, "Docker-Content-Digest": None, "Connection": "close"}
 LIE = {"Docker-Content-Digest": NEW.manifest.digest, "Content-Type": NEW.manifest.media_type}
 LOGIN = "<!DOCTYPE html>\n<html><head><title>Sign in &amp; more</title></head><body>password</body></html>"
 IS_PAGE = r"the response is a web page \(HTML\): 'Sign in & more'"
@@ -193,6 +194,44 @@ CASES = {
     "pull: a login in the place of the manifest by digest": page("manifest get", pull=True, by_digest=True),
     "pull: a login in the place of the manifest, once": page("manifest get", nth=1, error="", pull=True),
     "pull: a login in the place of a blob": page("blob get", pull=True),
+    **{
+        f"a page of a CDN with {status} in the place of {on}, once": page(on, status, error="", nth=1)
+        for on in ("ping get", "upload post", "upload put", "manifest put")
+        for status in (403, 404)
+    },
+    "a page of a CDN with 200 in the place of ping get, once": page("ping get", error="", nth=1),
+    **{
+        f"pull: {what}, once": Case((Trouble(on=on, nth=1, **fault),), pull=True)
+        for what, on, fault in (
+            ("403 of a CDN for a blob", "blob get", {"status": 403, "body": LOGIN}),
+            ("404 for a blob", "blob get", {"status": 404, "body": code("BLOB_UNKNOWN")}),
+            ("416 for a blob", "blob get", {"status": 416}),
+            ("an empty blob", "blob get", {"status": 200}),
+            ("a longer blob", "blob get", {"headers": {"Content-Length": "999999"}}),
+            ("an empty manifest", "manifest get", {"status": 200}),
+        )
+    },
+    "pull: half of a manifest, whose end is that of the connection, once": Case(
+        (Trouble(on="manifest get", nth=1, response_bytes=300, drop=True, headers=CUT),), pull=True
+    ),
+    **{
+        f"checks of blobs always fail with {what}": Case((Trouble(on="blob head", **fault),), auth="plain", most=20)
+        for what, fault in (("429", {"status": 429}), ("a lost response", {"drop": True, "after": True}))
+    },
+    "204 for the first request": Case((Trouble(on="ping get", status=204),), auth="plain"),
+    "a session refused as unknown, once": Case(
+        (Trouble(on="upload post", nth=1, status=400, body=code("BLOB_UPLOAD_INVALID")),)
+    ),
+    "too many requests with 403, once": Case(
+        (Trouble(on="upload put", nth=1, status=403, body=code("TOOMANYREQUESTS")),), auth="plain"
+    ),
+    **{
+        f"401 for {on} although the password is right, once": Case(
+            (Trouble(on=on, nth=nth, status=401, headers={"WWW-Authenticate": 'Basic realm="here"'}),), auth="basic"
+        )
+        for on, nth in (("blob head", 2), ("upload post", 1), ("upload put", 1), ("manifest put", 1))
+    },
+    "401 without a challenge for a session, once": Case((Trouble(on="upload post", nth=1, status=401),), auth="plain"),
     "a login with 401": page("upload post", 401, error="401: " + IS_PAGE),
     "a login with 403": page("manifest put", 403, error="403: " + IS_PAGE),
     "a login with 511": page("upload post", 511, error="511: " + IS_PAGE),

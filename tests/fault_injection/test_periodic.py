@@ -27,6 +27,13 @@ CLOSED = Trouble(headers={"Connection": "close"})
 LOST = every(4, drop=True, after=True)
 
 
+CHUNKED = Trouble(on="upload put", over=200_000, status=413)
+
+
+def sends_chunks(run, result):
+    assert {request.operation for request in run.proxy.requests} >= {"upload patch"}
+
+
 def pauses(most):
     def check(run, result):
         assert sum(run.sleeps) < most, run.sleeps
@@ -36,7 +43,7 @@ def pauses(most):
 
 def periodic(n, *others, how="drop", most=0, **more):
     """A reused connection that dies is no failed attempt: there are few pauses."""
-    most = most or (60 if n == 2 else 5)
+    most = most or (60 if n == 2 else 10)
     return Case((every(n, **{how: True}), *others), **{"auth": "plain", "most": 40, "check": pauses(most), **more})
 
 
@@ -53,6 +60,21 @@ CASES = {
     **{f"index, reset of every request number {n}": periodic(n, how="reset", index=True) for n in (2, 4)},
     "push with tokens, every request number 4": periodic(4, auth="token"),
     "push by tls, every request number 4": periodic(4, https=True),
+    **{
+        f"push by {jobs}, status {status} of every request number {n}": Case(
+            (every(n, status=status), CLOSED), auth="plain", jobs=jobs, most=60
+        )
+        for jobs in (1, 4)
+        for status, n in ((503, 2), (429, 2), (500, 3))
+    },
+    "mount, no reuse, every request number 2": periodic(2, CLOSED, mount=True, check=pauses(250)),
+    **{
+        f"chunks by one thread, no reuse, {what} of every request number {n}": Case(
+            (every(n, **fault), CHUNKED, CLOSED), auth="plain", jobs=1, most=60, check=sends_chunks
+        )
+        for what, fault in (("loss", {"drop": True}), ("status 503", {"status": 503}))
+        for n in (2, 3)
+    },
     "push, every answer number 4 is lost": Case((LOST,), auth="plain", most=40, check=pauses(30)),
     "push by one thread, every answer number 4 is lost": Case((LOST,), auth="plain", most=40, jobs=1, check=pauses(30)),
 }

@@ -1,5 +1,7 @@
 """Expired tokens, and errors of the token server."""
 
+import json
+
 import pytest
 from fault_bench import BIG, IDENTITY, SIZES
 from fault_proxy import Trouble
@@ -29,6 +31,21 @@ def server(**switches):
 
 def entry(user="", password="", **more):
     return lambda run: run.log_in(user, password, **more)
+
+
+def broken_helper(run):
+    """The credentials are those of a helper that fails, and says why on its standard error."""
+    directory = run.directory / "home/bin"
+    directory.mkdir()
+    helper = directory / "docker-credential-broken"
+    helper.write_text("#!/bin/sh\necho the keychain is locked >&2\nexit 1\n")
+    helper.chmod(0o755)
+    run.patch.setenv("PATH", f"{directory}:{run.env['PATH']}")
+    (run.directory / "home/.docker/config.json").write_text(json.dumps({"credHelpers": {run.host: "broken"}}))
+
+
+def with_helper(run, result):
+    assert not [request for request in run.proxy.requests if request.method not in ("GET", "HEAD")]
 
 
 def token_requests(least, most):
@@ -166,6 +183,9 @@ CASES = {
         check=the_password_was_sent_once,
     ),
     "no password at all": Case(user="", error="/v2/.*: 401.*no credentials were found", check=no_blob_was_sent),
+    "a credential helper that fails": Case(
+        prepare=broken_helper, error="docker-credential-broken.*the keychain is locked", check=with_helper
+    ),
     "may only pull": Case(user="reader", error="/blobs/uploads/: 401.*used .* as user reader", check=no_blob_was_sent),
     "identity token": Case(prepare=entry(identitytoken=IDENTITY), check=only_posts),
     "identity token, expired before the tag": Case(

@@ -14,11 +14,13 @@ from dockless.registry.errors import ProtocolError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.web_page import check_no_page
 from dockless.registry.registry_session import RegistrySession
-from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, known_type
+from dockless.registry.remote_manifest import ACCEPT, RemoteManifest, check_json, known_type
 from dockless.registry.upload_session import SUCCESS, UploadSession
 
 _EMPTY = Digest.of(b"")
 _DELETED = (200, 202, 204)
+# Bytes that show whether a response is a web page.
+_PAGE_START = 4096
 
 
 class ManifestHead(NamedTuple):
@@ -81,6 +83,9 @@ class RegistryApi:
                 cause=f"the header names {printable(named, 80)}, the content has {digest}",
                 reason="damaged manifest",
             )
+        if not isinstance(requested, Digest) and not named.startswith("sha256:"):
+            # Nothing else would show that the end of the document is missing.
+            check_json(raw, label)
         media_type = response.header("Content-Type").partition(";")[0].strip()
         return RemoteManifest(raw, known_type(raw, media_type, label), digest)
 
@@ -173,7 +178,10 @@ class RegistryApi:
 
     def _delete(self, path: str, repository: str, may_be_absent: bool) -> None:
         expect = (*_DELETED, 404) if may_be_absent else _DELETED
-        self._request("DELETE", path, repository, actions=DELETE, expect=expect).close()
+        response = self._request("DELETE", path, repository, actions=DELETE, expect=expect)
+        if response.status == 200:
+            check_no_page(response.read_start(_PAGE_START), f"the response to DELETE {path}")
+        response.close()
 
 
 def digest_or_tag(version: str) -> Digest | str:

@@ -196,6 +196,7 @@ class _BlobReader(io.RawIOBase):
             raise ProtocolError(
                 f"{self._label} has the wrong size",
                 cause=f"{format_count(length, 'byte')}, not {self._descriptor.size}",
+                reason="wrong size",
             )
         return DecodedBody(response, start, decoder)
 

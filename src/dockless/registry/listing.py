@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from dockless.errors import InvalidValueError, printable
-from dockless.oci.canonical_json import parse_document
 from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.api import RegistryApi
 from dockless.registry.errors import ProtocolError, ResponseError, UnauthorizedError
 from dockless.registry.http.response import HttpResponse
 from dockless.registry.http.url_policy import origin_of, redact
 from dockless.registry.http.web_page import check_no_page
+from dockless.registry.remote_manifest import check_json
 from dockless.registry.retry import Retrier
 
 _MAX_PAGE = 8 * 1024 * 1024
@@ -108,7 +108,7 @@ def _get_page(api: RegistryApi, repository: str, path: str, label: str) -> tuple
     response = api.get_page(repository, path) if repository else api.get_catalog_page(path)
     raw = response.read(_MAX_PAGE, label)
     check_no_page(raw, f"{label} of {api.registry}/{repository}".rstrip("/"))
-    return response, len(raw), parse_document(raw, _labeled(label, repository), limit=_MAX_PAGE)
+    return response, len(raw), check_json(raw, _labeled(label, repository), limit=_MAX_PAGE)
 
 
 def _labeled(label: str, repository: str) -> str:

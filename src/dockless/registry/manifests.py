@@ -14,7 +14,7 @@ from dockless.registry.auth.scopes import PULL, PUSH
 from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.presence import forbids_head
 from dockless.registry.remote_manifest import RemoteManifest, check_manifest_size
-from dockless.registry.retry import Retrier, classify
+from dockless.registry.retry import RETRY, Retrier, classify
 
 # Of the time for storing a manifest: the rest is for asking whether it was stored although there was no response.
 _PUT_SHARE = 0.95
@@ -97,7 +97,7 @@ class ManifestStore:
             # Another client may have moved the tag since.
             return digest if ask(digest) == digest else found
         except ResponseError as error:
-            if classify(error).retryable:
+            if classify(error) == RETRY:
                 raise
             return digest
 

@@ -8,8 +8,8 @@ from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.registry.api import RegistryApi
 from dockless.registry.auth.scopes import PULL, PUSH
-from dockless.registry.errors import ResponseError, TokenDeniedError
-from dockless.registry.retry import RETRY, classify
+from dockless.registry.errors import RegistryConnectionError, RegistryError, ResponseError, TokenDeniedError
+from dockless.registry.retry import classify
 
 # The registry does not support HEAD.
 _UNSUPPORTED = (405, 501)
@@ -81,12 +81,19 @@ class BlobCheck:
                 # Without a token, no other request would succeed.
                 raise
             verdict = classify(error)
-            if verdict.retryable:
-                # The check is given up before the upload is: some proxies fail at HEAD only.
-                self._failures += 1
-                is_of_registry = verdict == RETRY and error.status < 500
-                if is_of_registry or self._failures < (verdict.attempts or _MAX_FAILURES):
-                    raise
+            if verdict.is_temporary:
+                self._fail(error, verdict.attempts)
+            return is_sent
+        except RegistryConnectionError as error:
+            if error.reason != "interrupted":
+                raise
+            self._fail(error)
             return is_sent
         # A server that responds to every request with 200 sends a page of another size.
         return size in (-1, self._descriptor.size)
+
+    def _fail(self, error: RegistryError, attempts: int = 0) -> None:
+        """Raise `error`, but not repeatedly: as some proxies fail at HEAD only, the check is given up first."""
+        self._failures += 1
+        if self._failures < (attempts or _MAX_FAILURES):
+            raise error

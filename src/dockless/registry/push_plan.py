@@ -18,10 +18,10 @@ from dockless.oci.reference import check_repository, check_tag
 from dockless.registry.auth.scopes import PUSH
 from dockless.registry.client import RegistryClient
 from dockless.registry.errors import ProtocolError, ResponseError, TokenDeniedError
-from dockless.registry.retry import classify
+from dockless.registry.retry import RETRY, classify
 
 # Reasons of ProtocolError. Whatever the tag refers to, the push replaces it.
-_NO_MANIFEST = ("damaged manifest", "web page")
+_NO_MANIFEST = ("damaged manifest", "invalid document", "web page")
 
 
 class PushPlan(NamedTuple):
@@ -131,6 +131,6 @@ def read_tag(client: RegistryClient, repository: str, tag: str) -> tuple[Digest 
         if error.status == 404 and not isinstance(error, TokenDeniedError):
             return None, False
         # Without a token, no other request would succeed.
-        if classify(error).retryable or error.status == 401 or isinstance(error, TokenDeniedError):
+        if classify(error) == RETRY or error.status == 401 or isinstance(error, TokenDeniedError):
             raise
         return None, error.status == 403

@@ -7,6 +7,7 @@ which clients write ("Referrers Tag Schema").
 from __future__ import annotations
 
 import json
+import logging
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -21,6 +22,8 @@ from dockless.registry.errors import ProtocolError, ResponseError
 from dockless.registry.listing import pages
 from dockless.registry.manifests import ManifestStore
 
+logger = logging.getLogger("dockless.registry")
+
 # Statuses of registries that do not have the API.
 _UNSUPPORTED = frozenset((400, 404, 405, 501))
 # An index under a tag is read, changed and written. Of several clients that do so at once, the last one wins: each
@@ -28,6 +31,8 @@ _UNSUPPORTED = frozenset((400, 404, 405, 501))
 # in a row.
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
 _CONFIRMATIONS = 3
+# Seconds. If requests take longer, the pauses are longer by as much, up to this.
+_MAX_DELAY = 10.0
 _MAX_ROUNDS = 40
 
 
@@ -38,7 +43,14 @@ def list_referrers(
     digest = Digest(digest)
     referrers = _from_api(manifests, repository, digest, artifact_type)
     if referrers is None:
-        referrers = _from_tag(manifests, repository, digest)
+        try:
+            referrers = _from_tag(manifests, repository, digest)
+        except (ProtocolError, InvalidDocumentError) as error:
+            if isinstance(error, ProtocolError) and error.reason not in ("", "invalid document"):
+                raise
+            # "Listing Referrers": without a valid index, there are none.
+            logger.warning("%s; it is taken for no referrers", error)
+            referrers = ()
     # A registry need not filter; filtering twice changes nothing.
     return tuple(referrer for referrer in referrers if artifact_type in ("", referrer.artifact_type))
 
@@ -98,7 +110,10 @@ def register_referrer(manifests: ManifestStore, repository: str, referrer: Refer
 def _add_to_tag(manifests: ManifestStore, repository: str, subject: Digest, entry: Descriptor) -> None:
     clock = manifests.retrier.clock
     is_written, seen = False, 0
+    # The seconds between reading and writing the index, in which another client's entry can be lost.
+    longest = 0.0
     for _ in range(_MAX_ROUNDS):
+        begin = clock.monotonic()
         others = _from_tag(manifests, repository, subject)
         if any(other.digest == entry.digest for other in others):
             seen += 1
@@ -110,7 +125,9 @@ def _add_to_tag(manifests: ManifestStore, repository: str, subject: Digest, entr
             Index.from_bytes(index.raw, f"the index of the referrers of {subject}, with {entry.digest} added,")
             manifests.put(repository, _tag(subject), index.raw, media_types.OCI_INDEX)
             is_written, seen = True, 0
-        clock.pause(_MIN_PAUSE + (_MAX_PAUSE - _MIN_PAUSE) * clock.random(), None)
+        longest = max(longest, clock.monotonic() - begin)
+        pause = _MIN_PAUSE + (_MAX_PAUSE - _MIN_PAUSE) * clock.random() + min(longest, _MAX_DELAY)
+        clock.pause(pause, None)
     raise ProtocolError(
         f"{manifests.api.registry}/{repository}:{_tag(subject)} does not keep the entry for {entry.digest}",
         cause="other clients write the same index all the time, or the registry loses it",
@@ -131,11 +148,9 @@ def _from_api(
         if error.status not in _UNSUPPORTED:
             raise
         documents = []
-    except InvalidDocumentError:
-        documents = []
     except ProtocolError as error:
-        # Some registries answer an unknown path with a login page.
-        if error.reason != "web page":
+        # Some registries answer an unknown path with a login page, or with nothing.
+        if error.reason not in ("web page", "invalid document"):
             raise
         documents = []
     manifests.has_referrers_api[repository] = bool(documents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,11 +24,14 @@ from dockless.registry.errors import (
 )
 from dockless.registry.http.addresses import AddressPolicy, is_loopback
 from dockless.registry.http.redirects import Followed, resolve_reference, send_following_redirects
-from dockless.registry.http.response import HttpResponse, response_error
+from dockless.registry.http.response import HttpResponse, response_error, without_secrets
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.tls import Trust
 from dockless.registry.http.url_policy import check_destination, origin_of, split_host, split_registry
-from dockless.registry.retry import classify
+from dockless.registry.http.warning_headers import WarningLog
+from dockless.registry.retry import RETRYABLE_STATUS
+
+logger = logging.getLogger("dockless.registry")
 
 _MAX_ERROR_BODY = 64 * 1024
 _PING_TIMEOUT = 30.0
@@ -70,9 +74,10 @@ class RegistrySession:
         self._challenge: Challenge | None = None
         self._credentials: dict[str, ResolvedCredentials] = {}
         self._token_sources: dict[int | Credentials | None, TokenSource] = {}
-        # Repositories, and whether the request would change something, of requests whose tokens were accepted.
+        # Repositories, and whether the request would change something, of requests that were accepted.
         self._accepted: set[tuple[str, bool]] = set()
         self._lock = threading.RLock()
+        self._warnings = WarningLog()
         # Passwords by repository: whether each was accepted, or when and how it was rejected.
         self._passwords: dict[tuple[str, Credentials], tuple[float, RegistryRequestError] | None] = {}
         self._password_lock = threading.RLock()
@@ -138,6 +143,8 @@ class RegistrySession:
                 raise
             # The registry was reachable a moment ago: its name is right, and it is being restarted.
             raise error.replace(reason="restarting") from error.__cause__
+        for warning in self._warnings.new(response.headers("Warning")):
+            logger.warning("%s: %s", self.registry, without_secrets(response, warning))
         if response.status in expect:
             return response
         raise self._error(response, scopes).replace(is_redirected=response.url != url)
@@ -182,7 +189,7 @@ class RegistrySession:
             response.close()
             return False
         challenges = response.headers("WWW-Authenticate")
-        if response.status == 200:
+        if 200 <= response.status < 300:
             begin = response.read_start(16).lstrip()[:1]
             is_page = begin == b"<" or (begin != b"{" and response.header("Content-Type").startswith("text/html"))
             response.close()
@@ -191,7 +198,7 @@ class RegistrySession:
         elif response.status != 401:
             error = response_error(response, ResponseError)
             # An error in the form of the specification is that of a registry.
-            is_registry = bool(error.codes) or classify(error).retryable
+            is_registry = bool(error.codes) or error.status in RETRYABLE_STATUS
             raise error if is_registry else self._not_a_registry(f"{error.problem}: {error.cause}")
         else:
             response.read_start(_MAX_ERROR_BODY)
@@ -206,7 +213,7 @@ class RegistrySession:
 
     def _not_a_registry(self, cause: str) -> ProtocolError:
         problem = f"{self.registry} does not speak the registry API"
-        return ProtocolError(problem, cause=cause, hint="check the name and the port")
+        return ProtocolError(problem, cause=cause, hint="check the name and the port", reason="not a registry")
 
     def _send_with_password(self, request: HttpRequest, scopes: tuple[str, ...]) -> HttpResponse:
         """Send a request. Until a password is known to be right, one request at a time sends it.
@@ -215,7 +222,7 @@ class RegistrySession:
         """
         repository = repository_of(scopes)
         credentials = self._resolve_credentials(repository).credentials if self._is_basic else None
-        if credentials is None or self._passwords.get((repository, credentials), ()) is None:
+        if credentials is None or self._is_password_accepted(repository):
             return self._send_authorized(request, scopes)
         key = repository, credentials
         with self._password_lock:
@@ -268,7 +275,7 @@ class RegistrySession:
             response.read_start(_MAX_ERROR_BODY)
             authorization = renewed
             response, left = self._follow(request, authorization, self.base_url, repository)
-        if authorization and response.status not in (401, 403) and self._is_issued(authorization, repository):
+        if response.status not in (401, 403) and not left:
             self._accepted.add((repository, request.method not in _SAFE_METHODS))
         return response
 
@@ -312,9 +319,6 @@ class RegistrySession:
                 raise error.replace(hint=f"{resolved.explain()}; log in to {self.registry}") from None
             return "Bearer " + tokens.get(challenge, merge(scopes), renewed, rejected, unshared=unshared)
 
-    def _is_issued(self, authorization: str, repository: str) -> bool:
-        return self._token_source(self._resolve_credentials(repository)).is_issued(authorization)
-
     def _is_shared(self, authorization: str | None, repository: str) -> bool:
         return self._token_source(self._resolve_credentials(repository)).is_shared(authorization or "")
 
@@ -346,13 +350,25 @@ class RegistrySession:
             return response_error(response, ResponseError, limit=limit)
         repository = repository_of(scopes)
         is_accepted = (repository, response.method not in _SAFE_METHODS) in self._accepted
-        if response.status == 401 and is_accepted and not _is_forbidden(_challenge_of(response)):
+        is_ended = response.status == 401 and is_accepted and not _is_forbidden(_challenge_of(response))
+        if is_ended and self._challenge is not None and not self._is_basic:
             # For example a replica whose clock is late, or a token that was revoked while a blob was sent.
             hint = "the registry rejects the tokens of its token server; compare their clocks, or try again later"
             return response_error(response, UnauthorizedError, hint=hint, limit=limit).replace(reason="token ended")
         explanation = self._resolve_credentials(repository).explain()
         hint = f"{explanation}; log in to {self.registry} as a user who is allowed to do this"
-        return response_error(response, UnauthorizedError, hint=hint, limit=limit)
+        error = response_error(response, UnauthorizedError, hint=hint, limit=limit)
+        if response.status == 403:
+            is_ended = is_accepted and not error.codes
+        else:
+            # A refusal of the registry itself would have a challenge (RFC 9110, section 15.5.2).
+            is_foreign = self._challenge is None and (repository, False) in self._accepted
+            is_ended = is_ended or is_foreign or self._is_password_accepted(repository)
+        return error.replace(reason="access ended") if is_ended else error
+
+    def _is_password_accepted(self, repository: str) -> bool:
+        credentials = self._resolve_credentials(repository).credentials if self._is_basic else None
+        return credentials is not None and self._passwords.get((repository, credentials), ()) is None
 
 
 def _challenge_of(response: HttpResponse) -> Challenge | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dockless.errors import InvalidDocumentError, InvalidValueError
 from dockless.oci import media_types
-from dockless.oci.canonical_json import DEFAULT_LIMIT
+from dockless.oci.canonical_json import DEFAULT_LIMIT, parse_document
 from dockless.oci.descriptor import Descriptor
 from dockless.oci.digest import Digest
 from dockless.oci.manifest import Index, Manifest, parse_any_manifest, parse_manifest
+from dockless.registry.errors import ProtocolError
 
 # docker-registry serves OCI media types only if they are named.
 ACCEPT = ", ".join(
@@ -55,6 +56,17 @@ def known_type(raw: bytes, content_type: str, label: str) -> str:
             raise
         return content_type
     return declared if declared in media_types.DOCUMENTS else content_type or declared
+
+
+def check_json(raw: bytes, label: str, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
+    """Return the JSON document that a registry sent. Raises ProtocolError, which leads to a second attempt.
+
+    The end of the connection is the end of some responses: nothing else shows that a part is missing.
+    """
+    try:
+        return parse_document(raw, label, limit=limit)
+    except InvalidDocumentError as error:
+        raise ProtocolError(error.problem, cause=error.cause, hint=error.hint, reason="invalid document") from None
 
 
 def check_manifest_size(raw: bytes, repository: str) -> None:

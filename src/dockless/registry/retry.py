@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,8 +12,16 @@ from typing import NamedTuple, TypeVar
 
 from dockless._concurrency import CancelledError
 from dockless.registry.clock import Clock, time_left, time_limit
-from dockless.registry.errors import RegistryConnectionError, RegistryError, RegistryRequestError, ResponseError
+from dockless.registry.errors import (
+    RegistryConnectionError,
+    RegistryError,
+    RegistryRequestError,
+    ResponseError,
+    TokenDeniedError,
+    UnauthorizedError,
+)
 from dockless.registry.http.minimum_rate import MIN_RATE
+from dockless.registry.http.web_page import is_page
 
 logger = logging.getLogger("dockless.registry")
 
@@ -43,6 +52,11 @@ class Verdict(NamedTuple):
     retryable: bool
     attempts: int = 0
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the request itself is probably right, so that nothing has to be done in another way."""
+        return self.retryable and self != NOT_OF_REGISTRY
+
 
 FINAL = Verdict(False)
 RETRY = Verdict(True)
@@ -57,6 +71,13 @@ _LAST_ATTEMPT = 10.0
 RETRYABLE_STATUS = frozenset((408, 421, 423, 425, 429, 499, 500, 502, 503, 504, 509, *range(520, 531), 598, 599))
 # For registries that send these with another status.
 RETRYABLE_CODES = frozenset(("TOOMANYREQUESTS", "UNAVAILABLE"))
+# A manifest that arrived as it was sent is valid JSON and has its digest.
+_DAMAGED = frozenset(("DIGEST_INVALID", "MANIFEST_INVALID"))
+_BY_DIGEST = re.compile("/(?:blobs|manifests)/[a-z0-9]+:[0-9a-f]+$")
+# Proxies refuse methods and sizes, and would do so again.
+_CERTAIN_STATUS = frozenset((405, 411, 413, 415, 501, 505))
+# Not all registries have these.
+_OPTIONAL = re.compile("/referrers/|/_catalog$")
 BY_REASON = {
     # Of RegistryConnectionError.
     "unreachable": RETRY,
@@ -70,9 +91,15 @@ BY_REASON = {
     # Of ProtocolError.
     "damaged manifest": Verdict(True, 2),
     "damaged blob": RETRY,
+    # A response of the token server that is neither a token nor a temporary error.
+    "no token": FINAL,
     # Instead of a document.
     "web page": Verdict(True, 2),
+    "invalid document": Verdict(True, 2),
+    # The response to the first request was not that of a registry, but perhaps that of a proxy.
+    "not a registry": Verdict(True, 2),
     "truncated blob": RETRY,
+    "wrong size": Verdict(True, 2),
     "wrong range": RETRY,
     "other content stored": Verdict(True, 3),
     # According to HEAD after a push, although the response to each PUT was 201.
@@ -83,11 +110,19 @@ BY_REASON = {
     "no usable token": Verdict(True, 2),
     # Of UnauthorizedError: a new token was rejected, although an earlier one was accepted for the same purpose.
     "token ended": Verdict(True, 4),
+    # The same for a password, and for requests without credentials.
+    "access ended": Verdict(True, 2),
 }
 # A signed URL whose time is over: the registry makes a new one. A success status that the specification does not have
 # for the request: a proxy or a cache may be restarting.
 NOT_SIGNED = Verdict(True, 2)
 UNEXPECTED_SUCCESS = Verdict(True, 2)
+# A refusal without a code of the specification: that of a proxy or a CDN, most probably.
+NOT_OF_REGISTRY = Verdict(True, 2)
+# Content that an image names by its digest: a registry of several servers may need time to find it.
+NOT_FOUND_YET = Verdict(True, 2)
+# The code of errors that the registry itself cannot explain.
+UNKNOWN_ERROR = Verdict(True, 3)
 # The content was damaged on its way to the registry: of a manifest, and of a blob.
 DAMAGED_MANIFEST = Verdict(True, 2)
 DAMAGED_UPLOAD = Verdict(True, 4)
@@ -101,22 +136,51 @@ REFUSED_CHUNK = RETRY
 def classify(error: RegistryError) -> Verdict:
     """Return whether a request that failed with `error` is worth another attempt."""
     if isinstance(error, ResponseError) and not error.reason:
-        if error.method == "PUT" and "/manifests/" in error.path and "DIGEST_INVALID" in error.codes:
-            return DAMAGED_MANIFEST
-        is_refusal = error.status in (401, 403)
-        if error.status in RETRYABLE_STATUS or (not is_refusal and RETRYABLE_CODES.intersection(error.codes)):
-            return RETRY
-        if error.is_redirected and error.method == "GET" and error.status in (400, 403):
-            return NOT_SIGNED
-        return UNEXPECTED_SUCCESS if 200 <= error.status < 300 else FINAL
+        return _of_response(error)
     return BY_REASON.get(error.reason, FINAL) if isinstance(error, RegistryRequestError) else FINAL
+
+
+def _of_response(error: ResponseError) -> Verdict:
+    codes = error.codes
+    if error.status in RETRYABLE_STATUS:
+        return RETRY
+    if 200 <= error.status < 300:
+        return UNEXPECTED_SUCCESS
+    if error.status == 401 or (error.status == 403 and isinstance(error, TokenDeniedError)):
+        # Credentials that were refused are not sent again: the account might be locked.
+        return FINAL
+    if RETRYABLE_CODES.intersection(codes):
+        return RETRY
+    if isinstance(error, TokenDeniedError):
+        return FINAL
+    if "UNKNOWN" in codes:
+        return UNKNOWN_ERROR
+    if error.method == "PUT" and "/manifests/" in error.path and _DAMAGED.intersection(codes):
+        return DAMAGED_MANIFEST
+    if error.method == "GET" and error.status == 404 and _BY_DIGEST.search(error.path):
+        return NOT_FOUND_YET
+    if error.is_redirected and error.method == "GET" and error.status in (400, 403):
+        return NOT_SIGNED
+    return FINAL if codes or _is_certain(error) else NOT_OF_REGISTRY
+
+
+def _is_certain(error: ResponseError) -> bool:
+    """Return whether a refusal without a code means what its status says."""
+    if error.status in _CERTAIN_STATUS or error.method in ("HEAD", "DELETE"):
+        return True
+    if error.status == 403 and isinstance(error, UnauthorizedError):
+        # Some registries answer a wrong password in this way.
+        return not is_page(error.body)
+    if error.method == "GET" and error.status in (400, 404) and _OPTIONAL.search(error.path):
+        return True
+    return error.status == 404 and error.method == "GET" and "/manifests/" in error.path and not is_page(error.body)
 
 
 class Retrier:
     """Repeats operations by one policy.
 
     Operations that run at the same time share a count of what was achieved: while others of them succeed, interrupted
-    connections are a fault that comes and goes, and no reason to give up.
+    connections and temporary errors are a fault that comes and goes, and no reason to give up.
     """
 
     def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
@@ -175,9 +239,9 @@ class Attempts:
         self._on_retry = on_retry
         self._achieved = [0] if achieved is None else achieved
         self._achieved_before = 0
-        # Failures since this or another operation achieved something, and since this operation did. Interrupted
-        # requests are counted by method: a failure of one request of a sequence says nothing about the other requests.
-        self._failures: Counter[str] = Counter()
+        # Failures since this or another operation achieved something, and since this operation did. Temporary ones are
+        # counted by method: a failure of one request of a sequence says nothing about the other requests.
+        self._failures: Counter[str | None] = Counter()
         self._own_failures = 0
         self._was_stale = False
         self._is_last = False
@@ -237,8 +301,11 @@ class Attempts:
             limit = policy.attempts_to_connect
         attempts = min(policy.attempts, limit or policy.attempts)
         left = min(self._time_left(), time_left())
-        is_worthwhile = self._count(attempts, connection_error.method if connection_error else "", reason)
-        failures = sum(self._failures.values())
+        is_overloaded = isinstance(error, ResponseError) and not limit
+        method = error.method if isinstance(error, (RegistryConnectionError, ResponseError)) else ""
+        is_worthwhile = self._count(attempts, method if is_overloaded or reason == "interrupted" else None)
+        # A registry that is overloaded needs longer pauses, even if it accepts other requests meanwhile.
+        failures = self._own_failures if is_overloaded else sum(self._failures.values())
         if not is_worthwhile or not policy.budget or left <= 0:
             raise error
         retry_after = (error.retry_after if isinstance(error, RegistryRequestError) else None) or 0.0
@@ -264,16 +331,14 @@ class Attempts:
         if self._stop is not None and self._stop.is_set():
             raise CancelledError
 
-    def _count(self, attempts: int, method: str, reason: str) -> bool:
-        """Count a failure. Return whether another attempt may follow."""
-        is_interrupted = reason == "interrupted"
-        if is_interrupted and self._achieved[0] != self._achieved_before:
+    def _count(self, attempts: int, method: str | None) -> bool:
+        """Count a failure; a temporary one has a `method`. Return whether another attempt may follow."""
+        if method is not None and self._achieved[0] != self._achieved_before:
             self._failures.clear()
         self._achieved_before = self._achieved[0]
-        key = method if is_interrupted else ""
-        self._failures[key] += 1
+        self._failures[method] += 1
         self._own_failures += 1
-        return self._failures[key] < attempts and self._own_failures < attempts * _MAX_SHARED and not self._is_last
+        return self._failures[method] < attempts and self._own_failures < attempts * _MAX_SHARED and not self._is_last
 
     def _time_left(self) -> float:
         """Return the seconds until the operation is given up; infinity for a budget of 0, which allows one attempt."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
-from dockless.registry.errors import RegistryConnectionError, RegistryError
-from dockless.registry.retry import Attempts
+from dockless.registry.errors import RegistryConnectionError, RegistryError, ResponseError
+from dockless.registry.retry import RETRY, Attempts, classify
 
 # Bytes that the registry has in addition, and that count as progress.
 _PROGRESS = 1 << 20
@@ -30,8 +31,9 @@ class UploadProgress:
         self._max_offset = self._offset_before = 0
         self._sent_before = 0
         self._step = 0
-        # Interrupted requests, by method, since the registry has more than before.
+        # Requests with a temporary error, by method, since the registry has more than before.
         self._interruptions: Counter[str] = Counter()
+        self._must_shift = False
 
     def begin_attempt(self) -> None:
         """Record that an attempt begins."""
@@ -83,15 +85,31 @@ class UploadProgress:
         return self.sent - self._sent_before <= _BUFFERED
 
     def repeats_request(self, failure: RegistryError) -> bool:
-        """Return whether a request that was interrupted is sent again as it was, without asking the registry first.
+        """Return whether a request with a temporary error is sent again as it was, without asking the registry first.
 
-        That is so for every second interruption, if hardly any of a body was sent. Otherwise a fault that interrupts
-        every second or every fourth request could interrupt the last request of the same sequence each time. A registry
-        that has a part of the body already rejects the digest, or reports too many bytes.
+        That is so for every second error, if hardly any of a body was sent. Otherwise a fault of every second or every
+        fourth request could hit the last request of the same sequence each time. A registry that has a part of the body
+        already rejects the digest, or reports too many bytes.
         """
-        if not isinstance(failure, RegistryConnectionError) or failure.reason != "interrupted":
+        is_interrupted = isinstance(failure, RegistryConnectionError) and failure.reason == "interrupted"
+        is_temporary = isinstance(failure, ResponseError) and classify(failure) == RETRY
+        if not is_interrupted and not is_temporary:
             return False
-        if failure.method not in ("POST", "PATCH", "PUT"):
+        method = failure.method  # type: ignore[attr-defined]
+        if method not in ("POST", "PATCH", "PUT"):
             return False
-        self._interruptions[failure.method] += 1
-        return self._interruptions[failure.method] % 2 == 0 and self._is_hardly_sent
+        self._interruptions[method] += 1
+        count = self._interruptions[method]
+        if method != "POST":
+            self._must_shift = count > 1 and (count % 2 == 1) == self._is_hardly_sent
+        return count % 2 == 0 and self._is_hardly_sent
+
+    def shift(self, request: Callable[[], object]) -> None:
+        """Send a request that may fail before the content, if the content failed repeatedly.
+
+        Otherwise a fault of every second request could hit the content each time.
+        """
+        if self._must_shift:
+            self._must_shift = False
+            with suppress(RegistryError):
+                request()

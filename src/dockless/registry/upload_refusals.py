@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockless.registry.errors import ResponseError
+from dockless.registry.errors import ResponseError, TokenDeniedError
 
 # Besides 404 and 416: the session does not exist, or its offset is another one (docker-registry 2.8, ECR, Harbor).
 _SESSION_CODES = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"))
@@ -18,6 +18,12 @@ _MAX_CHUNK_DIVISOR = 16
 def is_lost(refusal: ResponseError) -> bool:
     """Return whether a session was refused because it is lost, or because its offset is another one."""
     return refusal.status == 416 or bool(_SESSION_CODES.intersection(refusal.codes))
+
+
+def is_new_session_lost(refusal: ResponseError) -> bool:
+    """Return whether a request for a new session was refused as if it were one within a session."""
+    is_of_session = is_lost(refusal) or "BLOB_UNKNOWN" in refusal.codes
+    return refusal.method == "POST" and is_of_session and not isinstance(refusal, TokenDeniedError)
 
 
 def is_content_refused(refusal: ResponseError, *, is_whole: bool, is_first: bool) -> bool:

@@ -24,7 +24,7 @@ from dockless.registry.push_result import BlobResult
 from dockless.registry.retry import DAMAGED_UPLOAD, LOST_SESSION, REFUSED_CHUNK, Retrier, Verdict, classify
 from dockless.registry.upload_body import BlobPart, OpenBlob, check_source
 from dockless.registry.upload_progress import UploadProgress
-from dockless.registry.upload_refusals import is_content_refused, is_lost, smaller_chunk
+from dockless.registry.upload_refusals import is_content_refused, is_lost, is_new_session_lost, smaller_chunk
 from dockless.registry.upload_state import MIN_SIZE, UploadState
 
 # What is lost when a chunk is interrupted at a registry that keeps only complete ones. ECR requires 5 MiB at least.
@@ -78,7 +78,7 @@ class BlobUploader:
         self._session = api.upload_session(repository)
         # The number of bytes that the session has; None if the registry must be asked.
         self._offset: int | None = 0
-        # Whether a request for that number failed.
+        # Whether the last request for that number failed.
         self._is_offset_refused = False
         # The rest is sent in one request until one is interrupted, and always if chunks are not supported.
         self._chunk_size = 0
@@ -157,15 +157,17 @@ class BlobUploader:
                     return BlobResult("mounted", self._progress.sent)
                 self._drop_state()
                 return BlobResult("sent", self._progress.sent)
-            except ResponseError as refusal:
-                error: RegistryError = refusal
-                verdict = self._handle(refusal)
             except RegistryError as failure:
                 error = self._progress.judged(failure)
-                is_repeated = self._progress.repeats_request(failure)
-                self._offset = self._offset if is_repeated else None
+                offset, is_repeated = self._offset, self._progress.repeats_request(failure)
+                if isinstance(failure, ResponseError):
+                    verdict = self._handle(failure)
+                else:
+                    self._offset = None
                 if isinstance(failure, BlobSourceError) and failure.reason == "damaged blob":
                     self._forget_session()
+                if is_repeated:
+                    self._offset = offset
             self._progress.end_attempt()
             self._attempts.wait(error, verdict)
             check = check or (self._must_check and not is_repeated)
@@ -193,7 +195,7 @@ class BlobUploader:
         """Update the session after an error response. Return whether to try again."""
         verdict = classify(refusal)
         if not self._session.location or isinstance(refusal, TokenDeniedError):
-            return verdict
+            return LOST_SESSION if is_new_session_lost(refusal) else verdict
         if "DIGEST_INVALID" in refusal.codes:
             check_source(self._source, self._descriptor)
             self._forget_session()
@@ -210,7 +212,7 @@ class BlobUploader:
                 self._is_put_empty = True
                 self._forget_session()
                 return REFUSED_CHUNK
-        if refusal.method == "PATCH" and not verdict.retryable and refusal.status not in (401, 403, 404):
+        if refusal.method == "PATCH" and not verdict.is_temporary and refusal.status not in (401, 403, 404):
             if is_lost(refusal) and self._lost_chunks < _MAX_LOST_CHUNKS:
                 self._lost_chunks += 1
             elif self._is_put_empty:
@@ -273,7 +275,7 @@ class BlobUploader:
             try:
                 mounted = self._session.open(mount=self._descriptor.digest, source=mounts[0])
             except RegistryRequestError as error:
-                if classify(error).retryable and not self._mount_repeated:
+                if classify(error).is_temporary and not self._mount_repeated:
                     # One more attempt costs less than sending the blob.
                     self._mount_repeated = True
                     raise
@@ -323,6 +325,7 @@ class BlobUploader:
             # docker-registry 2.8 cannot continue after an interrupted request: 404, BLOB_UPLOAD_INVALID.
             self._forget_session()
             return
+        self._is_offset_refused = False
         # docker-registry reports 0-0 for no byte as for one.
         if offset < 2 or offset > self._descriptor.size or self._chunks_unsupported:
             self._forget_session()
@@ -334,6 +337,7 @@ class BlobUploader:
         self._attempts.check()
         # Before the request, during which the registry would have to wait.
         self._open_blob.hash_up_to(start)
+        self._progress.shift(self._session.uploaded_bytes)
         is_whole = length == self._descriptor.size
         offset = self._session.send(lambda: self._part(start, length), start, length, is_whole=is_whole)
         if offset is not None and offset > start + length:
@@ -359,6 +363,7 @@ class BlobUploader:
         if start or not length:
             # The registry may have bytes that an earlier process sent.
             self._open_blob.hash_up_to(start)
+        self._progress.shift(self._session.uploaded_bytes)
         self._tried, self._must_check = "sent", True
         self._put_length = length
         response = self._session.commit(digest, lambda: self._part(start, length), start, length)

@@ -1,20 +1,24 @@
 """The distribution spec 1.1: what a client must do, one row for each rule, by the requests that a registry receives."""
 
 import json
+import logging
 import re
 from typing import Any, Callable, NamedTuple
 
 import pytest
 
+from dockless.errors import DocklessError, InvalidDocumentError
 from dockless.oci import media_types
 from dockless.oci.digest import Digest
-from dockless.registry import RegistryBlobSource, push
+from dockless.registry import Credentials, RegistryBlobSource, RegistryClient, push
 from dockless.registry.errors import DamagedBlobError, RegistryError
-from dockless.testing import Fault, Registry
+from dockless.testing import BasicAuth, Fault, Registry, User
 from dockless.testing.profiles import STRICT
 
 MIB = 1 << 20
 UNKNOWN = Digest("sha256:" + "0" * 64)
+ENDS = r'299 - "it \"ends\" soon"'
+NAMED = {"Docker-Content-Digest": str(UNKNOWN)}
 SBOM = "application/x.sbom"
 NO_API = STRICT._replace(name="no referrers API", referrers=404)
 ABSOLUTE = STRICT._replace(name="absolute", absolute_locations=True, session_path="/elsewhere/{repository}/{id}")
@@ -26,8 +30,8 @@ LARGE_CHUNKS = STRICT._replace(name="large chunks", chunk_minimum=2 * MIB)
 class Client:
     """A client, its registry, and an image with a layer of 3 MiB and one of 100 bytes."""
 
-    def __init__(self, registry: Registry, client: Any, image: Any) -> None:
-        self.registry, self.client, self.image = registry, client, image
+    def __init__(self, registry: Registry, client: Any, image: Any, records: list) -> None:
+        self.registry, self.client, self.image, self.records = registry, client, image, records
         self.large, self.small = image.root.layers
 
     def push(self) -> Any:
@@ -69,6 +73,14 @@ class Client:
         """Push a manifest with a subject."""
         self.client.put_manifest("a/b", Digest.of(raw), raw, media_types.OCI_MANIFEST)
         self.client.register_referrer("a/b", raw, media_types.OCI_MANIFEST)
+
+    def put(self, version: str) -> Any:
+        """Store the manifest of the image under another tag."""
+        return self.client.put_manifest("a/b", version, self.image.root.raw, self.image.root.media_type)
+
+    def log(self) -> list:
+        """The warnings in the log."""
+        return [record.getMessage() for record in self.records if record.levelno == logging.WARNING]
 
     def fallback(self) -> Any:
         """The index of the tag that the referrers tag schema gives to the image."""
@@ -129,6 +141,23 @@ def in_parts(client: Client) -> Any:
     return client.read(client.large)
 
 
+def typed(content_type: str) -> Fault:
+    return Fault(on="manifest get", headers={"Content-Type": content_type})
+
+
+def redirected(client: Client) -> Any:
+    """A blob is at another host. Returns the blob, and the methods and credentials that the host received."""
+    with Registry() as store, Registry(auth=BasicAuth([User("ann", "password")])) as registry:
+        store.put_blob("a/b", client.image.source.blobs[client.small.digest])
+        registry.put_blob("a/b", client.image.source.blobs[client.small.digest])
+        registry.faults = [Fault(on="blob get", status=307, headers={"Location": store.url + "{path}"})]
+        with RegistryClient(registry.host, credentials=Credentials("ann", "password")) as other:
+            data = RegistryBlobSource(other, "a/b").open(client.small).read()
+        requests = [request for request in store.requests if request.operation == "blob get"]
+        assert any(request.headers["Authorization"] for request in registry.requests)
+        return data, [request.method for request in requests], [r.headers["Authorization"] for r in requests]
+
+
 ROWS = (
     # --- Pull
     Row(
@@ -150,6 +179,36 @@ ROWS = (
             or c.client.get_manifest("a/b", c.image.digest)
         ),
         failed(RegistryError, "another manifest|damaged|does not match|not a manifest"),
+    ),
+    Row(
+        "Pulling manifests",
+        "parameters of Content-Type are ignored",
+        "strict",
+        lambda c: (
+            setattr(c.pushed().registry, "faults", [typed(f"{media_types.OCI_MANIFEST}; charset=utf-8")])
+            or c.client.get_manifest("a/b", "v1")
+        ),
+        lambda c, found: found.media_type == media_types.OCI_MANIFEST,
+    ),
+    Row(
+        "Pulling manifests",
+        "a mediaType that differs from Content-Type is refused",
+        "strict",
+        lambda c: (
+            setattr(c.pushed().registry, "faults", [typed(media_types.OCI_INDEX)])
+            or c.client.get_manifest("a/b", "v1").parse("v1")
+        ),
+        failed(InvalidDocumentError, "was served as"),
+    ),
+    Row(
+        "Pulling manifests",
+        "bytes that differ from Docker-Content-Digest are refused",
+        "strict",
+        lambda c: (
+            setattr(c.pushed().registry, "faults", [Fault(on="manifest get", headers=NAMED)])
+            or c.client.get_manifest("a/b", "v1")
+        ),
+        failed(RegistryError, "does not have the digest that the registry names"),
     ),
     Row(
         "Pulling blobs",
@@ -211,6 +270,15 @@ ROWS = (
         in_chunks,
         lambda c, _: (
             chunks(c, 1) and all(headers(r, Content_Type="application/octet-stream") for r in c.asked("upload patch"))
+        ),
+    ),
+    Row(
+        "Pushing a blob in chunks",
+        "the session is closed with a PUT that has the digest of the whole blob",
+        "strict",
+        in_chunks,
+        lambda c, _: (
+            c.asked("upload put")[-1].status == 201 and c.asked("upload put")[-1].query.get("digest") == c.large.digest
         ),
     ),
     Row(
@@ -286,6 +354,33 @@ ROWS = (
         lambda c: [c.pushed().refer(c.referrer(artifactType=kind)) for kind in (SBOM, SBOM + "2", SBOM)],
         lambda c, _: sorted(e["artifactType"] for e in c.fallback()["manifests"]) == [SBOM, SBOM + "2"],
     ),
+    Row(
+        "Pushing Manifests",
+        "another digest in the response is an error",
+        "strict",
+        lambda c: setattr(c.pushed().registry, "faults", [Fault(on="manifest put", headers=NAMED)]) or c.put("v2"),
+        failed(RegistryError, "stored another manifest than was sent"),
+    ),
+    Row(
+        "Referrers Tag Schema",
+        "a tag that is not an index is not replaced",
+        NO_API,
+        lambda c: c.pushed().put(c.image.digest.replace(":", "-")) and c.refer(c.referrer(artifactType=SBOM)),
+        lambda c, result: (
+            failed(RegistryError, "is not an index")(c, result)
+            and c.registry.manifest("a/b", c.image.digest.replace(":", "-")).raw == c.image.root.raw
+        ),
+    ),
+    Row(
+        "Referrers Tag Schema",
+        "with OCI-Subject but without the API, the tag is written",
+        NO_API,
+        lambda c: (
+            setattr(c.pushed().registry, "faults", [Fault(on="manifest put", headers={"OCI-Subject": UNKNOWN})])
+            or c.refer(c.referrer(artifactType=SBOM))
+        ),
+        lambda c, _: len(c.fallback()["manifests"]) == 1,
+    ),
     # --- Content Discovery
     Row(
         "Listing Tags",
@@ -319,6 +414,13 @@ ROWS = (
     ),
     Row(
         "Listing Referrers",
+        "a referrers tag that is not an index is an empty list",
+        NO_API,
+        lambda c: c.pushed().put(c.image.digest.replace(":", "-")) and c.client.referrers("a/b", c.image.digest),
+        lambda c, found: found == (),
+    ),
+    Row(
+        "Listing Referrers",
         "no referrers tag is an empty list",
         NO_API,
         lambda c: c.pushed().client.referrers("a/b", c.image.digest),
@@ -348,6 +450,30 @@ ROWS = (
     ),
     # --- API
     Row(
+        "API",
+        "redirects are followed, and Authorization is not sent to another host",
+        "strict",
+        redirected,
+        lambda c, result: result == (c.image.source.blobs[c.small.digest], ["GET"], [None]),
+    ),
+    Row(
+        "Error Codes",
+        "a body in any format",
+        "strict",
+        lambda c: (
+            setattr(c.pushed().registry, "faults", [Fault(on="manifest get", status=418, body="no coffee")])
+            or c.client.get_manifest("a/b", "v1")
+        ),
+        failed(RegistryError, "418: no coffee"),
+    ),
+    Row(
+        "Warnings",
+        "are reported once and have no other effect",
+        "strict",
+        lambda c: setattr(c.registry, "faults", [Fault(on="*", headers={"Warning": ENDS})]) or c.push(),
+        lambda c, result: result.digest == c.image.digest and c.log() == [f'{c.registry.host}: it "ends" soon'],
+    ),
+    Row(
         "Error Codes",
         "the codes of an error are part of it",
         "strict",
@@ -358,12 +484,12 @@ ROWS = (
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.section}: {row.must}")
-def test_a_client(row, connect, make):
+def test_a_client(row, connect, make, caplog):
     with Registry(profile=row.profile) as registry:
-        client = Client(registry, connect(registry.host), make(11, 3 * MIB, 100))
+        client = Client(registry, connect(registry.host), make(11, 3 * MIB, 100), caplog.records)
         try:
             result = row.do(client)
-        except RegistryError as error:
+        except DocklessError as error:
             result = error
         assert row.check(client, result), (result, [str(request) for request in registry.requests])
 

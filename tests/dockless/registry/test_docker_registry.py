@@ -9,14 +9,16 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from real_tools import ROOT, DockerRegistry, need, run
 
 from dockless.errors import RegistryError
 from dockless.layout.oci_layout_writer import write_layout
+from dockless.oci.digest import Digest
 from dockless.oci.manifest import make_index
-from dockless.registry import Credentials, RegistryBlobSource, push
+from dockless.registry import Credentials, RegistryBlobSource, RegistryClient, push
 from dockless.registry.errors import ResponseError, UnauthorizedError
 
 
@@ -119,6 +121,26 @@ def test_referrers_by_tag(plain, connect, make):
     client.put_manifest("ref", subject.digest.replace(":", "-"), index.raw, index.media_type)
     assert [found.digest for found in client.referrers("ref", subject.digest, "a/b")] == [note.digest]
     assert client.referrers("ref", subject.digest, "c/d") == ()
+
+
+def test_five_clients_that_add_referrers_at_once_lose_no_entry(plain, connect, environ, make):
+    """docker-registry has no referrers API: each client writes the index under the tag that stands for the subject."""
+    subject = make(45, 10)
+    push(subject.root, subject.source, connect(plain.host), "many", ["v1"])
+    kinds = {f"application/x{n}" for n in range(5)}
+    start = threading.Barrier(len(kinds))
+
+    def add(kind):
+        document = {**subject.root.json, "artifactType": kind, "subject": subject.root.descriptor.to_json()}
+        raw = json.dumps(document).encode()
+        with RegistryClient(plain.host, environ=environ) as client:
+            start.wait(30)
+            client.put_manifest("many", Digest.of(raw), raw, subject.root.media_type)
+
+    with ThreadPoolExecutor(len(kinds)) as threads:
+        list(threads.map(add, kinds))
+    found = connect(plain.host).referrers("many", subject.digest)
+    assert sorted(referrer.artifact_type for referrer in found) == sorted(kinds)
 
 
 def test_credentials_of_a_config_file(guarded, connect, environ, image):

@@ -14,9 +14,13 @@ from dockless.registry.errors import (
 )
 from dockless.registry.retry import BY_REASON, FINAL, RETRY, RETRYABLE_STATUS, Verdict, classify
 
+ONCE_MORE = Verdict(True, 2)
+PAGE = b"<!DOCTYPE html><html>no</html>"
+TAG, DIGEST, SESSION = "/v2/app/manifests/v1", f"/v2/app/manifests/sha256:{'0' * 64}", "/v2/app/blobs/uploads/"
 
-def response(status, *codes, method="GET", path="/v2/app/blobs/x", kind=ResponseError):
-    return kind(method, f"https://reg.example{path}", status, codes=codes)
+
+def response(status, *codes, method="GET", path="/v2/app/blobs/x", kind=ResponseError, body=b""):
+    return kind(method, f"https://reg.example{path}", status, codes=codes, body=body)
 
 
 @pytest.mark.parametrize("status", sorted(RETRYABLE_STATUS))
@@ -25,8 +29,37 @@ def test_statuses_that_are_retryable(status):
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 405, 409, 412, 413, 416, 418, 422, 501, 505])
-def test_statuses_that_are_final(status):
-    assert classify(response(status)) == FINAL
+def test_statuses_that_are_final_with_a_code_of_the_specification(status):
+    assert classify(response(status, "DENIED")) == FINAL
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        *((response(status, method="POST", path=SESSION), ONCE_MORE) for status in (304, 307, 400, 404, 409, 416, 511)),
+        # A proxy refuses the method or the size, and would do so again.
+        *((response(status, method="POST", path=SESSION), FINAL) for status in (401, 405, 411, 413, 415, 501)),
+        # The response to HEAD has no body, that to DELETE may follow a success.
+        (response(403, method="HEAD"), FINAL),
+        (response(404, method="DELETE", path=TAG), FINAL),
+        # A tag that does not exist, unless it is a page that says so. What an image names by its digest should exist.
+        (response(404, path=TAG), FINAL),
+        (response(404, path=TAG, body=PAGE), ONCE_MORE),
+        (response(404, "MANIFEST_UNKNOWN", path=DIGEST), ONCE_MORE),
+        (response(404, "BLOB_UNKNOWN", path=f"/v2/app/blobs/sha256:{'0' * 64}"), ONCE_MORE),
+        # Not all registries have these.
+        (response(404, path=f"/v2/app/referrers/sha256:{'0' * 64}"), FINAL),
+        (response(404, path="/v2/_catalog"), FINAL),
+        # Some registries answer a wrong password in this way, but not with a page.
+        (response(403, kind=UnauthorizedError), FINAL),
+        (response(403, kind=UnauthorizedError, body=PAGE), ONCE_MORE),
+        (response(400, kind=TokenDeniedError), FINAL),
+        (response(400, "UNKNOWN"), Verdict(True, 3)),
+        (response(400, "MANIFEST_INVALID", method="PUT", path=TAG), ONCE_MORE),
+    ],
+)
+def test_refusals_that_may_not_be_those_of_the_registry(error, verdict):
+    assert classify(error) == verdict
 
 
 @pytest.mark.parametrize(
@@ -34,8 +67,9 @@ def test_statuses_that_are_final(status):
     [
         (response(400, "TOOMANYREQUESTS"), RETRY),
         (response(404, "UNAVAILABLE"), RETRY),
-        # A refused status is final, whatever the codes in the body.
-        (response(403, "TOOMANYREQUESTS", kind=UnauthorizedError), FINAL),
+        (response(403, "TOOMANYREQUESTS", kind=UnauthorizedError), RETRY),
+        # Refused credentials are final, whatever the codes in the body.
+        (response(403, "TOOMANYREQUESTS", kind=TokenDeniedError), FINAL),
         (response(401, "UNAVAILABLE", kind=TokenDeniedError), FINAL),
         (response(400, "DIGEST_INVALID", method="PUT", path="/v2/app/manifests/v1"), Verdict(True, 2)),
         (response(400, "DIGEST_INVALID", path="/v2/app/manifests/v1"), FINAL),

@@ -8,6 +8,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import pytest
 
 from dockless.testing import Registry
+from dockless.testing.profiles import STRICT
 
 BLOB = b"0123456789"
 EMPTY = b"{}"
@@ -131,6 +132,7 @@ def described(calls: Calls, answer: Any) -> bool:
 
 
 DIGEST = r"sha256:[0-9a-f]{64}"
+UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 UPLOADS = "/v2/a/b/blobs/uploads/"
 TAGS = "/v2/a/b/tags/list"
 MISSING_SUBJECT = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": UNKNOWN, "size": 7}
@@ -203,12 +205,25 @@ ROWS = (
         "HEAD of a blob",
         lambda c: c("HEAD", "/v2/a/b/blobs/BLOB"),
         200,
-        {"Content-Length": "10"},
+        {"Content-Length": "10", "Docker-Content-Digest": DIGEST},
         lambda c, answer: answer.body == b"",
     ),
     Row("Checking if content exists", "404, blob", lambda c: c("HEAD", f"/v2/a/b/blobs/{UNKNOWN}"), 404),
     # --- Push
     Row("POST then PUT", "a Location for the session", lambda c: c("POST", UPLOADS), 202, {"Location": ".+"}),
+    Row(
+        "POST then PUT", "the Location contains a UUID", lambda c: c("POST", UPLOADS), 202, {"Location": f".*{UUID}.*"}
+    ),
+    Row(
+        "POST then PUT",
+        "an algorithm that is not supported is an error",
+        lambda c: (
+            lambda location: c("PUT", f"{location}{'&' if '?' in location else '?'}digest=md5:{'0' * 32}", b"x")
+        )(c.start()),
+        400,
+        {},
+        error("DIGEST_INVALID"),
+    ),
     Row(
         "POST then PUT",
         "a Location for the blob",
@@ -387,6 +402,30 @@ ROWS = (
         {},
         lambda c, answer: answer.body == c.raw.replace(b": ", b" :  "),
     ),
+    Row(
+        "Pushing Manifests",
+        "Docker-Content-Digest is the digest of the bytes",
+        lambda c: c.put(c.raw, "v4"),
+        201,
+        {"Docker-Content-Digest": DIGEST},
+        lambda c, answer: answer.headers["Docker-Content-Digest"] == c.digest,
+    ),
+    Row(
+        "Pushing Manifests",
+        "parameters of Content-Type are ignored",
+        lambda c: c.put(c.raw, "v4", f"{c.helpers.MANIFEST}; charset=utf-8") and c("GET", "/v2/a/b/manifests/v4"),
+        200,
+        {"Content-Type": r"application/vnd\.oci\.image\.manifest\.v1\+json"},
+    ),
+    Row(
+        "Pushing Manifests",
+        "a manifest of nearly 4 MiB",
+        lambda c: c.put(c.helpers.make_manifest(EMPTY, BLOB, annotations={"k": "a" * ((4 << 20) - 1000)}), "v4"),
+        201,
+    ),
+    Row(
+        "Pushing Manifests", "404 for a repository that does not exist", lambda c: c("GET", "/v2/x/y/manifests/v1"), 404
+    ),
     Row("Pushing Manifests", "a tag of 128 characters", lambda c: c.put(c.raw, "_" + "a" * 127), 201),
     Row(
         "Pushing Manifests",
@@ -493,6 +532,19 @@ ROWS = (
         200,
         {"Content-Type": r"application/vnd\.oci\.image\.index\.v1\+json", "OCI-Filters-Applied": None},
         referrers("referrer", "index"),
+    ),
+    Row(
+        "Listing Referrers",
+        "without an artifact type, that of the config",
+        lambda c: (
+            c.put(c.helpers.make_manifest(EMPTY, BLOB, subject=c.subject)) and c("GET", "/v2/a/b/referrers/IMAGE")
+        ),
+        200,
+        {},
+        lambda c, answer: (
+            sorted(each.get("artifactType", "none") for each in answer.json["manifests"])
+            == sorted([SBOM, "none", json.loads(c.raw)["config"]["mediaType"]])
+        ),
     ),
     Row("Listing Referrers", "descriptors", lambda c: c("GET", "/v2/a/b/referrers/IMAGE"), 200, {}, described),
     Row(
@@ -619,6 +671,16 @@ def test_a_registry(row, storages, helpers):
             value = answer.headers[name]
             assert value is None if pattern is None else value and re.fullmatch(pattern, value), (name, value)
         assert row.body is None or row.body(calls, answer)
+
+
+@pytest.mark.parametrize("target", ["manifests/v1", "manifests/IMAGE", "blobs/BLOB"])
+def test_deletion_that_is_disabled(target, helpers):
+    """400 or 405 ("Deleting tags", "Deleting Manifests", "Deleting Blobs")."""
+    profile = STRICT._replace(name="no deletion", delete_tags=False, delete_manifests=False, delete_blobs=False)
+    with Registry(profile=profile) as registry:
+        calls = Calls(registry.host, helpers)
+        assert calls("DELETE", f"/v2/a/b/{target}").status in (400, 405)
+        assert calls("GET", f"/v2/a/b/{target}").status == 200
 
 
 def test_the_rows_differ():

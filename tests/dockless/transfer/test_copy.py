@@ -326,7 +326,7 @@ def test_a_docker_archive_of_random_bytes(tmp_path, registry, size):
     assert verify_image(f"{registry.host}/app@{pushed.digest}").problems == ()
 
 
-@pytest.mark.parametrize("status, most", [(500, 3), (404, 1), (403, 1)])
+@pytest.mark.parametrize("status, most", [(500, 3), (404, 2), (403, 2)])
 def test_retries_of_a_source_are_not_multiplied(registry, other, image, push, status, most):
     """The reader of the source has retried already. Three times three would be nine attempts."""
     from dockless.testing import Fault

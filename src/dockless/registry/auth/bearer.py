@@ -19,7 +19,7 @@ from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.url_policy import check_destination, redact
 from dockless.registry.http.web_page import HINT, describe_page, is_page
-from dockless.registry.retry import classify
+from dockless.registry.retry import NOT_OF_REGISTRY, classify
 
 _CLIENT_ID = "dockless"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -99,10 +99,6 @@ class TokenSource:
                     self._tokens[scopes] = token
             return token.value
 
-    def is_issued(self, authorization: str) -> bool:
-        """Return whether an Authorization header contains one of the last tokens of this source."""
-        return authorization[len("Bearer ") :] in self._is_shared
-
     def is_shared(self, authorization: str) -> bool:
         """Return whether several requests may have used the token of an Authorization header."""
         return self._is_shared.get(authorization[len("Bearer ") :], False)
@@ -160,7 +156,8 @@ class TokenSource:
         if response.status != 200:
             kind = TokenDeniedError if response.status in (400, 401, 403, 404) else ResponseError
             # Without the query: the account and the scopes.
-            raise response_error(response, kind, url=realm, limit=_MAX_RESPONSE)
+            error = response_error(response, kind, url=realm, limit=_MAX_RESPONSE)
+            raise error.replace(reason="no token") if classify(error) == NOT_OF_REGISTRY else error
         body = response.read(_MAX_RESPONSE, "the token")
         try:
             document: Any = load_json(body.decode("utf-8-sig"))

@@ -14,7 +14,7 @@ from dockless.registry.errors import ProtocolError, RegistryConnectionError, Res
 from dockless.registry.http.content_encoding import decoded
 from dockless.registry.http.error_body import hint_for, parse_error_body
 from dockless.registry.http.error_mapping import translate
-from dockless.registry.http.redaction import query_values, secrets_sent
+from dockless.registry.http.redaction import hide, query_values, secrets_sent
 from dockless.registry.http.url_policy import redact
 
 if TYPE_CHECKING:
@@ -186,6 +186,11 @@ def parse_retry_after(text: str, clock: Clock) -> float | None:
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
     return seconds if seconds > 0 else None
+
+
+def without_secrets(response: HttpResponse, text: str) -> str:
+    """Return a text of a response without the secrets of the request, which the response may repeat."""
+    return hide(text, response._secrets(signed=False))
 
 
 def response_error(
