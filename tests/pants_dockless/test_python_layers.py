@@ -94,6 +94,15 @@ def test_a_pex_binary_becomes_layers(build):
     ]
 
 
+def test_layers_are_the_default(build):
+    default = BUILD.replace("python_layers=True, ", "")
+    assert build(text=default)["digest"] == build()["digest"]
+    sources = build(text=default.replace('":server", ', '":src", '))
+    assert blob_names(sources) == ["virtual environment", "application", ""]
+    files = default.replace('":server", ', "").replace("FIELDS", "python_layers=None")
+    assert blob_names(build(text=files)) == [""]
+
+
 def test_an_image_index_describes_the_layers(build):
     image = build(text=BUILD + 'image_index(name="index", images=[":image"])\n')
     files = build.backend.files(build.backend.package("app:index", ImageIndexFieldSet))
@@ -234,6 +243,38 @@ def test_two_platforms_share_pure_layers(build, tmp_path, wheels):
     assert f"native-1.0-{TAG}-{TAG}-manylinux_2_17_x86_64.whl does not work on linux/arm64" in missing
 
 
+# What pex 2.1.137 and 2.97.1 print for a lockfile of pex, and what pip prints in a run of pex.
+LOCKED = """Failed to resolve compatible artifacts from lock a.lock for 1 target:
+1. cp311-cp311-manylinux_2_17_aarch64:
+    Failed to resolve all requirements for complete platform cp311-cp311-manylinux_2_17_aarch64 from a.lock:
+
+Configured with:
+    build: True
+    use_wheel: True
+
+Dependency on native not satisfied, 1 incompatible candidate found:
+1.) native 1 (via: native==1.0) does not have any compatible artifacts:
+    file:///w/native-1.0-cp311-cp311-manylinux_2_17_x86_64.whl
+"""
+NOT_FOUND = """pip: ERROR: Could not find a version that satisfies the requirement native[x]==1.0 (from versions: none)
+pip: ERROR: No matching distribution found for native[x]==1.0 (from -r reqs.txt (line 1))
+"""
+
+
+@pytest.mark.parametrize(("output", "name"), [(LOCKED, "native 1"), (NOT_FOUND, "native 1.0")], ids=["locked", "found"])
+def test_a_wheel_that_is_missing(build, output, name):
+    assert build.error(index={"native": output}) == (
+        f"app:image: field `python_layers`: no wheel of {name} works with CPython {VERSION} on linux/amd64: "
+        "the lockfile or the package index has files for other platforms or versions only; use versions that have "
+        "such wheels, publish wheels of your own, or remove the platform from `platforms` of the image"
+    )
+
+
+def test_other_errors_of_pex_are_those_of_pex(build):
+    with pytest.raises(Exception, match="no network"):
+        build(index={"native": "no network"})
+
+
 def test_conflicts_and_their_owner(build, tmp_path, wheels):
     other = made_wheel(tmp_path, "native", {"small.py": "other"})
     assert build.error(index={"native": other}) == (
@@ -278,7 +319,7 @@ def test_bytecode(build):
         (
             "",
             "app:image: field `python`: the image has no base; write the absolute path of CPython in the base with the "
-            'minor version, such as python="/usr/bin/python3.11"',
+            'minor version, such as python="/usr/bin/python3.11", or python_layers=False for a PEX file in one layer',
         ),
         (
             'python="python3"',
@@ -321,7 +362,11 @@ def test_errors_of_fields(build, fields, error):
             'script="unknown"',
             "field `python_layers`: no distribution of the application has the script 'unknown' of the pex_binary",
         ),
-        ("python_layers=True, ", "", "field `python`: the field has no effect without `python_layers`"),
+        (
+            "python_layers=True",
+            "python_layers=False",
+            "field `python`: the field has no effect, because the image has no",
+        ),
     ],
 )
 def test_errors_of_targets(build, old, new, error):

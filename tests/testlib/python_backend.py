@@ -46,12 +46,14 @@ os.makedirs(output + "/.deps")
 names = [argument for argument in arguments if argument in index]
 for name in names or (index if "--lock" in arguments else ()):
     for wheel in index.get(platform + "/" + name, index.get(name, ())):
+        if not wheel.endswith(".whl"):
+            sys.exit(wheel)
         shutil.copyfile(wheel, output + "/.deps/" + os.path.basename(wheel))
 '''
 
 
 class PythonBackend(Backend):
-    """A Backend; `index` maps requirements to wheels."""
+    """A Backend; `index` maps requirements to wheels, or to the text of an error of pex."""
 
     def serve(self, directory: Path, index: dict, *options: str, version: str = VERSION) -> None:
         """Set the options, with a pex that provides `index`."""
