@@ -188,6 +188,23 @@ def test_all_distributions_of_the_resolve(build, tmp_path):
     assert blob_names(description) == ["pure", "built from sources", "virtual environment", "application", ""]
 
 
+def test_distributions_of_the_repository(build, caplog):
+    """They are above the shared layers, and their modules are not in the layer of the application again."""
+    text = BUILD.replace('":native"]', '":native", ":dist"]')
+    text += 'python_distribution(name="dist", dependencies=[":src"], provides=python_artifact(name="local"))'
+    more = {"app/local.py": "X = 1\n"}
+    description = build(text=text, more=more)
+    names = ["native", "pure", "distributions of the repository", "virtual environment", "application", ""]
+    assert blob_names(description) == names
+    assert description["layers"][2]["distributions"] == [
+        {"name": "local", "version": "1.0", "file": "local-1.0-py3-none-any.whl"}
+    ]
+    assert "opt/venv/site-packages/app/local.py" in members(build, description, 2)
+    assert members(build, description, 4) == ["opt/venv/app/app/main.py", "opt/venv/bin/__main__"]
+    assert description["layers"][:2] == build(more=more)["layers"][:2]
+    assert "top-level module" not in caplog.text
+
+
 def lock(*names: str) -> str:
     """Return a lockfile of pex."""
     requirements = [
