@@ -14,6 +14,7 @@ from made_wheels import made_wheel
 from pants.backend.python import target_types_rules
 from pants.backend.python.goals import package_dists, package_pex_binary
 from pants.backend.python.macros.python_artifact import PythonArtifact
+from pants.backend.python.subsystems.setuptools import PythonDistributionFieldSet
 from pants.backend.python.target_types import (
     PexBinariesGeneratorTarget,
     PexBinary,
@@ -23,7 +24,6 @@ from pants.backend.python.target_types import (
     PythonSourceTarget,
 )
 from pants.backend.python.util_rules import local_dists, pex, pex_from_targets, python_sources
-from pants.backend.python.util_rules.package_dists import PythonDistributionFieldSet
 from pants.core.goals.package import BuiltPackage, BuiltPackageArtifact
 from pants.core.util_rules import stripped_source_files
 from pants.engine.fs import CreateDigest, FileContent
