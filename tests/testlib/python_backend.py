@@ -37,7 +37,7 @@ VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _PEX = '''\
 #!/usr/bin/env python3
 """A pex that copies the wheels of an index for its requirements, and records its arguments."""
-import json, os, shutil, sys, tempfile, zipfile
+import json, os, shutil, sys, tempfile
 directory = {directory!r}
 arguments = sys.argv[1:]
 with open(os.path.join(directory, "runs.txt"), "a") as file:
@@ -56,8 +56,10 @@ for n, argument in enumerate(arguments):
     if argument.endswith(".whl"):
         shutil.copy(argument, packed + "/.deps")
     elif argument == "--requirements-pex":
-        with zipfile.ZipFile(arguments[n + 1]) as archive:
-            archive.extractall(packed)
+        if os.path.isdir(arguments[n + 1]):
+            shutil.copytree(arguments[n + 1], packed, dirs_exist_ok=True)
+        else:
+            shutil.unpack_archive(arguments[n + 1], packed, "zip")
 names = [argument for argument in arguments if argument in index]
 for name in names or (index if "--lock" in arguments else ()):
     for wheel in index.get(platform + "/" + name, index.get(name, ())):
