@@ -1,4 +1,4 @@
-"""Where bytecode is: in the layer of its distribution, or in a layer beside. The bytes that a push sends after a change.
+"""Where bytecode is: in the layer of its distribution, or in one beside. The bytes that a push sends after a change.
 
 benchmarks/python-layers --bytecode PYTHON OTHER_PYTHON    # two releases of CPython 3.11
 """

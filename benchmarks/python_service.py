@@ -1,7 +1,9 @@
 """A real Python service in layers: built with Pants, run in podman and in the Docker engine, and measured.
 
-    benchmarks/python-service     # prints the numbers of docs/python.md
+    benchmarks/python-service                                             # the times of docs/python.md
+    benchmarks/python-service --step run --pants pants --pex FILE         # runs the images
 
+`--step run` requires Pants 2.29 or later: earlier releases have a pex without CPython 3.12.
 The project is benchmarks/python/project, with the distributions of benchmarks/python/service.txt. It is copied to a
 directory, in which Pants has a store and caches of its own.
 """
@@ -26,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from container_engines import docker_engine
-from pants_command import dockless_packages
 from packaging.tags import compatible_tags, cpython_tags
+from pants_command import dockless_packages
 from real_tools import containers_storage, free_port
 
 from dockless.testing import Registry
@@ -35,6 +37,27 @@ from dockless.testing import Registry
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "benchmarks/python/project"
 VERSIONS = ("3.11", "3.12")
+
+
+def make_pex(directory: Path, version: str) -> Path:
+    """Return pex as one file whose cache is that of Pants, as that of a release of pex."""
+    site, file = directory / "site", directory / f"pex-{version}"
+    if not file.exists():
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-t", site, f"pex=={version}"], check=True)
+        shebang = ("--python-shebang", "/usr/bin/env python3")
+        command = [
+            sys.executable,
+            "-m",
+            "pex",
+            f"pex=={version}",
+            "-c",
+            "pex",
+            *shebang,
+            "--venv",
+            "--no-strip-pex-env",
+        ]
+        subprocess.run([*command, "-o", file], env={**os.environ, "PYTHONPATH": str(site)}, check=True)
+    return file
 
 
 def platform_file(version: str, machine: str) -> dict[str, Any]:
@@ -204,12 +227,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", type=Path, default=ROOT / ".cache/python-service")
     parser.add_argument("--pants", default=str(ROOT / "pants"))
-    parser.add_argument("--pex", type=Path, default=ROOT / ".cache/pex/pex-2.1.137")
+    parser.add_argument("--pex", type=Path, help="the pex of this Pants as one file; default: one of Pants 2.17")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--step", choices=("run", "changes", "cold"), action="append")
     arguments = parser.parse_args()
-    project = Project(arguments.directory, shlex.split(arguments.pants), arguments.pex)
-    steps = arguments.step or ["run", "changes", "cold"]
+    arguments.directory.mkdir(parents=True, exist_ok=True)
+    pex = arguments.pex or make_pex(arguments.directory, "2.1.137")
+    project = Project(arguments.directory, shlex.split(arguments.pants), pex)
+    steps = arguments.step or ["changes", "cold"]
     if not (project.directory / "service.lock").exists():
         project.run("generate-lockfiles", "--resolve=service")
     if "run" in steps:
