@@ -239,6 +239,13 @@ def test_distributions_built_from_sources(build, caplog, wheels):
     )
 
 
+def test_the_tag_of_a_distribution_built_from_sources(build, tmp_path):
+    """Without a lockfile of pex, only the platform tag tells."""
+    native = made_wheel(tmp_path, "native", {"native.so": "x"}, tags=f"{TAG}-{TAG}-linux_x86_64")
+    description = build(index={"native": native})
+    assert blob_names(description)[:2] == ["pure", "built from sources"]
+
+
 def test_two_platforms_share_pure_layers(build, tmp_path, wheels):
     files = {}
     for name, machine in (("amd64", "x86_64"), ("arm64", "aarch64")):
@@ -318,14 +325,21 @@ def test_a_hidden_module_is_a_warning(build, caplog):
     assert "the application and the distribution small both have a top-level module 'small'" in caplog.text
 
 
-def test_bytecode(build):
+def test_bytecode(build, tmp_path):
     compiler = str(Path(sys.base_prefix) / f"bin/python{VERSION}")
     description = build(options=(f"--dockless-python-compiler={compiler}",))
     suffix = f".cpython-{VERSION.replace('.', '')}.pyc"
     assert f"opt/venv/site-packages/__pycache__/small{suffix}" in members(build, description, 1)
     assert f"opt/venv/app/app/__pycache__/main{suffix}" in members(build, description, 3)
     assert not [text for text in build.configs[0]["Env"] if "BYTECODE" in text]
-    for path, problem in (("/bin/false", "cannot run /bin/false: exit status 1"), ("python3", "is not absolute")):
+    other = tmp_path / "other"
+    other.write_text("""#!/bin/sh\necho '["cpython", "3.2", "0"]'\n""")
+    other.chmod(0o755)
+    for path, problem in (
+        ("/bin/false", "cannot run /bin/false: exit status 1"),
+        ("python3", "is not absolute"),
+        (other, f"is cpython 3.2, and the interpreter of the image is CPython {VERSION}; the bytecode of another"),
+    ):
         error = build.error(options=(f"--dockless-python-compiler={path}",))
         assert error.startswith("app:image: option `[dockless-python].compiler`: ") and problem in error
 

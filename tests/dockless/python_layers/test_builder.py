@@ -102,8 +102,8 @@ def run_in_venv(tmp_path, target, code):
 
 CODE = """
 import importlib.metadata, sys, ns.a, b, app_module
-print(sys.prefix != sys.base_prefix, ns.a.A, app_module.X)
-print(all(file.locate().exists() for name in "ab" for file in importlib.metadata.files(name)))
+print(sys.prefix != sys.base_prefix, ns.a.A, app_module.X, sys.ran_by_pth)
+print(all(file.locate().exists() for name in "abp" for file in importlib.metadata.files(name)))
 print(sorted(d.metadata["Name"] for d in importlib.metadata.distributions()))
 """
 
@@ -121,6 +121,7 @@ def compiler() -> Compiler:
 @pytest.mark.parametrize("with_bytecode", [False, True])
 def test_an_application_runs(wheels, tmp_path, with_bytecode):
     """Imports, metadata and .pth files work through the symlink to site-packages."""
+    wheels["p"] = made_wheel(tmp_path / "wheels", "p", {"p.pth": "import sys; sys.ran_by_pth = True\n"})
     layer = build(spec(wheels, compiler() if with_bytecode else None), tmp_path)
     venv_ = build_layer(venv_layer(interpreter(), "gzip"), str(tmp_path / "blobs"))
     target = tmp_path / "root"
@@ -128,7 +129,7 @@ def test_an_application_runs(wheels, tmp_path, with_bytecode):
     (target / "opt/venv/app").mkdir()
     (target / "opt/venv/app/app_module.py").write_text("X = 2\n")
     output = run_in_venv(tmp_path, target, CODE)
-    assert output[:3] == ["True 1 2", "True", "['a', 'b']"]
+    assert output[:3] == ["True 1 2 True", "True", "['a', 'b', 'p']"]
     cached = target / f"opt/venv/site-packages/__pycache__/b.cpython-{VERSION.replace('.', '')}.pyc"
     if with_bytecode:
         assert marshal.loads(cached.read_bytes()[16:]).co_filename == "/opt/venv/site-packages/b.py"

@@ -16,7 +16,7 @@ from made_wheels import installed, made_wheel, made_zip
 
 import dockless
 from dockless.errors import LayerError
-from dockless.python_layers.distribution import Distribution
+from dockless.python_layers.distribution import Distribution, WheelName
 from dockless.python_layers.normalize import normalize
 
 FILES = {
@@ -68,6 +68,31 @@ def test_wheels_and_installed_wheels_of_pex_are_equal(wheel, tmp_path, release):
         for info in archive.infolist():
             (loose / info.filename).chmod(0o755 if info.external_attr >> 16 & 0o111 else 0o600)
     assert normalize(str(packed)) == normalize(str(loose)) == normalize(str(wheel))
+
+
+def test_files_that_say_how_a_distribution_was_requested_are_left_out(wheel, tmp_path):
+    """pip and uv write them."""
+    (tmp_path / "other").mkdir()
+    names = ("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED", "RECORD.jws")
+    files = {**FILES, **{f"tool-1.0.dist-info/{name}": "x" for name in names}}
+    other = made_wheel(tmp_path / "other", "tool", files, scripts=SCRIPTS)
+    assert normalize(str(other)) == normalize(str(wheel))
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_pure"),
+    [
+        ("py3-none-any", True),
+        ("py2.py3-none-any", True),
+        ("cp311-none-any", True),
+        ("cp311-abi3-manylinux2014_x86_64", False),
+        ("py3-none-manylinux2014_x86_64", False),
+        ("cp311-cp311-linux_x86_64", False),
+    ],
+)
+def test_pure_wheels(tags, is_pure):
+    """The tags decide, not Root-Is-Purelib."""
+    assert WheelName.parse(f"a-1.0-{tags}.whl").is_pure == is_pure
 
 
 @pytest.mark.parametrize(
