@@ -131,6 +131,16 @@ def test_files_are_written_as_they_are_described(wheel, tmp_path):
     assert distribution.size == sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 
+def test_executable_bits_without_a_file_type(tmp_path):
+    """As in wheels of protobuf. pip does not set these bits, so that what pex 2.1 makes of such a wheel has none."""
+    wheel = made_wheel(tmp_path, "tool", {"tool.py": ""})
+    with zipfile.ZipFile(wheel, "a") as archive:
+        info = zipfile.ZipInfo("data.py")
+        info.external_attr = 0o755 << 16
+        archive.writestr(info, "")
+    assert not [file.path for file in normalize(str(wheel)).files if file.executable]
+
+
 def test_paths_of_all_schemes(wheel):
     paths = {file.path for file in normalize(str(wheel)).files}
     assert {
