@@ -1,4 +1,4 @@
-"""The bytes that a push of a Python service sends after a change, for several ways to make layers.
+"""The bytes, layers and requests of a push of a Python service after a change, for several ways to make layers.
 
     benchmarks/python-layers    # prints the table of docs/python.md
 
@@ -9,6 +9,8 @@ on x86-64. All layers are compressed as Dockless compresses them, also those of 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -18,11 +20,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from dockless.layer import InlineFile, Layer, LayerSpec
+from python_bytecode import print_table
+
+from dockless import copy_image
+from dockless.layer import BuiltLayer, InlineFile, Layer, LayerSpec, build_layer
 from dockless.python_layers.builder import MemberSpec, PythonLayerSpec, build_python_layer
 from dockless.python_layers.distribution import WheelName
 from dockless.python_layers.grouping import Candidate, GroupingRule, group
+from dockless.python_layers.interpreter import Interpreter
 from dockless.python_layers.normalize import normalize
+from dockless.python_layers.venv import venv_layer
+from dockless.testing import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PEX = "pex==2.97.1"
@@ -30,8 +38,15 @@ Wheels = dict[str, Path]
 
 
 class Blob(NamedTuple):
+    """A layer. The blobs are in the directory `blobs/sha256` of an OCI layout."""
+
     digest: str
     size: int
+    diff_id: str
+
+    @classmethod
+    def of(cls, built: BuiltLayer) -> Blob:
+        return cls(str(built.descriptor.digest), built.descriptor.size, str(built.diff_id))
 
 
 def download(directory: Path, name: str, *, constraints: Wheels | None = None) -> Wheels:
@@ -57,12 +72,16 @@ def download(directory: Path, name: str, *, constraints: Wheels | None = None) -
 def layer(members: Iterable[Path], directory: str) -> Blob:
     specs = tuple(MemberSpec(str(path), path.name) for path in members)
     built = build_python_layer(PythonLayerSpec(specs, LayerSpec()), directory, directory)
-    return Blob(str(built.descriptor.digest), built.descriptor.size)
+    return Blob.of(built)
+
+
+def venv(directory: str) -> Blob:
+    return Blob.of(build_layer(venv_layer(Interpreter.parse("/usr/bin/python3.11"), "gzip"), directory))
 
 
 def application(directory: str, text: str) -> Blob:
     built = Layer.from_files({"/opt/venv/app/main.py": InlineFile(text)}).build(directory)
-    return Blob(str(built.descriptor.digest), built.descriptor.size)
+    return Blob.of(built)
 
 
 def recommended(wheels: Wheels) -> list[list[Path]]:
@@ -105,13 +124,38 @@ def single_pex(wheels: Wheels, cache: Path, directory: str, text: str) -> Blob:
         subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
         assert zipfile.is_zipfile(file)
         built = Layer.from_files({"/app/service.pex": file}).build(directory)
-    return Blob(str(built.descriptor.digest), built.descriptor.size)
+    return Blob.of(built)
+
+
+def push(blobs: Iterable[Blob], layout: Path, registry: Registry) -> int:
+    """Push an image with these layers, and return the number of requests."""
+
+    def document(media_type: str, value: dict[str, object]) -> dict[str, object]:
+        data = json.dumps(value).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (layout / "blobs/sha256" / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    oci = "application/vnd.oci.image"
+    layers = sorted(blobs)
+    rootfs = {"type": "layers", "diff_ids": [blob.diff_id for blob in layers]}
+    config = document(f"{oci}.config.v1+json", {"os": "linux", "architecture": "amd64", "rootfs": rootfs})
+    described = [{"mediaType": f"{oci}.layer.v1.tar+gzip", "digest": b.digest, "size": b.size} for b in layers]
+    manifest = {"schemaVersion": 2, "mediaType": f"{oci}.manifest.v1+json", "config": config, "layers": described}
+    index = {"schemaVersion": 2, "manifests": [document(f"{oci}.manifest.v1+json", manifest)]}
+    (layout / "index.json").write_text(json.dumps(index))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    registry.reset_requests()
+    copy_image(f"oci:{layout}", f"{registry.host}/service:latest")
+    return len(registry.requests)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache/python-layers")
-    cache = parser.parse_args().cache
+    parser.add_argument("--bytecode", nargs=2, metavar="PYTHON", help="compare where bytecode can be instead")
+    arguments = parser.parse_args()
+    cache = arguments.cache
     cache.mkdir(parents=True, exist_ok=True)
     wheels = download(cache, "service")
     changes = {
@@ -122,10 +166,17 @@ def main() -> None:
     }
     second = changes["second service"][0]
     common = len({path.name for path in wheels.values()} & {path.name for path in second.values()})
+    if arguments.bytecode:
+        services = {"": wheels, **{name: changed for name, (changed, _) in list(changes.items())[1:]}}
+        print_table(services, recommended, tuple(arguments.bytecode))
+        return
     print(f"{len(wheels)} distributions; {common} of the {len(second)} of the second service are the same.\n")
     print("| layers | number | all bytes | " + " | ".join(changes) + " |")
     print("| --- | ---: | ---: |" + " ---: |" * len(changes))
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as root:
+        layout = Path(root)
+        (layout / "blobs/sha256").mkdir(parents=True)
+        directory = str(layout / "blobs/sha256")
         rows: dict[str, Callable[[Wheels, str], set[Blob]]] = {
             "a PEX file": lambda w, text: {single_pex(w, cache, directory, text)},
         }
@@ -136,16 +187,22 @@ def main() -> None:
             for key in keys:
                 if key not in built:
                     built[key] = layer(key, directory)
-            return {application(directory, text), *(built[key] for key in keys)}
+            return {application(directory, text), venv(directory), *(built[key] for key in keys)}
 
         for label, rule in RULES.items():
             rows[label] = lambda w, text, rule=rule: blobs(rule, w, text)  # type: ignore[misc]
         for label, row in rows.items():
             before = row(wheels, "print()\n")
-            cells = [str(len(before)), f"{sum(blob.size for blob in before):,}"]
-            for changed, text in changes.values():
-                new = row(changed, text) - before
-                cells.append(f"{sum(blob.size for blob in new):,} ({len(new)})")
+            images = [row(changed, text) for changed, text in changes.values()]
+            with Registry() as registry:
+                first = push(before, layout, registry)
+            cells = [str(len(before)), f"{sum(blob.size for blob in before):,}; {first} req."]
+            for image in images:
+                with Registry() as registry:
+                    push(before, layout, registry)
+                    requests = push(image, layout, registry)
+                new = image - before
+                cells.append(f"{sum(blob.size for blob in new):,} ({len(new)}); {requests} req.")
             print(f"| {label} | {' | '.join(cells)} |", flush=True)
 
 

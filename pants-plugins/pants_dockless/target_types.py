@@ -21,6 +21,7 @@ from pants.engine.target import (
     StringField,
     StringSequenceField,
     Target,
+    TriBoolField,
 )
 from pants.util.frozendict import FrozenDict
 from pants.util.strutil import help_text, softwrap
@@ -725,11 +726,10 @@ class IncludeBaseLayersField(BoolField):
 # -- Python applications: fields of `container_image` --
 
 
-class PythonLayersField(BoolField):
+class PythonLayersField(TriBoolField):
     """Whether Python applications in `dependencies` become layers."""
 
     alias = "python_layers"
-    default = False
     help = help_text(
         """
         If true, the `pex_binary` or the Python sources in `dependencies` are not added as files. Instead, the image
@@ -738,7 +738,11 @@ class PythonLayersField(BoolField):
         first-party code changes one small layer. `entrypoint` and the environment variables `PATH`, `VIRTUAL_ENV` and
         `PYTHONUNBUFFERED` have defaults for the application.
 
-        The field requires the backends `pants.backend.python` and `pants_dockless.python`.
+        If false, a `pex_binary` is one file.
+
+        By default, the application becomes layers if the backend `pants_dockless.python` is enabled and `dependencies`
+        contain a `pex_binary` or Python sources. The layers require the backends `pants.backend.python` and
+        `pants_dockless.python`.
 
         Example:
 
@@ -746,7 +750,6 @@ class PythonLayersField(BoolField):
                 name="image",
                 base=":python",
                 dependencies=[":server"],  # a pex_binary
-                python_layers=True,
             )
         """
     )

@@ -94,6 +94,15 @@ def test_a_pex_binary_becomes_layers(build):
     ]
 
 
+def test_layers_are_the_default(build):
+    default = BUILD.replace("python_layers=True, ", "")
+    assert build(text=default)["digest"] == build()["digest"]
+    sources = build(text=default.replace('":server", ', '":src", '))
+    assert blob_names(sources) == ["virtual environment", "application", ""]
+    files = default.replace('":server", ', "").replace("FIELDS", "python_layers=None")
+    assert blob_names(build(text=files)) == [""]
+
+
 def test_an_image_index_describes_the_layers(build):
     image = build(text=BUILD + 'image_index(name="index", images=[":image"])\n')
     files = build.backend.files(build.backend.package("app:index", ImageIndexFieldSet))
@@ -179,6 +188,23 @@ def test_all_distributions_of_the_resolve(build, tmp_path):
     assert blob_names(description) == ["pure", "built from sources", "virtual environment", "application", ""]
 
 
+def test_distributions_of_the_repository(build, caplog):
+    """They are above the shared layers, and their modules are not in the layer of the application again."""
+    text = BUILD.replace('":native"]', '":native", ":dist"]')
+    text += 'python_distribution(name="dist", dependencies=[":src"], provides=python_artifact(name="local"))'
+    more = {"app/local.py": "X = 1\n"}
+    description = build(text=text, more=more)
+    names = ["native", "pure", "distributions of the repository", "virtual environment", "application", ""]
+    assert blob_names(description) == names
+    assert description["layers"][2]["distributions"] == [
+        {"name": "local", "version": "1.0", "file": "local-1.0-py3-none-any.whl"}
+    ]
+    assert "opt/venv/site-packages/app/local.py" in members(build, description, 2)
+    assert members(build, description, 4) == ["opt/venv/app/app/main.py", "opt/venv/bin/__main__"]
+    assert description["layers"][:2] == build(more=more)["layers"][:2]
+    assert "top-level module" not in caplog.text
+
+
 def lock(*names: str) -> str:
     """Return a lockfile of pex."""
     requirements = [
@@ -213,6 +239,13 @@ def test_distributions_built_from_sources(build, caplog, wheels):
     )
 
 
+def test_the_tag_of_a_distribution_built_from_sources(build, tmp_path):
+    """Without a lockfile of pex, only the platform tag tells."""
+    native = made_wheel(tmp_path, "native", {"native.so": "x"}, tags=f"{TAG}-{TAG}-linux_x86_64")
+    description = build(index={"native": native})
+    assert blob_names(description)[:2] == ["pure", "built from sources"]
+
+
 def test_two_platforms_share_pure_layers(build, tmp_path, wheels):
     files = {}
     for name, machine in (("amd64", "x86_64"), ("arm64", "aarch64")):
@@ -232,6 +265,38 @@ def test_two_platforms_share_pure_layers(build, tmp_path, wheels):
     )
     missing = build.error(fields, text=text, index={"arm64/native": wheels["native"]}, more=files)
     assert f"native-1.0-{TAG}-{TAG}-manylinux_2_17_x86_64.whl does not work on linux/arm64" in missing
+
+
+# What pex 2.1.137 and 2.97.1 print for a lockfile of pex, and what pip prints in a run of pex.
+LOCKED = """Failed to resolve compatible artifacts from lock a.lock for 1 target:
+1. cp311-cp311-manylinux_2_17_aarch64:
+    Failed to resolve all requirements for complete platform cp311-cp311-manylinux_2_17_aarch64 from a.lock:
+
+Configured with:
+    build: True
+    use_wheel: True
+
+Dependency on native not satisfied, 1 incompatible candidate found:
+1.) native 1 (via: native==1.0) does not have any compatible artifacts:
+    file:///w/native-1.0-cp311-cp311-manylinux_2_17_x86_64.whl
+"""
+NOT_FOUND = """pip: ERROR: Could not find a version that satisfies the requirement native[x]==1.0 (from versions: none)
+pip: ERROR: No matching distribution found for native[x]==1.0 (from -r reqs.txt (line 1))
+"""
+
+
+@pytest.mark.parametrize(("output", "name"), [(LOCKED, "native 1"), (NOT_FOUND, "native 1.0")], ids=["locked", "found"])
+def test_a_wheel_that_is_missing(build, output, name):
+    assert build.error(index={"native": output}) == (
+        f"app:image: field `python_layers`: no wheel of {name} works with CPython {VERSION} on linux/amd64: "
+        "the lockfile or the package index has files for other platforms or versions only; use versions that have "
+        "such wheels, publish wheels of your own, or remove the platform from `platforms` of the image"
+    )
+
+
+def test_other_errors_of_pex_are_those_of_pex(build):
+    with pytest.raises(Exception, match="no network"):
+        build(index={"native": "no network"})
 
 
 def test_conflicts_and_their_owner(build, tmp_path, wheels):
@@ -260,14 +325,21 @@ def test_a_hidden_module_is_a_warning(build, caplog):
     assert "the application and the distribution small both have a top-level module 'small'" in caplog.text
 
 
-def test_bytecode(build):
+def test_bytecode(build, tmp_path):
     compiler = str(Path(sys.base_prefix) / f"bin/python{VERSION}")
     description = build(options=(f"--dockless-python-compiler={compiler}",))
     suffix = f".cpython-{VERSION.replace('.', '')}.pyc"
     assert f"opt/venv/site-packages/__pycache__/small{suffix}" in members(build, description, 1)
     assert f"opt/venv/app/app/__pycache__/main{suffix}" in members(build, description, 3)
     assert not [text for text in build.configs[0]["Env"] if "BYTECODE" in text]
-    for path, problem in (("/bin/false", "cannot run /bin/false: exit status 1"), ("python3", "is not absolute")):
+    other = tmp_path / "other"
+    other.write_text("""#!/bin/sh\necho '["cpython", "3.2", "0"]'\n""")
+    other.chmod(0o755)
+    for path, problem in (
+        ("/bin/false", "cannot run /bin/false: exit status 1"),
+        ("python3", "is not absolute"),
+        (other, f"is cpython 3.2, and the interpreter of the image is CPython {VERSION}; the bytecode of another"),
+    ):
         error = build.error(options=(f"--dockless-python-compiler={path}",))
         assert error.startswith("app:image: option `[dockless-python].compiler`: ") and problem in error
 
@@ -278,7 +350,7 @@ def test_bytecode(build):
         (
             "",
             "app:image: field `python`: the image has no base; write the absolute path of CPython in the base with the "
-            'minor version, such as python="/usr/bin/python3.11"',
+            'minor version, such as python="/usr/bin/python3.11", or python_layers=False for a PEX file in one layer',
         ),
         (
             'python="python3"',
@@ -321,7 +393,11 @@ def test_errors_of_fields(build, fields, error):
             'script="unknown"',
             "field `python_layers`: no distribution of the application has the script 'unknown' of the pex_binary",
         ),
-        ("python_layers=True, ", "", "field `python`: the field has no effect without `python_layers`"),
+        (
+            "python_layers=True",
+            "python_layers=False",
+            "field `python`: the field has no effect, because the image has no",
+        ),
     ],
 )
 def test_errors_of_targets(build, old, new, error):

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from pants.backend.python.goals import package_dists
@@ -99,8 +100,13 @@ def _environment_target() -> type:
     return import_module(_compat.EnvironmentField.__module__).LocalEnvironmentTarget
 
 
-def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) -> Backend:
-    """Return a Backend with `more_rules`, such as queries for other products, and with `more_target_types`."""
+def make_backend(
+    more_rules: Sequence = (), more_target_types: Sequence = (), objects: Optional[Mapping] = None
+) -> Backend:
+    """Return a Backend with `more_rules`, such as queries for other products, and with `more_target_types`.
+
+    `objects` are available in BUILD files.
+    """
     runner = Backend(
         rules=[
             *register.rules(),
@@ -130,7 +136,7 @@ def make_backend(more_rules: Sequence = (), more_target_types: Sequence = ()) ->
             ResourceTarget,
             ResourcesGeneratorTarget,
         ],
-        objects={"parametrize": Parametrize},
+        objects={"parametrize": Parametrize, **(objects or {})},
     )
     runner.set_options([], env_inherit={"PATH"})
     return runner

@@ -43,7 +43,7 @@ def write_config(directory: Path, env: Mapping[str, str]) -> Path:
     version = _wanted_pex(directory, env) if is_another_pants() else _required("pex==([^ ;]+)")
     pex = _pex(version)
     data = pex.read_bytes()
-    plugins = f"[GLOBAL]\nplugins = {json.dumps(_packages())}" if is_another_pants() else ""
+    plugins = f"[GLOBAL]\nplugins = {json.dumps(dockless_packages())}" if is_another_pants() else ""
     config = directory / "pants.toml"
     config.write_text(
         f"""
@@ -97,7 +97,7 @@ def _required(pattern: str) -> str:
     return found[1]
 
 
-def _packages() -> list[str]:
+def dockless_packages() -> list[str]:
     """Returns the requirements of Dockless in pyproject.toml, with all extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]

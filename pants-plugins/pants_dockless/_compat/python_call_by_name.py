@@ -27,7 +27,7 @@ from pants.engine.rules import implicitly
 from pants.engine.target import TransitiveTargets, TransitiveTargetsRequest
 
 # pex copies the wheels instead of installing them.
-PEX_ARGUMENTS = ("--no-pre-install-wheels",)
+PEX_ARGUMENTS: tuple[str, ...] = ("--no-pre-install-wheels",)
 # From a PEX of a lockfile in the format of pip, pex can copy the wheels only if that PEX has wheels, too.
 LOCKFILE_PEX_ARGUMENTS: tuple[str, ...] = PEX_ARGUMENTS
 

@@ -17,8 +17,10 @@ from pants.backend.python.util_rules.python_sources import (
 from pants.engine.internals.selectors import Get
 from pants.engine.target import TransitiveTargets, TransitiveTargetsRequest
 
-# This release of pex installs all wheels. Compressing them again takes most of the time of a build.
-PEX_ARGUMENTS = ("--no-compress",)
+# This release of pex installs all wheels. Compressing them again takes most of the time of a build. A PEX that is not
+# compressed leaves directories in the cache of pex with which later builds of packed PEX files fail, therefore Dockless
+# has another cache inside the named cache of Pants.
+PEX_ARGUMENTS: tuple[str, ...] = ("--no-compress", "--pex-root=.cache/pex_root/dockless")
 LOCKFILE_PEX_ARGUMENTS: tuple[str, ...] = ()
 
 

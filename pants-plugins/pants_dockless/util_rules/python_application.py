@@ -10,18 +10,16 @@ from pants.backend.python.subsystems.setup import PythonSetup
 from pants.backend.python.target_types import (
     ConsoleScript,
     EntryPoint,
-    PexLayout,
     PythonProvidesField,
     PythonSourceField,
 )
 from pants.backend.python.util_rules.interpreter_constraints import InterpreterConstraints
-from pants.backend.python.util_rules.pex import CompletePlatforms, Pex, PexRequest
+from pants.backend.python.util_rules.pex import CompletePlatforms, Pex
 from pants.backend.python.util_rules.pex_from_targets import (
     ChosenPythonResolveRequest,
     InterpreterConstraintsRequest,
     PexFromTargetsRequest,
 )
-from pants.backend.python.util_rules.pex_requirements import EntireLockfile
 from pants.backend.python.util_rules.python_sources import PythonSourceFilesRequest
 from pants.engine.addresses import Address, Addresses
 from pants.engine.fs import EMPTY_DIGEST, Digest
@@ -34,9 +32,8 @@ from pants_dockless import _compat
 from pants_dockless._compat import python as pants_python
 from pants_dockless.errors import TargetError
 from pants_dockless.field_sets import PythonLayersFieldSet
+from pants_dockless.util_rules.python_resolution import local_pex, third_party_pex
 
-_PEX = "distributions.pex"
-_LOCAL_PEX = "local.pex"
 _MACHINES = {"x86_64": "amd64", "arm64": "arm64", "aarch64": "arm64"}
 
 
@@ -83,8 +80,8 @@ async def find_application(
     script = request.main.name if isinstance(request.main, ConsoleScript) else ""
     return Application(
         targets=request.addresses,
-        distributions=await _third_party_pex(field_set, request),
-        local=await _packed_pex(request, _LOCAL_PEX, include_local_dists=True) if has_local else None,
+        distributions=await third_party_pex(field_set, request, interpreter),
+        local=await local_pex(request) if has_local else None,
         sources=sources,
         entry_point=_entry_point(field_set, request),
         script=script,
@@ -104,7 +101,7 @@ async def _request(field_set: PythonLayersFieldSet) -> PexFromTargetsRequest:
             field_set,
             f"`dependencies` have {len(binaries)} targets of the type `pex_binary`; only one can be the application",
             cause=", ".join(str(target.address) for target in binaries),
-            hint="keep one of them, and add the others to `contents` as files",
+            hint="keep one of them, and add the others to `contents` as files, or write python_layers=False",
         )
     if not binaries and not sources:
         raise _error(
@@ -114,7 +111,7 @@ async def _request(field_set: PythonLayersFieldSet) -> PexFromTargetsRequest:
         )
     addresses = Addresses(target.address for target in (*binaries, *sources))
     if not binaries:
-        return PexFromTargetsRequest(addresses, output_filename=_PEX, internal_only=False)
+        return PexFromTargetsRequest(addresses, output_filename="application.pex", internal_only=False)
     request = await pants_python.request_of_pex_binary(PexBinaryFieldSet.create(binaries[0]))
     return dataclasses.replace(request, addresses=addresses)
 
@@ -186,46 +183,6 @@ def _described_platform(content: bytes) -> tuple[str, str]:
         return "an unknown platform", "of an unknown version"
 
 
-async def _third_party_pex(field_set: PythonLayersFieldSet, request: PexFromTargetsRequest) -> Pex:
-    """Return a packed PEX with the third-party distributions, whose name and content depend on nothing else."""
-    if field_set.python_entire_resolve.value:
-        resolve = await pants_python.choose_resolve(ChosenPythonResolveRequest(request.addresses))
-        return await pants_python.create_pex(
-            PexRequest(
-                output_filename=_PEX,
-                internal_only=False,
-                layout=PexLayout.PACKED,
-                requirements=EntireLockfile(resolve.lockfile),
-                interpreter_constraints=request.hardcoded_interpreter_constraints or InterpreterConstraints(),
-                complete_platforms=request.complete_platforms,
-                additional_args=pants_python.PEX_ARGUMENTS,
-                description=f"Resolve the distributions of {field_set.address}",
-            )
-        )
-    return await _packed_pex(request, _PEX, include_requirements=request.include_requirements)
-
-
-async def _packed_pex(
-    request: PexFromTargetsRequest, name: str, *, include_requirements: bool = False, include_local_dists: bool = False
-) -> Pex:
-    return await pants_python.pex_from_targets(
-        PexFromTargetsRequest(
-            request.addresses,
-            output_filename=name,
-            internal_only=False,
-            layout=PexLayout.PACKED,
-            # The wheels of the repository are built for the machine that builds.
-            complete_platforms=CompletePlatforms() if include_local_dists else request.complete_platforms,
-            hardcoded_interpreter_constraints=request.hardcoded_interpreter_constraints,
-            include_source_files=False,
-            include_requirements=include_requirements,
-            include_local_dists=include_local_dists,
-            additional_args=pants_python.PEX_ARGUMENTS,
-            additional_lockfile_args=pants_python.LOCKFILE_PEX_ARGUMENTS,
-        )
-    )
-
-
 def _entry_point(field_set: PythonLayersFieldSet, request: PexFromTargetsRequest) -> str:
     main = request.main
     if main is None or isinstance(main, ConsoleScript):
@@ -234,7 +191,7 @@ def _entry_point(field_set: PythonLayersFieldSet, request: PexFromTargetsRequest
         raise _error(
             field_set,
             "the pex_binary has the field `executable`, which cannot be the entrypoint of an image with Python layers",
-            hint="use `entry_point` or `script` of the pex_binary",
+            hint="use `entry_point` or `script` of the pex_binary, or python_layers=False of the image",
         )
     return f"{main.module}:{main.function}" if main.function else main.module
 

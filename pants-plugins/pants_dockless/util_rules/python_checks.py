@@ -1,14 +1,14 @@
 """Checks of the distributions of an application, before a layer is built."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dockless.errors import DocklessError
 from dockless.oci.platform import Platform
 from dockless.python_layers.distribution import Distribution
 from dockless.python_layers.interpreter import Interpreter, check_wheel
 from dockless.python_layers.ownership import hidden_modules, omitted_files
-from dockless.python_layers.paths import ROOT
+from dockless.python_layers.paths import ROOT, SITE_PACKAGES
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning
 from pants_dockless.field_sets import PythonLayersFieldSet
@@ -24,13 +24,15 @@ async def check_distributions(
     application: Application,
     interpreter: Interpreter,
     packed: Sequence[PackedDistribution],
+    local: Sequence[PackedDistribution],
     options: DocklessPython,
 ) -> dict[str, tuple[str, ...]]:
     """Check the distributions before a layer is built, and return the files that they do not provide.
 
-    Raises TargetError.
+    `local` are those of the repository. Raises TargetError.
     """
     address = field_set.address
+    packed = (*packed, *local)
     names = [one.wheel.name for one in packed]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
@@ -71,9 +73,16 @@ async def check_distributions(
     except DocklessError as error:
         raise TargetError.from_error(address, field_set.python.alias, error) from None
     sources = await _compat.snapshot(application.sources)
-    for warning in hidden_modules(sources.files, distributions):
+    provided = modules_of(local)
+    for warning in hidden_modules((file for file in sources.files if file not in provided), distributions):
         log_warning(logger, f"{address}: {warning}")
     return _omitted(field_set, distributions)
+
+
+def modules_of(packed: Iterable[PackedDistribution]) -> frozenset[str]:
+    """Return the paths of the files of distributions in site-packages, relative to this directory."""
+    files = (file.path for one in packed for file in one.distribution.files)
+    return frozenset(path[len(SITE_PACKAGES) + 1 :] for path in files if path.startswith(f"{SITE_PACKAGES}/"))
 
 
 def _omitted(field_set: PythonLayersFieldSet, distributions: Sequence[Distribution]) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pants.core.goals.package import (
     PackageFieldSet,
 )
 from pants.engine.addresses import Address
+from pants.engine.target import DependenciesRequest
 from pants.engine.unions import UnionMembership
 from pants.util.frozendict import FrozenDict
 
@@ -25,6 +26,10 @@ from pants_dockless.field_sets import ContainerImageFieldSet, PythonLayersFieldS
 from pants_dockless.target_types import PythonField
 from pants_dockless.util_rules.image_layer import target_of
 from pants_dockless.util_rules.layer_process import Layer
+
+# The types of targets whose Python application is in layers by default. This module is used without Pants' Python
+# backend, too.
+_APPLICATIONS = ("pex_binary", "python_source")
 
 
 @dataclass(frozen=True)
@@ -107,27 +112,36 @@ class PythonApplication(BuiltPackageArtifact):
         return edit
 
 
+async def _has_application(field_set: ContainerImageFieldSet, is_enabled: bool) -> bool:
+    """Return whether the image has layers of a Python application. The default depends on the backend."""
+    if field_set.python_layers.value is not None or not is_enabled:
+        return bool(field_set.python_layers.value)
+    targets = await _compat.resolve_dependencies(DependenciesRequest(field_set.dependencies))
+    return any(target.alias in _APPLICATIONS for target in targets)
+
+
 async def find_applications(
     field_set: ContainerImageFieldSet,
     platforms: tuple[Platform, ...],
     bases: tuple[Optional[ImageDocuments], ...],
     union_membership: UnionMembership,
 ) -> tuple[PythonApplication, ...]:
-    """Return the Python application of an image for each platform. Without `python_layers`, they have no layers.
+    """Return the Python application of an image for each platform. Those of other images have no layers.
 
     Raises TargetError.
     """
-    if not field_set.python_layers.value:
+    members: Iterable[type] = union_membership.get(PackageFieldSet)
+    is_enabled = PythonLayersFieldSet in members
+    if not await _has_application(field_set, is_enabled):
         if field_set.python.value is not None:
             raise TargetError(
                 field_set.address,
                 field_set.python.alias,
-                "the field has no effect without `python_layers`",
-                hint="add python_layers=True or remove the field",
+                "the field has no effect, because the image has no layers of a Python application",
+                hint="add a pex_binary to `dependencies` and python_layers=True, or remove the field",
             )
         return (PythonApplication(None),) * len(platforms)
-    members: Iterable[type] = union_membership.get(PackageFieldSet)
-    if PythonLayersFieldSet not in members:
+    if not is_enabled:
         raise TargetError(
             field_set.address,
             field_set.python_layers.alias,
@@ -174,5 +188,5 @@ def _interpreter(
         field.alias,
         f"the config of the base for {platform} does not name an interpreter" if base else "the image has no base",
         hint="write the absolute path of CPython in the base with the minor version, such as "
-        'python="/usr/bin/python3.11"',
+        'python="/usr/bin/python3.11", or python_layers=False for a PEX file in one layer',
     )

@@ -21,7 +21,7 @@ from dockless.python_layers.builder import MemberSpec, PythonLayerSpec
 from dockless.python_layers.bytecode import Compiler
 from dockless.python_layers.grouping import Candidate, GroupingRule, group
 from dockless.python_layers.interpreter import Interpreter
-from dockless.python_layers.paths import APPLICATION, SITE_PACKAGES
+from dockless.python_layers.paths import APPLICATION
 from dockless.python_layers.venv import entry_command, main_script, venv_layer
 from pants_dockless import _compat
 from pants_dockless.errors import TargetError, log_warning
@@ -32,7 +32,7 @@ from pants_dockless.util_rules.interpreter import SharedPython
 from pants_dockless.util_rules.layer import BuildContext, list_tree
 from pants_dockless.util_rules.layer_process import SPEC, LayerProcess, run_layer_process
 from pants_dockless.util_rules.python_application import Application, find_application
-from pants_dockless.util_rules.python_checks import check_distributions
+from pants_dockless.util_rules.python_checks import check_distributions, modules_of
 from pants_dockless.util_rules.python_compiler import find_compiler
 from pants_dockless.util_rules.python_distributions import (
     PackedDistribution,
@@ -97,7 +97,7 @@ async def _application_layer(
 ) -> Optional[PythonLayer]:
     """Build the layer with the first-party files that no local distribution provides."""
     listing = await list_tree(application.sources)
-    provided = {file.path[len(SITE_PACKAGES) + 1 :] for one in local for file in one.distribution.files}
+    provided = modules_of(local)
     listing = listing._replace(files=tuple(file for file in listing.files if file not in provided), directories=())
     try:
         files = main_script(application.entry_point)
@@ -155,7 +155,7 @@ async def build_python_layers(
     address = field_set.address
     packed = await read_distributions(address, application.distributions.digest, python, application.lockfile)
     local = await read_distributions(address, application.local.digest, python) if application.local else ()
-    omitted = await check_distributions(field_set, application, interpreter, (*packed, *local), python_options)
+    omitted = await check_distributions(field_set, application, interpreter, packed, local, python_options)
     layers = await _compat.concurrently(
         (
             *_distribution_layers(build, packed, omitted, grouping),

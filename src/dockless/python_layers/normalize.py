@@ -134,7 +134,9 @@ def _path(member: _Member, name: str) -> str:
 def _members_of_zip(archive: zipfile.ZipFile) -> Iterator[_Member]:
     for info in archive.infolist():
         if not info.is_dir():
-            executable = bool(info.external_attr >> 16 & 0o111)
+            # As pip: in some wheels, all files have executable bits, but no file type.
+            mode = info.external_attr >> 16
+            executable = stat.S_ISREG(mode) and bool(mode & 0o111)
             yield from _member(info.filename, executable, partial(archive.open, info))
 
 

@@ -8,9 +8,11 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
+import made_wheels
 import pytest
 from made_wheels import installed, made_wheel
 
+import dockless
 from dockless.errors import LayerError
 from dockless.layer import LayerSpec, build_layer
 from dockless.python_layers.builder import MemberSpec, PythonLayerSpec, build_python_layer
@@ -100,8 +102,8 @@ def run_in_venv(tmp_path, target, code):
 
 CODE = """
 import importlib.metadata, sys, ns.a, b, app_module
-print(sys.prefix != sys.base_prefix, ns.a.A, app_module.X)
-print(all(file.locate().exists() for name in "ab" for file in importlib.metadata.files(name)))
+print(sys.prefix != sys.base_prefix, ns.a.A, app_module.X, sys.ran_by_pth)
+print(all(file.locate().exists() for name in "abp" for file in importlib.metadata.files(name)))
 print(sorted(d.metadata["Name"] for d in importlib.metadata.distributions()))
 """
 
@@ -119,6 +121,7 @@ def compiler() -> Compiler:
 @pytest.mark.parametrize("with_bytecode", [False, True])
 def test_an_application_runs(wheels, tmp_path, with_bytecode):
     """Imports, metadata and .pth files work through the symlink to site-packages."""
+    wheels["p"] = made_wheel(tmp_path / "wheels", "p", {"p.pth": "import sys; sys.ran_by_pth = True\n"})
     layer = build(spec(wheels, compiler() if with_bytecode else None), tmp_path)
     venv_ = build_layer(venv_layer(interpreter(), "gzip"), str(tmp_path / "blobs"))
     target = tmp_path / "root"
@@ -126,7 +129,7 @@ def test_an_application_runs(wheels, tmp_path, with_bytecode):
     (target / "opt/venv/app").mkdir()
     (target / "opt/venv/app/app_module.py").write_text("X = 2\n")
     output = run_in_venv(tmp_path, target, CODE)
-    assert output[:3] == ["True 1 2", "True", "['a', 'b']"]
+    assert output[:3] == ["True 1 2 True", "True", "['a', 'b', 'p']"]
     cached = target / f"opt/venv/site-packages/__pycache__/b.cpython-{VERSION.replace('.', '')}.pyc"
     if with_bytecode:
         assert marshal.loads(cached.read_bytes()[16:]).co_filename == "/opt/venv/site-packages/b.py"
@@ -142,6 +145,56 @@ def test_bytecode_is_the_same_again(wheels, tmp_path):
     # PEP 552: a hash-based file that is never checked has the flags 1.
     for path in (tmp_path / "root").rglob("*.pyc"):
         assert path.read_bytes()[4:8] == b"\1\0\0\0"
+
+
+MODULE = """\"\"\"A module whose bytecode depended on the hash seed in CPython 3.10 and earlier.\"\"\"
+NAMES = {"alpha", "beta", "gamma", "delta"}
+
+def is_known(name, *, default=frozenset({"x", "y", "z"})):
+    return name in {"one", "two", "three", "four"} or name in NAMES | default
+
+class Table(dict):
+    limit = 1.5
+    def __missing__(self, key):
+        return lambda: (key, "one", self.limit)
+"""
+# Bytecode depends on the release of CPython that compiles. These are the releases that run the tests.
+BYTECODE_DIGESTS = {
+    "3.9.18": "7c66a46bcd56d5f9d521fada33e060b79d215e2d6d8c8491f84f849d4faa7b1c",
+    "3.10.13": "863714605992b04b13f4a36a3aaef4d1ffc5fe6e60939be5dd4d213cbd564b65",
+    "3.11.7": "f65ebfa87ae2bbeb3fcee8484ba6222d7ebd0e1623f6a8e36bcc5a2ac01d4b5f",
+    "3.12.1": "ea8284e9c8c7dc3054e53c73c2b9677eb065f74bdf7054839c9f8cfa46f71eeb",
+    "3.13.0": "c8cfa19085729769abc1de08936791c0ae7b5e033e7bd41fc99e7cc1b524298b",
+}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}],
+)
+def test_the_digest_with_bytecode_is_a_literal(tmp_path, environment):
+    wheel = made_wheel(
+        tmp_path, "c", {"c/__init__.py": MODULE, "c/broken.py": "print 'python 2'\n", "größe.py": "x = 1\n"}
+    )
+    code = (
+        "import sys; from test_builder import *; print(build(spec({'c': sys.argv[1]}, compiler()), Path(sys.argv[2])))"
+    )
+    (tmp_path / "blobs").mkdir()
+    paths = [Path(dockless.__file__).parents[1], Path(made_wheels.__file__).parent, Path(__file__).parent]
+    done = subprocess.run(
+        [sys.executable, "-c", code, wheel, tmp_path],
+        env={"PYTHONPATH": os.pathsep.join(map(str, paths)), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    release = "{}.{}.{}".format(*sys.version_info[:3])
+    (name,) = os.listdir(tmp_path / "blobs")
+    if release in BYTECODE_DIGESTS:
+        assert name == BYTECODE_DIGESTS[release]
+    else:
+        assert name == build(spec({"c": wheel}, compiler()), tmp_path).descriptor.digest.hex
 
 
 def test_a_compiler_that_cannot_be_run(wheels, tmp_path):

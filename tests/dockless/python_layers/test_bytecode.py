@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from dockless.errors import LayerError
+from dockless.python_layers.builder import PythonLayerSpec
 from dockless.python_layers.bytecode import Compiler, compile_files
 
 COMPILER = Compiler(sys.executable, f"{sys.version_info[0]}.{sys.version_info[1]}", "0" * 64)
@@ -26,3 +27,9 @@ def test_a_compiler_that_is_missing(tmp_path):
     (tmp_path / "top.py").write_text("x = 1\n")
     with pytest.raises(LayerError, match="cannot run the compiler /none: No such file or directory"):
         compile_files(str(tmp_path), "/opt/venv/app", ["top.py"], COMPILER._replace(path="/none"))
+
+
+def test_the_identity_of_the_compiler_is_part_of_the_key():
+    """Another release at the same path writes other bytecode."""
+    specs = [PythonLayerSpec(compiler=COMPILER._replace(sha256=identity)).to_json() for identity in ("1", "2")]
+    assert specs[0] != specs[1]

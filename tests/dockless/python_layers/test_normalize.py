@@ -16,7 +16,7 @@ from made_wheels import installed, made_wheel, made_zip
 
 import dockless
 from dockless.errors import LayerError
-from dockless.python_layers.distribution import Distribution
+from dockless.python_layers.distribution import Distribution, WheelName
 from dockless.python_layers.normalize import normalize
 
 FILES = {
@@ -70,6 +70,31 @@ def test_wheels_and_installed_wheels_of_pex_are_equal(wheel, tmp_path, release):
     assert normalize(str(packed)) == normalize(str(loose)) == normalize(str(wheel))
 
 
+def test_files_that_say_how_a_distribution_was_requested_are_left_out(wheel, tmp_path):
+    """pip and uv write them."""
+    (tmp_path / "other").mkdir()
+    names = ("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED", "RECORD.jws")
+    files = {**FILES, **{f"tool-1.0.dist-info/{name}": "x" for name in names}}
+    other = made_wheel(tmp_path / "other", "tool", files, scripts=SCRIPTS)
+    assert normalize(str(other)) == normalize(str(wheel))
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_pure"),
+    [
+        ("py3-none-any", True),
+        ("py2.py3-none-any", True),
+        ("cp311-none-any", True),
+        ("cp311-abi3-manylinux2014_x86_64", False),
+        ("py3-none-manylinux2014_x86_64", False),
+        ("cp311-cp311-linux_x86_64", False),
+    ],
+)
+def test_pure_wheels(tags, is_pure):
+    """The tags decide, not Root-Is-Purelib."""
+    assert WheelName.parse(f"a-1.0-{tags}.whl").is_pure == is_pure
+
+
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}],
@@ -104,6 +129,16 @@ def test_files_are_written_as_they_are_described(wheel, tmp_path):
         "site-packages/tool/run.sh",
     ]
     assert distribution.size == sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
+def test_executable_bits_without_a_file_type(tmp_path):
+    """As in wheels of protobuf. pip does not set these bits, so that what pex 2.1 makes of such a wheel has none."""
+    wheel = made_wheel(tmp_path, "tool", {"tool.py": ""})
+    with zipfile.ZipFile(wheel, "a") as archive:
+        info = zipfile.ZipInfo("data.py")
+        info.external_attr = 0o755 << 16
+        archive.writestr(info, "")
+    assert not [file.path for file in normalize(str(wheel)).files if file.executable]
 
 
 def test_paths_of_all_schemes(wheel):
