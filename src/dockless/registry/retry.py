@@ -47,15 +47,19 @@ class RetryPolicy(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether another attempt may succeed, and how many attempts there are at most in all (0: as the policy says)."""
+    """Whether another attempt may succeed, and how many attempts there are at most in all (0: as the policy says).
+
+    `is_refusal` is true if the request was refused, although perhaps not by the registry.
+    """
 
     retryable: bool
     attempts: int = 0
+    is_refusal: bool = False
 
     @property
     def is_temporary(self) -> bool:
         """Whether the request itself is probably right, so that nothing has to be done in another way."""
-        return self.retryable and self != NOT_OF_REGISTRY
+        return self.retryable and not self.is_refusal
 
 
 FINAL = Verdict(False)
@@ -118,7 +122,7 @@ BY_REASON = {
 NOT_SIGNED = Verdict(True, 2)
 UNEXPECTED_SUCCESS = Verdict(True, 2)
 # A refusal without a code of the specification: that of a proxy or a CDN, most probably.
-NOT_OF_REGISTRY = Verdict(True, 2)
+NOT_OF_REGISTRY = Verdict(True, 2, is_refusal=True)
 # Content that an image names by its digest: a registry of several servers may need time to find it.
 NOT_FOUND_YET = Verdict(True, 2)
 # The code of errors that the registry itself cannot explain.

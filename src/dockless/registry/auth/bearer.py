@@ -19,7 +19,7 @@ from dockless.registry.http.response import HttpResponse, response_error
 from dockless.registry.http.session import HttpRequest, HttpSession
 from dockless.registry.http.url_policy import check_destination, redact
 from dockless.registry.http.web_page import HINT, describe_page, is_page
-from dockless.registry.retry import NOT_OF_REGISTRY, classify
+from dockless.registry.retry import classify
 
 _CLIENT_ID = "dockless"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -157,7 +157,7 @@ class TokenSource:
             kind = TokenDeniedError if response.status in (400, 401, 403, 404) else ResponseError
             # Without the query: the account and the scopes.
             error = response_error(response, kind, url=realm, limit=_MAX_RESPONSE)
-            raise error.replace(reason="no token") if classify(error) == NOT_OF_REGISTRY else error
+            raise error.replace(reason="no token") if classify(error).is_refusal else error
         body = response.read(_MAX_RESPONSE, "the token")
         try:
             document: Any = load_json(body.decode("utf-8-sig"))
