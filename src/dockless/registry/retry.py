@@ -289,7 +289,7 @@ class Attempts:
         """
         self.check()
         policy = self._policy
-        retryable, limit = verdict or classify(error)
+        retryable, limit, _ = verdict or classify(error)
         if not retryable:
             raise error
         connection_error = error if isinstance(error, RegistryConnectionError) else None

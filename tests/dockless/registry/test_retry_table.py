@@ -15,6 +15,7 @@ from dockless.registry.errors import (
 from dockless.registry.retry import BY_REASON, FINAL, RETRY, RETRYABLE_STATUS, Verdict, classify
 
 ONCE_MORE = Verdict(True, 2)
+REFUSED = Verdict(True, 2, is_refusal=True)
 PAGE = b"<!DOCTYPE html><html>no</html>"
 TAG, DIGEST, SESSION = "/v2/app/manifests/v1", f"/v2/app/manifests/sha256:{'0' * 64}", "/v2/app/blobs/uploads/"
 
@@ -36,7 +37,7 @@ def test_statuses_that_are_final_with_a_code_of_the_specification(status):
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        *((response(status, method="POST", path=SESSION), ONCE_MORE) for status in (304, 307, 400, 404, 409, 416, 511)),
+        *((response(status, method="POST", path=SESSION), REFUSED) for status in (304, 307, 400, 404, 409, 416, 511)),
         # A proxy refuses the method or the size, and would do so again.
         *((response(status, method="POST", path=SESSION), FINAL) for status in (401, 405, 411, 413, 415, 501)),
         # The response to HEAD has no body, that to DELETE may follow a success.
@@ -44,7 +45,7 @@ def test_statuses_that_are_final_with_a_code_of_the_specification(status):
         (response(404, method="DELETE", path=TAG), FINAL),
         # A tag that does not exist, unless it is a page that says so. What an image names by its digest should exist.
         (response(404, path=TAG), FINAL),
-        (response(404, path=TAG, body=PAGE), ONCE_MORE),
+        (response(404, path=TAG, body=PAGE), REFUSED),
         (response(404, "MANIFEST_UNKNOWN", path=DIGEST), ONCE_MORE),
         (response(404, "BLOB_UNKNOWN", path=f"/v2/app/blobs/sha256:{'0' * 64}"), ONCE_MORE),
         # Not all registries have these.
@@ -52,7 +53,7 @@ def test_statuses_that_are_final_with_a_code_of_the_specification(status):
         (response(404, path="/v2/_catalog"), FINAL),
         # Some registries answer a wrong password in this way, but not with a page.
         (response(403, kind=UnauthorizedError), FINAL),
-        (response(403, kind=UnauthorizedError, body=PAGE), ONCE_MORE),
+        (response(403, kind=UnauthorizedError, body=PAGE), REFUSED),
         (response(400, kind=TokenDeniedError), FINAL),
         (response(400, "UNKNOWN"), Verdict(True, 3)),
         (response(400, "MANIFEST_INVALID", method="PUT", path=TAG), ONCE_MORE),
