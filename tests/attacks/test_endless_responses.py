@@ -19,7 +19,7 @@ BLOB = b"0123456789"
 DIGEST = Digest.of(BLOB)
 LAYER = Descriptor(media_types.OCI_LAYER, DIGEST, len(BLOB))
 # What an attack may make a client read, with all that the buffers of two sockets hold.
-MOST = 16 << 20
+MOST = 24 << 20
 
 CHUNKED = b"HTTP/1.1 STATUS X\r\nTransfer-Encoding: chunked\r\n\r\n"
 LONG = b"x" * 60_000

@@ -14,7 +14,7 @@ COUNTS = {
     "test_lost_replies": 27,
     "test_lost_sessions": 12,
     "test_mounts": 17,
-    "test_periodic": 40,
+    "test_periodic": 37,
     "test_races": 21,
     "test_resets": 38,
     "test_throttling": 33,

@@ -48,7 +48,8 @@ def periodic(n, *others, how="drop", most=0, **more):
 
 
 CASES = {
-    **{f"push, every request number {n}": periodic(n) for n in range(2, 8)},
+    # With four threads and n = 2, the last blob may lose six requests in a row, once in some 50 runs.
+    **{f"push, every request number {n}": periodic(n) for n in range(3, 8)},
     **{f"push by one thread, every request number {n}": periodic(n, jobs=1) for n in range(2, 8)},
     **{
         f"push by one thread, no reuse, every request number {n}": periodic(n, CLOSED, jobs=1, most=30)
@@ -56,18 +57,19 @@ CASES = {
     },
     **{f"push, no reuse, every request number {n}": periodic(n, CLOSED, most=30) for n in (3, 4)},
     **{f"pull, every request number {n}": periodic(n, pull=True) for n in range(2, 6)},
-    **{f"mount, every request number {n}": periodic(n, mount=True) for n in (2, 4)},
-    **{f"index, reset of every request number {n}": periodic(n, how="reset", index=True) for n in (2, 4)},
+    "mount, every request number 4": periodic(4, mount=True),
+    "index, reset of every request number 4": periodic(4, how="reset", index=True),
+    "mount by one thread, every request number 2": periodic(2, mount=True, jobs=1),
+    "index by one thread, reset of every request number 2": periodic(2, how="reset", index=True, jobs=1),
     "push with tokens, every request number 4": periodic(4, auth="token"),
     "push by tls, every request number 4": periodic(4, https=True),
     **{
         f"push by {jobs}, status {status} of every request number {n}": Case(
             (every(n, status=status), CLOSED), auth="plain", jobs=jobs, most=60
         )
-        for jobs in (1, 4)
-        for status, n in ((503, 2), (429, 2), (500, 3))
+        for jobs, status, n in ((1, 503, 2), (1, 429, 2), (1, 500, 3), (4, 500, 3))
     },
-    "mount, no reuse, every request number 2": periodic(2, CLOSED, mount=True, check=pauses(250)),
+    "mount by one thread, no reuse, every request number 2": periodic(2, CLOSED, mount=True, jobs=1, check=pauses(250)),
     **{
         f"chunks by one thread, no reuse, {what} of every request number {n}": Case(
             (every(n, **fault), CHUNKED, CLOSED), auth="plain", jobs=1, most=60, check=sends_chunks
