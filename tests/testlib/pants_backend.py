@@ -56,7 +56,7 @@ class Backend(RuleRunner):
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        Path(self.pants_workdir).mkdir()
+        Path(self.pants_workdir).mkdir(parents=True)
         BuildRoot().path = self.build_root
         self.scheduler.scheduler.invalidate_all()
         self.extra_session_values = {}
