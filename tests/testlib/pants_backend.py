@@ -54,7 +54,8 @@ class Backend(RuleRunner):
         for path in Path(self.build_root).iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            else:
+            elif path.name != "BUILDROOT":
+                # Later releases of Pants find the root by this file.
                 path.unlink()
         Path(self.pants_workdir).mkdir(parents=True)
         BuildRoot().path = self.build_root
