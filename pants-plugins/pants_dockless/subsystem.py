@@ -108,7 +108,7 @@ class Dockless(RuntimeOptions, Subsystem):
             to the tags of each target, and may contain the placeholders of the field `image_tags`.
 
             If `insecure` is true, plain HTTP and TLS certificates that cannot be verified are accepted. Plain HTTP is
-            always accepted for loopback addresses. URLs of foreign layers may be private only if they are of this host.
+            always accepted for loopback addresses. Foreign layers in a private network must be at such a registry.
             """
         ),
         fromfile=True,

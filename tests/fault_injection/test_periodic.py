@@ -48,7 +48,7 @@ def periodic(n, *others, how="drop", most=0, **more):
 
 
 CASES = {
-    # With four threads and n = 2, the last blob may lose six requests in a row, once in some 50 runs.
+    # With four threads and n = 2, the last blob may lose six requests in a row, in about one run of 20.
     **{f"push, every request number {n}": periodic(n) for n in range(3, 8)},
     **{f"push by one thread, every request number {n}": periodic(n, jobs=1) for n in range(2, 8)},
     **{

@@ -55,10 +55,10 @@ def is_cached(path: str, layer: dict[str, Any]) -> bool:
         return False
 
 
-def download(client: "RegistryClient", layer: dict[str, Any], path: str, hosts: "list[str]") -> None:
+def download(client: "RegistryClient", layer: dict[str, Any], path: str, hosts: list[str]) -> None:
     """Download a layer from its registry or, if it is a foreign layer, from one of its URLs.
 
-    The file is created when the layer has been verified. The user named the `hosts`.
+    The file is created when the layer has been verified. For `hosts`, see `ForeignLayerSource`.
     """
     from dockless._atomic import atomic_file
     from dockless.layout.blob_copy import copy_blob

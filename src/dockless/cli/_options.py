@@ -64,7 +64,7 @@ def _add_registry_options(common: Any) -> None:
         action="append",
         default=[],
         help="allow plain HTTP and unverified TLS certificates for this registry only, or an unverified TLS certificate"
-        " for this token server; URLs of foreign layers may lead to this host in a private network (repeatable)",
+        " for this token server; foreign layers are downloaded from this host even at a private address (repeatable)",
     )
     common.add_argument("--ca-file", metavar="FILE", help="a PEM file of CAs to trust, in addition to the usual ones")
     common.add_argument(

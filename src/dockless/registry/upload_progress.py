@@ -91,11 +91,11 @@ class UploadProgress:
         fourth request could hit the last request of the same sequence each time. A registry that has a part of the body
         already rejects the digest, or reports too many bytes.
         """
-        is_interrupted = isinstance(failure, RegistryConnectionError) and failure.reason == "interrupted"
-        is_temporary = isinstance(failure, ResponseError) and classify(failure) == RETRY
-        if not is_interrupted and not is_temporary:
+        if not isinstance(failure, (RegistryConnectionError, ResponseError)) or classify(failure) != RETRY:
             return False
-        method = failure.method  # type: ignore[attr-defined]
+        if isinstance(failure, RegistryConnectionError) and failure.reason != "interrupted":
+            return False
+        method = failure.method
         if method not in ("POST", "PATCH", "PUT"):
             return False
         self._interruptions[method] += 1
@@ -105,9 +105,9 @@ class UploadProgress:
         return count % 2 == 0 and self._is_hardly_sent
 
     def shift(self, request: Callable[[], object]) -> None:
-        """Send a request that may fail before the content, if the content failed repeatedly.
+        """If the content was sent several times without success, send `request` before the content.
 
-        Otherwise a fault of every second request could hit the content each time.
+        Otherwise a fault of every second request could hit the content each time. `request` may fail.
         """
         if self._must_shift:
             self._must_shift = False

@@ -27,7 +27,7 @@ class ForeignLayerSource:
     """
 
     def __init__(self, source: BlobSource, *, ca_file: str | None = None, hosts: Collection[str] = ()) -> None:
-        """Only to these `hosts` (`host[:port]`) may URLs lead if they are on this machine or in a private network."""
+        """URLs may lead to this machine or to a private network only if they are of these `hosts` (`host[:port]`)."""
         self._source = source
         self._ca_file = ca_file
         self._hosts = hosts
@@ -51,7 +51,9 @@ class ForeignLayerSource:
         raise RegistryError(
             f"cannot download the foreign layer {descriptor.digest}",
             cause="; ".join(failures),
-            hint="do not copy foreign layers: `--keep-foreign-layers` (in Pants: `copy_foreign_layers=False`)",
+            hint="do not copy foreign layers: `--keep-foreign-layers` (in Pants: `copy_foreign_layers=False`); "
+            "a host in a private network must be named by `--insecure-registry` (in Pants: a registry with "
+            "`insecure = true`)",
         )
 
     def close(self) -> None:
@@ -102,8 +104,7 @@ class ForeignLayerSource:
         """Raise ProtocolError for an address of a private network, and for a redirect from HTTPS to HTTP."""
         from dockless.registry.http.url_policy import check_destination
 
-        # A public host, which may use plain HTTP: it must not refer to private addresses.
-        check_destination(url, "http://registry.invalid", _LABEL, hosts=self._named_hosts())
+        check_destination(url, "", _LABEL, hosts=self._named_hosts())
         if source:
             check_destination(url, source, _LABEL, hosts=self._named_hosts())
 

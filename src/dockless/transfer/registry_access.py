@@ -32,8 +32,9 @@ class RegistryAccess:
                  all but Docker Hub. Of the hosts that a registry refers to, such as its token server, those that are
                  listed here are not verified
     insecure_hosts
-                 the same for hosts that are no registries, in addition to those of `insecure`. The URLs of foreign
-                 layers may lead to this machine or a private network only for hosts that are listed here or there
+                 the same for hosts that are no registries, in addition to those of `insecure`. Foreign layers are
+                 downloaded from a host with a private address only if the host is in one of the two lists, or is
+                 the registry of the image
     ca_file      a PEM file of trusted CAs, in addition to the usual ones
     auth_file    a Docker or Podman config file to use instead of the usual config files
     jobs         the maximum number of concurrent requests to each registry

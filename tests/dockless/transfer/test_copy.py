@@ -429,7 +429,7 @@ class TestForeignLayers:
     @pytest.mark.parametrize("access", [{}, {"insecure": True}, {"insecure_hosts": ["127.0.0.1:1", "localhost"]}])
     def test_another_port_of_this_machine_must_be_named(self, registry, other, foreign, web, access):
         """The author of the image chose the URL. That the registry is on this machine, too, does not matter."""
-        with pytest.raises(RegistryError, match="an address in a private network"):
+        with pytest.raises(RegistryError, match="layer' is an address in a private network.*`--insecure-registry`"):
             copy_image(f"{registry.host}/win:1", f"{other.host}/win:1", access=RegistryAccess(**access))
         assert web.requests == []
 

@@ -42,7 +42,7 @@ class AddressPolicy:
 
     Everything is allowed for `registry` (host and port), which the user named. Other hosts were named by the registry,
     by an image or by a host in between. They may be in a private network, but not a metadata service, and on this
-    machine only if the registry is there too. Everything is also allowed for `hosts`, which the user named besides.
+    machine only if the registry is there too. Everything is also allowed for `hosts`, which the user named, too.
 
     A host that receives a token request is checked more strictly: if the user named the registry by a loopback address
     or `localhost`, credentials go to no other port of this machine.

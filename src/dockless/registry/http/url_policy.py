@@ -55,6 +55,8 @@ def check_destination(
 ) -> None:
     """Raise ProtocolError for a URL that a registry at `registry_url` may not refer to. `label` names the URL.
 
+    If `registry_url` is empty, somebody else refers to the URL, who may not refer to private addresses.
+
     Not allowed are HTTP instead of HTTPS, a user name, and an address of this machine or of a private network unless
     the registry has one itself. `strict` is for URLs that receive credentials (token realms): a private address must
     be the registry's own. What names stand for is checked by `AddressPolicy` when they are connected to.
@@ -63,13 +65,12 @@ def check_destination(
     private addresses are allowed.
     """
     registry = urlsplit(registry_url).netloc
+    owner = f" of {registry}" if registry else ""
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ProtocolError(
-            f"{label} '{printable(url.partition('?')[0], 200)}' of {registry} is not a valid URL"
-        ) from None
-    shown = f"{label} '{printable(redact(url), 200)}' of {registry}"
+        raise ProtocolError(f"{label} '{printable(url.partition('?')[0], 200)}'{owner} is not a valid URL") from None
+    shown = f"{label} '{printable(redact(url), 200)}'{owner}"
     try:
         port = _port(parts)
     except ValueError:
@@ -147,6 +148,8 @@ def _port(parts: SplitResult) -> int:
 def _is_allowed(host: str, own_host: str, strict: bool, own_addresses: Collection[Address] | None) -> bool:
     """Return whether a registry at `own_host` may refer to another port of `host`, or to another host."""
     address = parse_address(host)
+    if not own_host:
+        return not is_loopback(host) and (address is None or not is_private(address))
     if is_loopback(host):
         return not strict and (is_loopback(own_host) or is_all_loopback(own_addresses or resolve_host(own_host)))
     if address is None or not is_private(address):
