@@ -1,7 +1,9 @@
 """Fixtures and hooks of all tests, and the rules that let each test run concurrently with all others.
 
-`./run-tests` starts one pytest for each interpreter. All run concurrently, each with several workers of pytest-xdist.
+`./run-tests` runs pytest several times. Two runs are concurrent, each with several workers of pytest-xdist.
 The tests of one file run on one worker, one after the other (`--dist loadfile`); different files run concurrently.
+Do not keep large values in a module: make them in the test. Each worker imports all modules of its run, and CPython 3.9
+starts a program more slowly the more memory its process has.
 `pytest` without `-n` runs all tests in one process.
 
 - A service (registry, proxy, daemon) listens on a port that the system chooses (port 0) and keeps its files below
@@ -30,12 +32,6 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 MEASURED = pytest.StashKey[list]()
-
-# The slowest files start first, so that no worker runs one of them alone at the end.
-_FIRST = ("integration", "reproducibility", "packaging", "fault_injection")
-# These run rules of Pants in the worker, which then has gigabytes of memory. CPython 3.9 forks to start a program, and
-# copies the page tables: each program that a later test starts takes much more CPU.
-_LAST = ("cli_errors", "pants_dockless")
 
 
 def pytest_configure():
@@ -67,17 +63,6 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("measured")
     for line in lines:
         terminalreporter.write_line(line)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config, items):
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _turn(item.path.relative_to(config.rootpath / "tests").parts[0]))
-
-
-def _turn(directory: str) -> int:
-    order = (*_FIRST, "", *_LAST)
-    return order.index(directory if directory in order else "")
 
 
 def pytest_make_parametrize_id(val, argname):

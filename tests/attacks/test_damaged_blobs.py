@@ -124,26 +124,26 @@ class Stream(io.BytesIO):
         return False
 
 
-# name -> the content of the source, and what the error says.
+# name -> a function that makes the content of the source, and what the error says.
 DAMAGED = {
-    "first byte": (changed(GOOD, 0), "its digest is"),
-    "in the middle": (changed(GOOD, 5 * MIB), "its digest is"),
-    "last byte": (changed(GOOD, len(GOOD) - 1), "its digest is"),
-    "a byte missing": (GOOD[:-1], f"it has {len(GOOD) - 1} bytes, not {len(GOOD)}"),
-    "a byte more": (GOOD + b"x", f"it has more than {len(GOOD)} bytes"),
-    "half": (GOOD[: 6 * MIB], f"it has {6 * MIB} bytes, not {len(GOOD)}"),
-    "nothing": (b"", f"it has 0 bytes, not {len(GOOD)}"),
-    "others of the same size": (GOOD[::-1], "its digest is"),
+    "first byte": (lambda: changed(GOOD, 0), "its digest is"),
+    "in the middle": (lambda: changed(GOOD, 5 * MIB), "its digest is"),
+    "last byte": (lambda: changed(GOOD, len(GOOD) - 1), "its digest is"),
+    "a byte missing": (lambda: GOOD[:-1], f"it has {len(GOOD) - 1} bytes, not {len(GOOD)}"),
+    "a byte more": (lambda: GOOD + b"x", f"it has more than {len(GOOD)} bytes"),
+    "half": (lambda: GOOD[: 6 * MIB], f"it has {6 * MIB} bytes, not {len(GOOD)}"),
+    "nothing": (lambda: b"", f"it has 0 bytes, not {len(GOOD)}"),
+    "others of the same size": (lambda: GOOD[::-1], "its digest is"),
 }
 
 
 @pytest.mark.parametrize("seekable", [True, False])
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged_source(damage, seekable, careless, connect, clean):
-    content, cause = DAMAGED[damage]
+    make_content, cause = DAMAGED[damage]
     registry = careless()
     with pytest.raises(DocklessError) as caught:
-        connect(registry.host).ensure_blob("a/b", DESCRIPTOR, Source(content, seekable=seekable))
+        connect(registry.host).ensure_blob("a/b", DESCRIPTOR, Source(make_content(), seekable=seekable))
     assert cause in clean(caught.value)
     assert registry.stored == {} and all(len(data) < len(GOOD) for data in registry.uploads.values())
 
@@ -159,15 +159,15 @@ def test_damaged_tiny_source(size, content, careless, connect):
     assert registry.stored == {descriptor.digest: b"x" * size}
 
 
-# name -> the contents of the source when it is opened for the nth time, where the nth body of a request breaks off, and
+# name -> a function that makes the content of the source, where the nth body of a request breaks off, and
 # whether the upload succeeds in the end.
 INTERRUPTED = {
-    "whole": ([GOOD], [5 * MIB], True),
-    "whole, twice": ([GOOD], [MIB // 2, 3 * MIB + 7], True),
-    "damaged before the break": ([changed(GOOD, 1)], [5 * MIB], False),
-    "damaged after the break": ([changed(GOOD, 11 * MIB)], [5 * MIB], False),
-    "damaged at the end": ([changed(GOOD, len(GOOD) - 1)], [5 * MIB, MIB], False),
-    "broken before the last byte": ([changed(GOOD, 1)], [len(GOOD) - 1], False),
+    "whole": (lambda: GOOD, [5 * MIB], True),
+    "whole, twice": (lambda: GOOD, [MIB // 2, 3 * MIB + 7], True),
+    "damaged before the break": (lambda: changed(GOOD, 1), [5 * MIB], False),
+    "damaged after the break": (lambda: changed(GOOD, 11 * MIB), [5 * MIB], False),
+    "damaged at the end": (lambda: changed(GOOD, len(GOOD) - 1), [5 * MIB, MIB], False),
+    "broken before the last byte": (lambda: changed(GOOD, 1), [len(GOOD) - 1], False),
 }
 
 
@@ -175,15 +175,15 @@ INTERRUPTED = {
 @pytest.mark.parametrize("case", INTERRUPTED)
 def test_interrupted_upload(case, seekable, careless, connect):
     """Parts of a blob in several requests: what is committed has one digest."""
-    contents, breaks, is_stored = INTERRUPTED[case]
+    make_content, breaks, is_stored = INTERRUPTED[case]
     registry = careless(stop_after=breaks)
     client = connect(registry.host, retry=None)
     if is_stored:
-        client.ensure_blob("a/b", DESCRIPTOR, Source(*contents, seekable=seekable))
+        client.ensure_blob("a/b", DESCRIPTOR, Source(make_content(), seekable=seekable))
         assert registry.stored == {DESCRIPTOR.digest: GOOD}
     else:
         with pytest.raises(DocklessError, match="is damaged"):
-            client.ensure_blob("a/b", DESCRIPTOR, Source(*contents, seekable=seekable))
+            client.ensure_blob("a/b", DESCRIPTOR, Source(make_content(), seekable=seekable))
         assert registry.stored == {}
 
 

@@ -86,25 +86,29 @@ def test_head(head, connect, clean):
         client.close()
 
 
-# name -> the bytes of a manifest, its Content-Type, and what the error says.
+# name -> a function that makes a manifest, its Content-Type, and what the error says.
 MANIFESTS = {
-    "more than 4 MiB": (b" " * (4 << 20) + b"{}", media_types.OCI_INDEX, "is too large"),
-    "duplicate key": (b'{"schemaVersion":2,"schemaVersion":2}', media_types.OCI_INDEX, "a/b"),
-    "nested lists": (b"[" * 100_000 + b"]" * 100_000, media_types.OCI_INDEX, "a/b"),
-    "nested maps": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, media_types.OCI_INDEX, "a/b"),
-    "a million lists": (b'{"schemaVersion":2,"manifests":[' + b"[]," * 999_999 + b"[]]}", media_types.OCI_INDEX, "a/b"),
-    "a million digits": (b'{"schemaVersion":' + b"9" * 1_000_000 + b"}", media_types.OCI_INDEX, "a/b"),
-    "1e400": (b'{"schemaVersion":2,"manifests":[],"x":1e400}', media_types.OCI_INDEX, "a/b"),
-    "not UTF-8": (b'{"schemaVersion":2,"x":"\xff"}', media_types.OCI_INDEX, "a/b"),
-    "index with layers": (b'{"schemaVersion":2,"manifests":[],"layers":[]}', media_types.OCI_INDEX, "a/b"),
-    "manifest as an index": (
-        json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "manifests": []}).encode(),
+    "more than 4 MiB": (lambda: b" " * (4 << 20) + b"{}", media_types.OCI_INDEX, "is too large"),
+    "duplicate key": (lambda: b'{"schemaVersion":2,"schemaVersion":2}', media_types.OCI_INDEX, "a/b"),
+    "nested lists": (lambda: b"[" * 100_000 + b"]" * 100_000, media_types.OCI_INDEX, "a/b"),
+    "nested maps": (lambda: b'{"a":' * 100_000 + b"1" + b"}" * 100_000, media_types.OCI_INDEX, "a/b"),
+    "a million lists": (
+        lambda: b'{"schemaVersion":2,"manifests":[' + b"[]," * 999_999 + b"[]]}",
         media_types.OCI_INDEX,
         "a/b",
     ),
-    "both": (b'{"schemaVersion":2,"manifests":[],"layers":[],"config":{}}', "application/json", "a/b"),
-    "list": (b"[]", media_types.OCI_MANIFEST, "a/b"),
-    "web page": (b"<html>", "text/html", "a/b"),
+    "a million digits": (lambda: b'{"schemaVersion":' + b"9" * 1_000_000 + b"}", media_types.OCI_INDEX, "a/b"),
+    "1e400": (lambda: b'{"schemaVersion":2,"manifests":[],"x":1e400}', media_types.OCI_INDEX, "a/b"),
+    "not UTF-8": (lambda: b'{"schemaVersion":2,"x":"\xff"}', media_types.OCI_INDEX, "a/b"),
+    "index with layers": (lambda: b'{"schemaVersion":2,"manifests":[],"layers":[]}', media_types.OCI_INDEX, "a/b"),
+    "manifest as an index": (
+        lambda: json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "manifests": []}).encode(),
+        media_types.OCI_INDEX,
+        "a/b",
+    ),
+    "both": (lambda: b'{"schemaVersion":2,"manifests":[],"layers":[],"config":{}}', "application/json", "a/b"),
+    "list": (lambda: b"[]", media_types.OCI_MANIFEST, "a/b"),
+    "web page": (lambda: b"<html>", "text/html", "a/b"),
 }
 SIZES = {"2^63": 2**63, "-1": -1, "1.0": 1.0, "1e3": "1e3", "text": "5", "true": True, "null": None, "10^90": 10**90}
 DIGESTS = {
@@ -126,7 +130,7 @@ def with_layer(**layer):
     whole = {"mediaType": media_types.OCI_LAYER, "digest": DIGEST, "size": 10, **layer}
     config = {"mediaType": media_types.OCI_CONFIG, "digest": DIGEST, "size": 10}
     document = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": config, "layers": [whole]}
-    return json.dumps(document).encode(), media_types.OCI_MANIFEST, "a/b"
+    return lambda: json.dumps(document).encode(), media_types.OCI_MANIFEST, "a/b"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +142,8 @@ def with_layer(**layer):
     ],
 )
 def test_manifest(manifest, connect, clean, memory):
-    body, kind, said = manifest
-    with answering(response(200, {"Content-Type": kind}, body)) as server:
+    make_body, kind, said = manifest
+    with answering(response(200, {"Content-Type": kind}, make_body())) as server:
         client = connect(server.host)
         text = fails(lambda: client.get_manifest("a/b", "v1").parse("a/b:v1"), server, clean)
         client.close()
@@ -318,24 +322,26 @@ def test_retry_after(value, connect, clean):
     assert len(said) < 500
 
 
-# name -> the answer to a request for tags.
+# name -> a function that makes the response to a request for tags.
 TAGS = {
-    "another host": response(200, {"Link": '<http://other.example/v2/a/b/tags/list>; rel="next"'}, b'{"tags":[]}'),
-    "itself": response(200, {"Link": '</v2/a/b/tags/list>; rel="next"'}, b'{"tags":[]}'),
-    "file": response(200, {"Link": '<file:///etc/passwd>; rel="next"'}, b'{"tags":[]}'),
-    "metadata": response(200, {"Link": '<http://169.254.169.254/>; rel="next"'}, b'{"tags":[]}'),
-    "bad tag": response(200, body=b'{"tags":["../../x"]}'),
-    "tag with a line break": response(200, body=b'{"tags":["a\\n::error::x"]}'),
-    "tag with an escape": response(200, body=b'{"tags":["a\\u001b[2J"]}'),
-    "no list": response(200, body=b'{"tags":{"a":1}}'),
-    "number": response(200, body=b'{"tags":[1]}'),
-    "9 MiB": response(200, body=b" " * (9 << 20) + b"{}"),
+    "another host": lambda: response(
+        200, {"Link": '<http://other.example/v2/a/b/tags/list>; rel="next"'}, b'{"tags":[]}'
+    ),
+    "itself": lambda: response(200, {"Link": '</v2/a/b/tags/list>; rel="next"'}, b'{"tags":[]}'),
+    "file": lambda: response(200, {"Link": '<file:///etc/passwd>; rel="next"'}, b'{"tags":[]}'),
+    "metadata": lambda: response(200, {"Link": '<http://169.254.169.254/>; rel="next"'}, b'{"tags":[]}'),
+    "bad tag": lambda: response(200, body=b'{"tags":["../../x"]}'),
+    "tag with a line break": lambda: response(200, body=b'{"tags":["a\\n::error::x"]}'),
+    "tag with an escape": lambda: response(200, body=b'{"tags":["a\\u001b[2J"]}'),
+    "no list": lambda: response(200, body=b'{"tags":{"a":1}}'),
+    "number": lambda: response(200, body=b'{"tags":[1]}'),
+    "9 MiB": lambda: response(200, body=b" " * (9 << 20) + b"{}"),
 }
 
 
 @pytest.mark.parametrize("tags", TAGS)
 def test_tags(tags, connect, clean):
-    with answering(TAGS[tags]) as server:
+    with answering(TAGS[tags]()) as server:
         client = connect(server.host)
         fails(lambda: list(client.tags("a/b")), server, clean)
         client.close()

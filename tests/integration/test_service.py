@@ -83,7 +83,7 @@ def test_the_service_answers(service, docker_registry, python_base, podman):
     try:
         assert _answer(f"http://127.0.0.1:{port}/there", lambda: podman("logs", name).err) == b"Hello from /there\n"
     finally:
-        podman("rm", "--force", name)
+        podman("rm", "--force", "--time=0", name)
 
 
 def test_the_service_answers_from_layers(service, docker_registry, python_base, podman):
@@ -130,7 +130,7 @@ container_image(
         code = "import click, importlib.metadata as m; print(all(f.locate().exists() for f in m.files('click')))"
         assert podman("exec", name, "python", "-c", code).out == "True\n"
     finally:
-        podman("rm", "--force", name)
+        podman("rm", "--force", "--time=0", name)
 
 
 def _answer(url: str, logs) -> bytes:

@@ -131,4 +131,4 @@ def test_a_service_answers(shop):
     try:
         assert wait_until(answer, "the answer of the service") == b"pen 1.20\n"
     finally:
-        shop.storage("podman", "rm", "--force", name)
+        shop.storage("podman", "rm", "--force", "--time=0", name)

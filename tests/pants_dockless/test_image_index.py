@@ -196,7 +196,7 @@ def test_base_layers_stay_in_the_registry(backend, packaged):
         ),
         ('images=["app:index"]', "b:bad: field `images`: the target app:index has the type `image_index`, not"),
         ("images=[]", "b:bad: field `images`: no image is given; use the addresses of container_image targets"),
-        ('images=["app:nothing"]', "The address app:nothing from the `images` from the target b:bad does not exist."),
+        ('images=["app:no_image"]', "The address app:no_image from the `images` from the target b:bad does not exist."),
         ("", "field in target b:bad must be defined."),
         ('images=":a"', "The 'images' field in target b:bad must be an iterable of strings"),
         ('images=["app:amd64"], format="docker"', "b:bad: the image for linux/amd64 has the format oci; build the im"),

@@ -178,7 +178,7 @@ def test_hardlinks(layer):
             'contents={"/a": ":conf"}',
             "app:layer: field `contents`: the path '/a' requires exactly one file, but :conf provides 3 files",
         ),
-        ('contents={"/a": ":nothing"}', ":nothing"),
+        ('contents={"/a": ":no_content"}', ":no_content"),
         ('contents={"/a": ":layer2"}', "app:layer: field `contents`: the target app:layer2 has the type `image_layer`"),
         ('contents={"/a/../b": ":main"}', "contains '..'"),
         ('dependencies=[":main"], strip_prefix="src"', "app:layer: field `strip_prefix`: no path begins with src/"),
@@ -206,7 +206,7 @@ def test_invalid_layer_fields(layer, backend, fields, message):
         return
     line = backend.error_line(lambda: layer(fields, more))
     assert message in line
-    assert "\n" not in line.strip() or ":nothing" in message
+    assert "\n" not in line.strip() or ":no_content" in message
 
 
 def test_contents_must_be_a_dictionary(backend):
