@@ -1,7 +1,6 @@
-"""The web service of testprojects on a Python base of Debian packages: locked, packaged offline, published, run."""
+"""The web service of testprojects on a Python base of Debian packages: locked, packaged, published, run."""
 
 import shutil
-import subprocess
 import urllib.request
 from contextlib import suppress
 
@@ -44,6 +43,9 @@ def python_base(tmp_path_factory):
 @pytest.fixture
 def service(checkout):
     """The checkout, and the BUILD file of the service, which is restored."""
+    # All tests have the same backends: for others, the daemon of Pants solves its rules again.
+    checkout.env["PANTS_BACKEND_PACKAGES"] = "+['pants_dockless.python']"
+    checkout.env["PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH"] = "['<PATH>']"
     build = checkout.root / "testprojects/service/BUILD"
     text = build.read_text()
     yield checkout, build
@@ -55,25 +57,17 @@ def test_the_service_answers(service, docker_registry, python_base, podman):
     run("skopeo", "copy", "--dest-tls-verify=false", f"oci:{python_base}:3.11", f"docker://{host}/base/python:3.11")
     checkout, build = service
     text = build.read_text()
-    on_base = text.replace('name="image",', 'name="image",\n    base=":python",\n    repository="service",')
+    on_base = text.replace(
+        'name="image",', 'name="image",\n    base=":python",\n    python_layers=False,\n    repository="service",'
+    )
     assert on_base != text
     build.write_text(f'{on_base}\nbase_image(name="python", reference="{host}/base/python:3.11")\n')
     registries = registries_option(host)
     checkout.pants("generate-lockfiles", "--resolve=base-images")
     assert (checkout.root / "base_images.lock").stat().st_size < 10_000
 
-    # The pex is built with a network. The image is then built without one.
-    checkout.pants("package", "testprojects/service:server")
     docker_registry.forget()
-    offline = subprocess.run(
-        ["unshare", "-n", *checkout.command, "--no-pantsd", "package", "testprojects/service:image"],
-        cwd=checkout.root,
-        env=checkout.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert offline.returncode == 0, offline.stderr
+    checkout.pants("package", "testprojects/service:image")
     assert docker_registry.requests() == []
     checkout.pants(registries, "publish", "testprojects/service:image")
 
@@ -107,11 +101,8 @@ container_image(
     user="65532:65532",
 )
 """)
-    backends = "--backend-packages=+['pants_dockless.python']"
-    interpreters = "--python-bootstrap-search-path=['<PATH>']"
     checkout.pants("generate-lockfiles", "--resolve=base-images")
-    options = (backends, interpreters, registries_option(host))
-    checkout.pants(*options, "package", "publish", "testprojects/service:image")
+    checkout.pants(registries_option(host), "package", "publish", "testprojects/service:image")
     layers = checkout.description("testprojects.service/image.json")["layers"]
     assert [layer.get("content", "base") for layer in layers] == [
         "base",

@@ -5,6 +5,7 @@ import subprocess
 
 from made_images import make_image
 from pants_command import registries_option
+from pants_output import ONLY_DOCKLESS
 from real_tools import run
 
 from dockless.lockfile import Lockfile, lock_base
@@ -46,6 +47,9 @@ def write_lockfile(checkout, one):
 
 
 def test_index_and_changes(checkout, docker_registry, podman):
+    # `--changed-dependents` reads all BUILD files, and this one has a `pex_binary`.
+    (checkout.root / "testprojects/service/BUILD").unlink()
+    checkout.env.update(ONLY_DOCKLESS)
     directory = checkout.root / "index"
     directory.mkdir()
     (directory / "amd64.txt").write_text("for amd64")
