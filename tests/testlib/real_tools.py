@@ -124,9 +124,11 @@ class DockerRegistry:
             f'http: {{addr: "127.0.0.1:0", secret: x{http}}}\n{extra}'
         )
         self.log = directory / "log"
+        # With these values, 128 fault tests with their registries take 18 s of CPU, not 25 s.
+        env = {**os.environ, "GOGC": "400", "GOMAXPROCS": "1"}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT
+                ["docker-registry", "serve", str(config)], stdout=log, stderr=subprocess.STDOUT, env=env
             )
         try:
             self.host = wait_until(self._listening, "the start of docker-registry")
