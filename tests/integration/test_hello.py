@@ -5,10 +5,9 @@ import os
 import shutil
 
 import pytest
-from pants_command import is_another_pants, registries_option
+from pants_command import registries_option
 from pants_output import ONLY_DOCKLESS
 from real_tools import ROOT, need, run
-from remote_project import SERVICE_DIGEST
 
 HELLO = "testprojects/hello:image"
 RUN_SH = """#!/app/e2e/busybox sh
@@ -20,6 +19,12 @@ def hello_digest(checkout, **options) -> str:
     shutil.rmtree(checkout.root / "dist", ignore_errors=True)
     checkout.pants("package", HELLO, **options)
     return checkout.description("testprojects.hello/image.json")["digest"]
+
+
+@pytest.fixture(scope="module")
+def checkout(checkout):
+    checkout.env.update(ONLY_DOCKLESS)
+    return checkout
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +106,16 @@ def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, anot
         if path.is_file():
             path.chmod(0o600)
     strange = {"LANG": "tr_TR.UTF-8", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
-    there = hello_digest(another_checkout, pantsd=False, umask=0o077, **strange, **ONLY_DOCKLESS)
+    another_checkout.env.update(ONLY_DOCKLESS)
+    there = hello_digest(another_checkout, pantsd=False, umask=0o077, **strange)
     assert there == packaged[1]["digest"]
 
 
 def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
     shutil.rmtree(checkout.root / "dist")
-    done = checkout.pants("package", HELLO, pantsd=False, **ONLY_DOCKLESS)
+    done = checkout.pants("package", HELLO, pantsd=False)
     assert "Starting: Build the layer" not in done.err
     assert checkout.description("testprojects.hello/image.json") == packaged[1]
-
-
-def test_the_service_is_packaged_and_published(checkout, docker_registry):
-    registry = registries_option(docker_registry.host)
-    checkout.pants(registry, "publish", "testprojects/service:image")
-    checkout.pants("package", "testprojects/service:image")
-    digest = checkout.description("testprojects.service/image.json")["digest"]
-    assert digest == SERVICE_DIGEST or is_another_pants()
-    found = json.loads(run("skopeo", "inspect", "--tls-verify=false", f"docker://{docker_registry.host}/image").out)
-    assert found["Digest"] == digest
 
 
 def test_the_published_image_runs(checkout, docker_registry, podman):

@@ -5,6 +5,7 @@ import zipfile
 import pytest
 from pants_command import is_another_pants, registries_option
 from real_tools import ROOT, Checkout, need, run
+from remote_project import SERVICE_DIGEST
 
 import dockless
 
@@ -31,6 +32,7 @@ def test_package_makes_everything(packaged):
         assert (packaged.root / "dist" / name).is_dir(), name
     for name in ("base.json", "image.json", *files):
         assert (packaged.root / "dist" / name).is_file(), name
+    assert is_another_pants() or packaged.description("testprojects.service/image.json")["digest"] == SERVICE_DIGEST
 
 
 def test_the_wheel_has_the_content_that_build_gives_it(packaged, tmp_path):

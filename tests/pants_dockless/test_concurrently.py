@@ -21,13 +21,15 @@ def warnings_are_errors(monkeypatch):
     """Fail on warnings about coroutines, which are raised in finalizers and therefore cannot be caught."""
     raised = []
     monkeypatch.setattr("sys.unraisablehook", raised.append)
-    # Warnings of earlier tests.
-    gc.collect()
-    raised.clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-        gc.collect()
+    # Objects of earlier tests are not collected, which would take long and raise their warnings.
+    gc.freeze()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            yield
+            gc.collect()
+    finally:
+        gc.unfreeze()
     assert not raised, [str(one.exc_value) for one in raised]
 
 

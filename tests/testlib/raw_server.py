@@ -11,6 +11,8 @@ from typing import Callable
 def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """Calls `answer(connection)` for each connection, in threads. Yields host:port."""
     server = socket.create_server(("127.0.0.1", 0))
+    # Connections inherit the size. With that of the system, a body of megabytes is sent before a test reads a byte.
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     threads = []
 
     def work(connection: socket.socket) -> None:
