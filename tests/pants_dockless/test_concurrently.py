@@ -23,13 +23,10 @@ def warnings_are_errors(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", raised.append)
     # Objects of earlier tests are not collected, which would take long and raise their warnings.
     gc.freeze()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
-            yield
-            gc.collect()
-    finally:
-        gc.unfreeze()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        yield
+        gc.collect()
     assert not raised, [str(one.exc_value) for one in raised]
 
 
