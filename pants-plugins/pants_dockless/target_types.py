@@ -1051,7 +1051,7 @@ class ForbiddenPathsField(StringSequenceField):
 
         Example:
 
-            forbidden_paths=["*.pem", ".git/", "/root/.ssh"]
+            forbidden_paths=["*.pem", ".git/", "/srv/app/.ssh"]
         """
     )
 

@@ -221,8 +221,7 @@ def test_archives_and_complete_layouts_contain_the_base(web, bases, podman):
     assert ran.out == "hello\n"
     bases.forget()
     shutil.rmtree(web.root / "dist")
-    # Another option of the scheduler: nothing is in the memory of the daemon.
-    web.pants("--process-execution-local-parallelism=3", "package", "web:whole")
+    web.pants("package", "web:whole", pantsd=False)
     assert not [r for r in bases.requests() if "/blobs/" in r], "a base layer was fetched again"
 
 

@@ -111,10 +111,10 @@ def test_the_digest_does_not_depend_on_path_time_umask_and_locale(packaged, anot
     assert there == packaged[1]["digest"]
 
 
-def test_a_second_package_from_the_store_runs_no_layer_process(checkout, packaged):
+def test_a_second_package_without_pantsd_and_dist_runs_no_layer_process(checkout, packaged):
+    """Another process of Pants computes the same keys of the cache."""
     shutil.rmtree(checkout.root / "dist")
-    # Another option of the scheduler: nothing is in the memory of the daemon.
-    done = checkout.pants("--process-execution-local-parallelism=3", "package", HELLO)
+    done = checkout.pants("package", HELLO, pantsd=False)
     assert "Starting: Build the layer" not in done.err
     assert checkout.description("testprojects.hello/image.json") == packaged[1]
 

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 from pants_command import is_another_pants, registries_option
 from real_tools import ROOT, Checkout, need, run
-from remote_project import SERVICE_DIGEST
+from remote_project import HELLO_DIGEST, SERVICE_DIGEST
 
 import dockless
 
@@ -32,6 +32,7 @@ def test_package_makes_everything(packaged):
         assert (packaged.root / "dist" / name).is_dir(), name
     for name in ("base.json", "image.json", *files):
         assert (packaged.root / "dist" / name).is_file(), name
+    assert packaged.description("testprojects.hello/image.json")["digest"] == HELLO_DIGEST
     assert is_another_pants() or packaged.description("testprojects.service/image.json")["digest"] == SERVICE_DIGEST
 
 

@@ -7,9 +7,9 @@ import time
 import pytest
 from environments import environment_options
 from pants_command import VARIABLE, is_another_pants, registries_option
-from pants_output import ONLY_DOCKLESS, counters, error_line
+from pants_output import counters, error_line
 from real_tools import ROOT, Checkout
-from remote_project import HELLO, HELLO_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
+from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildboxCasd
 
 from dockless import Image, InlineFile, Layer
@@ -17,10 +17,11 @@ from dockless.testing import Registry
 
 DIGESTS = {
     "testprojects.hello/image.json": HELLO_DIGEST,
+    "testprojects.service/image.json": SERVICE_DIGEST,
     "sizes/image.json": SIZES_DIGEST,
 }
-# The layers of testprojects/hello, and that of sizes.
-LAYERS = 3
+# The layers of testprojects/hello and testprojects/service, and that of sizes.
+LAYERS = 4
 
 BUILD = """
 remote_environment(name="worker")
@@ -52,13 +53,10 @@ def worker(tmp_path_factory):
 def packaged(tmp_path_factory, worker, measured):
     """A checkout after the run that built all images on the worker."""
     checkout = Checkout(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("caches"))
-    # `generate-lockfiles` reads all BUILD files, and this one has a `pex_binary`.
-    (checkout.root / "testprojects/service/BUILD").unlink()
-    checkout.env.update(ONLY_DOCKLESS)
     add_sizes(checkout)
     begin = time.monotonic()
     try:
-        done = checkout.pants(*worker.execution_options, "--stats-log", "package", HELLO, "sizes:image")
+        done = checkout.pants(*worker.execution_options, "--stats-log", "package", HELLO, SERVICE, "sizes:image")
         counted = counters(done)
         measured(
             f"remote execution: {counted['remote_execution_success']} processes on the worker, "

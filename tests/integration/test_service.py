@@ -1,6 +1,7 @@
-"""The web service of testprojects on a Python base of Debian packages: locked, packaged, published, run."""
+"""The web service of testprojects on a Python base of Debian packages: locked, packaged offline, published, run."""
 
 import shutil
+import subprocess
 import urllib.request
 from contextlib import suppress
 
@@ -66,8 +67,18 @@ def test_the_service_answers(service, docker_registry, python_base, podman):
     checkout.pants("generate-lockfiles", "--resolve=base-images")
     assert (checkout.root / "base_images.lock").stat().st_size < 10_000
 
+    # The pex is built with a network. The image is then built without one.
+    checkout.pants("package", "testprojects/service:server")
     docker_registry.forget()
-    checkout.pants("package", "testprojects/service:image")
+    offline = subprocess.run(
+        ["unshare", "-n", *checkout.command, "--no-pantsd", "package", "testprojects/service:image"],
+        cwd=checkout.root,
+        env=checkout.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offline.returncode == 0, offline.stderr
     assert docker_registry.requests() == []
     checkout.pants(registries, "publish", "testprojects/service:image")
 

@@ -38,8 +38,8 @@ LAYER = tar_of_items(
     Item("etc/empty"),
     symlink("etc/os-release", "../usr/lib/os-release"),
     Item("usr/lib/os-release", b'# A comment\nID=debian\nPRETTY_NAME="Debian \\"12\\""\n'),
-    Item("root/.ssh/id_rsa", b"key"),
-    Item("root/.ssh/known", b"key"),
+    Item("srv/app/.ssh/id_rsa", b"key"),
+    Item("srv/app/.ssh/known", b"key"),
 )
 
 
@@ -153,7 +153,10 @@ def test_checks_of_the_documents_read_no_layer(image, check, problems):
         ),
         (CommandExists("t", "commands", "/bin/sh"), ["the command /bin/sh does not exist"]),
         (ForbiddenPaths("t", "forbidden", ("*.pem", "/opt")), []),
-        (ForbiddenPaths("t", "forbidden", ("/root/.ssh/*", "!known")), ["/root/.ssh/id_rsa exists; it is a file"]),
+        (
+            ForbiddenPaths("t", "forbidden", ("/srv/app/.ssh/*", "!known")),
+            ["/srv/app/.ssh/id_rsa exists; it is a file"],
+        ),
         (ForbiddenPaths("t", "forbidden", ("tmp/",)), ["/tmp exists; it is a directory"]),
         (OsRelease("t", "os_release", "ID", pattern("^debian$")), []),
         (OsRelease("t", "os_release", "PRETTY_NAME", pattern('"12"')), []),
