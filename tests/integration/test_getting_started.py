@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from pants_command import is_another_pants, pants_command, write_config
+from pants_command import is_another_pants, pants_command, pants_settings
 from real_tools import ROOT, DockerRegistry, containers_storage, need, run, stop_daemons
 
 import dockless
@@ -40,7 +40,7 @@ def environment(caches):
         "PANTS_NAMED_CACHES_DIR": str(caches / "named"),
         "PANTS_DYNAMIC_UI": "false",
     }
-    return {**variables, "PANTS_CONFIG_FILES": str(write_config(caches, variables))}
+    return {**variables, **pants_settings(caches, variables, default_pex=True)}
 
 
 @pytest.fixture(scope="module")

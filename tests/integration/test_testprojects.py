@@ -20,7 +20,7 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def shop(tmp_path_factory, caches):
     """The example repository after `package`, `test` and `push`, its two registries, and the storage of podman."""
     need("aarch64-linux-gnu-gcc", "apt-get", "dpkg-deb", "gcc", "git", "python3.11")
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"), caches, own_targets=True)
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), caches, own_targets=True, default_pex=True)
     checkout.root /= "testprojects/shop"
     pants_toml = checkout.root / "pants.toml"
     text = pants_toml.read_text()

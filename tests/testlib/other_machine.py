@@ -16,12 +16,12 @@ class OtherMachine(Checkout):
 
     A Pants that DOCKLESS_TEST_PANTS names runs with its own interpreter.
 
-    The machine has a directory under the system's temporary directory, because pytest's directories are closed to other
-    users, and sandboxes on `/dev/shm`, where no file can be a hard link to one of Pants' store.
+    The machine has a directory under /tmp, because pytest's directories are closed to other users, and sandboxes on
+    another file system, `/dev/shm`, where no file can be a hard link to one of Pants' store.
     """
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="dockless-other-machine-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="dockless-other-machine-", dir="/tmp"))
         self.sandboxes = Path(tempfile.mkdtemp(prefix="dockless-sandboxes-", dir="/dev/shm"))
         try:
             caches = self.directory / "caches"
@@ -55,7 +55,8 @@ class OtherMachine(Checkout):
         _copy_interpreter(ROOT / ".venv", self.directory / "python", venv)
         self.command = (str(venv / "bin/pants"),)
         # The pex command that the file names may be in a directory that is closed to the user.
-        del self.env["PANTS_CONFIG_FILES"]
+        for name in [name for name in self.env if name == "PANTS_CONFIG_FILES" or name.startswith("PANTS_PEX_CLI_")]:
+            del self.env[name]
         if os.geteuid() == 0:
             self.process_options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 

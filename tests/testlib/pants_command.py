@@ -34,29 +34,39 @@ def is_another_pants() -> bool:
     return bool(os.environ.get(VARIABLE))
 
 
-def write_config(directory: Path, env: Mapping[str, str]) -> Path:
-    """Writes a Pants config file to `directory`, with the settings that the tests add to those of this repository.
+def pants_settings(directory: Path, env: Mapping[str, str], *, default_pex: bool = False) -> dict[str, str]:
+    """Returns the environment variables of settings that the tests add to those of a repository.
 
-    Pants uses a local pex command instead of a download. Another version of Pants needs another version of pex,
-    and has the packages that Dockless needs installed as plugins: `.venv` has them already.
+    Pants uses a local pex command instead of a download: the version that pants.2.17.toml names or, with `default_pex`
+    and for another Pants, the version that Pants was released with. Another Pants has the packages that Dockless needs
+    installed as plugins: `.venv` has them already. Files are written to `directory`.
     """
-    version = _wanted_pex(directory, env) if is_another_pants() else _required("pex==([^ ;]+)")
+    another_version = _wanted_pex(directory, env) if is_another_pants() else ""
+    version = another_version or (_default_pex() if default_pex else _pinned_pex())
     pex = _pex(version)
     data = pex.read_bytes()
-    plugins = f"[GLOBAL]\nplugins = {json.dumps(dockless_packages())}" if is_another_pants() else ""
+    plugins = f"[GLOBAL]\nplugins = {json.dumps(dockless_packages())}\n" if is_another_pants() else ""
     config = directory / "pants.toml"
-    config.write_text(
-        f"""
-{plugins}
-[{_PEX_CLI}]
-version = "v{version}"
-url_template = "file://{pex}"
-known_versions = ["v{version}|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"]
-[python-bootstrap]
-search_path = ["{Path(sys.base_prefix) / "bin"}"]
-"""
-    )
-    return config
+    config.write_text(f'{plugins}[python-bootstrap]\nsearch_path = ["{Path(sys.base_prefix) / "bin"}"]\n')
+    known = f"v{version}|linux_x86_64|{hashlib.sha256(data).hexdigest()}|{len(data)}"
+    return {
+        "PANTS_CONFIG_FILES": str(config),
+        "PANTS_PEX_CLI_VERSION": f"v{version}",
+        "PANTS_PEX_CLI_URL_TEMPLATE": f"file://{pex}",
+        "PANTS_PEX_CLI_KNOWN_VERSIONS": json.dumps([known]),
+    }
+
+
+def _default_pex() -> str:
+    """Returns the version of pex that Pants 2.17.1 was released with."""
+    found = re.search("pex==([^ ;]+)", (ROOT / "requirements/pants.txt").read_text())
+    assert found
+    return found[1]
+
+
+def _pinned_pex() -> str:
+    """Returns the version of pex that builds this repository with `./pants`."""
+    return tomllib.loads((ROOT / "pants.2.17.toml").read_text())[_PEX_CLI]["version"].lstrip("v")
 
 
 def _wanted_pex(directory: Path, env: Mapping[str, str]) -> str:
@@ -89,12 +99,6 @@ def _pex(version: str) -> Path:
         )
         os.replace(f"{directory}/pex", pex)
     return pex
-
-
-def _required(pattern: str) -> str:
-    found = re.search(pattern, (ROOT / "requirements/pants.txt").read_text())
-    assert found, pattern
-    return found[1]
 
 
 def dockless_packages() -> list[str]:

@@ -1,6 +1,7 @@
 """Real Pants and a real registry for tests, each with its own directories and ports."""
 
 import copy
+import filecmp
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 from locks import locked
-from pants_command import pants_command, write_config
+from pants_command import pants_command, pants_settings
 from waiting import wait_until
 
 from dockless.layer.ignore import Ignores
@@ -170,23 +171,25 @@ def sources() -> Iterator[str]:
 
 # These BUILD files need backends and resolves that most tests do not use.
 OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", "src/BUILD", "tests/BUILD"))
+# Its daemon has its process ID, log and sockets there.
+DIRECTORIES_OF_PANTS = (".pants.d", ".pids")
 
 
 class Checkout:
     """A copy of this repository's sources with Pants, which has its own home directory, store and caches."""
 
-    def __init__(self, directory: Path, caches: Path, *, own_targets: bool = False) -> None:
-        """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves."""
+    def __init__(self, directory: Path, caches: Path, *, own_targets: bool = False, default_pex: bool = False) -> None:
+        """With `own_targets`, the checkout has the BUILD files that build this repository, and their resolves.
+
+        With `default_pex`, Pants uses the version of pex that it was released with, as in the repository of a user.
+        """
         self.root = directory
         self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
         self.command = pants_command()
-        for path in sources():
-            if path in OWN_TARGETS and not own_targets:
-                continue
-            (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, directory / path)
+        self._sources = frozenset(path for path in sources() if own_targets or path not in OWN_TARGETS)
+        self._write_sources()
         self.env = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
@@ -196,9 +199,7 @@ class Checkout:
         }
         if not own_targets:
             self.env["PANTS_PYTHON_ENABLE_RESOLVES"] = "false"
-        config = caches / "pants.toml"
-        with locked(caches):
-            self.env["PANTS_CONFIG_FILES"] = str(config if config.exists() else write_config(caches, self.env))
+        self.env.update(_settings(caches, self.env, default_pex))
 
     def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> ProgramResult:
         before = os.umask(umask)
@@ -215,6 +216,27 @@ class Checkout:
             )
         finally:
             os.umask(before)
+
+    @contextmanager
+    def borrowed(self) -> "Iterator[Checkout]":
+        """Yields the same checkout and daemon with variables of its own. Then, all files are as before."""
+        borrowed = copy.copy(self)
+        borrowed.env = {**self.env}
+        try:
+            yield borrowed
+        finally:
+            kept = {self.root / path for path in self._sources}
+            kept.update(*(path.parents for path in kept), (self.root / name for name in DIRECTORIES_OF_PANTS))
+            _remove_others(self.root, kept)
+            self._write_sources()
+
+    def _write_sources(self) -> None:
+        """Writes the files that are missing or changed. Pants starts a new daemon after a change of the backend."""
+        for path in self._sources:
+            copied = self.root / path
+            if not copied.is_file() or not filecmp.cmp(ROOT / path, copied, shallow=False):
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / path, copied)
 
     def with_caches(self, caches: Path) -> "Checkout":
         """Returns the same checkout and daemon with other caches, as on a new machine.
@@ -235,6 +257,25 @@ class Checkout:
     def close(self) -> None:
         """Ends pantsd, and returns when it is gone."""
         stop_daemons(self.root)
+
+
+def _remove_others(directory: Path, kept: set[Path]) -> None:
+    for path in directory.iterdir():
+        if path in kept and path.is_dir() and path.name not in DIRECTORIES_OF_PANTS:
+            _remove_others(path, kept)
+        elif path not in kept and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path not in kept:
+            path.unlink()
+
+
+def _settings(caches: Path, env: dict[str, str], default_pex: bool) -> dict[str, str]:
+    """Returns the settings of the tests, made once for each directory of caches."""
+    made = caches / f"settings{'-of-default-pex' * default_pex}.json"
+    with locked(caches):
+        if not made.exists():
+            made.write_text(json.dumps(pants_settings(caches, env, default_pex=default_pex)))
+        return json.loads(made.read_text())
 
 
 def _cache_variables(caches: Path) -> dict[str, str]:

@@ -7,9 +7,9 @@ from real_tools import ROOT, Checkout
 
 HELLO = "testprojects/hello:image"
 HELLO_DIGEST = "sha256:676a50b686169b83ad3f23df46f4b3681b6331c42bc250400cc81d7801f3b5b7"
-# The image holds a file of the pex command: its version, which Pants pins, is part of the digest.
 SERVICE = "testprojects/service:image"
-SERVICE_DIGEST = "sha256:c034abe0c130e46dbec68317ef62655faad7169cc8e4d7124c87461bbc339d07"
+# The image contains a pex file, which depends on the version of pex: pants.2.17.toml pins the version.
+SERVICE_DIGEST = "sha256:5c3f4f75e06fa324828c7154b9d0eb13c190d179d57c1cd402eb37d032c2d056"
 
 # Pants writes files of this size and more into a sandbox as hard links to its store, where all have one mode.
 LINKED = 524_288
