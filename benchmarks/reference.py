@@ -102,11 +102,13 @@ def main() -> None:
         if reference:
             (directory / "node_modules").symlink_to(npm / "node_modules")
         make_layout(directory / "base", 1, MB, DOCKER)
-        make_files(directory / "tiny", 20, 1000)
-        make_files(directory / "files", 2000, 4096)
-        make_files(directory / "file", 1, (20 if options.small else 200) * MB)
-        sides = Sides(directory / "base", reference)
         chosen = options.only.split(",")
+        make_files(directory / "tiny", 20, 1000)
+        if "files" in chosen:
+            make_files(directory / "files", 2000, 4096)
+        if {"file", "again", "copy"} & {*chosen}:
+            make_files(directory / "file", 1, (20 if options.small else 200) * MB)
+        sides = Sides(directory / "base", reference)
         if "start" in chosen:
             start_up(directory, options.runs, reference)
         tables = {

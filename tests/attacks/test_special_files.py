@@ -34,8 +34,8 @@ from dockless.transfer.verify import verify_image
 
 @pytest.fixture
 def short():
-    """A directory with a short path: that of a socket has at most 108 bytes."""
-    directory = tempfile.mkdtemp(prefix="dockless-")
+    """A directory with a short path, also where TMPDIR is long: the path of a socket has at most 108 bytes."""
+    directory = tempfile.mkdtemp(prefix="dockless-", dir="/tmp")
     yield directory
     shutil.rmtree(directory)
 

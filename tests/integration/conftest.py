@@ -44,12 +44,19 @@ def caches(tmp_path_factory):
     return directory
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory, caches):
-    """A checkout with a Pants daemon for the tests of a module."""
+@pytest.fixture(scope="session")
+def checkout_of_the_worker(tmp_path_factory, caches):
+    """A checkout whose daemon of Pants all modules of a worker use: the start of a daemon takes 5 s of CPU."""
     made = Checkout(tmp_path_factory.mktemp("checkout"), caches)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def checkout(checkout_of_the_worker):
+    """A checkout with a Pants daemon for the tests of a module, whose changes of files and variables end with them."""
+    with checkout_of_the_worker.borrowed() as borrowed:
+        yield borrowed
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pants.engine.rules import QueryRule
 from pants_backend import make_backend
 from pants_command import VARIABLE, is_another_pants
 from pants_output import ONLY_DOCKLESS, counters
-from real_tools import ROOT, containers_storage, need, run
+from real_tools import ROOT, Checkout, containers_storage, need, run
 
 from dockless import Image, ImageIndex, InlineFile, Layer, copy_image
 from dockless.testing import Registry
@@ -249,11 +249,13 @@ fileExistenceTests:
 
 
 @pytest.fixture(scope="module")
-def docker_checkout(checkout, docker):
-    """`checkout`, whose daemon of Pants is started with the variables of `docker`, without the Python backend."""
+def docker_checkout(tmp_path_factory, caches, docker):
+    """A checkout whose daemon of Pants is started with the variables of `docker`, without the Python backend."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"), caches)
     checkout.env.update(ONLY_DOCKLESS)
     checkout.env.update({name: docker.env[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG")})
-    return checkout
+    yield checkout
+    checkout.close()
 
 
 def test_run_and_test_with_pants(docker_checkout):

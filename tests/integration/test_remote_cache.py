@@ -7,7 +7,6 @@ import time
 import pytest
 from other_machine import OtherMachine
 from pants_output import ONLY_DOCKLESS, counters, error_line, started_processes
-from real_tools import Checkout
 from remote_project import HELLO, HELLO_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildGrid
 
@@ -29,10 +28,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory, cache, measured):
+def filled(tmp_path_factory, checkout, cache, measured):
     """The first machine, after the run that filled the cache."""
-    caches = tmp_path_factory.mktemp("caches of the first machine")
-    checkout = Checkout(tmp_path_factory.mktemp("first machine"), caches)
+    checkout = checkout.with_caches(tmp_path_factory.mktemp("caches of the first machine"))
     add_sizes(checkout)
     begin = time.monotonic()
     done = checkout.pants(
@@ -42,7 +40,6 @@ def filled(tmp_path_factory, cache, measured):
         "package",
         *TARGETS,
         "sizes:lost",
-        pantsd=False,
         **ONLY_DOCKLESS,
     )
     counted = counters(done)

@@ -8,7 +8,7 @@ import pytest
 from environments import environment_options
 from pants_command import VARIABLE, is_another_pants, registries_option
 from pants_output import counters, error_line
-from real_tools import ROOT, Checkout
+from real_tools import ROOT
 from remote_project import HELLO, HELLO_DIGEST, SERVICE, SERVICE_DIGEST, SIZES_DIGEST, add_sizes, digests, machine_names
 from remote_services import BuildboxCasd
 
@@ -50,22 +50,19 @@ def worker(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def packaged(tmp_path_factory, worker, measured):
+def packaged(tmp_path_factory, checkout, worker, measured):
     """A checkout after the run that built all images on the worker."""
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("caches"))
+    checkout = checkout.with_caches(tmp_path_factory.mktemp("caches"))
     add_sizes(checkout)
     begin = time.monotonic()
-    try:
-        done = checkout.pants(*worker.execution_options, "--stats-log", "package", HELLO, SERVICE, "sizes:image")
-        counted = counters(done)
-        measured(
-            f"remote execution: {counted['remote_execution_success']} processes on the worker, "
-            f"{counted.get('local_execution_requests', 0)} here, {time.monotonic() - begin:.1f} s"
-        )
-        assert "local_execution_requests" not in counted, counted
-        yield checkout
-    finally:
-        checkout.close()
+    done = checkout.pants(*worker.execution_options, "--stats-log", "package", HELLO, SERVICE, "sizes:image")
+    counted = counters(done)
+    measured(
+        f"remote execution: {counted['remote_execution_success']} processes on the worker, "
+        f"{counted.get('local_execution_requests', 0)} here, {time.monotonic() - begin:.1f} s"
+    )
+    assert "local_execution_requests" not in counted, counted
+    return checkout
 
 
 def test_the_digests_are_those_of_local_builds(packaged):

@@ -3,6 +3,7 @@
 import random
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import NamedTuple
 
 import pytest
 from pants_output import ONLY_DOCKLESS, started_processes
@@ -17,22 +18,22 @@ container_image(name="image", dependencies=[":data"])
 """
 
 
-class Machine(Checkout):
+class Machine(NamedTuple):
     """A machine whose daemon of Pants keeps running, because each test has other content."""
 
-    def __init__(self, tmp_path_factory, name, *options):
-        super().__init__(tmp_path_factory.mktemp(name), tmp_path_factory.mktemp(f"caches-of-{name}"))
-        self.options = options
+    checkout: Checkout
+    options: tuple[str, ...]
 
     def package(self, seed, *options):
         """Packages the image with the content of `seed`. Returns the result and the image's digest."""
-        directory = self.root / "rows"
+        root = self.checkout.root
+        directory = root / "rows"
         directory.mkdir(exist_ok=True)
         (directory / "BUILD").write_text(BUILD)
         (directory / "data.bin").write_bytes(random.Random(seed).randbytes(SIZE))
-        (self.root / "dist/rows/image.json").unlink(missing_ok=True)
-        done = self.pants(*self.options, *options, "package", "rows:image", **ONLY_DOCKLESS)
-        return done, self.description("rows/image.json")["digest"]
+        (root / "dist/rows/image.json").unlink(missing_ok=True)
+        done = self.checkout.pants(*self.options, *options, "package", "rows:image", **ONLY_DOCKLESS)
+        return done, self.checkout.description("rows/image.json")["digest"]
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +51,16 @@ def faulty(tmp_path_factory, cache):
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory, cache):
-    machine = Machine(tmp_path_factory, "first", *cache.options, "--session-end-tasks-timeout=60")
-    yield machine
-    machine.close()
+def first(tmp_path_factory, checkout, cache):
+    options = (*cache.options, "--session-end-tasks-timeout=60")
+    return Machine(checkout.with_caches(tmp_path_factory.mktemp("caches-of-first")), options)
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory, faulty):
-    machine = Machine(tmp_path_factory, "second", *faulty.options)
-    yield machine
-    machine.close()
+    checkout = Checkout(tmp_path_factory.mktemp("second"), tmp_path_factory.mktemp("caches-of-second"))
+    yield Machine(checkout, faulty.options)
+    checkout.close()
 
 
 def test_no_fault(first, second, faulty):
@@ -122,7 +122,7 @@ def test_layers_that_are_deleted_after_the_hit(first, second, faulty):
     assert digest == expected
     assert "missing digest" in done.err
     assert len(started_processes(done)) == 1
-    layers = list((second.root / "dist/rows/image/blobs/sha256").iterdir())
+    layers = list((second.checkout.root / "dist/rows/image/blobs/sha256").iterdir())
     assert max(path.stat().st_size for path in layers) > SIZE
 
 

@@ -29,12 +29,10 @@ def add_images(checkout: Checkout) -> None:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory):
+def machine(tmp_path_factory, checkout):
     """machine(name) returns a checkout with empty caches. All have one daemon of Pants."""
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("caches"))
     add_images(checkout)
-    yield lambda name: checkout.with_caches(tmp_path_factory.mktemp(f"caches-of-{name}"))
-    checkout.close()
+    return lambda name: checkout.with_caches(tmp_path_factory.mktemp(f"caches-of-{name}"))
 
 
 @pytest.fixture(scope="module")
