@@ -267,10 +267,9 @@ class Part(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         length = min(len(view), max(0, self._size - self._at))
-        data = os.pread(self._descriptor, length, self._offset + self._at)
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        count = os.preadv(self._descriptor, [view[:length]], self._offset + self._at)
+        self._at += count
+        return count
 
 
 class _SparsePart(Part):
