@@ -29,7 +29,7 @@ def login(home, host: str, password: str) -> dict:
 
 
 def only_line(text: str, part: str) -> str:
-    (line,) = [line for line in text.splitlines() if part in line]
+    (line,) = [line for line in text.splitlines() if part in line and "[DEBUG]" not in line]
     return line
 
 

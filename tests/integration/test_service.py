@@ -6,7 +6,7 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
-from pants_command import registries_option
+from pants_command import is_another_pants, registries_option
 from real_tools import free_port, need, run
 from waiting import wait_until
 
@@ -68,7 +68,8 @@ def test_the_service_answers(service, docker_registry, python_base, podman):
     assert (checkout.root / "base_images.lock").stat().st_size < 10_000
 
     # The pex is built with a network. The image is then built without one.
-    checkout.pants("package", "testprojects/service:server")
+    # Another Pants also resolves its plugins, which its daemon has from tests with another interpreter.
+    checkout.pants("package", "testprojects/service:server", pantsd=not is_another_pants())
     docker_registry.forget()
     offline = subprocess.run(
         ["unshare", "-n", *checkout.command, "--no-pantsd", "package", "testprojects/service:image"],

@@ -21,8 +21,8 @@ def counters(done: ProgramResult) -> dict[str, int]:
 
 
 def started_processes(done: ProgramResult) -> list[str]:
-    """Returns the descriptions of the processes that Pants reported as started."""
-    return re.findall(r"\[INFO\] Starting: (.*)", done.err)
+    """Returns the descriptions of the processes that Pants reported as started, without the resolution of plugins."""
+    return re.findall(r"\[INFO\] Starting: (?!Resolving plugins)(.*)", done.err)
 
 
 def error_line(done: ProgramResult, address: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 from locks import locked
-from pants_command import pants_command, pants_settings
+from pants_command import is_another_pants, pants_command, pants_settings
 from waiting import wait_until
 
 from dockless.layer.ignore import Ignores
@@ -271,7 +271,7 @@ def _remove_others(directory: Path, kept: set[Path]) -> None:
 
 def _settings(caches: Path, env: dict[str, str], default_pex: bool) -> dict[str, str]:
     """Returns the settings of the tests, made once for each directory of caches."""
-    made = caches / f"settings{'-of-default-pex' * default_pex}.json"
+    made = caches / f"settings{'-of-default-pex' * (default_pex and not is_another_pants())}.json"
     with locked(caches):
         if not made.exists():
             made.write_text(json.dumps(pants_settings(caches, env, default_pex=default_pex)))
