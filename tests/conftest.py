@@ -11,6 +11,8 @@ starts a program more slowly the more memory its process has.
   directory or to a fixed path below /tmp.
 - A fixture of module scope is set up once for each file, and a fixture of session scope once for each worker. Workers
   share only directories whose users lock them, such as the store of Pants; see `caches` in integration/conftest.py.
+- Modules with the fixture `checkout` use one checkout and one daemon of Pants for each worker, one after the other. The
+  files and variables that a module changes are restored. A module that needs another daemon makes a `Checkout`.
 - A fixture stops the processes that it started, also after a failure. `Checkout.close` waits for the end of the daemon
   of Pants.
 - For a port that refuses connections, bind a socket without listening and keep it open for the whole test. A
