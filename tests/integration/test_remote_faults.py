@@ -121,7 +121,8 @@ def test_layers_that_are_deleted_after_the_hit(first, second, faulty):
     faulty.set_fault("missing layers")
     done, digest = second.package("deleted", "--cache-content-behavior=defer")
     assert digest == expected
-    assert "missing digest" in done.err
+    # Pants 2.31 does not build the layer again itself.
+    assert "missing digest" in done.err or "Starting: Build the layer of rows:image again" in done.err
     assert len(started_processes(done)) == 1
     layers = list((second.checkout.root / "dist/rows/image/blobs/sha256").iterdir())
     assert max(path.stat().st_size for path in layers) > SIZE

@@ -77,13 +77,18 @@ async def layer_trees(layers: tuple[Layer, ...], *, download: bool = True) -> tu
     With `download`, the blobs are on this machine afterwards. Raises TargetError.
     """
     trees: tuple[Digest, ...] = await _compat.concurrently([_layer_tree(layer) for layer in layers])
-    if download and any(layer.process.is_deferred and layer.tree is not None for layer in layers):
-        await _download(layers[0].process.address, trees)
+    deferred = [layer for layer in layers if layer.process.is_deferred and layer.tree is not None]
+    if download and deferred and not await _download(layers[0].process.address, trees):
+        await _compat.concurrently([_build_again(layer) for layer in deferred])
     return trees
 
 
-async def _download(address: Address, trees: tuple[Digest, ...]) -> None:
-    """Download the blobs that are only in the remote cache, before an incomplete layout is written to dist."""
+async def _download(address: Address, trees: tuple[Digest, ...]) -> bool:
+    """Download the blobs that are only in the remote cache, before an incomplete layout is written to dist.
+
+    Returns False if the cache has lost a blob. Then most releases of Pants build the layer again themselves, but those up
+    to 2.31 that name the directory in the error do not (fixed in 2.32.0). Raises TargetError for other errors.
+    """
     try:
         await _compat.run_local_process(
             Process(
@@ -94,7 +99,10 @@ async def _download(address: Address, trees: tuple[Digest, ...]) -> None:
                 level=LogLevel.DEBUG,
             )
         )
+        return True
     except Exception as error:
+        if "not present in either the local or remote store" in str(error):
+            return False
         raise TargetError(
             address,
             None,
@@ -105,8 +113,10 @@ async def _download(address: Address, trees: tuple[Digest, ...]) -> None:
 
 
 async def _layer_tree(layer: Layer) -> Digest:
-    if layer.tree is not None:
-        return layer.tree
+    return layer.tree if layer.tree is not None else await _build_again(layer)
+
+
+async def _build_again(layer: Layer) -> Digest:
     # The result must not go to a remote cache: that blobs are not stored there is the purpose.
     again = await _run(
         layer.process, f"{layer.process.description} again", ProcessCacheScope.PER_SESSION, expected=layer.built
