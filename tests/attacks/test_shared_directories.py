@@ -172,6 +172,7 @@ class TestUploadState:
     def test_only_its_own_files_are_removed(self, tmp_path):
         directory = tmp_path / "cache/dockless/uploads"
         directory.mkdir(parents=True)
+        directory.chmod(0o700)
         old = time.time() - 2 * MAX_AGE
         for name in ("precious", "a" * 64, f"{'b' * 64}.12", "tmp-x", "c" * 63):
             (directory / name).write_text("x")
