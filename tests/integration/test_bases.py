@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import pytest
 from pants_command import registries_option
@@ -141,16 +140,7 @@ def test_locked_packaged_offline_published_and_run(web, bases, podman):
     assert (web.root / "base_images.lock").read_bytes() == pinned
 
     bases.forget()
-    need("unshare")
-    offline = subprocess.run(
-        ["unshare", "-n", *web.command, "--no-pantsd", "--no-dynamic-ui", "package", *HERE],
-        cwd=web.root,
-        env=web.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert offline.returncode == 0, offline.stderr
+    web.pants("package", *HERE, offline=True)
     assert bases.requests() == []
     description = web.description("web/image.json")
     assert [("source" in layer) for layer in description["layers"]] == [True, False]
@@ -221,8 +211,8 @@ def test_archives_and_complete_layouts_contain_the_base(web, bases, podman):
     assert ran.out == "hello\n"
     bases.forget()
     shutil.rmtree(web.root / "dist")
-    # For another log level, Pants makes a new scheduler, which has no results in memory.
-    web.pants("-ldebug", "package", "web:whole")
+    # Another option of the scheduler: nothing is in the memory of the daemon.
+    web.pants("--process-execution-local-parallelism=3", "package", "web:whole")
     assert not [r for r in bases.requests() if "/blobs/" in r], "a base layer was fetched again"
 
 

@@ -87,6 +87,6 @@ def test_other_goals_find_the_sources(packaged):
 
 
 def test_lint_and_test_pass(packaged):
-    assert is_another_pants() or "ruff succeeded" in packaged.pants(*CONFIG, "lint", "pants-plugins::").err
+    assert is_another_pants() or "ruff succeeded" in packaged.pants(*CONFIG, "lint", "::").err
     done = packaged.pants(*CONFIG, "test", "tests/dockless/test_manifest.py")
     assert "tests/dockless/test_manifest.py:../library succeeded" in done.err

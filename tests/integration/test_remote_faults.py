@@ -6,6 +6,7 @@ from threading import Thread
 from typing import NamedTuple
 
 import pytest
+from pants_command import is_another_pants
 from pants_output import ONLY_DOCKLESS, started_processes
 from real_tools import Checkout
 from remote_services import BuildGrid, FaultyCache
@@ -98,7 +99,7 @@ def test_no_cache_listens(first, second, faulty):
         done, digest = second.package("stopped")
     assert digest == expected
     # Later releases of Pants do not write the cause.
-    assert "Connection refused" in done.err or "client error (Connect)" in done.err
+    assert ("client error (Connect)" if is_another_pants() else "Connection refused") in done.err
     assert len(started_processes(done)) == 1
 
 
@@ -121,8 +122,9 @@ def test_layers_that_are_deleted_after_the_hit(first, second, faulty):
     faulty.set_fault("missing layers")
     done, digest = second.package("deleted", "--cache-content-behavior=defer")
     assert digest == expected
-    # Pants 2.31 does not build the layer again itself.
-    assert "missing digest" in done.err or "Starting: Build the layer of rows:image again" in done.err
+    built_by_rule = "Starting: Build the layer of rows:image again" in done.err
+    # Pants 2.27 to 2.31 do not build the layer again.
+    assert "missing digest" in done.err or (is_another_pants() and built_by_rule)
     assert len(started_processes(done)) == 1
     layers = list((second.checkout.root / "dist/rows/image/blobs/sha256").iterdir())
     assert max(path.stat().st_size for path in layers) > SIZE

@@ -6,7 +6,9 @@ import tarfile
 import pytest
 
 from dockless.oci.digest import Digest
+from pants_dockless import _compat
 from pants_dockless.field_sets import PushImageFieldSet
+from pants_dockless.util_rules import layer_process
 
 FILES = {
     "app/a.txt": "a",
@@ -243,3 +245,44 @@ container_image(name="image", dependencies=[":g", "!!:f"])
     )
     with pytest.raises(Exception, match="!!"):
         backend.package("app:image")
+
+
+@pytest.fixture
+def deferred(backend, monkeypatch):
+    """deferred(error) lets the download of layers fail, and returns the list of processes that build layers then."""
+    backend.write_files(FILES)
+    backend.set_options(["--cache-content-behavior=defer"], env_inherit={"PATH"})
+    built = []
+    run_builder = layer_process.run_builder
+
+    def fail(error: str) -> list:
+        async def download(process):
+            raise Exception(error)
+
+        async def build(address, description, *arguments, **options):
+            built.append(description)
+            return await run_builder(address, description, *arguments, **options)
+
+        monkeypatch.setattr(_compat, "run_local_process", download)
+        monkeypatch.setattr(layer_process, "run_builder", build)
+        return built
+
+    return fail
+
+
+def test_layers_that_the_remote_cache_has_lost_are_built_again(backend, deferred):
+    """Pants 2.27 to 2.31 report such an error, and do not build the layers themselves."""
+    digest = backend.description("app:image")["digest"]
+    backend.scheduler.scheduler.invalidate_all()
+    built = deferred("Was not present in either the local or remote store: Digest { ... }")
+    assert backend.description("app:image")["digest"] == digest
+    again = [description for description in built if description.endswith(" again")]
+    assert sorted(again) == ["Build the layer of app:image again", "Build the layer of app:layer again"]
+
+
+def test_layers_that_cannot_be_downloaded_are_an_error(backend, deferred):
+    deferred("no route to the cache")
+    assert backend.error_line(lambda: backend.package("app:image")) == (
+        "app:layer: cannot download the layers from the remote cache: no route to the cache; run the command again "
+        "with --cache-content-behavior=fetch, which builds the missing layers"
+    )

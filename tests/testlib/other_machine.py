@@ -54,7 +54,7 @@ class OtherMachine(Checkout):
         venv = self.directory / "venv"
         _copy_interpreter(ROOT / ".venv", self.directory / "python", venv)
         self.command = (str(venv / "bin/pants"),)
-        # The pex command that the file names may be in a directory that is closed to the user.
+        # The directory of the config file or of the pex command may be closed to the user.
         for name in [name for name in self.env if name == "PANTS_CONFIG_FILES" or name.startswith("PANTS_PEX_CLI_")]:
             del self.env[name]
         if os.geteuid() == 0:

@@ -171,7 +171,7 @@ def sources() -> Iterator[str]:
 
 # These BUILD files need backends and resolves that most tests do not use.
 OWN_TARGETS = frozenset(("BUILD", "build-support/BUILD", "pants-plugins/BUILD", "src/BUILD", "tests/BUILD"))
-# Its daemon has its process ID, log and sockets there.
+# The daemon of Pants keeps its process ID, log and sockets there.
 DIRECTORIES_OF_PANTS = (".pants.d", ".pids")
 
 
@@ -184,7 +184,6 @@ class Checkout:
         With `default_pex`, Pants uses the version of pex that it was released with, as in the repository of a user.
         """
         self.root = directory
-        self.venv = ROOT / ".venv"
         # Pants is started with these options of `subprocess.run`.
         self.process_options: dict[str, Any] = {}
         self.command = pants_command()
@@ -201,12 +200,24 @@ class Checkout:
             self.env["PANTS_PYTHON_ENABLE_RESOLVES"] = "false"
         self.env.update(_settings(caches, self.env, default_pex))
 
-    def pants(self, *args: str, pantsd: bool = True, ok: bool = True, umask: int = 0o022, **env: str) -> ProgramResult:
+    def pants(
+        self,
+        *args: str,
+        pantsd: bool = True,
+        ok: bool = True,
+        umask: int = 0o022,
+        offline: bool = False,
+        **env: str,
+    ) -> ProgramResult:
+        """Runs Pants. With `offline`, Pants runs without a daemon, and no network and no other program is reachable."""
+        if offline:
+            need("unshare")
         before = os.umask(umask)
         try:
             return run(
+                *(("unshare", "-n") if offline else ()),
                 *self.command,
-                "--pantsd" if pantsd else "--no-pantsd",
+                "--pantsd" if pantsd and not offline else "--no-pantsd",
                 "--no-dynamic-ui",
                 *args,
                 cwd=self.root,

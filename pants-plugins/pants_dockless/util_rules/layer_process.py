@@ -86,8 +86,8 @@ async def layer_trees(layers: tuple[Layer, ...], *, download: bool = True) -> tu
 async def _download(address: Address, trees: tuple[Digest, ...]) -> bool:
     """Download the blobs that are only in the remote cache, before an incomplete layout is written to dist.
 
-    Returns False if the cache has lost a blob. Most releases of Pants then build the layer again, and return True here.
-    Pants 2.27 to 2.31 do not: the error of a sandbox loses its type. Raises TargetError for other errors.
+    Returns False if the cache has lost a blob and Pants has not built the layer again: Pants 2.27 to 2.31 do not know
+    the cause of an error while a sandbox is written. Raises TargetError for other errors.
     """
     try:
         await _compat.run_local_process(

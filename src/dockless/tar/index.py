@@ -293,10 +293,10 @@ class _SparsePart(Part):
         left = self._begins[n] + self._lengths[n] - self._at if n >= 0 else 0
         if left > 0:
             position = self._stored[n] + self._at - self._begins[n]
-            data = os.pread(self._descriptor, min(wanted, left), position)
+            count = os.preadv(self._descriptor, [view[: min(wanted, left)]], position)
         else:
             following = self._begins[n + 1] if n + 1 < len(self._begins) else self._size
-            data = bytes(min(wanted, max(0, following - self._at)))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            count = min(wanted, max(0, following - self._at))
+            view[:count] = bytes(count)
+        self._at += count
+        return count
